@@ -1,0 +1,1 @@
+"""The outside world: files, logs, independent power flow."""

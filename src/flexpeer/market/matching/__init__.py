@@ -1,0 +1,1 @@
+"""Who meets whom: the order book, its naive oracle and its compiled engine."""

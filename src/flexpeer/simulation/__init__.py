@@ -1,0 +1,1 @@
+"""Scenarios made from a seed, the built-in demo among them."""

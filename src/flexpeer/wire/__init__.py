@@ -1,0 +1,1 @@
+"""The JSON contract: canonical encoding and the hash-chained record format."""
