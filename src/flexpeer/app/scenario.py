@@ -115,6 +115,8 @@ class Scenario(msgspec.Struct, frozen=True):
     `bus_forecast` and `resource_forecast` are keyed by name; what has no row injects nothing only
     where the reader allows it. `impact_ppm` maps point, resource to one factor per MTU.
     `obligations_w` (resource to W per MTU, never negative) and `meter_w` are None when their file is absent.
+    `meter_history_w` has the readings outside the delivery day, resource to instant to W.
+    `portfolio_fsp` names who trades each portfolio of `portfolios`.
     """
 
     name: str
@@ -136,3 +138,5 @@ class Scenario(msgspec.Struct, frozen=True):
     outages: tuple[Outage, ...]
     orders: tuple[OrderRow, ...]
     meter_w: dict[str, tuple[int, ...]] | None
+    meter_history_w: dict[str, dict[int, int]] = {}
+    portfolio_fsp: dict[str, str] = {}

@@ -1,1 +1,1 @@
-"""Who meets whom: the order book, its naive oracle and its compiled engine."""
+"""Who meets whom: the order book, its naive oracle, its compiled engine, and the sweep of one order."""

@@ -1,0 +1,8 @@
+"""Grid files: flexpeer JSON, pandapower JSON, SimBench codes and the CIGRE benchmark networks."""
+
+from flexpeer.adapters.gridfiles.flexpeer_json_writer import write_flexpeer_json
+from flexpeer.adapters.gridfiles.grid_file import GridFile
+from flexpeer.adapters.gridfiles.opening import open_grid
+from flexpeer.adapters.gridfiles.simbench_grid import simbench_day
+
+__all__ = ["GridFile", "open_grid", "simbench_day", "write_flexpeer_json"]

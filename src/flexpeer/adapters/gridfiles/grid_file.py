@@ -1,0 +1,79 @@
+"""What every grid file becomes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from flexpeer.errors import BadInput, Finding
+from flexpeer.grid.assembly import GridRows, assemble, bus_injections, faults, unreached
+from flexpeer.grid.network import Floats, Network
+
+
+@dataclass(frozen=True)
+class GridFile:
+    """A network with the injections its file states.
+
+    `p_w` and `q_var` are (buses,), injection positive; `profile_p_w` and `profile_q_var` are
+    (buses, periods) or None. `areas` names each bus's zone, empty where the file has none.
+    `findings` are what was read differently from what the file may have meant; errors never get here.
+    Aliases map other names of the file to names of the network.
+    """
+
+    network: Network
+    p_w: Floats
+    q_var: Floats
+    areas: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+    bus_aliases: Mapping[str, str] = field(default_factory=dict)
+    branch_aliases: Mapping[str, str] = field(default_factory=dict)
+    profile_p_w: Floats | None = None
+    profile_q_var: Floats | None = None
+
+    @cached_property
+    def _bus_positions(self) -> dict[str, int]:
+        return {name: position for position, name in enumerate(self.network.bus_names)}
+
+    @cached_property
+    def _branch_positions(self) -> dict[str, int]:
+        return {name: position for position, name in enumerate(self.network.branch_names)}
+
+    def bus_index(self, name: str) -> int | None:
+        """Position of the bus of this name or alias."""
+        return self._bus_positions.get(self.bus_aliases.get(name, name))
+
+    def branch_index(self, name: str) -> int | None:
+        """Position of the branch of this name or alias."""
+        return self._branch_positions.get(self.branch_aliases.get(name, name))
+
+
+@dataclass(frozen=True)
+class ReadRows:
+    """A file's rows before they are checked: `errors` refuse the file, `findings` do not."""
+
+    rows: GridRows
+    errors: tuple[Finding, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    bus_aliases: Mapping[str, str] = field(default_factory=dict)
+    branch_aliases: Mapping[str, str] = field(default_factory=dict)
+
+
+def grid_file(read: ReadRows, where: str) -> GridFile:
+    """The grid of a file's rows, or `BadInput` with every error of the file."""
+    errors = read.errors + tuple(finding for finding in faults(read.rows, where) if finding not in read.errors)
+    if errors:
+        raise BadInput(errors)
+    rows = read.rows
+    islands = tuple(
+        Finding(where, 0, bus, "no source reaches this bus; nothing is connected there", "a bus in use")
+        for bus in unreached(rows)
+    )
+    p_w, q_var = bus_injections(rows)
+    return GridFile(
+        network=assemble(rows),
+        p_w=p_w,
+        q_var=q_var,
+        areas=tuple(bus.area for bus in rows.buses),
+        findings=read.findings + islands,
+        bus_aliases=read.bus_aliases,
+        branch_aliases=read.branch_aliases,
+    )

@@ -1,0 +1,41 @@
+"""From a scenario's `[grid] source` to a grid."""
+
+from pathlib import Path
+
+from flexpeer.adapters.gridfiles.flexpeer_json import FORMAT, is_flexpeer, read_flexpeer
+from flexpeer.adapters.gridfiles.grid_file import GridFile, grid_file
+from flexpeer.adapters.gridfiles.json_text import read_json
+from flexpeer.adapters.gridfiles.pandapower_json import read_pandapower
+from flexpeer.adapters.gridfiles.pandapower_tables import is_pandapower
+from flexpeer.adapters.gridfiles.simbench_grid import simbench_grid
+from flexpeer.errors import bad_input
+from flexpeer.grid.cigre import NominalGrid, cigre_lv, cigre_mv
+
+ACCEPTED = "cigre_mv, cigre_lv, simbench:<code>, or a .json file (flexpeer or pandapower)"
+SIMBENCH = "simbench:"
+BUILT_IN = {"cigre_mv": cigre_mv, "cigre_lv": cigre_lv}
+NOT_YET = (".m", ".xml", ".rdf", ".zip")
+
+
+def open_grid(source: str, folder: Path) -> GridFile:
+    """The grid of a source; a path counts from `folder`. Raises `BadInput` with all that is wrong."""
+    if source in BUILT_IN:
+        return built_in(BUILT_IN[source]())
+    if source.startswith(SIMBENCH):
+        return simbench_grid(source.removeprefix(SIMBENCH))
+    path = folder / source
+    if path.suffix.lower() in NOT_YET or path.is_dir():
+        raise bad_input(source, "MATPOWER and CIM grids are not read yet", ACCEPTED, field="source")
+    if not path.is_file():
+        raise bad_input(source, "no such file", ACCEPTED, field="source")
+    document = read_json(path, source)
+    if is_flexpeer(document):
+        return grid_file(read_flexpeer(document, source), source)
+    if is_pandapower(document):
+        return grid_file(read_pandapower(document, source), source)
+    raise bad_input(source, "neither a flexpeer nor a pandapower grid", f'"format": "{FORMAT}" or pandapower\'s to_json')
+
+
+def built_in(grid: NominalGrid) -> GridFile:
+    """A built-in benchmark network as a grid file."""
+    return GridFile(grid.network, grid.p_w, grid.q_var, grid.areas)

@@ -1,0 +1,164 @@
+"""The tables of a pandapower JSON file, element by element, without pandas.
+
+`pandapower.to_json` writes a net as an object of tables; each table is a JSON text of its own with
+`columns`, `index` and `data`. A missing value is null.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flexpeer.adapters.gridfiles.json_text import parse_json
+from flexpeer.errors import Finding, bad_input
+
+NAMED_TABLES = ("bus", "line", "trafo", "trafo3w", "impedance", "switch", "ext_grid")
+INDEX_FORM = re.compile(r"(bus|line|trafo|trafo3w|impedance|switch|ext_grid) \d+")
+
+
+@dataclass(frozen=True)
+class Element:
+    """One row of a table. Getters append what is wrong to `errors` and go on with NaN, 0 or -1."""
+
+    table: str
+    index: int
+    values: Mapping[str, Any]
+    where: str
+    errors: list[Finding]
+
+    @property
+    def index_form(self) -> str:
+        """Its name where the file gives none of its own."""
+        return f"{self.table} {self.index}"
+
+    @property
+    def given_name(self) -> str:
+        """The text in its `name` column, empty for none."""
+        name = self.values.get("name")
+        if isinstance(name, float) and name.is_integer():
+            name = int(name)
+        return str(name).strip() if isinstance(name, str | int) else ""
+
+    @property
+    def in_service(self) -> bool:
+        """Whether the element is in service; elements without that column are."""
+        return self.flag("in_service", default=True)
+
+    def has(self, column: str) -> bool:
+        """Whether the column holds a value."""
+        value = self.values.get(column)
+        return value is not None and value != ""
+
+    def number(self, column: str, default: float | None = None) -> float:
+        """A finite number; without a default it must be there."""
+        value = self.values.get(column)
+        if value is None and default is not None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            self.fault(column, "no value" if value is None else f"{value!r}", "a finite number")
+            return math.nan
+        return float(value)
+
+    def count(self, column: str, default: int | None = None) -> int:
+        """A whole number that is not negative, such as the index of a bus."""
+        value = self.values.get(column, default)
+        if value is None and default is not None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
+            self.fault(column, "no value" if value is None else f"{value!r}", "a whole number")
+            return -1
+        return int(value)
+
+    def flag(self, column: str, *, default: bool) -> bool:
+        """A truth value."""
+        value = self.values.get(column)
+        return default if value is None else bool(value)
+
+    def text(self, column: str) -> str:
+        """A text, empty where there is none."""
+        value = self.values.get(column)
+        return value if isinstance(value, str) else ""
+
+    def fault(self, column: str, problem: str, expected: str) -> None:
+        """Refuse the file because of this value."""
+        self.errors.append(Finding(self.where, 0, f"{self.index_form}.{column}", problem, expected))
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A pandapower net: its elements by table, its frequency, and the errors found while reading."""
+
+    where: str
+    elements: Mapping[str, tuple[Element, ...]]
+    frequency_hz: float
+    errors: list[Finding]
+
+    def of(self, table: str) -> tuple[Element, ...]:
+        """The elements of a table, none if the file does not have it."""
+        return self.elements.get(table, ())
+
+
+def is_pandapower(document: object) -> bool:
+    """Whether the parsed JSON is a pandapower net."""
+    return isinstance(document, dict) and "pandapower" in str(document.get("_module", "")).lower()
+
+
+def pandapower_tables(document: object, where: str) -> Tables:
+    """The tables of a parsed file; `BadInput` when it does not hold tables at all."""
+    net = document.get("_object") if isinstance(document, dict) else None
+    net = parse_json(net, where) if isinstance(net, str) else net
+    if not isinstance(net, dict):
+        raise bad_input(where, "no object '_object' with the tables", "what pandapower's to_json writes")
+    errors: list[Finding] = []
+    elements = {
+        str(name): tuple(_elements(str(name), table, where, errors))
+        for name, table in net.items()
+        if isinstance(table, dict) and table.get("_class") == "DataFrame" and not str(name).startswith(("res_", "_"))
+    }
+    if not elements.get("bus"):
+        raise bad_input(where, "no buses", "a table 'bus'", field="bus")
+    return Tables(where, elements, float(net.get("f_hz", 50.0)), errors)
+
+
+def _elements(name: str, table: Mapping[str, Any], where: str, errors: list[Finding]) -> Iterator[Element]:
+    frame = table.get("_object")
+    frame = parse_json(frame, f"{where} table {name}") if isinstance(frame, str) else frame
+    if not isinstance(frame, dict) or not {"columns", "index", "data"} <= frame.keys():
+        errors.append(Finding(where, 0, name, "not a table", "an object with columns, index and data"))
+        return
+    for index, data in zip(frame["index"], frame["data"], strict=True):
+        if isinstance(index, int):
+            yield Element(name, index, dict(zip(frame["columns"], data, strict=True)), where, errors)
+
+
+def element_names(tables: Tables) -> dict[tuple[str, int], str]:
+    """The name of every bus, branch and source, by table and index.
+
+    An element keeps its own name when it is text, no other has it and it does not look like another's
+    index form; otherwise it is called by its index form, such as `bus 12`.
+    """
+    named = [element for table in NAMED_TABLES for element in tables.of(table)]
+    uses = Counter(element.given_name for element in named)
+    return {
+        (element.table, element.index): element.given_name if _keeps_name(element, uses) else element.index_form
+        for element in named
+    }
+
+
+def aliases(elements: Iterable[Element], names: Mapping[int, str]) -> dict[str, str]:
+    """Index forms, and own names that were not used but belong to one element only, to the names in use."""
+    group = list(elements)
+    uses = Counter(element.given_name for element in group)
+    taken = set(names.values())
+    own = {e.given_name: names[e.index] for e in group if e.given_name and uses[e.given_name] == 1}
+    by_index = {e.index_form: names[e.index] for e in group}
+    return {alias: name for alias, name in (own | by_index).items() if alias not in taken}
+
+
+def _keeps_name(element: Element, uses: Counter[str]) -> bool:
+    name = element.given_name
+    is_text = isinstance(element.values.get("name"), str) and bool(name)
+    foreign = INDEX_FORM.fullmatch(name) is not None and name != element.index_form
+    return is_text and uses[name] == 1 and not foreign

@@ -1,0 +1,116 @@
+"""SimBench grids and their year of profiles, through the optional extra `simbench`.
+
+Meinecke et al., "SimBench: A Benchmark Dataset of Electric Power Systems to Compare Innovative
+Solutions Based on Power Flow Analysis", Energies 13 (2020) 3290. The profile year is 2016, a leap
+year of 366 days with 96 quarter-hours each.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from flexpeer.adapters.gridfiles.grid_file import GridFile, grid_file
+from flexpeer.adapters.gridfiles.json_text import parse_json
+from flexpeer.adapters.gridfiles.pandapower_json import INJECTION_SIGN, read_pandapower
+from flexpeer.errors import bad_input
+from flexpeer.grid.network import Floats
+from flexpeer.periods import MarketDay
+
+PROFILE_YEAR = 2016
+STEPS_PER_DAY = 96
+SUFFIX = {("load", "p_mw"): "_pload", ("load", "q_mvar"): "_qload", ("sgen", "p_mw"): "", ("storage", "p_mw"): ""}
+FAMILIES = {"load": ("load",), "sgen": ("powerplants", "renewables"), "storage": ("storage",)}
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One SimBench grid: its tables and profiles as the package gives them, and the grid read from them."""
+
+    tables: Mapping[str, Any]
+    profiles: Mapping[str, Any]
+    grid: GridFile
+
+
+def simbench_grid(code: str) -> GridFile:
+    """The grid of a SimBench code, its loads and plants at their rated powers; transformer taps act."""
+    return _loaded(code).grid
+
+
+def simbench_day(code: str, delivery_day: date, timezone: str = "Europe/Stockholm") -> GridFile:
+    """The grid with the profiles of a day, each (buses, 92, 96 or 100 quarter-hours).
+
+    A quarter-hour takes the step of the profile year with the same local month, day and clock time: on
+    23-hour days one clock hour is left out, on 25-hour days it comes twice.
+    """
+    loaded = _loaded(code)
+    steps = profile_steps(delivery_day, timezone)
+    powers = {column: np.zeros((loaded.grid.network.bus_count, len(steps))) for column in ("p_mw", "q_mvar")}
+    for table, sign in INJECTION_SIGN.items():
+        for column, target in powers.items():
+            _add_profiles(target, loaded, (table, column), steps, sign * 1e6)
+    return replace(loaded.grid, profile_p_w=powers["p_mw"], profile_q_var=powers["q_mvar"])
+
+
+def profile_steps(delivery_day: date, timezone: str) -> list[int]:
+    """The row of the profile year for each quarter-hour of a local day."""
+    day = MarketDay(delivery_day, timezone, 15)
+    zone = ZoneInfo(timezone)
+    first = date(PROFILE_YEAR, 1, 1)
+    steps = []
+    for mtu in range(day.mtu_count):
+        clock = datetime.fromtimestamp(day.instant(mtu) * 60, UTC).astimezone(zone)
+        days = (date(PROFILE_YEAR, clock.month, clock.day) - first).days
+        steps.append(days * STEPS_PER_DAY + clock.hour * 4 + clock.minute // 15)
+    return steps
+
+
+def _add_profiles(target: Floats, loaded: Loaded, quantity: tuple[str, str], steps: list[int], factor: float) -> None:
+    """Add rated power x relative profile of every element of a table; without a profile power is constant."""
+    table, column = quantity
+    frame = loaded.tables[table]
+    for index, element in zip(frame.index, frame.to_dict("records"), strict=True):
+        bus = loaded.grid.bus_index(f"bus {element['bus']}")
+        if bus is None or not element["in_service"]:
+            continue
+        relative = _relative(loaded, quantity, element.get("profile"), steps, f"{table} {index}")
+        target[bus] += factor * element["scaling"] * element[column] * relative
+
+
+def _relative(
+    loaded: Loaded, quantity: tuple[str, str], profile: object, steps: list[int], element: str
+) -> Floats:
+    if quantity not in SUFFIX or not isinstance(profile, str):
+        return np.ones(len(steps))
+    name = profile + SUFFIX[quantity]
+    for family in FAMILIES[quantity[0]]:
+        if name in loaded.profiles[family]:
+            return np.asarray(loaded.profiles[family][name].to_numpy()[steps], dtype=np.float64)
+    raise bad_input("simbench", f"no profile {name!r}", "a profile of the data set", field=element)
+
+
+@lru_cache(maxsize=2)
+def _loaded(code: str) -> Loaded:
+    simbench, pandapower = _extra(code, "simbench"), _extra(code, "pandapower")
+    where = f"simbench:{code}"
+    if code not in simbench.collect_all_simbench_codes():
+        raise bad_input(where, "no such code", "a SimBench code such as 1-LV-rural1--0-no_sw", field="source")
+    net = simbench.get_simbench_net(code)
+    net.trafo["tap_changer_type"] = "Ratio"
+    profiles = net.pop("profiles")
+    document = parse_json(pandapower.to_json(net), where)
+    return Loaded({table: net[table] for table in INJECTION_SIGN}, profiles, grid_file(read_pandapower(document, where), where))
+
+
+def _extra(code: str, module: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ImportError as missing:
+        problem = f"the package {module} is not installed"
+        raise bad_input(f"simbench:{code}", problem, "pip install 'flexpeer[simbench]'", field="source") from missing

@@ -1,0 +1,148 @@
+"""What can be wrong with the rows of one file: duplicates, order, cells that contradict each other."""
+
+from collections.abc import Callable, Iterator
+
+from flexpeer.adapters.scenario_files import layouts
+from flexpeer.adapters.scenario_files.settings import Settings
+from flexpeer.adapters.scenario_files.tables import BAD, Table
+from flexpeer.adapters.scenario_files.times import FoundRow, index_days_mtus, index_mtus, missing_mtus
+from flexpeer.periods import MarketDay
+
+Tables = dict[str, Table]
+Check = Callable[[Table], Iterator[FoundRow]]
+
+UNIQUE = {
+    layouts.ORGANISATIONS.file: ("organisation",),
+    layouts.AREAS.file: ("bus",),
+    layouts.RESOURCES.file: ("resource",),
+    layouts.PORTFOLIOS.file: ("portfolio", "resource"),
+    layouts.FORECAST.file: ("bus", "resource", "from"),
+    layouts.CONGESTION_POINTS.file: ("congestion_point",),
+    layouts.IMPACT_FACTORS.file: ("congestion_point", "resource", "from"),
+    layouts.ALLOCATIONS.file: ("resource", "from"),
+    layouts.ORDERS.file: ("order",),
+    layouts.METER.file: ("resource", "from"),
+}
+
+
+def check_rows(tables: Tables, settings: Settings) -> None:
+    """Note all that is wrong within each file; times of single MTUs become MTU indexes on the way."""
+    if settings.day is not None:
+        _check_times(tables, settings.day)
+    for table in tables.values():
+        table.findings.extend(_duplicates(table, UNIQUE[table.layout.file]))
+    _note(tables, layouts.RESOURCES, _ranges, _energies)
+    _note(tables, layouts.FORECAST, _bus_or_resource)
+    _note(tables, layouts.PORTFOLIOS, _portfolio_owners)
+    _note(tables, layouts.ORDERS, _arrivals)
+    _note(tables, layouts.CONGESTION_POINTS, _limits)
+    if settings.gridless:
+        _note(tables, layouts.CONGESTION_POINTS, _voltages_without_grid)
+    elif settings.gridless is False:
+        _note(tables, layouts.RESOURCES, _buses)
+        _note(tables, layouts.CONGESTION_POINTS, _elements)
+
+
+def _note(tables: Tables, layout: layouts.Layout, *checks: Check) -> None:
+    table = tables[layout.file]
+    for check in checks:
+        table.findings.extend(check(table))
+
+
+def _check_times(tables: Tables, day: MarketDay) -> None:
+    for layout in (layouts.FORECAST, layouts.IMPACT_FACTORS, layouts.ALLOCATIONS):
+        index_days_mtus(tables[layout.file], day)
+    forecast, meter = tables[layouts.FORECAST.file], tables[layouts.METER.file]
+    index_mtus(meter, day)
+    for key in ("bus", "resource"):
+        forecast.findings.extend(missing_mtus(forecast, key, day))
+    meter.findings.extend(missing_mtus(meter, "resource", day))
+
+
+def _duplicates(table: Table, names: tuple[str, ...]) -> Iterator[FoundRow]:
+    columns = [table.column(name) for name in names]
+    keys = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+    if len(set(keys)) == len(keys):
+        return
+    begun: dict[tuple[object, ...], int] = {}
+    for line, *key in table.rows(*names):
+        first = begun.setdefault(tuple(key), line)
+        if first != line:
+            what = f"the same {', '.join(names)} as" if len(names) > 1 else f"{names[0]} {key[0]} again, already"
+            yield line, names[0], f"{what} on line {first}", "each once"
+
+
+def _bus_or_resource(table: Table) -> Iterator[FoundRow]:
+    expected = "a bus or a resource, and not both"
+    if table.header and not {"bus", "resource"} & set(table.header):
+        yield 1, "resource", "there is neither a column bus nor a column resource", expected
+        return
+    for line, bus, resource in table.rows("bus", "resource"):
+        if (bus is None) == (resource is None):
+            yield (
+                line,
+                "resource",
+                "there is neither a bus nor a resource" if bus is None else "there are both",
+                expected,
+            )
+
+
+def _ranges(table: Table) -> Iterator[FoundRow]:
+    for line, low, high in table.rows("p_min_w", "p_max_w"):
+        if low > high:
+            yield line, "p_min_w", f"{low} is above p_max_w {high}", "p_min_w at most p_max_w"
+
+
+def _energies(table: Table) -> Iterator[FoundRow]:
+    for line, energy, start in table.rows("energy_wh", "energy_start_wh"):
+        if start is not None and (energy is None or start > energy):
+            problem = f"{start} is above energy_wh {energy}" if energy is not None else "there is no energy_wh"
+            yield line, "energy_start_wh", problem, "at most energy_wh"
+
+
+def _buses(table: Table) -> Iterator[FoundRow]:
+    for line, bus in table.rows("bus"):
+        if not bus:
+            yield line, "bus", "the cell is empty", "a bus of the grid"
+
+
+def _elements(table: Table) -> Iterator[FoundRow]:
+    for line, element in table.rows("element"):
+        if not element:
+            yield line, "element", "the cell is empty", "an element of the grid"
+
+
+def _portfolio_owners(table: Table) -> Iterator[FoundRow]:
+    owners: dict[str, str] = {}
+    for line, portfolio, fsp in table.rows("portfolio", "fsp"):
+        owner = owners.setdefault(portfolio, fsp)
+        if owner != fsp:
+            yield line, "fsp", f"portfolio {portfolio} is of {owner} above", "one fsp for each portfolio"
+
+
+def _arrivals(table: Table) -> Iterator[FoundRow]:
+    arrivals = table.column("arrival")
+    for line, before, arrival in zip(table.lines[1:], arrivals, arrivals[1:], strict=False):
+        if before is not BAD and arrival is not BAD and arrival <= before:
+            yield line, "arrival", f"{arrival} does not follow {before}", "a whole number above that of the row before"
+
+
+def _limits(table: Table) -> Iterator[FoundRow]:
+    if table.header and not {"limit_w", "limit_pu"} & set(table.header):
+        yield 1, "limit_w", "column limit_w is missing", "limit_w, or limit_pu for voltages"
+        return
+    for line, direction, limit_w, limit_pu in table.rows("direction", "limit_w", "limit_pu"):
+        flow = direction in layouts.FLOW_DIRECTIONS
+        given, other = (limit_w, limit_pu) if flow else (limit_pu, limit_w)
+        right, wrong = ("limit_w", "limit_pu") if flow else ("limit_pu", "limit_w")
+        if given is None:
+            yield line, right, "the cell is empty", f"a limit for direction {direction}"
+        if other is not None:
+            yield line, wrong, f"a point of direction {direction} has no {wrong}", "nothing"
+
+
+def _voltages_without_grid(table: Table) -> Iterator[FoundRow]:
+    for line, direction in table.rows("direction"):
+        if direction in layouts.VOLTAGE_DIRECTIONS:
+            problem = f"a point of direction {direction} needs a [grid] in scenario.toml"
+            yield line, "direction", problem, "export or import"

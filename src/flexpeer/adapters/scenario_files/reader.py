@@ -1,0 +1,134 @@
+"""Reads a scenario folder, or says everything that is wrong with it."""
+
+from pathlib import Path
+from typing import Any
+
+from flexpeer.adapters.scenario_files import layouts
+from flexpeer.adapters.scenario_files.checks import Tables, check_rows
+from flexpeer.adapters.scenario_files.layouts import LAYOUTS, Layout
+from flexpeer.adapters.scenario_files.references import check_references
+from flexpeer.adapters.scenario_files.settings import Settings, read_settings
+from flexpeer.adapters.scenario_files.tables import Table, read_table
+from flexpeer.app.scenario import CongestionPoint, OrderRow, Organisation, Profile, Resource, Scenario
+from flexpeer.errors import BadInput, Finding, bad_input
+
+
+def read_scenario(folder: Path) -> Scenario:
+    """The scenario in a folder; raises `BadInput` with all findings, in file and line order.
+
+    Files come in the order `scenario.toml`, then as in `layouts.LAYOUTS`. At most
+    `findings.FINDINGS_PER_FILE` findings of a file are listed.
+    """
+    if not folder.is_dir():
+        raise bad_input(str(folder), "there is no such folder", "a scenario folder with scenario.toml")
+    settings, found = read_settings(folder)
+    tables = {layout.file: read_table(folder, layout) for layout in LAYOUTS}
+    check_rows(tables, settings)
+    check_references(tables, settings)
+    findings = [*found.in_order(), *(each for table in tables.values() for each in table.findings.in_order())]
+    findings += _unknown_files(folder)
+    if findings:
+        raise BadInput(findings)
+    return _scenario(settings, tables)
+
+
+def _unknown_files(folder: Path) -> list[Finding]:
+    known = [layout.file for layout in LAYOUTS]
+    return [
+        Finding(path.name, 0, "", "unknown file", "one of " + ", ".join(known))
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() == ".csv" and path.name not in known
+    ]
+
+
+def _scenario(settings: Settings, tables: Tables) -> Scenario:
+    """The scenario of settings and tables without findings."""
+    day, rulebook, costs, alternative = settings.day, settings.rulebook, settings.costs, settings.alternative
+    assert day is not None
+    assert rulebook is not None
+    assert costs is not None
+    assert alternative is not None
+    meter = tables[layouts.METER.file]
+    within, around = _readings(meter, day.start, day.mtu_minutes, day.mtu_count)
+    return Scenario(
+        name=settings.name or "",
+        day=day,
+        currency=settings.currency or "",
+        grid_source=settings.grid_source,
+        rulebook=rulebook,
+        alternative=alternative,
+        costs=costs,
+        organisations=_structs(Organisation, tables, layouts.ORGANISATIONS),
+        areas={bus: dso for _, bus, dso in tables[layouts.AREAS.file].rows("bus", "dso")},
+        resources=_structs(Resource, tables, layouts.RESOURCES),
+        portfolios=_portfolios(tables[layouts.PORTFOLIOS.file]),
+        bus_forecast=_profiles(tables[layouts.FORECAST.file], "bus", day.mtu_count),
+        resource_forecast=_profiles(tables[layouts.FORECAST.file], "resource", day.mtu_count),
+        congestion_points=_optional(tables, layouts.CONGESTION_POINTS, _points(tables)),
+        impact_ppm=_optional(tables, layouts.IMPACT_FACTORS, _impact(tables, day.mtu_count)),
+        obligations_w=_optional(tables, layouts.ALLOCATIONS, _obligations(tables, day.mtu_count)),
+        outages=settings.outages,
+        orders=_structs(OrderRow, tables, layouts.ORDERS),
+        meter_w=within if meter.present else None,
+        meter_history_w=around,
+        portfolio_fsp={name: fsp for _, name, fsp in tables[layouts.PORTFOLIOS.file].rows("portfolio", "fsp")},
+    )
+
+
+def _structs(struct: Any, tables: Tables, layout: Layout) -> tuple[Any, ...]:
+    return tuple(map(struct, *map(tables[layout.file].column, layout.names)))
+
+
+def _optional(tables: Tables, layout: Layout, value: Any) -> Any:
+    return value if tables[layout.file].present else None
+
+
+def _points(tables: Tables) -> tuple[CongestionPoint, ...]:
+    return _structs(CongestionPoint, tables, layouts.CONGESTION_POINTS)
+
+
+def _portfolios(table: Table) -> dict[str, tuple[str, ...]]:
+    members: dict[str, list[str]] = {}
+    for _, portfolio, resource in table.rows("portfolio", "resource"):
+        members.setdefault(portfolio, []).append(resource)
+    return {portfolio: tuple(resources) for portfolio, resources in members.items()}
+
+
+def _profiles(table: Table, key: str, count: int) -> dict[str, Profile]:
+    powers: dict[str, tuple[list[int], list[int]]] = {}
+    for _, name, mtu, p_w, q_var in table.rows(key, "from", "p_w", "q_var"):
+        if name is not None:
+            p, q = powers.setdefault(name, ([0] * count, [0] * count))
+            p[mtu], q[mtu] = p_w, q_var
+    return {name: Profile(tuple(p), tuple(q)) for name, (p, q) in powers.items()}
+
+
+def _impact(tables: Tables, count: int) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Factors per MTU; a row without `from` holds where no row has that MTU, and 0 where there is neither."""
+    rows = list(tables[layouts.IMPACT_FACTORS.file].rows("congestion_point", "resource", "ppm", "from"))
+    factors: dict[str, dict[str, list[int]]] = {}
+    for _, point, resource, ppm, mtu in sorted(rows, key=lambda row: row[4] is not None):
+        of_pair = factors.setdefault(point, {}).setdefault(resource, [0] * count)
+        of_pair[slice(None) if mtu is None else slice(mtu, mtu + 1)] = [ppm] * (count if mtu is None else 1)
+    return {point: {name: tuple(each) for name, each in of.items()} for point, of in factors.items()}
+
+
+def _obligations(tables: Tables, count: int) -> dict[str, tuple[int, ...]]:
+    obligations: dict[str, list[int]] = {}
+    for _, resource, mtu, obligation_w in tables[layouts.ALLOCATIONS.file].rows("resource", "from", "obligation_w"):
+        obligations.setdefault(resource, [0] * count)[mtu] = obligation_w
+    return {resource: tuple(each) for resource, each in obligations.items()}
+
+
+def _readings(
+    meter: Table, start: int, minutes: int, count: int
+) -> tuple[dict[str, tuple[int, ...]], dict[str, dict[int, int]]]:
+    """The readings of the day by MTU, and those around it by instant."""
+    within: dict[str, list[int]] = {}
+    around: dict[str, dict[int, int]] = {}
+    for _, resource, mtu, p_w in meter.rows("resource", "from", "p_w"):
+        if 0 <= mtu < count:
+            within.setdefault(resource, [0] * count)[mtu] = p_w
+        else:
+            around.setdefault(resource, {})[start + mtu * minutes] = p_w
+    return {resource: tuple(each) for resource, each in within.items()}, around

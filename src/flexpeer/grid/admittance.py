@@ -1,0 +1,217 @@
+"""The admittance matrix of a network and its sparse factorisation, as flat arrays for compiled kernels.
+
+Buses fall in three: sources (s), whose voltage is given, nodes (n), whose voltage is sought, and
+buses no source feeds, which are left out. With i = Y v,
+
+    Y_nn v_n = i_n - Y_ns v_s                        (1)
+    P_r Y_nn P_c = L U                               (2)
+
+L has a unit diagonal. Phase shifters make Y unsymmetric, so (2) keeps both permutations and is also
+solved transposed. Row r of L U belongs to bus `row_bus[r]`, column c to bus `column_bus[c]`; kernels
+write right-hand sides straight into row order and read solutions in column order, which saves the
+permutations. Factorisation: SuperLU (Demmel et al., SIAM J. Matrix Anal. Appl. 20, 1999).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import coo_array, csc_array
+from scipy.sparse.linalg import splu
+
+from flexpeer.compiled import compiled
+from flexpeer.errors import BadInput, Finding, bad_input
+from flexpeer.grid.network import Complexes, Integers, Network
+from flexpeer.grid.topology import islanded
+
+
+class Factors(NamedTuple):
+    """Equation (2): the parts of L and U off the diagonal, by columns, and one over U's diagonal."""
+
+    l_start: Integers
+    l_row: Integers
+    l_value: Complexes
+    u_start: Integers
+    u_row: Integers
+    u_value: Complexes
+    u_inverse: Complexes
+
+
+class Circuit(NamedTuple):
+    """One topology of a network, as kernels read it. All per unit.
+
+    `row_bus`, `column_bus` (nodes,): see the module. `unfed_bus`: buses without a source.
+    `coupling_*`: the entries of Y_ns by row of (2) and bus. `tie_*`: the rows of Y at the sources, by
+    source and bus. `branch_*`, `y**` (branches,): equation (1) of `network`.
+    """
+
+    factors: Factors
+    row_bus: Integers
+    column_bus: Integers
+    unfed_bus: Integers
+    source_bus: Integers
+    coupling_row: Integers
+    coupling_bus: Integers
+    coupling_y: Complexes
+    tie_source: Integers
+    tie_bus: Integers
+    tie_y: Complexes
+    branch_from: Integers
+    branch_to: Integers
+    yff: Complexes
+    yft: Complexes
+    ytf: Complexes
+    ytt: Complexes
+
+
+def admittance(network: Network) -> csc_array:
+    """Y of a network, (buses, buses), shunts included, per unit; raises `BadInput` where it is not finite."""
+    terminals = network.terminals()
+    finite = np.isfinite(np.stack(terminals)).all(axis=0)
+    if not finite.all():
+        names = [network.branch_names[branch] for branch in np.flatnonzero(~finite)]
+        problem, expected = "admittance is not finite", "an impedance other than zero and a finite ratio"
+        raise BadInput(Finding("grid", 0, name, problem, expected) for name in names)
+    f, t = network.branch_from, network.branch_to
+    shunt = network.shunt_bus
+    rows, columns = np.concatenate([f, f, t, t, shunt]), np.concatenate([f, t, f, t, shunt])
+    values = np.concatenate([*terminals, network.shunt_g_pu + 1j * network.shunt_b_pu])
+    return csc_array(coo_array((values, (rows, columns)), shape=(network.bus_count, network.bus_count)))
+
+
+def circuit_of(network: Network) -> Circuit:
+    """Factorise one topology.
+
+    Raises `BadInput` without a source, with two sources at a bus, or with a singular matrix.
+    """
+    _require_sources(network)
+    y = admittance(network)
+    unfed = islanded(network)
+    is_source = np.zeros(network.bus_count, dtype=np.bool_)
+    is_source[network.source_bus] = True
+    nodes = np.flatnonzero(~unfed & ~is_source).astype(np.int64)
+    factors, row_bus, column_bus = _factorise(y, nodes)
+    position = np.full(network.bus_count, -1, dtype=np.int64)
+    position[row_bus] = np.arange(len(nodes))
+    coupling = y[nodes][:, network.source_bus].tocoo()
+    ties = y[network.source_bus].tocoo()
+    return Circuit(
+        factors,
+        row_bus,
+        column_bus,
+        np.flatnonzero(unfed).astype(np.int64),
+        network.source_bus.astype(np.int64),
+        position[nodes[coupling.row]],
+        network.source_bus[coupling.col].astype(np.int64),
+        coupling.data.astype(np.complex128),
+        ties.row.astype(np.int64),
+        ties.col.astype(np.int64),
+        ties.data.astype(np.complex128),
+        network.branch_from.astype(np.int64),
+        network.branch_to.astype(np.int64),
+        *network.terminals(),
+    )
+
+
+def _require_sources(network: Network) -> None:
+    if len(network.source_bus) == 0:
+        raise bad_input("grid", "no source", "at least one source")
+    buses, counts = np.unique(network.source_bus, return_counts=True)
+    twice = [network.bus_names[bus] for bus in buses[counts > 1]]
+    if twice:
+        raise BadInput(Finding("grid", 0, name, "more than one source", "one source at a bus") for name in twice)
+
+
+def _factorise(y: csc_array, nodes: Integers) -> tuple[Factors, Integers, Integers]:
+    if len(nodes) == 0:
+        none = np.zeros(0, dtype=np.int64)
+        nothing = np.zeros(0, dtype=np.complex128)
+        start = np.zeros(1, dtype=np.int64)
+        return Factors(start, none, nothing, start, none, nothing, nothing), none, none
+    try:
+        lu = splu(
+            csc_array(y[nodes][:, nodes]),
+            permc_spec="MMD_AT_PLUS_A",
+            diag_pivot_thresh=0.1,
+            options={"SymmetricMode": True},
+        )
+    except RuntimeError as error:
+        raise bad_input("grid", "the admittance matrix is singular", "branches that determine every voltage") from error
+    u = csc_array(lu.U)
+    diagonal = np.asarray(u.diagonal(), dtype=np.complex128)
+    row_bus, column_bus = np.empty_like(nodes), np.empty_like(nodes)
+    row_bus[lu.perm_r] = nodes
+    column_bus[lu.perm_c] = nodes
+    factors = Factors(*_strict_columns(csc_array(lu.L)), *_strict_columns(u), 1.0 / diagonal)
+    return factors, row_bus, column_bus
+
+
+def _strict_columns(matrix: csc_array) -> tuple[Integers, Integers, Complexes]:
+    """Column starts, rows and values of a triangle without its diagonal."""
+    entries = matrix.tocoo()
+    keep = (entries.row != entries.col) & (entries.data != 0)
+    strict = csc_array((entries.data[keep], (entries.row[keep], entries.col[keep])), shape=matrix.shape)
+    strict.sort_indices()
+    return strict.indptr.astype(np.int64), strict.indices.astype(np.int64), strict.data.astype(np.complex128)
+
+
+@compiled
+def solve_rows(factors: Factors, x: Complexes) -> None:
+    """Solve L U x = b for each column of `x` (nodes, columns), in place: b in row order, x in column order."""
+    count, width = x.shape
+    for j in range(count):
+        for entry in range(factors.l_start[j], factors.l_start[j + 1]):
+            row, value = factors.l_row[entry], factors.l_value[entry]
+            for k in range(width):
+                x[row, k] -= value * x[j, k]
+    for j in range(count - 1, -1, -1):
+        inverse = factors.u_inverse[j]
+        for k in range(width):
+            x[j, k] *= inverse
+        for entry in range(factors.u_start[j], factors.u_start[j + 1]):
+            row, value = factors.u_row[entry], factors.u_value[entry]
+            for k in range(width):
+                x[row, k] -= value * x[j, k]
+
+
+@compiled
+def solve_columns(factors: Factors, x: Complexes) -> None:
+    """Solve (L U)^T x = b for each column of `x`, in place: b in column order, x in row order."""
+    count, width = x.shape
+    for j in range(count):
+        for entry in range(factors.u_start[j], factors.u_start[j + 1]):
+            row, value = factors.u_row[entry], factors.u_value[entry]
+            for k in range(width):
+                x[j, k] -= value * x[row, k]
+        inverse = factors.u_inverse[j]
+        for k in range(width):
+            x[j, k] *= inverse
+    for j in range(count - 1, -1, -1):
+        for entry in range(factors.l_start[j], factors.l_start[j + 1]):
+            row, value = factors.l_row[entry], factors.l_value[entry]
+            for k in range(width):
+                x[j, k] -= value * x[row, k]
+
+
+def solve(circuit: Circuit, current: Complexes) -> Complexes:
+    """Solve Y_nn v = `current` at the nodes, all (buses, columns); zero at every other bus."""
+    x = np.ascontiguousarray(current[circuit.row_bus], dtype=np.complex128)
+    solve_rows(circuit.factors, x)
+    v = np.zeros_like(current, dtype=np.complex128)
+    v[circuit.column_bus] = x
+    return v
+
+
+def solve_transposed(circuit: Circuit, weight: Complexes) -> Complexes:
+    """Like `solve`, with Y_nn transposed."""
+    x = np.ascontiguousarray(weight[circuit.column_bus], dtype=np.complex128)
+    solve_columns(circuit.factors, x)
+    v = np.zeros_like(weight, dtype=np.complex128)
+    v[circuit.row_bus] = x
+    return v
+
+
+def branch_currents(circuit: Circuit, v: Complexes) -> tuple[Complexes, Complexes]:
+    """Currents into each branch at its `from` and `to` end, (branches, columns), per unit."""
+    v_from, v_to = v[circuit.branch_from], v[circuit.branch_to]
+    at_from = circuit.yff[:, None] * v_from + circuit.yft[:, None] * v_to
+    return at_from, circuit.ytf[:, None] * v_from + circuit.ytt[:, None] * v_to

@@ -1,0 +1,180 @@
+"""First-order effect of injections on one metric of a state, at every bus at once, by the adjoint.
+
+Around a state (v, s) of `powerflow`, with Z = Y_nn^-1 and D = diag(conj(s) / conj(v)^2),
+
+    dv = Z (conj(ds) / conj(v) - D conj(dv))         (1)
+
+For a real metric with dm = Re(w^T dv) the multiplier
+
+    l = Z^T (w - conj(D) conj(l))                    (2)
+
+gives dm/dp = Re(l / conj(v)) and dm/dq = Im(l / conj(v)). Equation (2) is a fixed point that contracts
+as the power flow does. An injection at a source bus moves no voltage: it only displaces the source's own power.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from flexpeer.compiled import compiled
+from flexpeer.grid.admittance import Circuit, solve_columns
+from flexpeer.grid.network import S_BASE_VA, Complexes, Floats
+from flexpeer.grid.powerflow import ITERATION_LIMIT, DayFlow, FlowResult, per_unit
+
+TOLERANCE_PU = 1e-10
+
+
+class Quantity(StrEnum):
+    """What is differentiated.
+
+    `BRANCH_EXPORT`: W towards the source at a branch's upper end. `BRANCH_APPARENT`: current at a
+    branch's worse end x sqrt(3) x nominal voltage, VA. `BUS_VOLTAGE`: magnitude, per unit.
+    `SOURCE_EXPORT`: W from the grid into a source.
+    """
+
+    BRANCH_EXPORT = "branch_export"
+    BRANCH_APPARENT = "branch_apparent"
+    BUS_VOLTAGE = "bus_voltage"
+    SOURCE_EXPORT = "source_export"
+
+
+class Metric(NamedTuple):
+    """A quantity of the branch, bus or source with this index."""
+
+    quantity: Quantity
+    element: int
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """A metric, (periods,), and its change per W and per var injected at each bus, (buses, periods).
+
+    All NaN in periods without a state, zero at unfed buses.
+    """
+
+    value: Floats
+    per_w: Floats
+    per_var: Floats
+
+
+class Gradient(NamedTuple):
+    """Per unit and period: the metric, w of equation (2) by bus, and the direct effect of each injection."""
+
+    value: Floats
+    weight: Complexes
+    direct: Floats
+
+
+def sensitivity(day: DayFlow, result: FlowResult, p_w: Floats, q_var: Floats, metric: Metric) -> Sensitivity:
+    """Sensitivity of one metric in every MTU of a day; injections (buses, periods) are those of `result`.
+
+    At a branch's worse end, the worse is by amperes over the rating, or by per-unit current if one has none.
+    """
+    s = per_unit(p_w, q_var)
+    scale = 1.0 if metric.quantity is Quantity.BUS_VOLTAGE else S_BASE_VA
+    value = np.full(day.periods, np.nan)
+    slope = np.full(s.shape, np.nan, dtype=np.complex128)
+    has_state = result.converged
+    for circuit, at in day.groups(np.arange(day.periods)):
+        live = at[has_state[at]]
+        v, injected = np.ascontiguousarray(result.v[:, live]), np.ascontiguousarray(s[:, live])
+        gradient = _gradient(day, circuit, v, injected, metric)
+        multiplier = adjoint(circuit, injected, v, gradient.weight)
+        fed = np.where(v == 0, 1.0, v)
+        slope[:, live] = np.where(v == 0, 0.0, multiplier / np.conj(fed)) + gradient.direct
+        value[live] = gradient.value * scale
+    per_unit_scale = scale / S_BASE_VA
+    return Sensitivity(value, slope.real * per_unit_scale, slope.imag * per_unit_scale)
+
+
+def _gradient(day: DayFlow, circuit: Circuit, v: Complexes, s: Complexes, metric: Metric) -> Gradient:
+    if metric.quantity is Quantity.BRANCH_EXPORT:
+        return _branch_export(circuit, v, metric.element, bool(day.upper_from[metric.element]))
+    if metric.quantity is Quantity.BRANCH_APPARENT:
+        return _branch_apparent(day, circuit, v, metric.element)
+    if metric.quantity is Quantity.BUS_VOLTAGE:
+        return _bus_voltage(v, metric.element)
+    return _source_export(circuit, v, s, metric.element)
+
+
+def _branch_export(circuit: Circuit, v: Complexes, branch: int, upper_from: bool) -> Gradient:
+    upper, other = circuit.branch_from[branch], circuit.branch_to[branch]
+    own, mutual = circuit.yff[branch], circuit.yft[branch]
+    if not upper_from:
+        upper, other, own, mutual = other, upper, circuit.ytt[branch], circuit.ytf[branch]
+    current = own * v[upper] + mutual * v[other]
+    weight = np.zeros_like(v)
+    weight[upper] = -(np.conj(current) + np.conj(v[upper]) * own)
+    weight[other] = -np.conj(v[upper]) * mutual
+    return Gradient(-(v[upper] * np.conj(current)).real, weight, np.zeros(v.shape))
+
+
+def _branch_apparent(day: DayFlow, circuit: Circuit, v: Complexes, branch: int) -> Gradient:
+    f, t = circuit.branch_from[branch], circuit.branch_to[branch]
+    at_from = circuit.yff[branch] * v[f] + circuit.yft[branch] * v[t]
+    at_to = circuit.ytf[branch] * v[f] + circuit.ytt[branch] * v[t]
+    base_a = day.network.bus_base_a()
+    load_from = base_a[f] / day.network.rating_from_a[branch]
+    load_to = base_a[t] / day.network.rating_to_a[branch]
+    if np.isnan(load_from) or np.isnan(load_to):
+        load_from = load_to = 1.0
+    from_worse = load_from * np.abs(at_from) >= load_to * np.abs(at_to)
+    current = np.where(from_worse, at_from, at_to)
+    size = np.abs(current)
+    phase = np.conj(current) / np.where(size > 0, size, 1.0)
+    weight = np.zeros_like(v)
+    weight[f] = phase * np.where(from_worse, circuit.yff[branch], circuit.ytf[branch])
+    weight[t] = phase * np.where(from_worse, circuit.yft[branch], circuit.ytt[branch])
+    return Gradient(size, weight, np.zeros(v.shape))
+
+
+def _bus_voltage(v: Complexes, bus: int) -> Gradient:
+    size = np.abs(v[bus])
+    weight = np.zeros_like(v)
+    weight[bus] = np.conj(v[bus]) / np.where(size > 0, size, 1.0)
+    return Gradient(size, weight, np.zeros(v.shape))
+
+
+def _source_export(circuit: Circuit, v: Complexes, s: Complexes, source: int) -> Gradient:
+    bus = circuit.source_bus[source]
+    own = circuit.tie_source == source
+    weight, current = np.zeros_like(v), np.zeros(v.shape[1], dtype=np.complex128)
+    for other, y in zip(circuit.tie_bus[own], circuit.tie_y[own], strict=True):
+        weight[other] -= np.conj(v[bus]) * y
+        current += y * v[other]
+    direct = np.zeros(v.shape)
+    direct[bus] = 1.0
+    return Gradient((s[bus] - v[bus] * np.conj(current)).real, weight, direct)
+
+
+@compiled
+def adjoint(circuit: Circuit, s: Complexes, v: Complexes, weight: Complexes) -> Complexes:
+    """The multiplier of equation (2) at each bus, (buses, columns); NaN in columns where it does not settle."""
+    nodes, width = len(circuit.row_bus), v.shape[1]
+    multiplier = np.zeros_like(v)
+    x = np.empty((nodes, width), dtype=np.complex128)
+    change = np.full(width, np.inf)
+    for _ in range(2 * ITERATION_LIMIT):
+        for c in range(nodes):
+            bus = circuit.column_bus[c]
+            for k in range(width):
+                x[c, k] = weight[bus, k]
+                if s[bus, k] != 0:
+                    x[c, k] -= s[bus, k] / (v[bus, k] * v[bus, k]) * np.conj(multiplier[bus, k])
+        solve_columns(circuit.factors, x)
+        change[:] = 0.0
+        size = np.zeros(width)
+        for r in range(nodes):
+            bus = circuit.row_bus[r]
+            for k in range(width):
+                change[k] = max(change[k], abs(x[r, k] - multiplier[bus, k]))
+                size[k] = max(size[k], abs(x[r, k]))
+                multiplier[bus, k] = x[r, k]
+        if (change <= TOLERANCE_PU * size).all():
+            return multiplier
+    for k in range(width):
+        if not change[k] <= TOLERANCE_PU * size[k]:
+            multiplier[:, k] = np.nan
+    return multiplier

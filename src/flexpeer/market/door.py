@@ -1,0 +1,302 @@
+"""The door of stage 3: which orders, amendments and withdrawals get in, and why others do not.
+
+The checks run in the order of `_CHECKS`; the first that fails names the reason.
+"""
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import NamedTuple
+
+import msgspec
+from rpds import HashTrieMap
+
+from flexpeer.market.needs import (
+    MARKET_EXPORT,
+    MARKET_IMPORT,
+    ConductFlagged,
+    Needs,
+    Regulation,
+    Watts,
+    relieving,
+    unit_ppm,
+)
+from flexpeer.market.orders import (
+    AmendOrder,
+    CloseGate,
+    Gate,
+    GateClosed,
+    GateOpened,
+    OpenGate,
+    Order,
+    OrderAmended,
+    OrderPlaced,
+    Orders,
+    OrderWithdrawn,
+    PlaceOrder,
+    Side,
+    Status,
+    WithdrawOrder,
+)
+from flexpeer.market.participants import Participants
+from flexpeer.market.reasons import CommandRefused, Reason
+from flexpeer.market.rulebook import Exchange
+from flexpeer.periods import Span
+from flexpeer.quantities import PRICE_LIMIT_MINOR, QUANTITY_LIMIT_W
+
+Refusal = tuple[Reason, str]
+Outcome = list[OrderPlaced | OrderAmended | OrderWithdrawn | GateOpened | GateClosed | ConductFlagged | CommandRefused]
+
+
+class Door(NamedTuple):
+    """What the door looks at: who, the day's frame, the book, and what trades have moved (signed, W)."""
+
+    participants: Participants
+    needs: Needs
+    orders: Orders
+    moves_w: HashTrieMap[str, Watts]
+
+    def schedule_w(self, resource: str) -> Watts:
+        """A resource's starting point with its trades."""
+        start, moves = self.needs.start_w(resource), self.moves_w.get(resource)
+        return start if moves is None else tuple(s + m for s, m in zip(start, moves, strict=True))
+
+    def zone(self, command: PlaceOrder) -> str | None:
+        """The zone an order belongs to: as stated, the only one, or the market-wide one."""
+        if command.zone is not None:
+            return command.zone
+        if self.needs.rulebook.exchange is Exchange.BALANCED:
+            as_import = (Side.SELL, Regulation.UP), (Side.BUY, Regulation.DOWN)
+            return MARKET_IMPORT if (command.side, command.regulation) in as_import else MARKET_EXPORT
+        points = list(self.needs.points)
+        return points[0] if len(points) == 1 else None
+
+    def span(self, command: PlaceOrder) -> Span | None:
+        """The MTUs of an order."""
+        return self.needs.day.span(command.start, command.end) if self.needs.day else None
+
+    def regulation(self, command: PlaceOrder) -> Regulation | None:
+        """What side and zone imply; None in an unknown zone."""
+        direction = self.needs.direction(self.zone(command) or "")
+        if direction is None:
+            return None
+        return relieving(direction) if command.side is Side.SELL else relieving(direction).opposite
+
+
+def _check_gate(door: Door, _command: PlaceOrder) -> Refusal | None:
+    if door.orders.gate is Gate.OPEN:
+        return None
+    return (Reason.GATE_NOT_OPEN if door.orders.gate is Gate.NOT_OPEN else Reason.GATE_CLOSED), ""
+
+
+def _check_key(door: Door, command: PlaceOrder) -> Refusal | None:
+    known = command.idempotency_key in door.orders.digests or command.order in door.orders.orders
+    return (Reason.DUPLICATE_KEY, command.idempotency_key) if known else None
+
+
+def _check_sender(door: Door, command: PlaceOrder) -> Refusal | None:
+    owner = door.participants.organisation_of(command.unit)
+    if owner is None:
+        return Reason.UNKNOWN_RESOURCE, command.unit
+    if owner != command.organisation:
+        return Reason.NOT_ITS_RESOURCE, owner
+    members = door.participants.members(command.unit)
+    dso = members[0].dso if members else owner
+    return None if command.via == dso else (Reason.NOT_VIA_ITS_DSO, dso)
+
+
+def _check_zone(door: Door, command: PlaceOrder) -> Refusal | None:
+    zone = door.zone(command)
+    if zone is None:
+        return Reason.CONGESTION_POINT_NOT_STATED, ", ".join(sorted(door.needs.points))
+    return None if door.needs.direction(zone) else (Reason.UNKNOWN_CONGESTION_POINT, zone)
+
+
+def _check_side(door: Door, command: PlaceOrder) -> Refusal | None:
+    is_dso = door.participants.is_dso(command.unit)
+    if is_dso and (command.side is Side.SELL or door.zone(command) in (MARKET_EXPORT, MARKET_IMPORT)):
+        return Reason.DSO_ONLY_BUYS, ""
+    implied = door.regulation(command)
+    if command.regulation in (None, implied) or is_dso:
+        return None
+    return Reason.WRONG_REGULATION, str(implied)
+
+
+def _check_period(door: Door, command: PlaceOrder) -> Refusal | None:
+    return None if door.span(command) else (Reason.IMPOSSIBLE_PERIOD, "")
+
+
+def _check_quantity(door: Door, command: PlaceOrder) -> Refusal | None:
+    book = door.needs.rulebook
+    if not max(book.min_quantity_w, 1) <= command.quantity_w <= QUANTITY_LIMIT_W:
+        return Reason.WRONG_QUANTITY, f"{command.quantity_w}"
+    if command.quantity_w % book.quantity_tick_w:
+        return Reason.WRONG_QUANTITY_TICK, f"{book.quantity_tick_w}"
+    if not 0 <= command.min_quantity_w <= command.quantity_w:
+        return Reason.WRONG_MIN_QUANTITY, f"{command.min_quantity_w}"
+    return None
+
+
+def _check_price(door: Door, command: PlaceOrder) -> Refusal | None:
+    book = door.needs.rulebook
+    if command.price_minor % book.price_tick_minor:
+        return Reason.WRONG_PRICE_TICK, f"{book.price_tick_minor}"
+    cap = PRICE_LIMIT_MINOR if book.price_cap_minor is None else book.price_cap_minor
+    return None if abs(command.price_minor) <= cap else (Reason.PRICE_OUTSIDE_CAP, f"{cap}")
+
+
+def _check_qualified(door: Door, command: PlaceOrder) -> Refusal | None:
+    return None if door.participants.qualified(command.unit, command.start) else (Reason.NOT_QUALIFIED, command.unit)
+
+
+def _check_impact(door: Door, command: PlaceOrder) -> Refusal | None:
+    span, zone = door.span(command), door.zone(command)
+    if span is None or zone is None:
+        return None
+    ppm = unit_ppm(door.needs, door.participants, zone, command.unit)
+    lowest = min(ppm[span.first : span.end])
+    floor = max(door.needs.rulebook.min_impact_ppm, 1)
+    return None if lowest >= floor else (Reason.NO_IMPACT, f"{lowest} ppm")
+
+
+def _check_range(door: Door, command: PlaceOrder) -> Refusal | None:
+    span, regulation = door.span(command), door.regulation(command)
+    if span is None or regulation is None:
+        return None
+    return _room_refusal(door, command.unit, regulation, span, command.quantity_w)
+
+
+def _room_refusal(door: Door, unit: str, regulation: Regulation, span: Span, extra_w: int) -> Refusal | None:
+    """Whether `extra_w` more can be offered: within the range at all, and beside what is committed."""
+    for name, share in door.participants.shares(unit, extra_w).items():
+        resource, start = door.participants.resources[name], door.needs.start_w(name)
+        schedule = door.schedule_w(name)
+        committed = door.orders.open_w(name, regulation, door.needs.mtu_count)
+        up = regulation is Regulation.UP
+        for mtu in span.mtus:
+            bound = resource.p_max_w if up else resource.p_min_w
+            if share > abs(bound - start[mtu]) or (bound - start[mtu]) * regulation.sign < 0:
+                return Reason.OUTSIDE_RANGE, f"{name}: {max(0, (bound - start[mtu]) * regulation.sign)} W"
+            free = (bound - schedule[mtu]) * regulation.sign - committed[mtu]
+            if share > free:
+                return Reason.ALREADY_COMMITTED, f"{name}: {max(0, free)} W"
+    return None
+
+
+_CHECKS: tuple[Callable[[Door, PlaceOrder], Refusal | None], ...] = (
+    _check_gate,
+    _check_key,
+    _check_sender,
+    _check_zone,
+    _check_side,
+    _check_period,
+    _check_quantity,
+    _check_price,
+    _check_qualified,
+    _check_impact,
+    _check_range,
+)
+
+
+def place(door: Door, command: PlaceOrder) -> Outcome:
+    """An order placed, refused, or (sent twice) silently known."""
+    digest = sha256(msgspec.json.encode(command)).hexdigest()
+    if door.orders.digests.get(command.idempotency_key) == digest:
+        return []
+    for check in _CHECKS:
+        refusal = check(door, command)
+        if refusal is not None:
+            return [CommandRefused("PlaceOrder", command.order, *refusal, command.organisation)]
+    order = admitted(door, command, door.orders.next_number)
+    events: Outcome = [OrderPlaced(order, digest)]
+    if _on_both_sides(door.orders, order):
+        events.append(ConductFlagged(order.organisation, "both_sides", order.order))
+    return events
+
+
+def admitted(door: Door, command: PlaceOrder, number: int) -> Order:
+    """The order a checked command becomes, with everything it left unsaid filled in."""
+    span, regulation, zone = door.span(command), door.regulation(command), door.zone(command)
+    assert span is not None, "the period was checked"
+    assert regulation is not None, "the zone was checked"
+    assert zone is not None, "the zone was checked"
+    return Order(
+        order=command.order,
+        number=number,
+        organisation=command.organisation,
+        unit=command.unit,
+        zone=zone,
+        side=command.side,
+        regulation=regulation,
+        span=span,
+        quantity_w=command.quantity_w,
+        remaining_w=command.quantity_w,
+        min_quantity_w=command.min_quantity_w,
+        price_minor=command.price_minor,
+        time_in_force=command.time_in_force,
+        key=command.idempotency_key,
+    )
+
+
+def _on_both_sides(orders: Orders, new: Order) -> bool:
+    return orders.sides_of(new.organisation, new.zone) == (new.side.opposite,)
+
+
+def amend(door: Door, command: AmendOrder) -> Outcome:
+    """An amendment; only a lower quantity at the same price keeps the order's priority."""
+    refusal = _own_open_order(door, command.order, command.organisation)
+    order = door.orders.orders.get(command.order)
+    if refusal is None and order is not None:
+        refusal = _check_amended(door, order, command)
+    if refusal is not None or order is None:
+        return [
+            CommandRefused("AmendOrder", command.order, *(refusal or (Reason.UNKNOWN_ORDER, "")), command.organisation)
+        ]
+    keeps = command.price_minor == order.price_minor and command.quantity_w <= order.quantity_w
+    number = order.number if keeps else door.orders.next_number
+    return [OrderAmended(order.order, number, command.quantity_w, command.price_minor)]
+
+
+def _check_amended(door: Door, order: Order, command: AmendOrder) -> Refusal | None:
+    as_new = PlaceOrder(
+        order.order, order.organisation, "", order.unit, order.side, 0, 0, command.quantity_w, command.price_minor,
+        min_quantity_w=min(order.min_quantity_w, command.quantity_w),
+    )  # fmt: skip
+    if command.quantity_w < order.executed_w:
+        return Reason.WRONG_QUANTITY, f"at least the executed {order.executed_w} W"
+    more = command.quantity_w - order.quantity_w
+    return (
+        _check_quantity(door, as_new)
+        or _check_price(door, as_new)
+        or (_room_refusal(door, order.unit, order.regulation, order.span, more) if more > 0 else None)
+    )
+
+
+def withdraw(door: Door, command: WithdrawOrder) -> Outcome:
+    """A withdrawal of what is left of an order."""
+    refusal = _own_open_order(door, command.order, command.organisation)
+    if refusal is not None:
+        return [CommandRefused("WithdrawOrder", command.order, *refusal, command.organisation)]
+    return [OrderWithdrawn(command.order)]
+
+
+def _own_open_order(door: Door, order_id: str, organisation: str) -> Refusal | None:
+    order = door.orders.orders.get(order_id)
+    if door.orders.gate is not Gate.OPEN:
+        return (Reason.GATE_NOT_OPEN if door.orders.gate is Gate.NOT_OPEN else Reason.GATE_CLOSED), ""
+    if order is None or order.organisation != organisation:
+        return Reason.UNKNOWN_ORDER, order_id
+    return None if order.status is Status.OPEN else (Reason.ORDER_NOT_OPEN, order.status)
+
+
+def move_gate(door: Door, command: OpenGate | CloseGate) -> Outcome:
+    """The gate opened or closed; each once."""
+    kind = type(command).__name__
+    if isinstance(command, OpenGate):
+        if door.needs.day is None:
+            return [CommandRefused(kind, "", Reason.NOT_THIS_DAY)]
+        fresh = door.orders.gate is Gate.NOT_OPEN
+        return [GateOpened(command.at)] if fresh else [CommandRefused(kind, "", Reason.ALREADY_KNOWN)]
+    if door.orders.gate is Gate.OPEN:
+        return [GateClosed(command.at)]
+    reason = Reason.GATE_NOT_OPEN if door.orders.gate is Gate.NOT_OPEN else Reason.GATE_CLOSED
+    return [CommandRefused(kind, "", reason)]

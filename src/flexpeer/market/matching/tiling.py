@@ -1,0 +1,80 @@
+"""Orders of several MTUs meet orders of fewer: tiles that cover the long order's span exactly, all or none.
+
+Every tile crosses the long ("spanning") order and all move at one common quantity. The first tiling in
+order of priority is taken, MTU by MTU; a tile that stands in the way is banned and the search repeated.
+"""
+
+from collections.abc import Iterator
+
+from flexpeer.market.matching.books import Books
+from flexpeer.market.matching.view import View
+from flexpeer.market.orders import Order
+from flexpeer.periods import Span
+
+
+def tiles(
+    view: View, books: Books, spanning: Order, span: Span, before: int, banned: frozenset[str]
+) -> tuple[Order, ...] | None:
+    """Orders opposite to `spanning` that cover `span` exactly, or None. An empty span needs none."""
+    shorter = [s for s in books.spans(spanning.zone) if span.covers(s) and s != spanning.span]
+    dead: set[int] = set()
+
+    def cover(first: int) -> tuple[Order, ...] | None:
+        if first == span.end:
+            return ()
+        if first in dead:
+            return None
+        for tile_span in (s for s in shorter if s.first == first):
+            for tile in _crossing(view, books, spanning, tile_span, before):
+                rest = None if tile.order in banned else cover(tile_span.end)
+                if rest is not None:
+                    return (tile, *rest)
+        dead.add(first)
+        return None
+
+    return cover(span.first)
+
+
+def _crossing(view: View, books: Books, spanning: Order, span: Span, before: int) -> Iterator[Order]:
+    return (tile for tile in books.meets(view, spanning, span, before) if view.leg(spanning, tile, span) is not None)
+
+
+def tilings(view: View, books: Books, taker: Order, before: int) -> Iterator[tuple[Order, tuple[Order, ...]]]:
+    """Spanning orders with their tiles that `taker` completes: as the spanning order, then as a tile of one."""
+    yield from ((taker, found) for found in _alternatives(view, books, taker, (), taker.span, before))
+    for span in books.spans(taker.zone):
+        if span == taker.span or not span.covers(taker.span):
+            continue
+        for spanning in list(books.meets(view, taker, span, before)):
+            if view.leg(spanning, taker, taker.span) is not None:
+                found = _alternatives(view, books, spanning, (taker,), span, before)
+                yield from ((spanning, group) for group in found)
+
+
+def _alternatives(
+    view: View, books: Books, spanning: Order, fixed: tuple[Order, ...], span: Span, before: int
+) -> Iterator[tuple[Order, ...]]:
+    """The first tiling around the fixed tile (if any), then the first without each of its tiles in turn."""
+    holes = [span] if not fixed else [Span(span.first, fixed[0].span.first), Span(fixed[0].span.end, span.end)]
+    first = _filled(view, books, spanning, holes, before, frozenset())
+    if first is None:
+        return
+    yield (*fixed, *first)
+    banned: frozenset[str] = frozenset()
+    for tile in first:
+        banned |= {tile.order}
+        other = _filled(view, books, spanning, holes, before, banned)
+        if other is not None:
+            yield (*fixed, *other)
+
+
+def _filled(
+    view: View, books: Books, spanning: Order, holes: list[Span], before: int, banned: frozenset[str]
+) -> tuple[Order, ...] | None:
+    found: tuple[Order, ...] = ()
+    for hole in holes:
+        part = tiles(view, books, spanning, hole, before, banned) if len(hole) else ()
+        if part is None:
+            return None
+        found += part
+    return found

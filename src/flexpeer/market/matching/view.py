@@ -1,0 +1,95 @@
+"""What matching looks at: the market so far, and who crosses whom in it."""
+
+from typing import NamedTuple
+
+from flexpeer.market.energy import allows
+from flexpeer.market.matching.crossing import crosses
+from flexpeer.market.needs import Needs, unit_ppm
+from flexpeer.market.orders import Order, Orders, Side, Status
+from flexpeer.market.participants import Participants
+from flexpeer.market.rulebook import Exchange
+from flexpeer.market.trades import Leg, Match, Trades, match_moves
+from flexpeer.periods import Span
+
+
+class View(NamedTuple):
+    """The slices of the state a sweep reads."""
+
+    participants: Participants
+    needs: Needs
+    orders: Orders
+    trades: Trades
+
+    def left_w(self, order: Order) -> int:
+        """What of an order is neither traded nor reserved."""
+        return order.remaining_w - self.trades.reserved_w(order.order)
+
+    def untouched(self, order: Order) -> bool:
+        """Whether nothing of an order is traded or reserved, so that its minimum acceptance still binds."""
+        return self.left_w(order) == order.quantity_w
+
+    def current(self, order_id: str, number: int) -> Order | None:
+        """The order, if it is open under this number and something of it is left."""
+        order = self.orders.orders[order_id]
+        alive = order.status is Status.OPEN and order.number == number and self.left_w(order) > 0
+        return order if alive else None
+
+    def ppm(self, order: Order) -> tuple[int, ...]:
+        """Impact factors of an order's unit at its zone, one per MTU."""
+        return unit_ppm(self.needs, self.participants, order.zone, order.unit)
+
+    def leg(self, one: Order, other: Order, span: Span) -> Leg | None:
+        """The leg between two orders over a span, quantities still open (0); None if they do not cross in it."""
+        buy, sell = (one, other) if one.side is Side.BUY else (other, one)
+        ppm_buy, ppm_sell = self.ppm(buy), self.ppm(sell)
+        pairs = [(ppm_buy[mtu], ppm_sell[mtu]) for mtu in span.mtus]
+        if not all(crosses(buy.price_minor, pb, sell.price_minor, ps) for pb, ps in pairs):
+            return None
+        if self.needs.rulebook.exchange is Exchange.BALANCED:
+            most_buy, most_sell = 1, 1
+        else:
+            most_buy, most_sell = _most(pairs)
+        resting = min(buy, sell, key=lambda order: order.number)
+        return Leg(
+            buy.order, sell.order, buy.unit, sell.unit, span, most_buy, most_sell, 0, 0, resting.price_minor, resting.side
+        )  # fmt: skip
+
+    def within_energy(self, match: Match, quantity_w: int) -> int:
+        """The largest quantity up to `quantity_w` that every resource's energy limits allow."""
+        limited = {
+            name
+            for leg in match.legs
+            for unit in (leg.buy_unit, leg.sell_unit)
+            for name in (member.resource for member in self.participants.members(unit) if member.energy_wm is not None)
+        }
+        if not limited or self._energy_allows(match.at(quantity_w), limited):
+            return quantity_w
+        low, high = 0, quantity_w
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self._energy_allows(match.at(middle), limited) else (low, middle)
+        return low
+
+    def _energy_allows(self, match: Match, limited: set[str]) -> bool:
+        count = self.needs.mtu_count
+        changes = {name: [0] * count for name in limited}
+        held = {name: list(self.trades.moves_w.get(name, (0,) * count)) for name in limited}
+        for rows, matches in ((held, self.trades.reserved), (changes, (match,))):
+            for move in (m for each in matches for m in match_moves(self.participants, self.orders, each)):
+                if move.resource in limited:
+                    for mtu in move.span.mtus:
+                        rows[move.resource][mtu] += move.change_w
+        minutes = self.needs.day.mtu_minutes if self.needs.day else 0
+        return all(
+            allows(self.participants.resources[name], self.needs.start_w(name), held[name], changes[name], minutes)
+            for name in sorted(limited)
+        )
+
+
+def _most(pairs: list[tuple[int, int]]) -> tuple[int, int]:
+    """The pair of impact factors with the largest ratio buyer / seller."""
+    most_buy, most_sell = pairs[0]
+    for ppm_buy, ppm_sell in pairs[1:]:
+        if ppm_buy * most_sell > most_buy * ppm_sell:
+            most_buy, most_sell = ppm_buy, ppm_sell
+    return most_buy, most_sell

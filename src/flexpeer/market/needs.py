@@ -1,0 +1,407 @@
+"""Stage 2: the day, its forecast and outages, where relief is needed, and who is curtailed by rule.
+
+Powers are watts per MTU of the delivery day, injection positive. A resource's starting point is its
+plan with the curtailment obligations executed; ranges, commitments and grid checks count from it.
+"""
+
+from enum import StrEnum
+
+import msgspec
+from msgspec.structs import replace
+from rpds import HashTrieMap
+
+from flexpeer.market.curtailment import Candidate, allocate
+from flexpeer.market.participants import Participants
+from flexpeer.market.reasons import CommandRefused, Reason
+from flexpeer.market.rulebook import Exchange, Rulebook
+from flexpeer.periods import MarketDay, Span
+from flexpeer.quantities import PPM
+
+Watts = tuple[int, ...]
+
+
+class Direction(StrEnum):
+    """What loads a congestion point: injection (export, high voltage) or withdrawal (import, low)."""
+
+    EXPORT = "export"
+    IMPORT = "import"
+    HIGH = "high"
+    LOW = "low"
+
+
+class Regulation(StrEnum):
+    """UP is more injection or less withdrawal, DOWN the opposite."""
+
+    UP = "UP"
+    DOWN = "DOWN"
+
+    @property
+    def sign(self) -> int:
+        """+1 for UP, -1 for DOWN: the sign of the change of injection."""
+        return 1 if self is Regulation.UP else -1
+
+    @property
+    def opposite(self) -> "Regulation":
+        """The other regulation."""
+        return Regulation.DOWN if self is Regulation.UP else Regulation.UP
+
+
+def relieving(direction: Direction) -> Regulation:
+    """The regulation that relieves a congestion of this direction."""
+    return Regulation.DOWN if direction in (Direction.EXPORT, Direction.HIGH) else Regulation.UP
+
+
+MARKET_EXPORT, MARKET_IMPORT = "market", "market-import"
+
+
+class CongestionPoint(msgspec.Struct, frozen=True):
+    """An element with a limit, its owner DSO and the direction that loads it.
+
+    `limit_w` is active power (or its current equivalent) per MTU, grid side; None for voltages, whose
+    limit the owner keeps to itself.
+    """
+
+    congestion_point: str
+    element: str
+    direction: Direction
+    dso: str
+    limit_w: Watts | None = None
+
+
+class Outage(msgspec.Struct, frozen=True):
+    """`element` is out during `span`, or only limited to `limit_w`."""
+
+    element: str
+    span: Span
+    limit_w: int | None = None
+
+
+class OpenDay(msgspec.Struct, frozen=True, tag=True):
+    """Command: the delivery day and the rules it is traded under."""
+
+    day: MarketDay
+    rulebook: Rulebook
+    currency: str
+
+
+class PublishForecast(msgspec.Struct, frozen=True, tag=True):
+    """Command: the plan of a resource."""
+
+    resource: str
+    p_w: Watts
+
+
+class AnnounceOutage(msgspec.Struct, frozen=True, tag=True):
+    """Command: an element out or limited."""
+
+    outage: Outage
+
+
+class DefineCongestionPoint(msgspec.Struct, frozen=True, tag=True):
+    """Command: a congestion point to trade at."""
+
+    point: CongestionPoint
+
+
+class PublishImpactFactors(msgspec.Struct, frozen=True, tag=True):
+    """Command: relief in ppm per unit moved in the relieving direction, per resource and MTU."""
+
+    congestion_point: str
+    ppm: dict[str, tuple[int, ...]]
+
+
+class PublishNeed(msgspec.Struct, frozen=True, tag=True):
+    """Command: watts of relief needed at a point (grid side), per MTU."""
+
+    congestion_point: str
+    need_w: Watts
+
+
+class AllocateCurtailment(msgspec.Struct, frozen=True, tag=True):
+    """Command: share the point's need between conditional resources, by the rulebook's policy."""
+
+    congestion_point: str
+
+
+class ImposeCurtailment(msgspec.Struct, frozen=True, tag=True):
+    """Command: an obligation decided elsewhere, resource-side watts in the relieving direction."""
+
+    resource: str
+    obligation_w: Watts
+
+
+class DayOpened(msgspec.Struct, frozen=True, tag=True):
+    """The delivery day and its rules are fixed."""
+
+    day: MarketDay
+    rulebook: Rulebook
+    currency: str
+
+
+class ForecastPublished(msgspec.Struct, frozen=True, tag=True):
+    """The plan of a resource."""
+
+    resource: str
+    p_w: Watts
+
+
+class OutageAnnounced(msgspec.Struct, frozen=True, tag=True):
+    """An element will be out or limited."""
+
+    outage: Outage
+
+
+class CongestionPointDefined(msgspec.Struct, frozen=True, tag=True):
+    """A congestion point can be traded at."""
+
+    point: CongestionPoint
+
+
+class ImpactFactorsPublished(msgspec.Struct, frozen=True, tag=True):
+    """The impact factors of a congestion point."""
+
+    congestion_point: str
+    ppm: dict[str, tuple[int, ...]]
+
+
+class NeedPublished(msgspec.Struct, frozen=True, tag=True):
+    """The relief needed at a congestion point, grid side."""
+
+    congestion_point: str
+    need_w: Watts
+
+
+class CurtailmentAllocated(msgspec.Struct, frozen=True, tag=True):
+    """Changes of injection (signed, resource side) conditional resources owe."""
+
+    moves_w: dict[str, Watts]
+
+
+class ConductFlagged(msgspec.Struct, frozen=True, tag=True):
+    """Something an auditor should look at; nothing was corrected."""
+
+    organisation: str
+    conduct: str
+    subject: str
+
+
+Command = (
+    OpenDay
+    | PublishForecast
+    | AnnounceOutage
+    | DefineCongestionPoint
+    | PublishImpactFactors
+    | PublishNeed
+    | AllocateCurtailment
+    | ImposeCurtailment
+)
+Event = (
+    DayOpened
+    | ForecastPublished
+    | OutageAnnounced
+    | CongestionPointDefined
+    | ImpactFactorsPublished
+    | NeedPublished
+    | CurtailmentAllocated
+    | ConductFlagged
+)
+Outcome = list[Event | CommandRefused]
+
+
+class Needs(msgspec.Struct, frozen=True):
+    """The day's frame: what is planned, what is limited, what is owed."""
+
+    day: MarketDay | None = None
+    rulebook: Rulebook = Rulebook()
+    currency: str = ""
+    plans_w: HashTrieMap[str, Watts] = HashTrieMap()
+    outages: tuple[Outage, ...] = ()
+    points: HashTrieMap[str, CongestionPoint] = HashTrieMap()
+    impacts_ppm: HashTrieMap[str, dict[str, tuple[int, ...]]] = HashTrieMap()
+    needs_w: HashTrieMap[str, Watts] = HashTrieMap()
+    curtailment_w: HashTrieMap[str, Watts] = HashTrieMap()
+    flags: tuple[ConductFlagged, ...] = ()
+
+    @property
+    def mtu_count(self) -> int:
+        """MTUs of the delivery day; 0 before it is opened."""
+        return self.day.mtu_count if self.day else 0
+
+    def start_w(self, resource: str) -> Watts:
+        """A resource's starting point: its plan with its obligations executed."""
+        zeros = (0,) * self.mtu_count
+        plan, owed = self.plans_w.get(resource, zeros), self.curtailment_w.get(resource)
+        return plan if owed is None else tuple(p + o for p, o in zip(plan, owed, strict=True))
+
+    def direction(self, zone: str) -> Direction | None:
+        """The direction of a congestion point, or of the market-wide zones of a balanced market."""
+        if zone in self.points:
+            return self.points[zone].direction
+        if self.rulebook.exchange is Exchange.BALANCED:
+            return {MARKET_EXPORT: Direction.EXPORT, MARKET_IMPORT: Direction.IMPORT}.get(zone)
+        return None
+
+    def resource_ppm(self, zone: str, resource: str) -> tuple[int, ...]:
+        """A resource's impact factors at a zone, one per MTU."""
+        if zone not in self.points:
+            return (PPM,) * self.mtu_count
+        return self.impacts_ppm.get(zone, {}).get(resource, (0,) * self.mtu_count)
+
+    def relief_w(self, zone: str, moves_w: dict[str, Watts]) -> Watts:
+        """Grid-side relief (rounded down to watts) of signed injection changes, per MTU."""
+        sign = relieving(self.points[zone].direction).sign
+        total = [0] * self.mtu_count
+        for resource, moves in moves_w.items():
+            for mtu, (ppm, move) in enumerate(zip(self.resource_ppm(zone, resource), moves, strict=True)):
+                total[mtu] += sign * ppm * move
+        return tuple(value // PPM for value in total)
+
+
+def unit_ppm(needs: Needs, participants: Participants, zone: str, unit: str) -> tuple[int, ...]:
+    """Impact factors of a resource, a portfolio (by its members' ranges) or a DSO itself (1)."""
+    members = participants.members(unit)
+    if not members:
+        return (PPM,) * needs.mtu_count
+    if len(members) == 1:
+        return needs.resource_ppm(zone, members[0].resource)
+    weights = participants.shares(unit, PPM)
+    rows = [(weights[m.resource], needs.resource_ppm(zone, m.resource)) for m in members]
+    return tuple(sum(weight * ppm[mtu] for weight, ppm in rows) // PPM for mtu in range(needs.mtu_count))
+
+
+def decide(needs: Needs, participants: Participants, frozen: bool, command: Command) -> Outcome:
+    """What a command about the day leads to; `frozen` once the gate has closed."""
+    if isinstance(command, OpenDay):
+        known = needs.day is not None
+        refused = CommandRefused("OpenDay", str(command.day.delivery_day), Reason.ALREADY_KNOWN)
+        return [refused] if known else [DayOpened(command.day, command.rulebook, command.currency)]
+    if frozen or needs.day is None:
+        reason = Reason.FROZEN if frozen else Reason.NOT_THIS_DAY
+        return [CommandRefused(type(command).__name__, "", reason)]
+    match command:
+        case PublishForecast():
+            return _publish_forecast(needs, participants, command)
+        case AnnounceOutage(outage):
+            fits = 0 <= outage.span.first < outage.span.end <= needs.mtu_count
+            refused = CommandRefused("AnnounceOutage", outage.element, Reason.IMPOSSIBLE_PERIOD)
+            return [OutageAnnounced(outage)] if fits else [refused]
+        case DefineCongestionPoint(point):
+            return _define_point(needs, participants, point)
+        case PublishImpactFactors(point_id, ppm):
+            return _per_point(needs, command, point_id, *ppm.values()) or [ImpactFactorsPublished(point_id, ppm)]
+        case PublishNeed(point_id, need_w):
+            return _per_point(needs, command, point_id, need_w) or [NeedPublished(point_id, need_w)]
+        case AllocateCurtailment(point_id):
+            return _per_point(needs, command, point_id) or _allocate(needs, participants, point_id)
+        case ImposeCurtailment():
+            return _impose(needs, participants, command)
+
+
+def _publish_forecast(needs: Needs, participants: Participants, command: PublishForecast) -> Outcome:
+    resource = participants.resources.get(command.resource)
+    if resource is None:
+        return [CommandRefused("PublishForecast", command.resource, Reason.UNKNOWN_RESOURCE)]
+    if len(command.p_w) != needs.mtu_count:
+        return [CommandRefused("PublishForecast", command.resource, Reason.NOT_THIS_DAY)]
+    events: Outcome = [ForecastPublished(command.resource, command.p_w)]
+    if needs.needs_w and needs.plans_w.get(command.resource) != command.p_w:
+        events.append(ConductFlagged(resource.organisation, "plan_moved_after_need", command.resource))
+    return events
+
+
+def _define_point(needs: Needs, participants: Participants, point: CongestionPoint) -> Outcome:
+    reason = None
+    if point.congestion_point in needs.points:
+        reason = Reason.ALREADY_KNOWN
+    elif not participants.is_dso(point.dso):
+        reason = Reason.WRONG_ROLE
+    elif point.limit_w is not None and len(point.limit_w) != needs.mtu_count:
+        reason = Reason.NOT_THIS_DAY
+    refused = [CommandRefused("DefineCongestionPoint", point.congestion_point, reason)] if reason else []
+    return [*refused] or [CongestionPointDefined(point)]
+
+
+def _per_point(needs: Needs, command: Command, point: str, *values: tuple[int, ...]) -> Outcome:
+    kind = type(command).__name__
+    if point not in needs.points:
+        return [CommandRefused(kind, point, Reason.UNKNOWN_CONGESTION_POINT)]
+    if any(len(row) != needs.mtu_count for row in values):
+        return [CommandRefused(kind, point, Reason.NOT_THIS_DAY)]
+    return []
+
+
+def _allocate(needs: Needs, participants: Participants, zone: str) -> Outcome:
+    regulation = relieving(needs.points[zone].direction)
+    given = needs.relief_w(zone, dict(needs.curtailment_w.items()))
+    need = needs.needs_w.get(zone, (0,) * needs.mtu_count)
+    conditional = sorted(r.resource for r in participants.resources.values() if r.conditional)
+    moves = {name: [0] * needs.mtu_count for name in conditional}
+    for mtu in range(needs.mtu_count):
+        if need[mtu] <= given[mtu]:
+            continue
+        candidates = [_candidate(needs, participants, zone, name, mtu) for name in conditional]
+        shares = allocate(needs.rulebook.allocation, need[mtu] - given[mtu], candidates)
+        for name, obligation in shares.items():
+            moves[name][mtu] = regulation.sign * obligation
+    owed = {name: tuple(row) for name, row in moves.items() if any(row)}
+    return [CurtailmentAllocated(owed)] if owed else []
+
+
+def _candidate(needs: Needs, participants: Participants, zone: str, name: str, mtu: int) -> Candidate:
+    """What a conditional resource can be curtailed by: injection to none, or withdrawal to none."""
+    resource, start = participants.resources[name], needs.start_w(name)[mtu]
+    if relieving(needs.points[zone].direction) is Regulation.DOWN:
+        room = start - max(resource.p_min_w, 0)
+    else:
+        room = min(resource.p_max_w, 0) - start
+    return Candidate(name, max(room, 0), needs.resource_ppm(zone, name)[mtu], resource.agreement_date)
+
+
+def _impose(needs: Needs, participants: Participants, command: ImposeCurtailment) -> Outcome:
+    if command.resource not in participants.resources:
+        return [CommandRefused("ImposeCurtailment", command.resource, Reason.UNKNOWN_RESOURCE)]
+    if len(command.obligation_w) != needs.mtu_count:
+        return [CommandRefused("ImposeCurtailment", command.resource, Reason.NOT_THIS_DAY)]
+    signs = (_curtailment_sign(needs, command.resource, mtu) for mtu in range(needs.mtu_count))
+    moves = tuple(sign * owed for sign, owed in zip(signs, command.obligation_w, strict=True))
+    return [CurtailmentAllocated({command.resource: moves})]
+
+
+def _curtailment_sign(needs: Needs, resource: str, mtu: int) -> int:
+    """Direction of an imposed obligation: of the neediest point it relieves; of its own injection if none."""
+    ranked = sorted(
+        (-needs.needs_w.get(zone, (0,) * needs.mtu_count)[mtu], zone)
+        for zone in needs.points
+        if needs.resource_ppm(zone, resource)[mtu] > 0
+    )
+    if ranked:
+        return relieving(needs.points[ranked[0][1]].direction).sign
+    return 1 if needs.start_w(resource)[mtu] < 0 else -1
+
+
+def evolve(needs: Needs, event: Event) -> Needs:
+    """The day's frame after an event."""
+    match event:
+        case DayOpened(day, rulebook, currency):
+            return replace(needs, day=day, rulebook=rulebook, currency=currency)
+        case ForecastPublished(resource, p_w):
+            return replace(needs, plans_w=needs.plans_w.insert(resource, p_w))
+        case OutageAnnounced(outage):
+            return replace(needs, outages=(*needs.outages, outage))
+        case CongestionPointDefined(point):
+            return replace(needs, points=needs.points.insert(point.congestion_point, point))
+        case ImpactFactorsPublished(point_id, ppm):
+            return replace(needs, impacts_ppm=needs.impacts_ppm.insert(point_id, ppm))
+        case NeedPublished(point_id, need_w):
+            return replace(needs, needs_w=needs.needs_w.insert(point_id, need_w))
+        case CurtailmentAllocated(moves_w):
+            return replace(needs, curtailment_w=_added(needs.curtailment_w, moves_w))
+        case ConductFlagged():
+            return replace(needs, flags=(*needs.flags, event))
+
+
+def _added(owed: HashTrieMap[str, Watts], moves_w: dict[str, Watts]) -> HashTrieMap[str, Watts]:
+    for resource, moves in moves_w.items():
+        before = owed.get(resource, (0,) * len(moves))
+        owed = owed.insert(resource, tuple(b + m for b, m in zip(before, moves, strict=True)))
+    return owed

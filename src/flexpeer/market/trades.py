@@ -1,0 +1,232 @@
+"""Stage 4, the narrow waist: a match is agreed by peers, a trade is granted by every concerned grid owner.
+
+Matching proposes, owners grant; activation, settlement and KPIs know only trades. A match has one leg,
+or, when one order spans the MTUs of several on the other side, a leg with each of those.
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+from rpds import HashTrieMap
+
+from flexpeer.market.needs import Watts
+from flexpeer.market.orders import Orders, Side
+from flexpeer.market.participants import Participants
+from flexpeer.periods import Span
+from flexpeer.quantities import ceil_div, money
+
+
+class Decision(StrEnum):
+    """A grid owner's answer to a match."""
+
+    GRANTED = "GRANTED"
+    REDUCED = "REDUCED"
+    REFUSED = "REFUSED"
+
+
+class Phase(StrEnum):
+    """Which part of the market a trade comes from; it decides how its price was made."""
+
+    CONTINUOUS = "continuous"
+    PURCHASE = "purchase"
+
+
+class Leg(msgspec.Struct, frozen=True):
+    """One buy and one sell order over a span, and how far the seller moves for the buyer.
+
+    The seller moves `quantity_buy_w * ppm_buy / ppm_sell`, rounded up; `ppm_*` are those of the MTU where
+    that is most (1 and 1 under balanced exchange). The price is the resting order's.
+    """
+
+    buy: str
+    sell: str
+    buy_unit: str
+    sell_unit: str
+    span: Span
+    ppm_buy: int
+    ppm_sell: int
+    quantity_buy_w: int
+    quantity_sell_w: int
+    price_minor: int
+    resting: Side
+
+    def exchanged_w(self, quantity_buy_w: int) -> int:
+        """What the seller moves for a buyer's move."""
+        return ceil_div(quantity_buy_w * self.ppm_buy, self.ppm_sell)
+
+    @property
+    def resting_w(self) -> int:
+        """The quantity the price is per: the resting side's."""
+        return self.quantity_buy_w if self.resting is Side.BUY else self.quantity_sell_w
+
+
+class Match(msgspec.Struct, frozen=True):
+    """What peers agree on and owners are asked about. `spanning` is the side whose one order all legs share."""
+
+    match: int
+    taker: str
+    zone: str
+    spanning: Side
+    legs: tuple[Leg, ...]
+    phase: Phase = Phase.CONTINUOUS
+
+    @property
+    def quantity_w(self) -> int:
+        """The quantity verdicts are about: the buyer's of a single leg, the spanning order's of several."""
+        leg = self.legs[0]
+        return leg.quantity_sell_w if self.spanning is Side.SELL else leg.quantity_buy_w
+
+    def at(self, quantity_w: int, raised_w: int = 0) -> "Match":
+        """The match at another quantity; `raised_w` is what the seller of a single leg moves beyond the exchange."""
+        return replace(self, legs=tuple(self._leg_at(leg, quantity_w, raised_w) for leg in self.legs))
+
+    def _leg_at(self, leg: Leg, quantity_w: int, raised_w: int) -> Leg:
+        if self.spanning is Side.SELL:
+            buy_w = quantity_w * leg.ppm_sell // leg.ppm_buy
+            return replace(leg, quantity_buy_w=buy_w, quantity_sell_w=quantity_w)
+        return replace(leg, quantity_buy_w=quantity_w, quantity_sell_w=leg.exchanged_w(quantity_w) + raised_w)
+
+
+class GridVerdict(msgspec.Struct, frozen=True):
+    """One owner's answer, with the binding element, MTU and headroom (W, grid side) unless granted whole."""
+
+    owner: str
+    decision: Decision
+    element: str = ""
+    mtu: int | None = None
+    headroom_w: int = 0
+
+
+class Trade(msgspec.Struct, frozen=True):
+    """A granted leg of a match. `quantity_*_w` are resource side; `price_minor` is per MWh of the resting side."""
+
+    trade: str
+    match: int
+    zone: str
+    phase: Phase
+    leg: Leg
+    buyer: str
+    seller: str
+
+    def amount(self, mtu_minutes: int) -> int:
+        """What the buyer pays the seller, as exact money."""
+        return money(self.leg.price_minor, self.leg.resting_w, len(self.leg.span) * mtu_minutes)
+
+
+class MatchProposed(msgspec.Struct, frozen=True, tag=True):
+    """Peers agree; the owners are asked."""
+
+    match: Match
+
+
+class VerdictRecorded(msgspec.Struct, frozen=True, tag=True):
+    """What the owners answered; `quantity_w` is what all of them grant, 0 for a refusal."""
+
+    match: int
+    quantity_w: int
+    raised_w: int
+    verdicts: tuple[GridVerdict, ...]
+
+
+class MatchReserved(msgspec.Struct, frozen=True, tag=True):
+    """Granted, but held until the taker's condition (fill-or-kill, minimum acceptance) is met."""
+
+    match: Match
+
+
+class ReservationsReleased(msgspec.Struct, frozen=True, tag=True):
+    """The taker's condition was not met: the owners give back what they held."""
+
+    matches: tuple[int, ...]
+
+
+class TradeConcluded(msgspec.Struct, frozen=True, tag=True):
+    """A leg of a match became a trade.
+
+    `moves_w` are the signed injection changes of the resources over its span, `fills_w` what it takes from
+    orders (a spanning order is taken from once, by its first leg).
+    """
+
+    trade: Trade
+    moves_w: dict[str, int]
+    fills_w: dict[str, int]
+
+
+class Move(NamedTuple):
+    """A change of a resource's injection (signed W) over a span."""
+
+    resource: str
+    span: Span
+    change_w: int
+
+
+def leg_moves(participants: Participants, orders: Orders, leg: Leg) -> dict[str, int]:
+    """The signed injection changes a leg asks of resources; a DSO's own purchase moves nothing of its."""
+    changes: dict[str, int] = {}
+    for order_id, quantity_w in ((leg.buy, leg.quantity_buy_w), (leg.sell, leg.quantity_sell_w)):
+        order = orders.orders[order_id]
+        for resource, share in participants.shares(order.unit, quantity_w).items():
+            changes[resource] = changes.get(resource, 0) + order.regulation.sign * share
+    return changes
+
+
+def match_moves(participants: Participants, orders: Orders, match: Match) -> tuple[Move, ...]:
+    """Every change a match asks for, leg by leg."""
+    return tuple(
+        Move(resource, leg.span, change)
+        for leg in match.legs
+        for resource, change in leg_moves(participants, orders, leg).items()
+    )
+
+
+Event = MatchProposed | VerdictRecorded | MatchReserved | ReservationsReleased | TradeConcluded
+
+
+class Trades(msgspec.Struct, frozen=True):
+    """What has been agreed: the pending match, reservations, trades, and the watts they moved (signed)."""
+
+    next_match: int = 1
+    pending: Match | None = None
+    reserved: tuple[Match, ...] = ()
+    trades: HashTrieMap[str, Trade] = HashTrieMap()
+    moves_w: HashTrieMap[str, Watts] = HashTrieMap()
+
+    def reserved_w(self, order: str) -> int:
+        """What reservations hold of an order."""
+        held = 0
+        for match in self.reserved:
+            buys = {leg.buy: leg.quantity_buy_w for leg in match.legs}
+            sells = {leg.sell: leg.quantity_sell_w for leg in match.legs}
+            held += buys.get(order, 0) + sells.get(order, 0)
+        return held
+
+
+def evolve(trades: Trades, mtu_count: int, event: Event) -> Trades:
+    """The trades after an event."""
+    match event:
+        case MatchProposed(proposed):
+            return replace(trades, pending=proposed, next_match=proposed.match + 1)
+        case VerdictRecorded():
+            return replace(trades, pending=None)
+        case MatchReserved(reserved):
+            return replace(trades, reserved=(*trades.reserved, reserved))
+        case ReservationsReleased():
+            return replace(trades, reserved=())
+        case TradeConcluded(trade, moves_w, _):
+            known = trades.trades.insert(trade.trade, trade)
+            held = tuple(reserved for reserved in trades.reserved if reserved.match != trade.match)
+            moves = _moved(trades.moves_w, moves_w, trade.leg.span, mtu_count)
+            return replace(trades, trades=known, reserved=held, moves_w=moves)
+
+
+def _moved(
+    moves_w: HashTrieMap[str, Watts], changes_w: dict[str, int], span: Span, mtu_count: int
+) -> HashTrieMap[str, Watts]:
+    for resource, change in changes_w.items():
+        row = list(moves_w.get(resource, (0,) * mtu_count))
+        for mtu in span.mtus:
+            row[mtu] += change
+        moves_w = moves_w.insert(resource, tuple(row))
+    return moves_w
