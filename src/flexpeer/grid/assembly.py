@@ -157,6 +157,22 @@ def bus_injections(rows: GridRows) -> tuple[Floats, Floats]:
     return p_w, q_var
 
 
+def open_end_shunt(branch: BranchRow, open_to: bool, v_from_kv: float, v_to_kv: float) -> ShuntRow | None:
+    """What a branch in service that is open at one end is to the other: equation (1) without current there.
+
+    None where it has no charging, or no impedance (which `faults` reports).
+    """
+    half = complex(branch.g_us, branch.b_us) / 2.0
+    if half == 0 or (branch.r_ohm == 0 and branch.x_ohm == 0):
+        return None
+    series = 1e6 / complex(branch.r_ohm, branch.x_ohm)
+    seen = half + series * half / (series + half)
+    if not open_to:
+        return ShuntRow(branch.to_bus, seen.real, seen.imag)
+    seen *= (v_to_kv / v_from_kv / branch.tap) ** 2
+    return ShuntRow(branch.from_bus, seen.real, seen.imag)
+
+
 def impedance_base_ohm(bus_v: Floats) -> Floats:
     """Ohms that are one per unit at a nominal voltage."""
     return np.asarray(bus_v * bus_v / S_BASE_VA, dtype=np.float64)

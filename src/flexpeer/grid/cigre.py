@@ -17,10 +17,10 @@ from flexpeer.grid.assembly import (
     BusRow,
     GridRows,
     InjectionRow,
-    ShuntRow,
     SourceRow,
     assemble,
     bus_injections,
+    open_end_shunt,
 )
 from flexpeer.grid.network import Floats, Network
 
@@ -28,12 +28,13 @@ FREQUENCY_HZ = 50.0
 
 
 class NominalGrid(NamedTuple):
-    """A network at its nominal load: injections in W and var (buses,), the feeder of each bus."""
+    """A network at its nominal load: injections in W and var (buses,), area of each bus, other names of buses."""
 
     network: Network
     p_w: Floats
     q_var: Floats
     areas: tuple[str, ...]
+    bus_aliases: dict[str, str]
 
 
 class Conductor(NamedTuple):
@@ -179,3 +180,114 @@ COMMERCIAL = Feeder(
 )
 """Loads in kW and kvar."""
 FEEDERS = {"residential": RESIDENTIAL, "industrial": INDUSTRIAL, "commercial": COMMERCIAL}
+
+
+def cigre_mv() -> NominalGrid:
+    """The medium-voltage network: buses `Bus 0` (110 kV) to `Bus 14`, without distributed generation."""
+    return _nominal(_mv_rows(), {})
+
+
+def cigre_lv() -> NominalGrid:
+    """The three low-voltage feeders below one 20 kV bus, `Bus 0`; the other buses are `Bus R1`, `Bus I1`, ..."""
+    source = SourceRow("Source", "Bus 0", 1.0)
+    top = GridRows((_bus("Bus 0", 20.0, "CIGRE_LV"),), (), (), (source,), ())
+    feeders = [_feeder_rows(feeder, "Bus 0", "", "CIGRE_LV") for feeder in FEEDERS.values()]
+    return _nominal(_together([top, *feeders]), {f"Bus {feeder.letter}0": "Bus 0" for feeder in FEEDERS.values()})
+
+
+def cigre_mv_lv(feeders: Mapping[str, Sequence[str]]) -> NominalGrid:
+    """The medium-voltage network with low-voltage feeders below chosen buses, which keep their own load.
+
+    `feeders` maps a 20 kV bus such as `Bus 5` to kinds out of `FEEDERS`, any number of each. The n-th feeder
+    there has the buses `Bus 5.n R1`, ... and the area `5.n`. Raises `KeyError` for another bus or kind.
+    """
+    medium = _mv_rows()
+    v_kv = {bus.name: bus.v_kv for bus in medium.buses}
+    parts = [medium]
+    for bus, kinds in feeders.items():
+        if v_kv[bus] != RESIDENTIAL.transformer.upper_kv:
+            raise KeyError(bus)
+        node = bus.removeprefix("Bus ")
+        for count, kind in enumerate(kinds, start=1):
+            parts.append(_feeder_rows(FEEDERS[kind], bus, f"{node}.{count} ", f"{node}.{count}"))
+    return _nominal(_together(parts), {})
+
+
+def _nominal(rows: GridRows, aliases: Mapping[str, str]) -> NominalGrid:
+    return NominalGrid(assemble(rows), *bus_injections(rows), tuple(bus.area for bus in rows.buses), dict(aliases))
+
+
+def _mv_rows() -> GridRows:
+    buses = [_bus("Bus 0", 110.0, "CIGRE_MV"), *(_bus(f"Bus {node}", 20.0, "CIGRE_MV") for node in range(1, 15))]
+    lines = [_line(section, "") for section in MV_SECTIONS]
+    charging = [
+        open_end_shunt(line, section.open_end == 2, 20.0, 20.0)
+        for line, section in zip(lines, MV_SECTIONS, strict=True)
+        if section.open_end
+    ]
+    closed = [line._replace(in_service=not section.open_end) for line, section in zip(lines, MV_SECTIONS, strict=True)]
+    units = [_transformer(f"Trafo 0-{node}", "Bus 0", f"Bus {node}", MV_TRANSFORMER) for node in ("1", "12")]
+    loads = [
+        InjectionRow(f"Bus {node}", -1e6 * s_mva * factor, -1e6 * s_mva * math.sqrt(1.0 - factor**2))
+        for group in (MV_RESIDENTIAL, MV_COMMERCIAL)
+        for node, (s_mva, factor) in group.items()
+    ]
+    shunts = tuple(shunt for shunt in charging if shunt is not None)
+    return GridRows(tuple(buses), (*closed, *units), shunts, (SourceRow("Source", "Bus 0", 1.03),), tuple(loads))
+
+
+def _feeder_rows(feeder: Feeder, upper_bus: str, prefix: str, area: str) -> GridRows:
+    letter = feeder.letter
+    nodes = dict.fromkeys(node for section in feeder.sections for node in (section.start, section.end))
+    sections = [section._replace(start=letter + section.start, end=letter + section.end) for section in feeder.sections]
+    unit = _transformer(f"Trafo {prefix}{letter}0-{letter}1", upper_bus, f"Bus {prefix}{letter}1", feeder.transformer)
+    return GridRows(
+        tuple(_bus(f"Bus {prefix}{letter}{node}", 0.4, area) for node in nodes),
+        (unit, *(_line(section, prefix) for section in sections)),
+        (),
+        (),
+        tuple(InjectionRow(f"Bus {prefix}{letter}{node}", -1e3 * p, -1e3 * q) for node, (p, q) in feeder.loads.items()),
+    )
+
+
+def _together(parts: Iterable[GridRows]) -> GridRows:
+    groups = zip(
+        *((part.buses, part.branches, part.shunts, part.sources, part.injections) for part in parts), strict=True
+    )
+    return GridRows(*(tuple(row for rows in group for row in rows) for group in groups))
+
+
+def _bus(name: str, v_kv: float, area: str) -> BusRow:
+    return BusRow(name, v_kv, area=area)
+
+
+def _line(section: Section, prefix: str) -> BranchRow:
+    km, conductor = section.km, section.conductor
+    return BranchRow(
+        f"Line {prefix}{section.start}-{section.end}",
+        "line",
+        f"Bus {prefix}{section.start}",
+        f"Bus {prefix}{section.end}",
+        conductor.r_ohm * km,
+        conductor.x_ohm * km,
+        b_us=2.0 * math.pi * FREQUENCY_HZ * conductor.c_nf * 1e-3 * km,
+        rating_from_a=conductor.rating_a,
+        rating_to_a=conductor.rating_a,
+    )
+
+
+def _transformer(name: str, upper: str, lower: str, unit: Unit) -> BranchRow:
+    base_ohm = unit.lower_kv**2 / unit.sn_mva
+    vx_percent = math.sqrt(unit.vk_percent**2 - unit.vkr_percent**2)
+    rated_a = unit.sn_mva * 1e3 / math.sqrt(3.0)
+    return BranchRow(
+        name,
+        "transformer",
+        upper,
+        lower,
+        unit.vkr_percent / 100.0 * base_ohm,
+        vx_percent / 100.0 * base_ohm,
+        shift_deg=unit.shift_deg,
+        rating_from_a=rated_a / unit.upper_kv,
+        rating_to_a=rated_a / unit.lower_kv,
+    )

@@ -185,9 +185,13 @@ Event = MatchProposed | VerdictRecorded | MatchReserved | ReservationsReleased |
 
 
 class Trades(msgspec.Struct, frozen=True):
-    """What has been agreed: the pending match, reservations, trades, and the watts they moved (signed)."""
+    """What has been agreed: the pending match, reservations, trades, and the watts they moved (signed).
+
+    `refused` counts the matches no quantity of which was granted.
+    """
 
     next_match: int = 1
+    refused: int = 0
     pending: Match | None = None
     reserved: tuple[Match, ...] = ()
     trades: HashTrieMap[str, Trade] = HashTrieMap()
@@ -209,7 +213,7 @@ def evolve(trades: Trades, mtu_count: int, event: Event) -> Trades:
         case MatchProposed(proposed):
             return replace(trades, pending=proposed, next_match=proposed.match + 1)
         case VerdictRecorded():
-            return replace(trades, pending=None)
+            return replace(trades, pending=None, refused=trades.refused + (event.quantity_w == 0))
         case MatchReserved(reserved):
             return replace(trades, reserved=(*trades.reserved, reserved))
         case ReservationsReleased():

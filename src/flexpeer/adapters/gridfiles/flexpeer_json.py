@@ -68,7 +68,9 @@ def read_flexpeer(document: object, where: str) -> ReadRows:
         raise bad_input(where, "another version of the format", f'"format": "{FORMAT}"', field="format")
     errors: list[Finding] = []
     known = {*SECTIONS, "format", "name", "aliases"}
-    errors.extend(Finding(where, 0, str(key), "unknown section", ", ".join(sorted(known))) for key in document.keys() - known)
+    errors.extend(
+        Finding(where, 0, str(key), "unknown section", ", ".join(sorted(known))) for key in document.keys() - known
+    )
     entries = {section: _entries(document, section, where, errors) for section in SECTIONS}
     voltages = {entry.values["name"]: entry.values["v_kv"] for entry in entries["buses"]}
     branches = [_branch(entry, where, errors) for entry in entries["branches"]]

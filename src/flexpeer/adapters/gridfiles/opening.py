@@ -33,9 +33,11 @@ def open_grid(source: str, folder: Path) -> GridFile:
         return grid_file(read_flexpeer(document, source), source)
     if is_pandapower(document):
         return grid_file(read_pandapower(document, source), source)
-    raise bad_input(source, "neither a flexpeer nor a pandapower grid", f'"format": "{FORMAT}" or pandapower\'s to_json')
+    raise bad_input(
+        source, "neither a flexpeer nor a pandapower grid", f'"format": "{FORMAT}" or pandapower\'s to_json'
+    )
 
 
 def built_in(grid: NominalGrid) -> GridFile:
     """A built-in benchmark network as a grid file."""
-    return GridFile(grid.network, grid.p_w, grid.q_var, grid.areas)
+    return GridFile(grid.network, grid.p_w, grid.q_var, grid.areas, bus_aliases=grid.bus_aliases)

@@ -130,7 +130,7 @@ def _impedance(draft: Draft, impedance: Element) -> None:
         2e6 * impedance.number("bf_pu", 0.0) / z_ohm,
         in_service=impedance.in_service and {start, end} <= draft.live,
     )
-    draft.add_branch(row, open_from=False, open_to=False)
+    draft.add_branch(row, cut_from=False, cut_to=False)
 
 
 def _switch(draft: Draft, switch: Element) -> None:
@@ -153,7 +153,7 @@ def _switch(draft: Draft, switch: Element) -> None:
         rating_to_a=limit_a,
         in_service={start, end} <= draft.live,
     )
-    draft.add_branch(row, open_from=False, open_to=False)
+    draft.add_branch(row, cut_from=False, cut_to=False)
 
 
 READERS: dict[str, Callable[[Draft, Element], None]] = {

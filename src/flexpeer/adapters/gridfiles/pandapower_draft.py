@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import connected_components
 
 from flexpeer.adapters.gridfiles.pandapower_tables import Element, Tables, element_names
 from flexpeer.errors import Finding
-from flexpeer.grid.assembly import BranchRow, BusRow, ShuntRow
+from flexpeer.grid.assembly import BranchRow, BusRow, ShuntRow, open_end_shunt
 
 
 @dataclass(frozen=True)
@@ -50,26 +50,13 @@ class Draft:
         index = self.end(element, "bus")
         return index is not None and element.in_service and index in self.live
 
-    def add_branch(self, row: BranchRow, open_from: bool, open_to: bool) -> None:
+    def add_branch(self, row: BranchRow, cut_from: bool, cut_to: bool) -> None:
         """Add a branch as its switches leave it: whole, a charging shunt at one end, or out."""
-        connected = row.in_service and not (open_from or open_to)
-        self.branches.append(row._replace(in_service=connected))
-        if row.in_service and open_from != open_to:
-            self._add_charging(row, open_to)
-
-    def _add_charging(self, row: BranchRow, open_to: bool) -> None:
-        """The admittance of equation (1) of the network seen from one end while no current leaves the other."""
-        if (row.r_ohm == 0 and row.x_ohm == 0) or not math.isfinite(row.r_ohm + row.x_ohm + row.g_us + row.b_us):
-            return
-        series = 1.0 / complex(row.r_ohm, row.x_ohm)
-        half = complex(row.g_us, row.b_us) * 0.5e-6
-        seen = half + series * half / (series + half)
-        if open_to:
+        self.branches.append(row._replace(in_service=row.in_service and not (cut_from or cut_to)))
+        if row.in_service and cut_from != cut_to:
             v_kv = {bus.name: bus.v_kv for bus in self.buses if bus.name in (row.from_bus, row.to_bus)}
-            seen *= (v_kv[row.to_bus] / v_kv[row.from_bus] / row.tap) ** 2
-        if seen != 0:
-            bus = row.from_bus if open_to else row.to_bus
-            self.shunts.append(ShuntRow(bus, seen.real * 1e6, seen.imag * 1e6))
+            shunt = open_end_shunt(row, cut_to, v_kv[row.from_bus], v_kv[row.to_bus])
+            self.shunts.extend([shunt] if shunt else [])
 
 
 def draft_of(tables: Tables) -> Draft:

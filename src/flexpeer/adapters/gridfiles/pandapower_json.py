@@ -18,7 +18,19 @@ INJECTION_SIGN = {"load": -1.0, "storage": -1.0, "sgen": 1.0}
 VOLTAGE_DEPENDENCE = ("const_z_percent", "const_i_percent") + tuple(
     f"const_{kind}_{power}_percent" for kind in "zi" for power in "pq"
 )
-PASSIVE = {"bus", "line", "trafo", "trafo3w", "impedance", "switch", "ext_grid", "shunt", "ward", "motor", "measurement"}
+PASSIVE = {
+    "bus",
+    "line",
+    "trafo",
+    "trafo3w",
+    "impedance",
+    "switch",
+    "ext_grid",
+    "shunt",
+    "ward",
+    "motor",
+    "measurement",
+}
 INSTEAD = {
     "gen": "sgen: a fixed injection; voltages are held at ext_grid only",
     "xward": "load and shunt",

@@ -83,9 +83,7 @@ def _add_profiles(target: Floats, loaded: Loaded, quantity: tuple[str, str], ste
         target[bus] += factor * element["scaling"] * element[column] * relative
 
 
-def _relative(
-    loaded: Loaded, quantity: tuple[str, str], profile: object, steps: list[int], element: str
-) -> Floats:
+def _relative(loaded: Loaded, quantity: tuple[str, str], profile: object, steps: list[int], element: str) -> Floats:
     if quantity not in SUFFIX or not isinstance(profile, str):
         return np.ones(len(steps))
     name = profile + SUFFIX[quantity]
@@ -105,7 +103,9 @@ def _loaded(code: str) -> Loaded:
     net.trafo["tap_changer_type"] = "Ratio"
     profiles = net.pop("profiles")
     document = parse_json(pandapower.to_json(net), where)
-    return Loaded({table: net[table] for table in INJECTION_SIGN}, profiles, grid_file(read_pandapower(document, where), where))
+    return Loaded(
+        {table: net[table] for table in INJECTION_SIGN}, profiles, grid_file(read_pandapower(document, where), where)
+    )
 
 
 def _extra(code: str, module: str) -> ModuleType:

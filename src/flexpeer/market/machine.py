@@ -1,0 +1,214 @@
+"""The whole market: `decide(state, books, command) -> events`, `evolve(state, event) -> state`.
+
+One writer appends the events to a log; "first come" is the lower log number. Both functions are pure. `books`
+is a fold of the same events, kept beside the state because it is large; `Books.rebuild(view(state))` makes
+it anew. Feeding orders: after any event, as long as `has_work(state)`, decide `Advance()`.
+"""
+
+from hashlib import sha256
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+from rpds import HashTrieMap
+
+from flexpeer.market import activation, door, granting, kpi, needs, orders, participants, purchase, settlement, trades
+from flexpeer.market.matching import sweep
+from flexpeer.market.matching.books import Books
+from flexpeer.market.matching.view import View
+from flexpeer.market.reasons import CommandRefused, Reason
+
+
+class Advance(msgspec.Struct, frozen=True, tag=True):
+    """Command: take the next step of the sweep under way."""
+
+
+Command = (
+    participants.Command
+    | needs.Command
+    | orders.PlaceOrder
+    | orders.AmendOrder
+    | orders.WithdrawOrder
+    | orders.OpenGate
+    | orders.CloseGate
+    | granting.RecordVerdict
+    | granting.ReportHeadroom
+    | Advance
+    | purchase.PurchaseResidual
+    | purchase.ExpireOrders
+    | activation.Command
+    | settlement.Settle
+    | kpi.ReportKpis
+)
+Event = (
+    participants.Event
+    | needs.Event
+    | orders.Event
+    | trades.Event
+    | sweep.Event
+    | activation.Event
+    | settlement.SettlementIssued
+    | kpi.KpisReported
+    | CommandRefused
+)
+
+
+class State(msgspec.Struct, frozen=True):
+    """Everything the log says, a slice for each stage; `events` counts them."""
+
+    events: int = 0
+    participants: participants.Participants = participants.Participants()
+    needs: needs.Needs = needs.Needs()
+    orders: orders.Orders = orders.Orders()
+    trades: trades.Trades = trades.Trades()
+    matching: sweep.Matching = sweep.Matching()
+    activations: activation.Activations = activation.Activations()
+    settlements: settlement.Settlements = settlement.Settlements()
+    kpis: kpi.Kpis = kpi.Kpis()
+
+
+def view(state: State) -> View:
+    """What matching sees of a state."""
+    return View(state.participants, state.needs, state.orders, state.trades)
+
+
+def has_work(state: State) -> bool:
+    """Whether an order waits for the next step of its sweep (and not for a verdict)."""
+    return bool(state.matching.waiting) and state.trades.pending is None
+
+
+def decide(state: State, books: Books, command: Command) -> list[Event]:
+    """The events a command leads to; a refusal is an event too. Nothing changes."""
+    events = _decided(state, books, command)
+    trade_events = tuple(event for event in events if isinstance(event, trades.TradeConcluded))
+    if trade_events:
+        events += granting.energy_freed(view(state), state.matching, trade_events)
+    return events
+
+
+def _decided(state: State, books: Books, command: Command) -> list[Any]:
+    match command:
+        case needs.OpenDay() | needs.PublishForecast() | needs.AnnounceOutage() | needs.DefineCongestionPoint():
+            return needs.decide(state.needs, state.participants, _frozen(state), command)
+        case (
+            needs.PublishImpactFactors() | needs.PublishNeed() | needs.AllocateCurtailment() | needs.ImposeCurtailment()
+        ):
+            return needs.decide(state.needs, state.participants, _frozen(state), command)
+        case (
+            orders.PlaceOrder() | orders.AmendOrder() | orders.WithdrawOrder() | orders.OpenGate() | orders.CloseGate()
+        ):
+            return _at_the_door(state, command)
+        case Advance():
+            return sweep.advance(view(state), state.matching, books) if has_work(state) else []
+        case granting.RecordVerdict():
+            return granting.record_verdict(view(state), command)
+        case granting.ReportHeadroom(freed):
+            return granting.report_headroom(view(state), state.matching, freed)
+        case purchase.PurchaseResidual():
+            return _busy(state, command) or purchase.purchase(view(state), command)
+        case purchase.ExpireOrders():
+            return _busy(state, command) or purchase.expire(state.orders)
+        case _:
+            return _afterwards(state, command)
+
+
+def _afterwards(state: State, command: Command) -> list[Any]:
+    match command:
+        case activation.ConfirmTrades():
+            return activation.confirm(state.participants, state.needs, state.trades, state.activations, command)
+        case activation.IssueActivations():
+            return activation.issue(state.needs, state.trades, state.activations)
+        case activation.RecordMeter():
+            return activation.record_meter(state.participants, command)
+        case activation.VerifyDelivery():
+            return activation.verify(state.participants, state.needs, state.trades, state.activations, command)
+        case settlement.Settle():
+            return settlement.settle(
+                state.participants, state.needs, state.trades, state.activations, state.settlements
+            )
+        case kpi.ReportKpis():
+            return kpi.report(facts(state), command)
+        case _:
+            return participants.decide(state.participants, command)  # type: ignore[arg-type]
+
+
+def facts(state: State) -> kpi.Facts:
+    """What a report sees of a state."""
+    return kpi.Facts(state.participants, state.needs, state.orders, state.trades, state.activations, state.settlements)
+
+
+def _frozen(state: State) -> bool:
+    return state.orders.gate is orders.Gate.CLOSED
+
+
+def _busy(state: State, command: Command) -> list[CommandRefused]:
+    busy = state.trades.pending is not None or bool(state.matching.waiting)
+    return [CommandRefused(type(command).__name__, "", Reason.MATCH_PENDING)] if busy else []
+
+
+def _at_the_door(state: State, command: Command) -> list[Any]:
+    here = door.Door(state.participants, state.needs, state.orders, state.trades.moves_w)
+    busy = _busy(state, command)
+    if busy:
+        return [*busy]
+    match command:
+        case orders.PlaceOrder():
+            return door.place(here, command)
+        case orders.AmendOrder():
+            return door.amend(here, command)
+        case orders.WithdrawOrder():
+            return door.withdraw(here, command)
+        case _:
+            return door.move_gate(here, command)  # type: ignore[arg-type]
+
+
+def evolve(state: State, event: Event) -> State:
+    """The state after an event."""
+    counted = replace(state, events=state.events + 1)
+    mtu_count = state.needs.mtu_count
+    match event:
+        case participants.OrganisationRegistered() | participants.ResourceRegistered() | participants.PortfolioFormed():
+            return replace(counted, participants=participants.evolve(state.participants, event))
+        case participants.GridChecked() | participants.ProductChecked():
+            return replace(counted, participants=participants.evolve(state.participants, event))
+        case trades.TradeConcluded():
+            return _with_trade(counted, event)
+        case trades.MatchProposed() | trades.VerdictRecorded() | trades.MatchReserved() | trades.ReservationsReleased():
+            matching = sweep.evolve(state.matching, event)
+            return replace(counted, trades=trades.evolve(state.trades, mtu_count, event), matching=matching)
+        case sweep.MeetingBlocked() | sweep.MeetingsWoken() | sweep.SweepEnded():
+            return replace(counted, matching=sweep.evolve(state.matching, event))
+        case CommandRefused():
+            return counted
+    if isinstance(event, orders.Event):
+        after = orders.evolve(state.orders, state.participants, mtu_count, event)
+        return replace(counted, orders=after, matching=sweep.evolve(state.matching, event))
+    if isinstance(event, needs.Event):
+        return replace(counted, needs=needs.evolve(state.needs, event))
+    return replace(
+        counted,
+        activations=activation.evolve(state.activations, event),
+        settlements=settlement.evolve(state.settlements, event),
+        kpis=kpi.evolve(state.kpis, event),
+    )
+
+
+def _with_trade(state: State, event: trades.TradeConcluded) -> State:
+    mtu_count, book = state.needs.mtu_count, state.orders
+    for order, quantity_w in event.fills_w.items():
+        book = book.filled(state.participants, order, quantity_w, mtu_count)
+    return replace(state, orders=book, trades=trades.evolve(state.trades, mtu_count, event))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, HashTrieMap):
+        return dict(value.items())
+    raise TypeError(f"no canonical form for {type(value).__name__}")
+
+
+_CANONICAL = msgspec.json.Encoder(enc_hook=_plain, order="deterministic", decimal_format="string")
+
+
+def state_hash(state: State) -> str:
+    """SHA-256 over the state's canonical JSON: sorted keys, no floats."""
+    return sha256(_CANONICAL.encode(state)).hexdigest()
