@@ -14,6 +14,7 @@ def build(
     r_pu: Floats,
     x_pu: Floats,
     bus_v: Floats,
+    *,
     tap: Floats | None = None,
     shift_rad: Floats | None = None,
     b_pu: Floats | None = None,
@@ -76,7 +77,9 @@ def random_network(seed: int, buses: int, loops: int = 0, sources: int = 1, *, s
     bus_v = np.full(buses, 10_000.0)
     if sources > 1:
         shift[:], tap[:] = 0.0, 1.0
-    return build(ends, r, x, bus_v, tap, shift, b, places, 400.0, (buses // 2,))
+    return build(
+        ends, r, x, bus_v, tap=tap, shift_rad=shift, b_pu=b, sources=places, rating_a=400.0, shunts=(buses // 2,)
+    )
 
 
 def chords(network: Network, seed: int, count: int) -> list[tuple[int, int]]:

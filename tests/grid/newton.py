@@ -1,13 +1,18 @@
 """Oracle: full Newton of power-grid-model on the same pi sections."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from power_grid_model import LoadGenType, PowerGridModel, initialize_array
 
 from flexpeer.grid.network import Complexes, Floats, Network
 
+Table = npt.NDArray[Any]
+
 
 def newton(network: Network, p_w: Floats, q_var: Floats) -> tuple[Complexes, Complexes]:
-    """Voltages (buses,) and source powers (sources,), W + j var, of one period; sources are taken as the model has them."""
+    """Voltages (buses,) and source powers (sources,), W + j var, of one period, sources as the model has them."""
     model = PowerGridModel(_input(network, p_w, q_var), system_frequency=50.0)
     output = model.calculate_power_flow(error_tolerance=1e-12, max_iterations=50)
     node, source = output["node"], output["source"]
@@ -15,14 +20,14 @@ def newton(network: Network, p_w: Floats, q_var: Floats) -> tuple[Complexes, Com
     return np.asarray(v), np.asarray(source["p"] + 1j * source["q"])
 
 
-def _input(network: Network, p_w: Floats, q_var: Floats) -> dict[str, np.ndarray]:
+def _input(network: Network, p_w: Floats, q_var: Floats) -> dict[str, Table]:
     buses, branches = network.bus_count, network.branch_count
     node = initialize_array("input", "node", buses)
     node["id"], node["u_rated"] = np.arange(buses), network.bus_v
     source = initialize_array("input", "source", len(network.source_bus))
     source["id"] = 10_000_000 + np.arange(len(source))
     source["node"], source["status"], source["u_ref"] = network.source_bus, 1, network.source_v_pu
-    source["u_ref_angle"], source["sk"], source["rx_ratio"] = network.source_angle_rad, 1e12, 0.1
+    source["u_ref_angle"], source["sk"], source["rx_ratio"] = network.source_angle_rad, 1e15, 0.1
     load = initialize_array("input", "sym_gen", buses)
     load["id"], load["node"], load["status"] = 20_000_000 + np.arange(buses), np.arange(buses), 1
     load["type"], load["p_specified"], load["q_specified"] = LoadGenType.const_power, p_w, q_var
@@ -35,8 +40,8 @@ def _input(network: Network, p_w: Floats, q_var: Floats) -> dict[str, np.ndarray
     }
 
 
-def _branches(network: Network, branches: int) -> np.ndarray:
-    branch = initialize_array("input", "generic_branch", branches)
+def _branches(network: Network, branches: int) -> Table:
+    branch: Table = initialize_array("input", "generic_branch", branches)
     base_ohm = network.bus_v[network.branch_to] ** 2 / 1e6
     branch["id"] = 30_000_000 + np.arange(branches)
     branch["from_node"], branch["to_node"] = network.branch_from, network.branch_to
@@ -47,8 +52,8 @@ def _branches(network: Network, branches: int) -> np.ndarray:
     return branch
 
 
-def _shunts(network: Network) -> np.ndarray:
-    shunt = initialize_array("input", "shunt", len(network.shunt_bus))
+def _shunts(network: Network) -> Table:
+    shunt: Table = initialize_array("input", "shunt", len(network.shunt_bus))
     base_ohm = network.bus_v[network.shunt_bus] ** 2 / 1e6
     shunt["id"], shunt["node"], shunt["status"] = 40_000_000 + np.arange(len(shunt)), network.shunt_bus, 1
     shunt["g1"], shunt["b1"] = network.shunt_g_pu / base_ohm, network.shunt_b_pu / base_ohm

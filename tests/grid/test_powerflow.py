@@ -2,7 +2,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.sparse import csc_array
 from scipy.sparse.linalg import splu
+from tests.grid.networks import baran_wu, build, meshed_network, random_injections, random_network
+from tests.grid.newton import newton
 
 from flexpeer.errors import BadInput
 from flexpeer.grid.admittance import admittance, circuit_of, solve, solve_transposed
@@ -10,8 +13,6 @@ from flexpeer.grid.network import Network
 from flexpeer.grid.powerflow import DayFlow, FlowStatus, flow_model, losses_w
 from flexpeer.grid.powerflow import solve as power_flow
 from flexpeer.grid.topology import depths, islanded_buses, require_connected, upper_from, without
-from tests.grid.networks import baran_wu, build, meshed_network, random_injections, random_network
-from tests.grid.newton import newton
 
 NETWORKS = [
     *(random_network(seed, 12 + 9 * seed) for seed in range(5)),
@@ -35,11 +36,12 @@ def test_baran_wu_has_the_published_losses_and_lowest_voltage() -> None:
 def test_solves_agree_with_superlu(network: Network) -> None:
     circuit = circuit_of(network)
     nodes = np.sort(circuit.row_bus)
-    lu = splu(admittance(network)[nodes][:, nodes].tocsc())
+    y_nn = csc_array(admittance(network)[nodes][:, nodes])
+    lu, transposed = splu(y_nn), splu(csc_array(y_nn.T))
     rng = np.random.default_rng(1)
     b = rng.normal(size=(network.bus_count, 3)) + 1j * rng.normal(size=(network.bus_count, 3))
     np.testing.assert_allclose(solve(circuit, b)[nodes], lu.solve(b[nodes]), rtol=1e-9)
-    np.testing.assert_allclose(solve_transposed(circuit, b)[nodes], lu.solve(b[nodes], trans="T"), rtol=1e-9)
+    np.testing.assert_allclose(solve_transposed(circuit, b)[nodes], transposed.solve(b[nodes]), rtol=1e-9)
 
 
 def test_phase_shift_makes_the_transpose_differ() -> None:
@@ -121,7 +123,7 @@ def test_depth_and_upper_end() -> None:
 
 def test_what_cannot_be_calculated_is_bad_input() -> None:
     network = random_network(1, 10)
-    with pytest.raises(BadInput, match="no such|unknown branch nothing"):
+    with pytest.raises(BadInput, match="unknown branch nothing"):
         without(network, ["nothing"])
     zero = replace(network, r_pu=np.zeros(9), x_pu=np.zeros(9))
     with pytest.raises(BadInput) as bad, np.errstate(all="ignore"):

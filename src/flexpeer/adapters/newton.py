@@ -2,11 +2,12 @@
 
 It shares no code with `flexpeer.grid.powerflow`: branches go to the library as `generic_branch` in ohm
 and siemens, injections as constant-power loads, and every quantity comes back in SI units. The library
-wants sources with an impedance; `SOURCE_VA` makes it so small that a source holds its voltage to 1e-11
+wants sources with an impedance; `SOURCE_VA` makes it so small that a source holds its voltage to 1e-12
 at 10 MVA.
 """
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from power_grid_model.errors import PowerGridError
 
 from flexpeer.grid.network import S_BASE_VA, Complexes, Flags, Floats, Network
 
-SOURCE_VA = 1e18
+SOURCE_VA = 1e20
 TOLERANCE_PU = 1e-11
 MAX_ITERATIONS = 50
 
@@ -31,9 +32,11 @@ class NotConvergedError(Exception):
 
 @dataclass(frozen=True)
 class NewtonFlow:
-    """Voltages per unit (buses, periods); currents in A and powers in W into the branch at each end
-    (branches, periods); what the sources deliver in W and var (sources, periods).
-    """  # noqa: D205, D209
+    """The state of every MTU.
+
+    Voltages are per unit (buses, periods); currents in A and powers in W flow into the branch at each
+    end, (branches, periods); sources deliver W and var, (sources, periods).
+    """
 
     v_pu: Complexes
     current_from_a: Floats
@@ -79,7 +82,7 @@ def newton_flow(
 
 def name_and_version() -> str:
     """The library that does the calculation, as results cite it."""
-    return f"power-grid-model {pgm.__version__}"
+    return f"power-grid-model {version('power-grid-model')}"
 
 
 def _columns(values: Any, periods: int) -> Any:

@@ -230,7 +230,7 @@ def _voltage_faults(branch: BranchRow, known: dict[str, BusRow], where: str) -> 
     if branch.from_bus == branch.to_bus:
         yield Finding(where, 0, f"{branch.name}.to_bus", "both ends at one bus", "two buses")
     start, end = known.get(branch.from_bus), known.get(branch.to_bus)
-    if start and end and branch.kind in LINE_KINDS and start.v_kv != end.v_kv:
+    if start and end and branch.kind in LINE_KINDS and abs(start.v_kv - end.v_kv) > 0:
         problem = f"a {branch.kind} joins {start.v_kv} kV and {end.v_kv} kV"
         yield Finding(where, 0, f"{branch.name}.to_bus", problem, "one nominal voltage, or a transformer")
 
@@ -238,11 +238,7 @@ def _voltage_faults(branch: BranchRow, known: dict[str, BusRow], where: str) -> 
 def _terminal_faults(rows: GridRows, known: dict[str, BusRow], where: str) -> Iterator[Finding]:
     for group, label in ((rows.shunts, "shunt"), (rows.sources, "source"), (rows.injections, "injection")):
         for row in group:
-            if row.bus not in known:
-                yield Finding(where, 0, f"{label}.bus", f"no bus {row.bus!r}", "a bus of this grid")
-            for field, value in zip(row._fields, row, strict=True):
-                if isinstance(value, float) and not math.isfinite(value):
-                    yield Finding(where, 0, f"{label} at {row.bus}.{field}", f"{value}", "a finite number")
+            yield from _row_faults(row, label, known, where)
     if not rows.sources:
         yield Finding(where, 0, "sources", "no source", "at least one bus with a held voltage")
     for source in rows.sources:
@@ -251,6 +247,16 @@ def _terminal_faults(rows: GridRows, known: dict[str, BusRow], where: str) -> It
     for bus, count in Counter(source.bus for source in rows.sources).items():
         if count > 1:
             yield Finding(where, 0, f"source at {bus}", f"{count} sources at one bus", "one source")
+
+
+def _row_faults(
+    row: ShuntRow | SourceRow | InjectionRow, label: str, known: dict[str, BusRow], where: str
+) -> Iterator[Finding]:
+    if row.bus not in known:
+        yield Finding(where, 0, f"{label}.bus", f"no bus {row.bus!r}", "a bus of this grid")
+    for field, value in zip(row._fields, row, strict=True):
+        if isinstance(value, float) and not math.isfinite(value):
+            yield Finding(where, 0, f"{label} at {row.bus}.{field}", f"{value}", "a finite number")
 
 
 def _reach_faults(rows: GridRows, where: str) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ behind 20/0.4 kV transformers, phases taken as symmetric.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from flexpeer.grid.assembly import (
@@ -125,7 +126,7 @@ MV_COMMERCIAL = {
 
 
 def _run(*nodes: str, km: float, conductor: Conductor) -> tuple[Section, ...]:
-    return tuple(Section(start, end, km, conductor) for start, end in zip(nodes[:-1], nodes[1:], strict=True))
+    return tuple(Section(start, end, km, conductor) for start, end in pairwise(nodes))
 
 
 RESIDENTIAL = Feeder(

@@ -194,6 +194,24 @@ class TradeScreen:
         self._adopt(assessment)
         return assessment
 
+    def slack(self, element: str, kind: Kind, mtu: int) -> float:
+        """Room of an element in the accepted state, as a fraction of its limit; negative past what is allowed."""
+        gauges, allowed, state = self._gauges, self._allowed, self._state
+        if kind is Kind.LOADING:
+            branch = self._day.network.branch_names.index(element)
+            return float(allowed.loading[branch, mtu] - state.loading[branch, mtu])
+        if kind in (Kind.HIGH, Kind.LOW):
+            bus = self._day.network.bus_names.index(element)
+            band = allowed.high if kind is Kind.HIGH else allowed.low
+            return float(abs(band[bus, mtu] - state.v_pu[bus, mtu]))
+        means = window_means(gauges, state.power_w, np.array([mtu]))[:, 0]
+        named = [(name, point) == (element, kind) for name, point in self._points()]
+        rooms = (allowed.power_w[:, mtu] - means) / gauges.scale_w[:, mtu]
+        return float(rooms[np.array(named)].min())
+
+    def _points(self) -> list[tuple[str, Kind]]:
+        return list(zip(self._limits.point_element, self._limits.point_kind, strict=True))
+
     def snapshot(self, mtus: Integers) -> Snapshot:
         """State and ratchets of the MTUs and the rest of their hours."""
         at = self._with_hours(np.asarray(mtus, dtype=np.int64))
@@ -333,6 +351,48 @@ def ratchet(gauges: Gauges, allowed: Allowed, new: Columns, means: Floats, mtus:
                 allowed.power_w[e, hour] = min(allowed.power_w[e, hour], most)
 
 
+@dataclass
+class Bracket:
+    """A quantity that fits and a larger one that does not, closing in on the border between them.
+
+    The excess is the largest of many nearly straight lines. Two points above the border mostly lie on the
+    line that binds, so they are extrapolated; a chord from below helps only where the same line binds there.
+    """
+
+    low: int
+    under: float
+    high: int
+    over: float
+    far: int = 0
+    far_over: float = math.inf
+    slow_turns: int = 0
+
+    def guess(self) -> int:
+        """Where to look next, strictly between."""
+        if self.slow_turns >= 2:
+            found = (self.low + self.high) // 2
+        elif math.isfinite(self.far_over) and self.far_over > self.over:
+            found = self.high - math.ceil(self.over * (self.far - self.high) / (self.far_over - self.over))
+        elif math.isfinite(self.over) and math.isfinite(self.under) and self.under < -FLAT:
+            found = self.low + math.floor((self.high - self.low) * self.under / (self.under - self.over))
+        else:
+            found = (self.low + self.high) // 2
+        return min(max(found, self.low + 1), self.high - 1)
+
+    def take(self, quantity_w: int, over: float) -> None:
+        """Learn the excess over the goal at a quantity between."""
+        width = self.high - self.low
+        if over <= 0:
+            self.low, self.under = quantity_w, over
+        else:
+            self.far, self.far_over = self.high, self.over
+            self.high, self.over = quantity_w, over
+        self.slow_turns = self.slow_turns + 1 if 2 * (self.high - self.low) > width else 0
+
+
+FLAT = 1e-5
+
+
 def largest(excess: Callable[[int], float], quantity_w: int) -> int:
     """The largest whole quantity from 0 to `quantity_w` whose `excess` is within half the tolerance.
 
@@ -344,24 +404,10 @@ def largest(excess: Callable[[int], float], quantity_w: int) -> int:
     if quantity_w <= 0 or last <= TOLERANCE:
         return max(quantity_w, 0)
     goal = TOLERANCE / 2
-    low, high = 0, quantity_w
-    under, over = excess(0) - goal, last - goal
-    if under > 0:
+    bracket = Bracket(0, excess(0) - goal, quantity_w, last - goal)
+    if bracket.under > 0:
         return 0
-    turns = 0
-    while high - low > 1:
-        guess = _root(low, under, high, over) if turns < 3 else (low + high) // 2
-        guess = min(max(guess, low + 1), high - 1)
-        value, width = excess(guess) - goal, high - low
-        if value <= 0:
-            low, under = guess, value
-        else:
-            high, over = guess, value
-        turns = turns + 1 if 2 * (high - low) > width else 0
-    return low
-
-
-def _root(low: int, under: float, high: int, over: float) -> int:
-    if not math.isfinite(over - under) or over == under:
-        return (low + high) // 2
-    return low + math.floor((high - low) * (-under / (over - under)))
+    while bracket.high - bracket.low > 1:
+        guess = bracket.guess()
+        bracket.take(guess, excess(guess) - goal)
+    return bracket.low

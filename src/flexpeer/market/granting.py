@@ -63,7 +63,7 @@ def record_verdict(view: View, command: RecordVerdict) -> list[object]:
     taker = view.orders.orders[pending.taker]
     if granted:
         match = pending.at(granted, command.raised_w)
-        events += [MatchReserved(match)] if conditional(view, taker) else concluded(view, match)
+        events += [MatchReserved(match)] if conditional(taker) else concluded(view, match)
     if granted < pending.quantity_w:
         events.append(_blocked(view, pending, command))
     return events

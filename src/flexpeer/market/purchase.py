@@ -13,7 +13,8 @@ from flexpeer.periods import Span
 class PurchaseResidual(msgspec.Struct, frozen=True, tag=True):
     """Command: the owner of a congestion point buys relief, cheapest per MWh grid side first.
 
-    `need_w` is grid side, per MTU; `ceiling_minor` per MWh the price of its alternative. Each offer is paid its own price.
+    `need_w` is grid side, per MTU; `ceiling_minor` per MWh the price of its alternative. Each offer is paid its
+    own price.
     """
 
     zone: str

@@ -58,20 +58,18 @@ def order_stream(orders: int, seed: int) -> OrderStream:
 
 def naive_orders(stream: OrderStream) -> list[NaiveOrder]:
     """The same orders for the naive book."""
-    columns = zip(
-        stream.bucket.tolist(),
-        stream.buys.tolist(),
-        stream.price_minor.tolist(),
-        stream.ppm.tolist(),
-        stream.organisation.tolist(),
-        stream.quantity_w.tolist(),
-        stream.minimum_w.tolist(),
-        stream.time_in_force.tolist(),
-        strict=True,
-    )
     return [
-        NaiveOrder(bucket, Side.BUY if buys else Side.SELL, *numbers, FORCES[force])
-        for bucket, buys, *numbers, force in columns
+        NaiveOrder(
+            bucket=int(stream.bucket[number]),
+            side=Side.BUY if stream.buys[number] else Side.SELL,
+            price_minor=int(stream.price_minor[number]),
+            ppm=int(stream.ppm[number]),
+            organisation=int(stream.organisation[number]),
+            quantity_w=int(stream.quantity_w[number]),
+            minimum_w=int(stream.minimum_w[number]),
+            time_in_force=FORCES[stream.time_in_force[number]],
+        )
+        for number in range(len(stream))
     ]
 
 

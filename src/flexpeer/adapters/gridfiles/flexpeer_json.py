@@ -16,6 +16,7 @@ NUMBER, TEXT, FLAG, LIMIT = "a finite number", "a text", "true or false", "a pos
 Fields = Mapping[str, tuple[str, object]]
 
 NEEDED_TEXT, NEEDED_NUMBER, ZERO, IN_SERVICE = (TEXT, REQUIRED), (NUMBER, REQUIRED), (NUMBER, 0.0), (FLAG, True)
+ENDS_AND_NAMES = {"name", "bus", "from", "to"}
 ENDS: Fields = {"name": NEEDED_TEXT, "from": NEEDED_TEXT, "to": NEEDED_TEXT, "in_service": IN_SERVICE}
 SECTIONS: Mapping[str, Fields] = {
     "buses": {
@@ -98,12 +99,21 @@ def _entries(document: Mapping[str, Any], section: str, where: str, errors: list
         if not isinstance(item, dict):
             errors.append(Finding(where, 0, place, "not an object", "an object"))
             continue
-        found = list(_field_errors(item, SECTIONS[section], place, where))
-        errors.extend(found)
-        if not found:
-            defaults = {key: default for key, (_, default) in SECTIONS[section].items()}
-            entries.append(Entry(place, defaults | {k: _float(v) for k, v in item.items()}))
+        fields = SECTIONS[section]
+        errors.extend(_field_errors(item, fields, place, where))
+        values = {key: _value(item, key, *fields[key]) for key in fields}
+        if all(values[key] for key in ENDS_AND_NAMES & fields.keys()):
+            entries.append(Entry(place, values))
     return entries
+
+
+def _value(item: Mapping[str, Any], key: str, kind: str, default: object) -> Any:
+    """The field, its default, or where neither will do NaN or an empty text, so that reading goes on."""
+    if key in item and _is(kind, item[key]):
+        return _float(item[key])
+    if default != REQUIRED:
+        return default
+    return "" if kind == TEXT else math.nan
 
 
 def _field_errors(item: Mapping[str, Any], fields: Fields, place: str, where: str) -> Iterator[Finding]:
@@ -139,7 +149,8 @@ def _branch(entry: Entry, where: str, errors: list[Finding]) -> BranchRow:
         errors.append(Finding(where, 0, f"{entry.place}.rating_a", "stated twice", "rating_a or one rating per end"))
     limits = [math.nan if limit is None else limit for limit in ([both, both] if both is not None else ends)]
     return BranchRow(
-        **{"from_bus": values.pop("from"), "to_bus": values.pop("to")},
+        from_bus=values.pop("from"),
+        to_bus=values.pop("to"),
         **values,
         rating_from_a=limits[0],
         rating_to_a=limits[1],
@@ -151,6 +162,8 @@ def _transformers(
 ) -> Iterator[BranchRow]:
     for entry in entries:
         values = entry.values
+        if any(isinstance(value, float) and math.isnan(value) for value in values.values()):
+            continue
         wrong = [key for key in ("sn_mva", "v_from_kv", "v_to_kv", "vk_percent") if values[key] <= 0]
         wrong += ["vkr_percent"] * (not 0 <= values["vkr_percent"] <= values["vk_percent"])
         for key in wrong:
@@ -163,7 +176,7 @@ def _transformers(
 
 def _transformer(values: Mapping[str, Any], nominal_ratio: float) -> BranchRow:
     keys = ("sn_mva", "v_from_kv", "v_to_kv", "vk_percent", "vkr_percent", "pfe_kw", "i0_percent", "shift_deg")
-    plate = Nameplate(*(values[key] for key in keys), parallel=1)
+    plate = Nameplate._make([*(values[key] for key in keys), 1])
     section = pi_section(plate, [Tap("hv", 1.0, values["tap_percent"], 0.0, ideal=False)])
     return BranchRow(
         values["name"],

@@ -59,7 +59,9 @@ class ReadRows:
 
 def grid_file(read: ReadRows, where: str) -> GridFile:
     """The grid of a file's rows, or `BadInput` with every error of the file."""
-    errors = read.errors + tuple(finding for finding in faults(read.rows, where) if finding not in read.errors)
+    told = bool(read.errors)
+    more = (finding for finding in faults(read.rows, where) if not (told and finding.problem == "nan"))
+    errors = tuple(dict.fromkeys((*read.errors, *more)))
     if errors:
         raise BadInput(errors)
     rows = read.rows

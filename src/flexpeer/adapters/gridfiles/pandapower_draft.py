@@ -33,8 +33,7 @@ class Draft:
 
     def note(self, element: Element, field_name: str, problem: str, expected: str) -> None:
         """Say something about an element that does not refuse the file."""
-        place = f"{element.index_form}.{field_name}" if field_name else element.index_form
-        self.findings.append(Finding(self.tables.where, 0, place, problem, expected))
+        self.findings.append(Finding(self.tables.where, 0, element.place(field_name), problem, expected))
 
     def end(self, element: Element, column: str) -> int | None:
         """The bus index in a column, or None (and an error) when there is no such bus."""

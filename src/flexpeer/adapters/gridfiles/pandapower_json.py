@@ -15,22 +15,17 @@ from flexpeer.adapters.gridfiles.pandapower_tables import Element, aliases, pand
 from flexpeer.grid.assembly import GridRows, InjectionRow, ShuntRow, SourceRow
 
 INJECTION_SIGN = {"load": -1.0, "storage": -1.0, "sgen": 1.0}
-VOLTAGE_DEPENDENCE = ("const_z_percent", "const_i_percent") + tuple(
-    f"const_{kind}_{power}_percent" for kind in "zi" for power in "pq"
+VOLTAGE_DEPENDENCE = (
+    "const_z_percent",
+    "const_i_percent",
+    "const_z_p_percent",
+    "const_z_q_percent",
+    "const_i_p_percent",
+    "const_i_q_percent",
 )
-PASSIVE = {
-    "bus",
-    "line",
-    "trafo",
-    "trafo3w",
-    "impedance",
-    "switch",
-    "ext_grid",
-    "shunt",
-    "ward",
-    "motor",
-    "measurement",
-}
+PASSIVE = frozenset(
+    ("bus", "line", "trafo", "trafo3w", "impedance", "switch", "ext_grid", "shunt", "ward", "motor", "measurement")
+)
 INSTEAD = {
     "gen": "sgen: a fixed injection; voltages are held at ext_grid only",
     "xward": "load and shunt",

@@ -83,7 +83,11 @@ class Element:
 
     def fault(self, column: str, problem: str, expected: str) -> None:
         """Refuse the file because of this value."""
-        self.errors.append(Finding(self.where, 0, f"{self.index_form}.{column}", problem, expected))
+        self.errors.append(Finding(self.where, 0, self.place(column), problem, expected))
+
+    def place(self, column: str) -> str:
+        """Where a finding points to: the element, and the column if it is about one."""
+        return f"{self.index_form}.{column}" if column else self.index_form
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 Meinecke et al., "SimBench: A Benchmark Dataset of Electric Power Systems to Compare Innovative
 Solutions Based on Power Flow Analysis", Energies 13 (2020) 3290. The profile year is 2016, a leap
-year of 366 days with 96 quarter-hours each.
+year, in quarter-hours labelled with German clock time: one hour of 27 March is missing, one of
+30 October is there twice.
 """
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -24,7 +25,6 @@ from flexpeer.grid.network import Floats
 from flexpeer.periods import MarketDay
 
 PROFILE_YEAR = 2016
-STEPS_PER_DAY = 96
 SUFFIX = {("load", "p_mw"): "_pload", ("load", "q_mvar"): "_qload", ("sgen", "p_mw"): "", ("storage", "p_mw"): ""}
 FAMILIES = {"load": ("load",), "sgen": ("powerplants", "renewables"), "storage": ("storage",)}
 
@@ -46,11 +46,11 @@ def simbench_grid(code: str) -> GridFile:
 def simbench_day(code: str, delivery_day: date, timezone: str = "Europe/Stockholm") -> GridFile:
     """The grid with the profiles of a day, each (buses, 92, 96 or 100 quarter-hours).
 
-    A quarter-hour takes the step of the profile year with the same local month, day and clock time: on
-    23-hour days one clock hour is left out, on 25-hour days it comes twice.
+    A quarter-hour takes the profile of the same month, day and clock time: on 23-hour days one clock hour
+    is left out, on 25-hour days it comes twice. See `profile_steps`.
     """
     loaded = _loaded(code)
-    steps = profile_steps(delivery_day, timezone)
+    steps = profile_steps(loaded.profiles["load"]["time"].tolist(), delivery_day, timezone)
     powers = {column: np.zeros((loaded.grid.network.bus_count, len(steps))) for column in ("p_mw", "q_mvar")}
     for table, sign in INJECTION_SIGN.items():
         for column, target in powers.items():
@@ -58,17 +58,27 @@ def simbench_day(code: str, delivery_day: date, timezone: str = "Europe/Stockhol
     return replace(loaded.grid, profile_p_w=powers["p_mw"], profile_q_var=powers["q_mvar"])
 
 
-def profile_steps(delivery_day: date, timezone: str) -> list[int]:
-    """The row of the profile year for each quarter-hour of a local day."""
+def profile_steps(labels: Sequence[str], delivery_day: date, timezone: str) -> list[int]:
+    """The row of the profile year for each quarter-hour of a local day.
+
+    `labels` are the rows' clock times, such as `27.03.2016 01:45`. A time that the profile year lacks takes
+    the row an hour earlier; the second of two equal times takes the second row, if there are two.
+    """
+    rows: dict[str, list[int]] = {}
+    for row, label in enumerate(labels):
+        rows.setdefault(label, []).append(row)
     day = MarketDay(delivery_day, timezone, 15)
     zone = ZoneInfo(timezone)
-    first = date(PROFILE_YEAR, 1, 1)
     steps = []
     for mtu in range(day.mtu_count):
         clock = datetime.fromtimestamp(day.instant(mtu) * 60, UTC).astimezone(zone)
-        days = (date(PROFILE_YEAR, clock.month, clock.day) - first).days
-        steps.append(days * STEPS_PER_DAY + clock.hour * 4 + clock.minute // 15)
+        same = rows.get(_label(clock)) or rows[_label(clock.replace(hour=clock.hour - 1))]
+        steps.append(same[min(clock.fold, len(same) - 1)])
     return steps
+
+
+def _label(clock: datetime) -> str:
+    return f"{clock.day:02}.{clock.month:02}.{PROFILE_YEAR} {clock.hour:02}:{clock.minute:02}"
 
 
 def _add_profiles(target: Floats, loaded: Loaded, quantity: tuple[str, str], steps: list[int], factor: float) -> None:

@@ -7,8 +7,8 @@ from flexpeer.market.matching.view import View
 from flexpeer.market.orders import (
     Order,
     OrderAmended,
-    OrderKilled,
     OrderExpired,
+    OrderKilled,
     OrderPlaced,
     OrderWithdrawn,
     Side,

@@ -203,9 +203,9 @@ def _energy_block(view: View, match: Match) -> Block:
     return Block("", f"{ENERGY}:{limited[0]}", None, orders, bool(view.trades.reserved))
 
 
-def conditional(view: View, taker: Order) -> bool:
+def conditional(taker: Order) -> bool:
     """Whether a taker's trades wait for its whole quantity or its minimum acceptance."""
-    return taker.time_in_force is TimeInForce.FOK or (taker.executed_w < taker.min_quantity_w)
+    return taker.time_in_force is TimeInForce.FOK or taker.executed_w < taker.min_quantity_w
 
 
 def _finish(view: View, taker: Order) -> list[object]:

@@ -51,7 +51,8 @@ class View(NamedTuple):
             most_buy, most_sell = _most(pairs)
         resting = min(buy, sell, key=lambda order: order.number)
         return Leg(
-            buy.order, sell.order, buy.unit, sell.unit, span, most_buy, most_sell, 0, 0, resting.price_minor, resting.side
+            buy.order, sell.order, buy.unit, sell.unit, span, most_buy, most_sell, 0, 0,
+            resting.price_minor, resting.side,
         )  # fmt: skip
 
     def within_energy(self, match: Match, quantity_w: int) -> int:

@@ -1,0 +1,88 @@
+"""The grid side of a market without a grid: congestion points known by their impact factors alone.
+
+Flow at a point in its loading direction = +-sum(ppm x p) over its resources, exactly, in integers. That is also
+how a market operator runs who must not see any grid.
+"""
+
+from collections.abc import Mapping
+
+from flexpeer.app.granting import PointCoordinator
+from flexpeer.app.grid_day import topmost_dso
+from flexpeer.app.scenario import Scenario
+from flexpeer.app.validator import PointOwner
+from flexpeer.market.needs import CongestionPoint, Direction, Watts
+from flexpeer.quantities import PPM, ceil_div
+
+Schedules = Mapping[str, Watts]
+
+
+class FactorSide:
+    """What is known of the grid when there is none: limits and impact factors."""
+
+    def __init__(self, scenario: Scenario, margin_ppm: int) -> None:
+        self._scenario = scenario
+        self._margin_ppm = margin_ppm
+        self._points: tuple[CongestionPoint, ...] = ()
+
+    def observe(self, forecast_w: Schedules) -> tuple[CongestionPoint, ...]:
+        """The congestion points of the scenario; `forecast_w` tells nothing more."""
+        count = self._scenario.day.mtu_count
+        dso = topmost_dso(self._scenario)
+        self._points = tuple(
+            CongestionPoint(
+                p.congestion_point,
+                p.element,
+                Direction(p.direction),
+                p.dso or dso,
+                self._limit(p.element, p.limit_w or 0, count),
+            )
+            for p in self._scenario.congestion_points or ()
+        )
+        return self._points
+
+    def _limit(self, element: str, limit_w: int, count: int) -> Watts:
+        limits = [limit_w] * count
+        for outage in self._scenario.outages:
+            if outage.element == element and outage.limit_w is not None:
+                for mtu in outage.span.mtus:
+                    limits[mtu] = min(limits[mtu], outage.limit_w)
+        return tuple(limits)
+
+    def impact_ppm(self, point_id: str) -> dict[str, tuple[int, ...]]:
+        """No more than the scenario states."""
+        return dict((self._scenario.impact_ppm or {}).get(point_id, {}))
+
+    def flow_w(self, schedules_w: Schedules) -> dict[str, Watts]:
+        """Flow of each point in its loading direction, rounded up to watts."""
+        flows = {}
+        for point in self._points:
+            factors = (self._scenario.impact_ppm or {}).get(point.congestion_point, {})
+            sign = 1 if point.direction is Direction.EXPORT else -1
+            flows[point.congestion_point] = tuple(
+                ceil_div(
+                    sign
+                    * sum(ppm[mtu] * schedules_w[name][mtu] for name, ppm in factors.items() if name in schedules_w),
+                    PPM,
+                )
+                for mtu in range(self._scenario.day.mtu_count)
+            )
+        return flows
+
+    def need_w(self, schedules_w: Schedules) -> dict[str, Watts]:
+        """Relief each point needs: what brings it to its limit less the margin, where it is past it."""
+        flows = self.flow_w(schedules_w)
+        return {
+            point.congestion_point: tuple(
+                flow - limit + ceil_div(limit * self._margin_ppm, PPM) if flow > limit else 0
+                for flow, limit in zip(flows[point.congestion_point], point.limit_w or (), strict=True)
+            )
+            for point in self._points
+        }
+
+    def coordinator(self, start_w: Schedules) -> PointCoordinator:
+        """One owner for each DSO with a congestion point."""
+        owners = sorted({point.dso for point in self._points}) or [topmost_dso(self._scenario)]
+        mine = {owner: [p for p in self._points if p.dso == owner] for owner in owners}
+        return PointCoordinator(
+            [PointOwner(owner, mine[owner], self._scenario.impact_ppm or {}, start_w) for owner in owners]
+        )

@@ -1,0 +1,271 @@
+"""Granting over all owners: reserve a match with everyone it concerns, then commit or abort.
+
+Owners see their own network only. Between neighbours travel the voltage at a border (down) and the power drawn
+there (up), to and fro until both stand still; a trade fits when every owner's assessment fits. The largest whole
+quantity that fits is searched jointly. An owner that does not answer grants nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from flexpeer.app.validator import GridOwner, PointOwner
+from flexpeer.grid.limits import TOLERANCE, Kind
+from flexpeer.grid.network import Complexes, Integers
+from flexpeer.grid.screening import Assessment, largest
+from flexpeer.market.granting import Freed, RecordVerdict, raise_limit_w
+from flexpeer.market.matching.view import View
+from flexpeer.market.trades import Decision, GridVerdict, Match, Move, match_moves
+
+BORDER_V_PU = 1e-9
+BORDER_W = 1e-4
+ROUNDS = 40
+SILENT = "no answer"
+
+
+class OwnerSilent(Exception):
+    """An owner did not answer within the rulebook's time-out."""
+
+    def __init__(self, owner: str) -> None:
+        super().__init__(owner)
+        self.owner = owner
+
+
+@dataclass
+class _Part:
+    """One owner's share of a joint assessment under way."""
+
+    owner: GridOwner
+    buses: Integers
+    change: Complexes
+    border_v: Complexes | None = None
+    assessment: Assessment | None = None
+    stale: bool = False
+
+
+class JointAssessment:
+    """What a set of moves would do in all areas at once. `parts` are parents first."""
+
+    def __init__(self, owners: Sequence[GridOwner], moves: Sequence[Move]) -> None:
+        self.mtus = np.unique(np.concatenate([np.arange(m.span.first, m.span.end) for m in moves]))
+        self.parts: dict[str, _Part] = {}
+        for owner in owners:
+            buses, change = owner.injection_change(moves, self.mtus)
+            self.parts[owner.owner] = _Part(owner, buses, change.astype(np.complex128), stale=len(buses) > 0)
+        self.converged = self._settle()
+
+    @property
+    def touched(self) -> list[tuple[GridOwner, Assessment]]:
+        """The owners whose grid changes, with their assessments."""
+        return [(part.owner, part.assessment) for part in self.parts.values() if part.assessment is not None]
+
+    @property
+    def worst(self) -> tuple[float, str, Assessment | None]:
+        """The largest excess, whose it is, and the assessment; nothing fits that did not converge."""
+        if not self.converged:
+            owner, assessment = next(((o, a) for o, a in self.touched if not a.converged), self.touched[0])
+            return np.inf, owner.owner, assessment
+        return max(((a.excess, o.owner, a) for o, a in self.touched), key=lambda row: row[0])
+
+    def _settle(self) -> bool:
+        """Assess what is stale, children first, and carry borders up and down until they stand still."""
+        for _ in range(ROUNDS):
+            for part in reversed(self.parts.values()):
+                if part.stale and not self._assess(part):
+                    return False
+            if not self._carry_voltages():
+                return True
+        return False
+
+    def _assess(self, part: _Part) -> bool:
+        before = None if part.assessment is None else part.owner.border_power_w(part.assessment)
+        part.assessment = part.owner.assess(self.mtus, part.buses, part.change, part.border_v)
+        part.stale = False
+        if part.assessment.converged:
+            power = part.owner.border_power_w(part.assessment)
+            self._carry_power(part, power if before is None else power - before)
+        return part.assessment.converged
+
+    def _carry_power(self, part: _Part, more_w: Complexes) -> None:
+        """What an area draws more at its borders is less injection at its parents' buses."""
+        for border, row in zip(part.owner.area.borders, more_w, strict=True):
+            if np.abs(row).max() > BORDER_W:
+                parent = self.parts[border.parent]
+                parent.buses = np.append(parent.buses, parent.owner.area.bus_at(border.bus_name))
+                parent.change = np.vstack([parent.change, -row[None, :]])
+                parent.stale = True
+
+    def _carry_voltages(self) -> bool:
+        """Give children the voltages at their borders; whether any moved."""
+        moved = False
+        for part in self.parts.values():
+            borders = part.owner.area.borders
+            if not borders:
+                continue
+            new = np.array([self._voltage(b.parent, b.bus_name) for b in borders])
+            used = part.border_v
+            if used is None:
+                sources = part.owner.area.network.source_bus[[b.source for b in borders]]
+                used = part.owner.screen.v[sources][:, self.mtus]
+            if np.abs(new - used).max() > BORDER_V_PU:
+                part.border_v, part.stale, moved = new, True, True
+        return moved
+
+    def _voltage(self, parent: str, bus_name: str) -> Complexes:
+        part = self.parts[parent]
+        bus = part.owner.area.bus_at(bus_name)
+        state = part.owner.screen.v[:, self.mtus] if part.assessment is None else part.assessment.v_new
+        at_bus: Complexes = state[bus]
+        return at_bus
+
+
+class GridCoordinator:
+    """All owners of a grid, parents first. `element_of` names each zone's element."""
+
+    def __init__(self, owners: Sequence[GridOwner], element_of: Mapping[str, str]) -> None:
+        self._owners = tuple(owners)
+        self._element_of = element_of
+        self._held: dict[int, list[GridOwner]] = {}
+        self._watched: dict[Freed, tuple[GridOwner, Kind, float]] = {}
+
+    def reserve(self, view: View, match: Match) -> RecordVerdict:
+        """Ask every owner; hold the largest quantity that all grant."""
+        try:
+            return self._reserve(view, match)
+        except OwnerSilent as silent:
+            verdict = GridVerdict(silent.owner, Decision.REFUSED, SILENT)
+            return RecordVerdict(match.match, 0, 0, (verdict,))
+
+    def _reserve(self, view: View, match: Match) -> RecordVerdict:
+        def joint(quantity_w: int, raised_w: int = 0) -> JointAssessment:
+            moves = match_moves(view.participants, view.orders, match.at(quantity_w, raised_w))
+            return JointAssessment(self._owners, moves)
+
+        full = joint(match.quantity_w)
+        if full.worst[0] <= TOLERANCE:
+            return self._hold(match, full, match.quantity_w, 0, None)
+        raised_w = self._raise(view, match, full, joint)
+        if raised_w:
+            return self._hold(match, joint(match.quantity_w, raised_w), match.quantity_w, raised_w, None)
+        tick = view.needs.rulebook.quantity_tick_w
+        ticks = largest(lambda n: joint(n * tick).worst[0] if n else 0.0, match.quantity_w // tick)
+        held = joint(ticks * tick) if ticks else None
+        if held is not None and held.worst[0] > TOLERANCE:
+            held, ticks = None, 0
+        return self._hold(match, held, ticks * tick, 0, full)
+
+    def _raise(self, view: View, match: Match, full: JointAssessment, joint: Callable[..., JointAssessment]) -> int:
+        """The least the seller must move beyond the exchange where AC finds the zone's own point worse."""
+        _, _, assessment = full.worst
+        binding = assessment.binding if assessment is not None else None
+        if binding is None or binding.element != self._element_of.get(match.zone):
+            return 0
+        cap = min(raise_limit_w(view, match, match.quantity_w), match.legs[0].quantity_sell_w // 20)
+        if cap <= 0 or joint(match.quantity_w, cap).worst[0] > TOLERANCE:
+            return 0
+        return cap - largest(lambda less: joint(match.quantity_w, cap - less).worst[0], cap)
+
+    def _hold(
+        self, match: Match, held: JointAssessment | None, quantity_w: int, raised_w: int, full: JointAssessment | None
+    ) -> RecordVerdict:
+        touched = [] if held is None else held.touched
+        for owner, assessment in touched:
+            owner.hold(match.match, assessment)
+        self._held[match.match] = [owner for owner, _ in touched]
+        asked = touched if full is None else full.touched
+        verdicts = [GridVerdict(owner.owner, Decision.GRANTED) for owner, assessment in asked if assessment.fits]
+        if full is not None:
+            binding = self._binding_verdict(full, Decision.REDUCED if quantity_w else Decision.REFUSED)
+            verdicts = [*(v for v in verdicts if v.owner != binding.owner), binding]
+        return RecordVerdict(match.match, quantity_w, raised_w, tuple(verdicts))
+
+    def _binding_verdict(self, full: JointAssessment, decision: Decision) -> GridVerdict:
+        """Who refuses, where and with what headroom; the place is watched from now on."""
+        _, name, assessment = full.worst
+        binding = assessment.binding if assessment is not None else None
+        if binding is None:
+            return GridVerdict(name, decision, "power flow", int(full.mtus[0]), 0)
+        owner = full.parts[name].owner
+        place = Freed(name, binding.element, binding.mtu)
+        self._watched[place] = (owner, binding.kind, owner.slack(binding.element, binding.kind, binding.mtu))
+        return GridVerdict(name, decision, binding.element, binding.mtu, max(0, int(binding.headroom_w)))
+
+    def commit(self, match: int) -> tuple[Freed, ...]:
+        """Make a reservation final; the watched places with more slack than when they bound."""
+        for owner in self._held.pop(match, []):
+            owner.commit(match)
+        freed = []
+        for place, (owner, kind, slack) in list(self._watched.items()):
+            now = owner.slack(place.element, kind, place.mtu or 0)
+            if now > slack + TOLERANCE:
+                freed.append(place)
+                del self._watched[place]
+            else:
+                self._watched[place] = (owner, kind, min(slack, now))
+        return tuple(freed)
+
+    def abort(self, matches: tuple[int, ...]) -> None:
+        """Give reservations back, the last one first."""
+        for match in reversed(matches):
+            for owner in reversed(self._held.pop(match, [])):
+                owner.abort(match)
+
+
+class PointCoordinator:
+    """Owners who know congestion points by impact factors alone."""
+
+    def __init__(self, owners: Sequence[PointOwner]) -> None:
+        self._owners = tuple(owners)
+        self._moves: dict[int, tuple[Move, ...]] = {}
+        self._watched: dict[Freed, tuple[PointOwner, int]] = {}
+
+    def reserve(self, view: View, match: Match) -> RecordVerdict:
+        """Ask every owner; hold the largest quantity that all grant."""
+
+        def worst(quantity_w: int) -> tuple[int, PointOwner, str, int, int]:
+            moves = match_moves(view.participants, view.orders, match.at(quantity_w))
+            return max(((e[0], o, *e[1:]) for o in self._owners for e in (o.excess(moves),)), key=lambda row: row[0])
+
+        excess, owner, element, mtu, headroom_w = worst(match.quantity_w)
+        tick = view.needs.rulebook.quantity_tick_w
+        quantity = match.quantity_w if excess <= 0 else self._largest(lambda n: worst(n * tick)[0], match, tick)
+        if quantity:
+            moves = match_moves(view.participants, view.orders, match.at(quantity))
+            for each in self._owners:
+                each.hold(match.match, moves)
+        verdicts = [
+            GridVerdict(each.owner, Decision.GRANTED) for each in self._owners if each is not owner or excess <= 0
+        ]
+        if excess > 0:
+            decision = Decision.REDUCED if quantity else Decision.REFUSED
+            verdicts.append(GridVerdict(owner.owner, decision, element, mtu, headroom_w))
+            self._watched[Freed(owner.owner, element, mtu)] = (owner, owner.room_w(element, mtu))
+        return RecordVerdict(match.match, quantity, 0, tuple(verdicts))
+
+    def _largest(self, excess: Callable[[int], int], match: Match, tick: int) -> int:
+        low, high = 0, match.quantity_w // tick
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if excess(middle) <= 0 else (low, middle)
+        return low * tick
+
+    def commit(self, match: int) -> tuple[Freed, ...]:
+        """Make a reservation final; the watched places with more headroom than when they bound."""
+        for owner in self._owners:
+            owner.commit(match)
+        freed = []
+        for place, (owner, room_w) in list(self._watched.items()):
+            now = owner.room_w(place.element, place.mtu or 0)
+            if now > room_w:
+                freed.append(place)
+                del self._watched[place]
+            else:
+                self._watched[place] = (owner, now)
+        return tuple(freed)
+
+    def abort(self, matches: tuple[int, ...]) -> None:
+        """Give reservations back, the last one first."""
+        for match in reversed(matches):
+            for owner in self._owners:
+                owner.abort(match)

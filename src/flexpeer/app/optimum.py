@@ -1,0 +1,195 @@
+"""The central optimum of all orders within the same limits: what perfect foresight and no order of arrival would earn.
+
+    max  sum_o  sign_o price_o hours_o q_o               sign +1 for BUY, -1 for SELL
+    s.t. 0 <= q_o <= quantity_o                          (1)
+         sum_buy w q = sum_sell w q   per zone and MTU   (2)  w: impact factor (neutral) or 1 (balanced)
+         flow_start + sum_o s_o q_o <= allowed           (3)  per limit and MTU, first order
+         energy limits of each resource                  (4)
+
+Minimum acceptance, fill-or-kill and whole watts are relaxed, so it is an upper bound for the linear model. With a
+grid, (3) starts empty; AC power flow of each solution adds the rows it violates until none is left. Solved by HiGHS.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from scipy.optimize import linprog
+from scipy.sparse import csr_matrix
+
+from flexpeer.grid.network import Floats
+from flexpeer.market.machine import State, view
+from flexpeer.market.needs import Watts
+from flexpeer.market.orders import Order, Side
+from flexpeer.market.rulebook import Exchange
+from flexpeer.quantities import MONEY_PER_MINOR, PPM
+
+CUT_ROUNDS = 8
+
+
+class Row(NamedTuple):
+    """A limit of kind (3): for each resource the slope of the flow per W injected in `mtu`, and the room left (W)."""
+
+    mtu: int
+    slopes: Mapping[str, float]
+    room_w: float
+
+
+class Cuts(Protocol):
+    """Where rows of (3) come from."""
+
+    def first(self) -> Iterable[Row]:
+        """Rows to start with."""
+
+    def violated(self, moves_w: Mapping[str, Floats]) -> Iterable[Row]:
+        """Rows that these moves from the starting point violate, none if all is well."""
+
+
+class _Builder:
+    """Rows of the linear programme, collected as triplets; watts are scaled to kW."""
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[int, int, float]] = []
+        self.bounds: list[float] = []
+
+    def add(self, coefficients: Mapping[int, float], bound: float) -> None:
+        row = len(self.bounds)
+        self.entries += [(row, column, value) for column, value in coefficients.items()]
+        self.bounds.append(bound)
+
+    def matrix(self, columns: int) -> csr_matrix:
+        rows, cols, values = zip(*self.entries, strict=True) if self.entries else ((), (), ())
+        return csr_matrix((values, (rows, cols)), shape=(len(self.bounds), columns))
+
+
+def welfare_optimum(state: State, cuts: Cuts) -> int | None:
+    """The optimum as exact money rounded to minor units; None if there is no order, or the solver fails."""
+    orders = sorted(state.orders.orders.values(), key=lambda order: order.number)
+    if not orders or state.needs.day is None:
+        return None
+    hours = state.needs.day.mtu_minutes / 60.0
+    worth = np.array([_sign(o) * o.price_minor * hours * len(o.span) / 1000.0 for o in orders])
+    equal = _balances(state, orders)
+    below = _energy_rows(state, orders)
+    for row in cuts.first():
+        below.add(*_limit_row(state, orders, row))
+    for _ in range(CUT_ROUNDS):
+        quantities = _solve(worth, orders, equal, below)
+        if quantities is None:
+            return None
+        rows = list(cuts.violated(_moves(state, orders, quantities)))
+        if not rows:
+            break
+        for row in rows:
+            below.add(*_limit_row(state, orders, row))
+    return round(float(worth @ quantities)) * MONEY_PER_MINOR
+
+
+def _sign(order: Order) -> int:
+    return 1 if order.side is Side.BUY else -1
+
+
+def _solve(worth: Floats, orders: list[Order], equal: _Builder, below: _Builder) -> Floats | None:
+    bounds = [(0.0, order.quantity_w / 1000.0) for order in orders]
+    limits: dict[str, Any] = {"A_eq": equal.matrix(len(orders)), "b_eq": equal.bounds}
+    if below.bounds:
+        limits |= {"A_ub": below.matrix(len(orders)), "b_ub": below.bounds}
+    found = linprog(-worth, bounds=bounds, method="highs", **limits)
+    if found.status != 0:
+        return None
+    quantities: Floats = found.x
+    return quantities
+
+
+def _balances(state: State, orders: list[Order]) -> _Builder:
+    """Equation (2)."""
+    market = view(state)
+    balances: dict[tuple[str, int], dict[int, float]] = {}
+    for column, order in enumerate(orders):
+        ppm = market.ppm(order)
+        for mtu in order.span.mtus:
+            weight = ppm[mtu] / PPM if state.needs.rulebook.exchange is Exchange.NEUTRAL else 1.0
+            balances.setdefault((order.zone, mtu), {})[column] = _sign(order) * weight
+    builder = _Builder()
+    for key in sorted(balances):
+        builder.add(balances[key], 0.0)
+    return builder
+
+
+def _energy_rows(state: State, orders: list[Order]) -> _Builder:
+    """Equation (4): contents at the end of every MTU within bounds, unless the plan is outside already."""
+    builder = _Builder()
+    assert state.needs.day is not None, "there are orders"
+    hours, count = state.needs.day.mtu_minutes / 60.0, state.needs.mtu_count
+    for resource in state.participants.resources.values():
+        if resource.energy_wm is None:
+            continue
+        columns = {c: _share(state, o, resource.resource) for c, o in enumerate(orders)}
+        active = {c: share for c, share in columns.items() if share}
+        if not active:
+            continue
+        storage = resource.energy_start_wm is not None
+        content = np.full(count, (resource.energy_start_wm or 0) / 60_000.0)
+        if storage:
+            content -= np.cumsum(state.needs.start_w(resource.resource)) * hours / 1000.0
+        low, high = (0.0 if storage else -resource.energy_wm / 60_000.0), resource.energy_wm / 60_000.0
+        for mtu in range(count):
+            used = {
+                c: share * hours * max(0, min(mtu + 1, orders[c].span.end) - orders[c].span.first)
+                for c, share in active.items()
+            }
+            used = {c: value for c, value in used.items() if value}
+            if used:
+                builder.add(used, max(content[mtu] - low, 0.0))
+                builder.add({c: -value for c, value in used.items()}, max(high - content[mtu], 0.0))
+    return builder
+
+
+def _share(state: State, order: Order, resource: str) -> float:
+    """Change of a resource's injection per watt of an order."""
+    shares = state.participants.shares(order.unit, PPM)
+    return order.regulation.sign * shares.get(resource, 0) / PPM
+
+
+def _limit_row(state: State, orders: list[Order], row: Row) -> tuple[dict[int, float], float]:
+    coefficients = {}
+    for column, order in enumerate(orders):
+        if order.span.first <= row.mtu < order.span.end:
+            shares = state.participants.shares(order.unit, PPM)
+            slope = sum(
+                order.regulation.sign * share / PPM * row.slopes.get(name, 0.0) for name, share in shares.items()
+            )
+            if slope:
+                coefficients[column] = slope
+    return coefficients, max(row.room_w, 0.0) / 1000.0
+
+
+def _moves(state: State, orders: list[Order], quantities_kw: Floats) -> dict[str, Floats]:
+    moves: dict[str, Floats] = {}
+    for order, kilowatts in zip(orders, quantities_kw, strict=True):
+        for name, share in state.participants.shares(order.unit, PPM).items():
+            row = moves.setdefault(name, np.zeros(state.needs.mtu_count))
+            row[order.span.first : order.span.end] += order.regulation.sign * share / PPM * kilowatts * 1000.0
+    return moves
+
+
+class FactorCuts:
+    """Every congestion point known by its impact factors; exact, so nothing is violated later."""
+
+    def __init__(self, state: State, room_w: Mapping[str, Watts], signs: Mapping[str, int]) -> None:
+        self._state = state
+        self._room_w = room_w
+        self._signs = signs
+
+    def first(self) -> Iterable[Row]:
+        """A row for every point and MTU."""
+        for point, room in self._room_w.items():
+            for mtu, left in enumerate(room):
+                factors = self._state.needs.impacts_ppm.get(point, {})
+                yield Row(
+                    mtu, {name: self._signs[point] * ppm[mtu] / PPM for name, ppm in factors.items()}, float(left)
+                )
+
+    def violated(self, moves_w: Mapping[str, Floats]) -> Iterable[Row]:  # noqa: ARG002
+        """None: all rows are there from the start."""
+        return ()

@@ -1,0 +1,299 @@
+"""The grid side of a market with a grid: congestion points, needs and impact factors from power flow.
+
+A point's flow is watts at a power limit; current x sqrt(3) x nominal voltage (VA) at a rated element; for a
+voltage, the watts injected at that bus that would make up the difference (first order).
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from flexpeer.app.granting import GridCoordinator
+from flexpeer.app.grid_day import GridDay
+from flexpeer.app.scenario import CongestionPoint as GivenPoint
+from flexpeer.app.scenario import Scenario
+from flexpeer.app.validator import GridOwner
+from flexpeer.grid.areas import Area, branch_owners, split
+from flexpeer.grid.limits import TOLERANCE, Kind, Limits, Readings
+from flexpeer.grid.network import S_BASE_VA, Complexes, Floats, Integers
+from flexpeer.grid.powerflow import DayFlow, FlowResult
+from flexpeer.grid.screening import TradeScreen
+from flexpeer.grid.sensitivity import Metric, Quantity, Sensitivity, sensitivity
+from flexpeer.market.needs import CongestionPoint, Direction, Watts
+from flexpeer.quantities import IMPACT_LIMIT_PPM, PPM, QUANTITY_LIMIT_W
+
+Schedules = Mapping[str, Watts]
+
+
+class Point(NamedTuple):
+    """A congestion point with its metric.
+
+    `at` is the index of the branch, source or bus, `row` that of its power limit or -1; `pu_per_w` is what a watt
+    at a voltage point's own bus does to it (1 for the others, whose flow is in watts already).
+    """
+
+    point: CongestionPoint
+    kind: Kind
+    at: int
+    row: int
+    pu_per_w: float = 1.0
+
+
+class PhysicalSide:
+    """What the DSOs of one grid know about a day."""
+
+    def __init__(self, scenario: Scenario, grid: GridDay, margin_ppm: int) -> None:
+        self.grid = grid
+        self._scenario = scenario
+        self._margin = margin_ppm / PPM
+        self._forecast: tuple[FlowResult, Readings] | None = None
+        self._forecast_p_w: Floats = grid.base_p_w
+        self._points: tuple[Point, ...] = ()
+        self._slopes: dict[str, Floats] = {}
+
+    def observe(self, forecast_w: Schedules) -> tuple[CongestionPoint, ...]:
+        """Take the forecast, and find (or take from the scenario) the congestion points."""
+        self._forecast = self.grid.solve(forecast_w, "forecast.csv")
+        self._forecast_p_w = self.grid.injections(forecast_w)
+        given = self._scenario.congestion_points
+        self._points = self._found() if given is None else tuple(self._given(point) for point in given)
+        for point in self._points:
+            self._slopes[point.point.congestion_point] = self._slope(point)
+        return tuple(point.point for point in self._points)
+
+    def impact_ppm(self, point_id: str) -> dict[str, tuple[int, ...]]:
+        """Relief per unit of each resource, ppm, at the MTU where the point is loaded most."""
+        slope = self._slopes[point_id]
+        periods = self.grid.day.periods
+        factors = {r: int(np.clip(round(slope[bus] * PPM), 0, IMPACT_LIMIT_PPM)) for r, bus in self.grid.bus_of.items()}
+        return {resource: (ppm,) * periods for resource, ppm in factors.items()}
+
+    def need_w(self, schedules_w: Schedules) -> dict[str, Watts]:
+        """Relief each point needs, W per MTU: what brings it to its limit less the margin, where it is past it."""
+        _, readings = self.grid.solve(schedules_w, "schedules")
+        needs = {}
+        for point in self._points:
+            value, limit = self._flow(point, readings), self._limit(point)
+            past = value > limit + TOLERANCE * np.abs(limit)
+            over = np.where(past, value - limit + self._margin * np.abs(limit), 0.0)
+            needs[point.point.congestion_point] = tuple(int(np.ceil(w)) for w in np.nan_to_num(over).clip(min=0.0))
+        return needs
+
+    def flows(self, readings: Readings) -> dict[str, tuple[Floats, Floats]]:
+        """Flow (in the loading direction) and limit of each point, W per MTU, for a state."""
+        return {p.point.congestion_point: (self._flow(p, readings), self._limit(p)) for p in self._points}
+
+    def coordinator(self, start_w: Schedules) -> GridCoordinator:
+        """The owners' validators, each with its own part of the grid, at the starting point."""
+        result, _ = self.grid.solve(start_w, "starting point")
+        p_w = self.grid.injections(start_w)
+        areas = split(self.grid.network, self.grid.owners)
+        owners = [self._owner(area, areas, result, p_w) for area in areas]
+        return GridCoordinator(owners, {p.point.congestion_point: p.point.element for p in self._points})
+
+    def _owner(self, area: Area, areas: tuple[Area, ...], result: FlowResult, p_w: Floats) -> GridOwner:
+        day = DayFlow(area.network, self.grid.day.periods, self._outages(area), area.upper_from)
+        source_v = day.source_v()
+        for border in area.borders:
+            source_v[border.source] = result.v[border.bus]
+        p_own, q_own = area.own(p_w), area.own(self.grid.base_q_var)
+        for child in areas:
+            self._draw_at_borders(area, child, result, (p_own, q_own))
+        screen = TradeScreen(
+            day, _area_limits(self.grid.limits, area, self.grid.network.branch_names), p_own, q_own, source_v
+        )
+        position = {bus: own for own, bus in enumerate(area.bus_index) if area.owned[own]}
+        return GridOwner(area, screen, {r: position[bus] for r, bus in self.grid.bus_of.items() if bus in position})
+
+    def _draw_at_borders(self, area: Area, child: Area, result: FlowResult, own: tuple[Floats, Floats]) -> None:
+        """Subtract from an area's injections what a child area draws at their borders in a state of the whole."""
+        borders = [border for border in child.borders if border.parent == area.owner]
+        if not borders:
+            return
+        day = DayFlow(child.network, self.grid.day.periods, self._outages(child), child.upper_from)
+        for border in borders:
+            drawn = _drawn_w(day, child, border.source, result.v[child.bus_index])
+            at = area.bus_at(border.bus_name)
+            own[0][at] -= drawn.real
+            own[1][at] -= drawn.imag
+
+    def _outages(self, area: Area) -> list[tuple[str, set[int]]]:
+        out = ~self.grid.in_service & self.grid.network.in_service[:, None]
+        names = {
+            self.grid.network.branch_names[i]: set(np.flatnonzero(out[i]).tolist())
+            for i in np.flatnonzero(out.any(axis=1))
+        }
+        return [(name, mtus) for name, mtus in names.items() if name in area.network.branch_names]
+
+    def _found(self) -> tuple[Point, ...]:
+        """A point for each element and direction that the forecast overloads; the worst bus of each owner and band."""
+        result, readings = self._observed()
+        worst: dict[tuple[str, str, str], tuple[float, Kind, str]] = {}
+        for violation in self.grid.violations(readings):
+            direction = self._direction(violation.kind, violation.element, violation.mtu, result)
+            by_voltage = violation.kind in (Kind.HIGH, Kind.LOW)
+            owner = self._owner_of(violation.kind, violation.element)
+            key = (owner, "" if by_voltage else violation.element, direction)
+            severity = abs(violation.value - violation.limit) / violation.limit
+            worst[key] = max(worst.get(key, (0.0, violation.kind, "")), (severity, violation.kind, violation.element))
+        directions: dict[str, int] = {}
+        for (_, _, direction), (_, _, element) in worst.items():
+            directions[element] = directions.get(element, 0) + 1
+        points = []
+        for (owner, _, direction), (_, kind, element) in sorted(worst.items()):
+            name = element if directions[element] == 1 else f"{element}:{direction}"
+            points.append(self._point(name, element, Direction(direction), owner, kind))
+        return tuple(points)
+
+    def _direction(self, kind: Kind, element: str, mtu: int, result: FlowResult) -> str:
+        if kind is not Kind.LOADING:
+            return str(kind)
+        branch = self.grid.network.branch_names.index(element)
+        return Direction.EXPORT if self._towards_source_w(branch, mtu, result) >= 0 else Direction.IMPORT
+
+    def _towards_source_w(self, branch: int, mtu: int, result: FlowResult) -> float:
+        network = self.grid.network
+        terminal = network.terminals()
+        v_from, v_to = result.v[network.branch_from[branch], mtu], result.v[network.branch_to[branch], mtu]
+        if self.grid.day.upper_from[branch]:
+            return float(-(v_from * np.conj(terminal.yff[branch] * v_from + terminal.yft[branch] * v_to)).real)
+        return float(-(v_to * np.conj(terminal.ytf[branch] * v_from + terminal.ytt[branch] * v_to)).real)
+
+    def _owner_of(self, kind: Kind, element: str) -> str:
+        network = self.grid.network
+        if kind in (Kind.HIGH, Kind.LOW):
+            return self.grid.owners[network.bus_names.index(element)]
+        if element in network.branch_names:
+            return branch_owners(network, self.grid.owners)[network.branch_names.index(element)]
+        return self.grid.owners[int(network.source_bus[network.source_names.index(element)])]
+
+    def _given(self, given: GivenPoint) -> Point:
+        direction = Direction(given.direction)
+        kind = Kind(given.direction)
+        owner = given.dso or self._owner_of(kind, given.element)
+        return self._point(given.congestion_point, given.element, direction, owner, kind)
+
+    def _point(self, name: str, element: str, direction: Direction, owner: str, kind: Kind) -> Point:
+        network, limits = self.grid.network, self.grid.limits
+        row = -1
+        if kind in (Kind.HIGH, Kind.LOW):
+            index = network.bus_names.index(element)
+        elif kind is Kind.LOADING:
+            index = network.branch_names.index(element)
+        else:
+            row = list(zip(limits.point_element, limits.point_kind, strict=True)).index((element, kind))
+            names = network.branch_names if element in network.branch_names else network.source_names
+            index = names.index(element)
+        bare = Point(CongestionPoint(name, element, direction, owner), kind, index, row)
+        if kind in (Kind.HIGH, Kind.LOW):
+            _, readings = self._observed()
+            mtu = _most_loaded(readings.v_pu[index] * (1.0 if kind is Kind.HIGH else -1.0))
+            return bare._replace(pu_per_w=float(self._sensitivity(bare).per_w[index, mtu]))
+        watts = np.nan_to_num(self._limit(bare), nan=float(QUANTITY_LIMIT_W)).clip(max=float(QUANTITY_LIMIT_W))
+        return bare._replace(point=CongestionPoint(name, element, direction, owner, tuple(int(w) for w in watts)))
+
+    def _flow(self, point: Point, readings: Readings) -> Floats:
+        flow: Floats
+        if point.row >= 0:
+            flow = readings.power_w[point.row]
+        elif point.kind is Kind.LOADING:
+            flow = readings.loading[point.at] * self._rated_va(point.at)
+        else:
+            flow = (1.0 if point.kind is Kind.HIGH else -1.0) * readings.v_pu[point.at] / point.pu_per_w
+        return flow
+
+    def _limit(self, point: Point) -> Floats:
+        limit: Floats
+        if point.row >= 0:
+            limit = self.grid.limits.limit_w[point.row]
+        elif point.kind is Kind.LOADING:
+            limit = self._rated_va(point.at)
+        else:
+            band = self.grid.limits.v_max_pu if point.kind is Kind.HIGH else -self.grid.limits.v_min_pu
+            limit = band[point.at] / point.pu_per_w
+        return limit
+
+    def _rated_va(self, branch: int) -> Floats:
+        network, limits = self.grid.network, self.grid.limits
+        ends = ((limits.rating_from_a, network.branch_from), (limits.rating_to_a, network.branch_to))
+        rated = [np.sqrt(3.0) * network.bus_v[buses[branch]] * amperes[branch] for amperes, buses in ends]
+        lowest: Floats = np.fmin(*rated)
+        return lowest
+
+    def _slope(self, point: Point) -> Floats:
+        """Relief per watt moved in the relieving direction at each bus, (buses,), where the point is loaded most."""
+        _, readings = self._observed()
+        found = self._sensitivity(point)
+        mtu = _most_loaded(self._flow(point, readings) - np.nan_to_num(self._limit(point)))
+        per_w: Floats = found.per_w[:, mtu]
+        if point.kind in (Kind.HIGH, Kind.LOW):
+            return per_w / point.pu_per_w
+        loads = 1.0 if point.point.direction is Direction.EXPORT else -1.0
+        grows = -1.0 if point.kind is Kind.IMPORT else 1.0
+        return loads * grows * per_w
+
+    def _sensitivity(self, point: Point) -> Sensitivity:
+        result, _ = self._observed()
+        if point.kind in (Kind.HIGH, Kind.LOW):
+            quantity = Quantity.BUS_VOLTAGE
+        elif point.kind is Kind.LOADING:
+            quantity = Quantity.BRANCH_APPARENT
+        else:
+            at_branch = point.point.element in self.grid.network.branch_names
+            quantity = Quantity.BRANCH_EXPORT if at_branch else Quantity.SOURCE_EXPORT
+        metric = Metric(quantity, point.at)
+        return sensitivity(self.grid.day, result, self._forecast_p_w, self.grid.base_q_var, metric)
+
+    def _observed(self) -> tuple[FlowResult, Readings]:
+        assert self._forecast is not None, "points are asked for after the forecast is observed"
+        return self._forecast
+
+
+def _most_loaded(values: Floats) -> int:
+    return int(np.nanargmax(values)) if np.isfinite(values).any() else 0
+
+
+def _drawn_w(day: DayFlow, area: Area, source: int, v: Complexes) -> Complexes:
+    """What an area draws through one border source in a state of the whole network, W + j var per MTU."""
+    network = area.network
+    bus = int(network.source_bus[source])
+    drawn = np.zeros(day.periods, dtype=np.complex128)
+    for circuit, mtus in day.groups(np.arange(day.periods)):
+        for branch in np.flatnonzero((network.branch_from == bus) | (network.branch_to == bus)):
+            f, t = network.branch_from[branch], network.branch_to[branch]
+            if f == bus:
+                current = circuit.yff[branch] * v[f][mtus] + circuit.yft[branch] * v[t][mtus]
+            else:
+                current = circuit.ytf[branch] * v[f][mtus] + circuit.ytt[branch] * v[t][mtus]
+            drawn[mtus] += v[bus][mtus] * np.conj(current)
+    return drawn * S_BASE_VA
+
+
+def _area_limits(limits: Limits, area: Area, branch_names: tuple[str, ...]) -> Limits:
+    """The limits of one area's elements."""
+    own_branches = {branch_names[b]: position for position, b in enumerate(area.branch_index)}
+    own_sources = {name: position for position, name in enumerate(area.network.source_names)}
+    rows = np.array(
+        [i for i, name in enumerate(limits.point_element) if name in own_branches or name in own_sources],
+        dtype=np.int64,
+    )
+    elements = tuple(limits.point_element[i] for i in rows)
+    borders = np.isnan(area.network.v_max_pu)[:, None]
+    return Limits(
+        limits.rating_from_a[area.branch_index],
+        limits.rating_to_a[area.branch_index],
+        np.where(borders, np.nan, limits.v_min_pu[area.bus_index]),
+        np.where(borders, np.nan, limits.v_max_pu[area.bus_index]),
+        elements,
+        tuple(limits.point_kind[i] for i in rows),
+        _positions(elements, own_branches),
+        _positions([name if name not in own_branches else "" for name in elements], own_sources),
+        limits.limit_w[rows],
+        limits.first[rows],
+        limits.end[rows],
+    )
+
+
+def _positions(elements: list[str] | tuple[str, ...], table: dict[str, int]) -> Integers:
+    return np.array([table.get(name, -1) for name in elements], dtype=np.int64)

@@ -1,0 +1,238 @@
+"""Grids against `pandapower.runpp`; the tables themselves without pandapower."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flexpeer.adapters.gridfiles import GridFile, open_grid
+from flexpeer.adapters.newton import newton_flow
+from flexpeer.errors import BadInput
+from flexpeer.grid.powerflow import solve
+
+TOLERANCE_PU = 1e-8
+
+
+def table(columns: str, *rows: list[object]) -> dict[str, object]:
+    frame = {"columns": columns.split(), "index": list(range(len(rows))), "data": rows}
+    return {"_module": "pandas.core.frame", "_class": "DataFrame", "_object": json.dumps(frame), "orient": "split"}
+
+
+def small(**tables: dict[str, object]) -> dict[str, Any]:
+    net: dict[str, Any] = {
+        "bus": table("name vn_kv in_service zone", ["A", 20, True, "n"], ["B", 20, True, "n"], ["B", 20, True, None]),
+        "line": table(
+            "name from_bus to_bus length_km r_ohm_per_km x_ohm_per_km c_nf_per_km max_i_ka parallel df in_service",
+            ["L", 0, 1, 2.0, 0.5, 0.4, 200.0, 0.3, 2, 0.9, True],
+        ),
+        "load": table("name bus p_mw q_mvar scaling in_service", ["x", 1, 1.0, 0.2, 0.5, True]),
+        "ext_grid": table("name bus vm_pu va_degree in_service", [None, 0, 1.01, 0.0, True]),
+        "switch": table("bus element et closed z_ohm", [1, 2, "b", True, 0.0]),
+        "f_hz": 50.0,
+    }
+    return {"_module": "pandapower.auxiliary", "_class": "pandapowerNet", "_object": net | tables}
+
+
+def opened(folder: Path, document: Any) -> GridFile:
+    (folder / "net.json").write_text(document if isinstance(document, str) else json.dumps(document))
+    return open_grid("net.json", folder)
+
+
+def test_a_small_net_by_hand(tmp_path: Path) -> None:
+    grid = opened(tmp_path, small())
+    network = grid.network
+    assert network.bus_names == ("A", "bus 1")
+    assert (grid.bus_index("bus 2"), grid.bus_index("bus 0"), grid.bus_index("B")) == (1, 0, None)
+    assert grid.branch_index("line 0") == grid.branch_index("L") == 0
+    assert grid.areas == ("n", "n")
+    assert network.r_pu[0] * 400 == pytest.approx(0.5 * 2 / 2)
+    assert network.b_pu[0] / 400 == pytest.approx(2 * math.pi * 50 * 200e-9 * 2 * 2)
+    assert network.rating_to_a[0] == pytest.approx(300 * 2 * 0.9)
+    assert grid.p_w.tolist() == [0, -0.5e6]
+    assert grid.q_var.tolist() == [0, -0.1e6]
+
+
+LINE = "name from_bus to_bus length_km r_ohm_per_km x_ohm_per_km c_nf_per_km max_i_ka parallel in_service"
+BAD: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown bus": (small(line=table(LINE, ["L", 0, 7, 1, 1, 1, 0, 0.3, 1, True])), "no bus 7"),
+    "no rating": (small(line=table(LINE, ["L", 0, 1, 1, 1, 1, 0, None, 1, True])), "no value"),
+    "negative rating": (small(line=table(LINE, ["L", 0, 1, 1, 1, 1, 0, -0.3, 1, True])), "a negative limit"),
+    "rating NaN": (small(line=table(LINE, ["L", 0, 1, 1, 1, 1, 0, math.nan, 1, True])), "nan"),
+    "zero impedance": (small(line=table(LINE, ["L", 0, 1, 0, 1, 1, 0, 0.3, 1, True])), "zero impedance"),
+    "load at unknown bus": (small(load=table("bus p_mw q_mvar", [9, 1, 0])), "no bus 9"),
+    "no source": (small(ext_grid=table("bus vm_pu", *[])), "no source"),
+    "islanded load": (small(line=table(LINE, ["L", 0, 1, 1, 1, 1, 0, 0.3, 1, False])), "no source reaches it"),
+    "gen": (small(gen=table("bus p_mw vm_pu in_service", [1, 1, 1.0, True])), "type gen"),
+    "xward": (small(xward=table("bus ps_mw in_service", [1, 1, True])), "type xward"),
+    "unknown element": (small(svc=table("bus q_mvar in_service", [1, 1, True])), "type svc"),
+    "two voltages": (small(bus=table("vn_kv", [20], [20], [10])), "joined with 20.0 kV"),
+    "no buses": (small(bus=table("vn_kv")), "no buses"),
+    "broken table": (small(bus={"_class": "DataFrame", "_object": '{"columns": [}'}), "line 1"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_file_is_refused_with_reasons(tmp_path: Path, case: str) -> None:
+    document, problem = BAD[case]
+    with pytest.raises(BadInput) as caught:
+        opened(tmp_path, document)
+    assert any(problem in f.problem and f.expected and "net.json" in f.where for f in caught.value.findings), str(
+        caught
+    )
+
+
+def test_what_is_read_differently_is_mentioned(tmp_path: Path) -> None:
+    columns = LINE + " max_loading_percent"
+    document = small(
+        line=table(columns, ["L", 0, 1, 1, 1, 1, 0, 0.3, 1, True, 50.0]),
+        load=table("bus p_mw q_mvar const_z_percent", [1, 1, 0, 20.0]),
+        ext_grid=table("bus vm_pu", [0, 1.0], [0, 1.0]),
+    )
+    grid = opened(tmp_path, document)
+    assert [f.field for f in grid.findings] == [
+        "line 0.max_loading_percent",
+        "load 0.const_z_percent",
+        "ext_grid 1.bus",
+    ]
+    assert grid.network.rating_from_a[0] == 150
+
+
+# ---- against pandapower itself
+
+
+def compare(net: Any, grid: GridFile) -> None:
+    """Voltages, source power and loadings of both our power flows agree with pandapower's."""
+    pp = pytest.importorskip("pandapower", reason="pandapower, the reference of this test, is not installed")
+    pp.runpp(net, calculate_voltage_angles=True, tolerance_mva=1e-9, max_iteration=50, init="dc")
+    wanted = (net.res_bus.vm_pu * np.exp(1j * np.deg2rad(net.res_bus.va_degree))).dropna()
+    at = np.array([grid.bus_index(f"bus {index}") for index in wanted.index], dtype=np.int64)
+    network = grid.network
+    newton = newton_flow(network, grid.p_w[:, None], grid.q_var[:, None])
+    ours = solve(network, grid.p_w, grid.q_var)
+    assert np.abs(newton.v_pu[at, 0] - wanted.to_numpy()).max() < TOLERANCE_PU
+    assert np.abs(ours.v[at, 0] - wanted.to_numpy()).max() < TOLERANCE_PU
+    assert newton.source_p_w.sum() == pytest.approx(net.res_ext_grid.p_mw.sum() * 1e6, abs=1.0)
+    loading = np.maximum(
+        newton.current_from_a[:, 0] / network.rating_from_a, newton.current_to_a[:, 0] / network.rating_to_a
+    )
+    for kind, results in (("line", net.res_line), ("trafo", net.res_trafo)):
+        for index, percent in results.loading_percent.dropna().items():
+            branch = grid.branch_index(f"{kind} {index}")
+            assert branch is not None
+            share = net[kind].get("max_loading_percent", {}).get(index, 100.0) / 100.0
+            if network.in_service[branch]:
+                assert loading[branch] * share * 100 == pytest.approx(percent, rel=1e-6, abs=1e-4)
+
+
+def networks() -> Any:
+    return pytest.importorskip("pandapower.networks", reason="pandapower, the reference of this test, is not installed")
+
+
+def through_file(net: Any, folder: Path) -> GridFile:
+    pp = pytest.importorskip("pandapower")
+    pp.to_json(net, str(folder / "net.json"))
+    return open_grid("net.json", folder)
+
+
+CASES: dict[str, Callable[[], Any]] = {
+    "cigre_mv": lambda: networks().create_cigre_network_mv(with_der=False),
+    "cigre_mv with all DER": lambda: networks().create_cigre_network_mv(with_der="all"),
+    "cigre_lv": lambda: networks().create_cigre_network_lv(),
+    "case33bw": lambda: networks().case33bw(),
+    "mv_oberrhein": lambda: networks().mv_oberrhein(),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_published_networks_agree_with_pandapower(tmp_path: Path, case: str) -> None:
+    net = CASES[case]()
+    compare(net, through_file(net, tmp_path))
+
+
+def multivoltage() -> Any:
+    """Two and three windings, shunt, impedance, many switches; what is refused is taken out."""
+    pp = pytest.importorskip("pandapower")
+    net = networks().example_multivoltage()
+    net.gen.drop(net.gen.index, inplace=True)
+    net.xward.drop(net.xward.index, inplace=True)
+    pp.create_ward(net, 34, 1.0, 0.5, 0.3, 0.2)
+    pp.create_motor(net, 45, 0.05, 0.9, efficiency_percent=92.0, loading_percent=70.0)
+    net.trafo[["i0_percent", "pfe_kw", "tap_neutral"]] = [0.3, 2.0, 0.0]
+    net.trafo3w[["i0_percent", "pfe_kw", "tap_neutral"]] = [0.3, 20.0, 0.0]
+    return net
+
+
+TAPS = [
+    ("Ratio", 0.0, 1.5, "hv", 2.0),
+    ("Ratio", 90.0, 1.5, "lv", -2.0),
+    ("Symmetrical", 40.0, 1.25, "hv", 3.0),
+    ("Ideal", 2.0, 0.0, "hv", 1.0),
+    ("Ideal", 0.0, 1.3, "lv", -2.0),
+    (None, 0.0, 1.3, "hv", 2.0),
+]
+
+
+@pytest.mark.parametrize(("changer", "degree", "percent", "side", "position"), TAPS)
+@pytest.mark.parametrize("at_star", [False, True])
+def test_every_kind_of_tap_agrees_with_pandapower(
+    tmp_path: Path, changer: str | None, degree: float, percent: float, side: str, position: float, at_star: bool
+) -> None:
+    net = multivoltage()
+    columns = ["tap_changer_type", "tap_step_degree", "tap_step_percent", "tap_pos"]
+    for frame in (net.trafo, net.trafo3w):
+        frame["tap_side"] = side
+        for column, value in zip(columns, (changer, degree, percent, position), strict=True):
+            frame[column] = value
+    net.trafo["parallel"] = 2
+    if at_star:
+        net.trafo3w["tap_side"] = {"hv": "mv", "lv": "lv"}[side]
+        net.trafo3w["tap_at_star_point"] = changer != "Ideal"
+    grid = through_file(net, tmp_path)
+    assert any("no type" in finding.problem for finding in grid.findings) == (changer is None)
+    compare(net, grid)
+
+
+def test_open_ends_and_dead_buses_agree_with_pandapower(tmp_path: Path) -> None:
+    pp = pytest.importorskip("pandapower")
+    net = networks().create_cigre_network_mv(with_der=False)
+    net.line["g_us_per_km"] = 3.0
+    net.line["c_nf_per_km"] = 5000.0
+    net.trafo[["i0_percent", "pfe_kw", "shift_degree"]] = [2.0, 90.0, 150.0]
+    lower = pp.create_bus(net, 0.4)
+    pp.create_switch(net, lower, _unit(net, 5, lower), "t", closed=False)
+    pp.create_switch(net, 6, _unit(net, 6, lower), "t", closed=False)
+    pp.create_switch(net, 14, pp.create_bus(net, 20.0), "b", closed=True, z_ohm=0.4)
+    out = pp.create_bus(net, 20.0, in_service=False)
+    pp.create_line_from_parameters(net, 9, out, 5.0, 0.5, 0.4, 900.0, 0.2)
+    pp.create_load(net, out, 1.0)
+    grid = through_file(net, tmp_path)
+    assert {finding.field for finding in grid.findings} == {f"bus {lower}", f"bus {out}"}
+    compare(net, grid)
+
+
+def _unit(net: Any, upper: int, lower: int) -> int:
+    pp = pytest.importorskip("pandapower")
+    unit = pp.create_transformer_from_parameters(net, upper, lower, 0.63, 20.0, 0.4, 1.2, 6.0, 1.5, 0.5)
+    return int(unit)
+
+
+def test_a_file_of_pandapower_2_has_its_taps(tmp_path: Path) -> None:
+    """Before 3.0 a transformer had `tap_phase_shifter` and no `tap_changer_type`; a ratio tap then."""
+    net = multivoltage()
+    net.trafo[["tap_side", "tap_step_percent", "tap_step_degree", "tap_pos"]] = ["hv", 1.5, 0.0, 2.0]
+    net.trafo["tap_changer_type"] = "Ratio"
+    grid = through_file(net, tmp_path)
+    document = json.loads((tmp_path / "net.json").read_text())
+    frame = json.loads(document["_object"]["trafo"]["_object"])
+    place = frame["columns"].index("tap_changer_type")
+    frame["columns"][place] = "tap_phase_shifter"
+    for row in frame["data"]:
+        row[place] = False
+    document["_object"]["trafo"]["_object"] = json.dumps(frame)
+    old = opened(tmp_path, document)
+    assert np.array_equal(old.network.tap, grid.network.tap)
+    assert old.network.tap[grid.network.branch_kinds.index("transformer")] != 1.0
