@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "xward": (small(xward=table("bus ps_mw in_service", [1, 1, True])), "type xward"),
     "unknown element": (small(svc=table("bus q_mvar in_service", [1, 1, True])), "type svc"),
     "two voltages": (small(bus=table("vn_kv", [20], [20], [10])), "joined with 20.0 kV"),
+    "ragged table": (small(load=table("bus p_mw q_mvar", [1, 1])), "unequal length"),
+    "no voltage": (small(bus=table("vn_kv", [0], [20], [20])), "0"),
     "no buses": (small(bus=table("vn_kv")), "no buses"),
     "broken table": (small(bus={"_class": "DataFrame", "_object": '{"columns": [}'}), "line 1"),
 }
@@ -83,6 +86,21 @@ def test_a_bad_file_is_refused_with_reasons(tmp_path: Path, case: str) -> None:
     assert any(problem in f.problem and f.expected and "net.json" in f.where for f in caught.value.findings), str(
         caught
     )
+
+
+@pytest.mark.parametrize("value", [None, 0, -1, math.nan, math.inf, "x", True, [1], {}, 99_999])
+def test_no_value_whatsoever_breaks_the_reader(tmp_path: Path, value: object) -> None:
+    """A grid or findings, for any value in any place."""
+    document = small()
+    for name, described in document["_object"].items():
+        frame = json.loads(described["_object"]) if name != "f_hz" else {"columns": ["f_hz"]}
+        for place in range(len(frame["columns"])):
+            changed: Any = value
+            if name != "f_hz":
+                rows = [[value if column == place else old for column, old in enumerate(r)] for r in frame["data"]]
+                changed = described | {"_object": json.dumps(frame | {"data": rows})}
+            with suppress(BadInput):
+                opened(tmp_path, small(**{name: changed}))
 
 
 def test_what_is_read_differently_is_mentioned(tmp_path: Path) -> None:

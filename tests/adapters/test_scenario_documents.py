@@ -8,7 +8,7 @@ import pytest
 
 from flexpeer.adapters.scenario_files.layouts import LAYOUTS, MANDATORY, Layout
 from flexpeer.adapters.scenario_files.settings import RULE_KEYS
-from flexpeer.app.scenario import Alternative, Costs
+from flexpeer.market.kpi import Alternative, Costs
 from flexpeer.market.rulebook import Rulebook
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/reference/scenario.md").read_text(encoding="utf-8")

@@ -82,8 +82,18 @@ REPLACED = [
     (RESOURCES, "2019-05-01", "2019-05-32", [Place(2, "agreement_date", "calendar")]),
     (RESOURCES, "2019-05-01", "20190501", [Place(2, "agreement_date", "not a date")]),
     (RESOURCES, "40000000,true", "40000000,yes", [Place(2, "conditional", "neither true nor false")]),
-    (RESOURCES, "Load,Flex,,load", "Flex,Flex,,load", [Place(7, "resource", "Flex is also an organisation")]),
-    (FORECAST, f"{HOURS[3]},W1,", f"{HOURS[4]},W1,", [Place(2, "from", "1 of 24"), Place(6, "bus", "line 6")]),
+    (
+        RESOURCES,
+        "Load,Flex,,load",
+        "Flex,Flex,,x,0,0,,,\nLoad,Flex,,load",
+        [Place(7, "resource", "Flex is also an organisation")],
+    ),
+    (
+        FORECAST,
+        f"{HOURS[3]},W1,",
+        f"{HOURS[4]},W1,",
+        [Place(2, "from", "1 of 24"), Place(6, "resource", "resource and from are already on line 5")],
+    ),
     (
         FORECAST,
         f"{HOURS[3]},W1,40000000,\n",

@@ -73,16 +73,15 @@ def welfare_optimum(state: State, cuts: Cuts) -> int | None:
     below = _energy_rows(state, orders)
     for row in cuts.first():
         below.add(*_limit_row(state, orders, row))
+    quantities: Floats | None = _solve(worth, orders, equal, below)
     for _ in range(CUT_ROUNDS):
-        quantities = _solve(worth, orders, equal, below)
-        if quantities is None:
-            return None
-        rows = list(cuts.violated(_moves(state, orders, quantities)))
+        rows = [] if quantities is None else list(cuts.violated(_moves(state, orders, quantities)))
         if not rows:
             break
         for row in rows:
             below.add(*_limit_row(state, orders, row))
-    return round(float(worth @ quantities)) * MONEY_PER_MINOR
+        quantities = _solve(worth, orders, equal, below)
+    return None if quantities is None else round(float(worth @ quantities)) * MONEY_PER_MINOR
 
 
 def _sign(order: Order) -> int:

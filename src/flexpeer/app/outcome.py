@@ -27,7 +27,7 @@ class Refusal(NamedTuple):
 
 
 class Congestion(NamedTuple):
-    """An element past its limit in an MTU. `kind` is loading, high, low, export or import; value and limit in its unit."""
+    """An element past its limit in an MTU; `kind` is loading, high, low, export or import, values in its unit."""
 
     element: str
     kind: str

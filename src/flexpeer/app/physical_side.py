@@ -133,12 +133,12 @@ class PhysicalSide:
         for violation in self.grid.violations(readings):
             direction = self._direction(violation.kind, violation.element, violation.mtu, result)
             by_voltage = violation.kind in (Kind.HIGH, Kind.LOW)
-            owner = self._owner_of(violation.kind, violation.element)
+            owner = self.owner_of(violation.kind, violation.element)
             key = (owner, "" if by_voltage else violation.element, direction)
             severity = abs(violation.value - violation.limit) / violation.limit
             worst[key] = max(worst.get(key, (0.0, violation.kind, "")), (severity, violation.kind, violation.element))
         directions: dict[str, int] = {}
-        for (_, _, direction), (_, _, element) in worst.items():
+        for _, _, element in worst.values():
             directions[element] = directions.get(element, 0) + 1
         points = []
         for (owner, _, direction), (_, kind, element) in sorted(worst.items()):
@@ -160,7 +160,8 @@ class PhysicalSide:
             return float(-(v_from * np.conj(terminal.yff[branch] * v_from + terminal.yft[branch] * v_to)).real)
         return float(-(v_to * np.conj(terminal.ytf[branch] * v_from + terminal.ytt[branch] * v_to)).real)
 
-    def _owner_of(self, kind: Kind, element: str) -> str:
+    def owner_of(self, kind: Kind, element: str) -> str:
+        """The DSO an element belongs to."""
         network = self.grid.network
         if kind in (Kind.HIGH, Kind.LOW):
             return self.grid.owners[network.bus_names.index(element)]
@@ -171,7 +172,7 @@ class PhysicalSide:
     def _given(self, given: GivenPoint) -> Point:
         direction = Direction(given.direction)
         kind = Kind(given.direction)
-        owner = given.dso or self._owner_of(kind, given.element)
+        owner = given.dso or self.owner_of(kind, given.element)
         return self._point(given.congestion_point, given.element, direction, owner, kind)
 
     def _point(self, name: str, element: str, direction: Direction, owner: str, kind: Kind) -> Point:
@@ -198,7 +199,7 @@ class PhysicalSide:
         if point.row >= 0:
             flow = readings.power_w[point.row]
         elif point.kind is Kind.LOADING:
-            flow = readings.loading[point.at] * self._rated_va(point.at)
+            flow = readings.loading[point.at] * self.rated_va()[point.at]
         else:
             flow = (1.0 if point.kind is Kind.HIGH else -1.0) * readings.v_pu[point.at] / point.pu_per_w
         return flow
@@ -208,17 +209,18 @@ class PhysicalSide:
         if point.row >= 0:
             limit = self.grid.limits.limit_w[point.row]
         elif point.kind is Kind.LOADING:
-            limit = self._rated_va(point.at)
+            limit = self.rated_va()[point.at]
         else:
             band = self.grid.limits.v_max_pu if point.kind is Kind.HIGH else -self.grid.limits.v_min_pu
             limit = band[point.at] / point.pu_per_w
         return limit
 
-    def _rated_va(self, branch: int) -> Floats:
+    def rated_va(self) -> Floats:
+        """What each branch may carry at its weaker end, VA at nominal voltage (branches, mtus); NaN: unrated."""
         network, limits = self.grid.network, self.grid.limits
-        ends = ((limits.rating_from_a, network.branch_from), (limits.rating_to_a, network.branch_to))
-        rated = [np.sqrt(3.0) * network.bus_v[buses[branch]] * amperes[branch] for amperes, buses in ends]
-        lowest: Floats = np.fmin(*rated)
+        at_from = np.sqrt(3.0) * network.bus_v[network.branch_from][:, None] * limits.rating_from_a
+        at_to = np.sqrt(3.0) * network.bus_v[network.branch_to][:, None] * limits.rating_to_a
+        lowest: Floats = np.fmin(at_from, at_to)
         return lowest
 
     def _slope(self, point: Point) -> Floats:

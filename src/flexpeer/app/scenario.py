@@ -5,10 +5,10 @@ Reading folders is the adapters' work; `flexpeer.app.day` runs what stands here.
 """
 
 from datetime import date
-from decimal import Decimal
 
 import msgspec
 
+from flexpeer.market.kpi import Alternative, Costs
 from flexpeer.market.rulebook import BaselineMethod, Rulebook
 from flexpeer.periods import MarketDay, Span
 
@@ -79,34 +79,6 @@ class Profile(msgspec.Struct, frozen=True):
 
     p_w: tuple[int, ...]
     q_var: tuple[int, ...]
-
-
-class Alternative(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the DSO would do otherwise. Prices in major units per MWh, `capex` in major units, `wacc` a fraction.
-
-    `administrative_curtailment` is the lost revenue per MWh curtailed by rule. `energy_price` values the
-    energy of a curtailed resource where no `cost` is given.
-    """
-
-    temporary_subscription: Decimal | None = None
-    overdraw: Decimal | None = None
-    administrative_curtailment: Decimal | None = None
-    capex: Decimal | None = None
-    lifetime_years: int | None = None
-    wacc: Decimal | None = None
-    o_and_m_per_year: Decimal | None = None
-    deferral_years: int | None = None
-    congested_days_per_year: int | None = None
-
-
-class Costs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Recurring costs of running the market, in major units (`[costs]`)."""
-
-    platform_per_year: Decimal = Decimal(0)
-    per_order: Decimal = Decimal(0)
-    per_trade: Decimal = Decimal(0)
-    staff_hours_per_day: Decimal = Decimal(0)
-    staff_rate: Decimal = Decimal(0)
 
 
 class Scenario(msgspec.Struct, frozen=True):

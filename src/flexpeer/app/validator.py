@@ -163,7 +163,9 @@ class PointOwner:
         for move in moves:
             for index, (sign, ppm) in enumerate(zip(self._signs, self._ppm, strict=True)):
                 row = ppm.get(move.resource)
-                for mtu in move.span.mtus if row is not None else ():
+                if row is None:
+                    continue
+                for mtu in move.span.mtus:
                     change = sign * row[mtu] * move.change_w
                     totals[index][mtu] = totals[index].get(mtu, 0) + change
         return totals

@@ -155,9 +155,27 @@ def _strict_columns(matrix: csc_array) -> tuple[Integers, Integers, Complexes]:
 
 
 @compiled
+def solve_row(factors: Factors, x: Complexes) -> None:
+    """`solve_rows` of one column, (nodes,)."""
+    count = len(x)
+    for j in range(count):
+        known = x[j]
+        for entry in range(factors.l_start[j], factors.l_start[j + 1]):
+            x[factors.l_row[entry]] -= factors.l_value[entry] * known
+    for j in range(count - 1, -1, -1):
+        known = x[j] * factors.u_inverse[j]
+        x[j] = known
+        for entry in range(factors.u_start[j], factors.u_start[j + 1]):
+            x[factors.u_row[entry]] -= factors.u_value[entry] * known
+
+
+@compiled
 def solve_rows(factors: Factors, x: Complexes) -> None:
     """Solve L U x = b for each column of `x` (nodes, columns), in place: b in row order, x in column order."""
     count, width = x.shape
+    if width == 1:
+        solve_row(factors, x.reshape(count))
+        return
     for j in range(count):
         for entry in range(factors.l_start[j], factors.l_start[j + 1]):
             row, value = factors.l_row[entry], factors.l_value[entry]

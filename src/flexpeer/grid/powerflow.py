@@ -251,15 +251,18 @@ def set_currents(row_bus: Integers, s: Complexes, v: Complexes, x: Complexes) ->
 def take_voltages(column_bus: Integers, x: Complexes, v: Complexes, running: Flags) -> Floats:
     """Move running columns of `v` to the solution `x`; the largest squared change of each, NaN if not finite."""
     change = np.zeros(x.shape[1])
-    for c in range(len(column_bus)):
-        bus = column_bus[c]
-        for k in range(x.shape[1]):
-            if running[k]:
-                step = x[c, k] - v[bus, k]
-                square = step.real * step.real + step.imag * step.imag
-                if not square <= change[k]:
-                    change[k] = square
-                v[bus, k] = x[c, k]
+    for k in range(x.shape[1]):
+        if not running[k]:
+            continue
+        largest = 0.0
+        for c in range(len(column_bus)):
+            bus = column_bus[c]
+            step = x[c, k] - v[bus, k]
+            square = step.real * step.real + step.imag * step.imag
+            if not square <= largest:
+                largest = square
+            v[bus, k] = x[c, k]
+        change[k] = largest
     return change
 
 

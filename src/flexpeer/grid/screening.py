@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from flexpeer.compiled import compiled
+from flexpeer.grid.bracket import Bracket
 from flexpeer.grid.limits import (
     KINDS,
     TOLERANCE,
@@ -351,48 +352,6 @@ def ratchet(gauges: Gauges, allowed: Allowed, new: Columns, means: Floats, mtus:
                 allowed.power_w[e, hour] = min(allowed.power_w[e, hour], most)
 
 
-@dataclass
-class Bracket:
-    """A quantity that fits and a larger one that does not, closing in on the border between them.
-
-    The excess is the largest of many nearly straight lines. Two points above the border mostly lie on the
-    line that binds, so they are extrapolated; a chord from below helps only where the same line binds there.
-    """
-
-    low: int
-    under: float
-    high: int
-    over: float
-    far: int = 0
-    far_over: float = math.inf
-    slow_turns: int = 0
-
-    def guess(self) -> int:
-        """Where to look next, strictly between."""
-        if self.slow_turns >= 2:
-            found = (self.low + self.high) // 2
-        elif math.isfinite(self.far_over) and self.far_over > self.over:
-            found = self.high - math.ceil(self.over * (self.far - self.high) / (self.far_over - self.over))
-        elif math.isfinite(self.over) and math.isfinite(self.under) and self.under < -FLAT:
-            found = self.low + math.floor((self.high - self.low) * self.under / (self.under - self.over))
-        else:
-            found = (self.low + self.high) // 2
-        return min(max(found, self.low + 1), self.high - 1)
-
-    def take(self, quantity_w: int, over: float) -> None:
-        """Learn the excess over the goal at a quantity between."""
-        width = self.high - self.low
-        if over <= 0:
-            self.low, self.under = quantity_w, over
-        else:
-            self.far, self.far_over = self.high, self.over
-            self.high, self.over = quantity_w, over
-        self.slow_turns = self.slow_turns + 1 if 2 * (self.high - self.low) > width else 0
-
-
-FLAT = 1e-5
-
-
 def largest(excess: Callable[[int], float], quantity_w: int) -> int:
     """The largest whole quantity from 0 to `quantity_w` whose `excess` is within half the tolerance.
 
@@ -409,5 +368,5 @@ def largest(excess: Callable[[int], float], quantity_w: int) -> int:
         return 0
     while bracket.high - bracket.low > 1:
         guess = bracket.guess()
-        bracket.take(guess, excess(guess) - goal)
+        bracket = bracket.narrowed(guess, excess(guess) - goal)
     return bracket.low

@@ -20,7 +20,7 @@ import numpy as np
 
 from flexpeer.compiled import compiled
 from flexpeer.grid.admittance import Circuit, solve_columns
-from flexpeer.grid.network import S_BASE_VA, Complexes, Floats
+from flexpeer.grid.network import S_BASE_VA, Complexes, Flags, Floats, Integers
 from flexpeer.grid.powerflow import ITERATION_LIMIT, DayFlow, FlowResult, per_unit
 
 TOLERANCE_PU = 1e-10
@@ -152,29 +152,35 @@ def _source_export(circuit: Circuit, v: Complexes, s: Complexes, source: int) ->
 @compiled
 def adjoint(circuit: Circuit, s: Complexes, v: Complexes, weight: Complexes) -> Complexes:
     """The multiplier of equation (2) at each bus, (buses, columns); NaN in columns where it does not settle."""
-    nodes, width = len(circuit.row_bus), v.shape[1]
+    width = v.shape[1]
     multiplier = np.zeros_like(v)
-    x = np.empty((nodes, width), dtype=np.complex128)
-    change = np.full(width, np.inf)
+    x = np.empty((len(circuit.row_bus), width), dtype=np.complex128)
+    settled = np.zeros(width, dtype=np.bool_)
     for _ in range(2 * ITERATION_LIMIT):
-        for c in range(nodes):
+        for c in range(len(circuit.column_bus)):
             bus = circuit.column_bus[c]
             for k in range(width):
-                x[c, k] = weight[bus, k]
-                if s[bus, k] != 0:
-                    x[c, k] -= s[bus, k] / (v[bus, k] * v[bus, k]) * np.conj(multiplier[bus, k])
+                feedback = 0.0 if s[bus, k] == 0 else s[bus, k] / (v[bus, k] * v[bus, k])
+                x[c, k] = weight[bus, k] - feedback * np.conj(multiplier[bus, k])
         solve_columns(circuit.factors, x)
-        change[:] = 0.0
-        size = np.zeros(width)
-        for r in range(nodes):
-            bus = circuit.row_bus[r]
-            for k in range(width):
-                change[k] = max(change[k], abs(x[r, k] - multiplier[bus, k]))
-                size[k] = max(size[k], abs(x[r, k]))
-                multiplier[bus, k] = x[r, k]
-        if (change <= TOLERANCE_PU * size).all():
-            return multiplier
+        settled[:] = take_multipliers(circuit.row_bus, x, multiplier)
+        if settled.all():
+            break
     for k in range(width):
-        if not change[k] <= TOLERANCE_PU * size[k]:
+        if not settled[k]:
             multiplier[:, k] = np.nan
     return multiplier
+
+
+@compiled
+def take_multipliers(row_bus: Integers, x: Complexes, multiplier: Complexes) -> Flags:
+    """Move `multiplier` to the solution `x`; which columns changed by no more than the tolerance."""
+    settled = np.ones(x.shape[1], dtype=np.bool_)
+    for k in range(x.shape[1]):
+        change, size = 0.0, 0.0
+        for r in range(len(row_bus)):
+            change = max(change, abs(x[r, k] - multiplier[row_bus[r], k]))
+            size = max(size, abs(x[r, k]))
+            multiplier[row_bus[r], k] = x[r, k]
+        settled[k] = change <= TOLERANCE_PU * size
+    return settled

@@ -4,6 +4,8 @@ Verification per MTU: what was delivered in the ordered direction against the ba
 ordered; pay follows it by the rulebook's `cliff` or `proportional` rule.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 import msgspec

@@ -3,6 +3,8 @@
 The checks run in the order of `_CHECKS`; the first that fails names the reason.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from hashlib import sha256
 from typing import NamedTuple

@@ -13,10 +13,18 @@ from msgspec.structs import replace
 from rpds import HashTrieMap
 
 from flexpeer.market import activation, door, granting, kpi, needs, orders, participants, purchase, settlement, trades
+from flexpeer.market.activation import Activations
+from flexpeer.market.kpi import Kpis
 from flexpeer.market.matching import sweep
 from flexpeer.market.matching.books import Books
+from flexpeer.market.matching.sweep import Matching
 from flexpeer.market.matching.view import View
+from flexpeer.market.needs import Needs
+from flexpeer.market.orders import Orders
+from flexpeer.market.participants import Participants
 from flexpeer.market.reasons import CommandRefused, Reason
+from flexpeer.market.settlement import Settlements
+from flexpeer.market.trades import Trades
 
 
 class Advance(msgspec.Struct, frozen=True, tag=True):
@@ -57,14 +65,14 @@ class State(msgspec.Struct, frozen=True):
     """Everything the log says, a slice for each stage; `events` counts them."""
 
     events: int = 0
-    participants: participants.Participants = participants.Participants()
-    needs: needs.Needs = needs.Needs()
-    orders: orders.Orders = orders.Orders()
-    trades: trades.Trades = trades.Trades()
-    matching: sweep.Matching = sweep.Matching()
-    activations: activation.Activations = activation.Activations()
-    settlements: settlement.Settlements = settlement.Settlements()
-    kpis: kpi.Kpis = kpi.Kpis()
+    participants: Participants = Participants()
+    needs: Needs = Needs()
+    orders: Orders = Orders()
+    trades: Trades = Trades()
+    matching: Matching = Matching()
+    activations: Activations = Activations()
+    settlements: Settlements = Settlements()
+    kpis: Kpis = Kpis()
 
 
 def view(state: State) -> View:

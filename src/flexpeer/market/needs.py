@@ -4,6 +4,8 @@ Powers are watts per MTU of the delivery day, injection positive. A resource's s
 plan with the curtailment obligations executed; ranges, commitments and grid checks count from it.
 """
 
+from __future__ import annotations
+
 from enum import StrEnum
 
 import msgspec
@@ -41,7 +43,7 @@ class Regulation(StrEnum):
         return 1 if self is Regulation.UP else -1
 
     @property
-    def opposite(self) -> "Regulation":
+    def opposite(self) -> Regulation:
         """The other regulation."""
         return Regulation.DOWN if self is Regulation.UP else Regulation.UP
 

@@ -1,5 +1,7 @@
 """Stage 3: the gate, and the orders that come through it: placed, amended, withdrawn, killed, expired."""
 
+from __future__ import annotations
+
 from enum import StrEnum
 from typing import Self
 
@@ -19,7 +21,7 @@ class Side(StrEnum):
     SELL = "SELL"
 
     @property
-    def opposite(self) -> "Side":
+    def opposite(self) -> Side:
         """The side it trades with."""
         return Side.SELL if self is Side.BUY else Side.BUY
 

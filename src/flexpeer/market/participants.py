@@ -1,5 +1,7 @@
 """Stage 1: organisations, resources, portfolios and their prequalification."""
 
+from __future__ import annotations
+
 from enum import StrEnum
 
 import msgspec

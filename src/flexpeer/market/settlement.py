@@ -4,6 +4,8 @@ A buyer pays the whole amount. Its seller gets the share its delivery earned; wh
 of the congestion point, who has to make up for it. Fees go from both sides to the market operator.
 """
 
+from __future__ import annotations
+
 import msgspec
 from msgspec.structs import replace
 from rpds import HashTrieMap

@@ -4,6 +4,8 @@ Matching proposes, owners grant; activation, settlement and KPIs know only trade
 or, when one order spans the MTUs of several on the other side, a leg with each of those.
 """
 
+from __future__ import annotations
+
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -78,7 +80,7 @@ class Match(msgspec.Struct, frozen=True):
         leg = self.legs[0]
         return leg.quantity_sell_w if self.spanning is Side.SELL else leg.quantity_buy_w
 
-    def at(self, quantity_w: int, raised_w: int = 0) -> "Match":
+    def at(self, quantity_w: int, raised_w: int = 0) -> Match:
         """The match at another quantity; `raised_w` is what the seller of a single leg moves beyond the exchange."""
         return replace(self, legs=tuple(self._leg_at(leg, quantity_w, raised_w) for leg in self.legs))
 

@@ -105,7 +105,7 @@ def _fused(tables: Tables, buses: dict[int, Element], live: frozenset[int]) -> l
 
 
 def _fused_row(members: list[Element], name: str) -> BusRow:
-    v_kv = members[0].number("vn_kv")
+    v_kv = members[0].positive("vn_kv")
     for other in members[1:]:
         if other.number("vn_kv") != v_kv:
             other.fault("vn_kv", f"{other.values.get('vn_kv')} joined with {v_kv} kV by a switch", "one voltage")

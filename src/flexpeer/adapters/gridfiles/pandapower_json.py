@@ -88,8 +88,8 @@ def _motors(draft: Draft) -> Iterator[InjectionRow]:
     for motor in draft.tables.of("motor"):
         if draft.at_live_bus(motor):
             share = motor.number("loading_percent") / 100.0 * motor.number("scaling", 1.0)
-            p_w = 1e8 * motor.number("pn_mech_mw") / motor.number("efficiency_percent") * share
-            q_var = p_w * math.tan(math.acos(motor.number("cos_phi")))
+            p_w = 1e8 * motor.number("pn_mech_mw") / motor.positive("efficiency_percent") * share
+            q_var = p_w * math.tan(math.acos(min(motor.positive("cos_phi"), 1.0)))
             yield InjectionRow(draft.nodes[motor.count("bus")], -p_w, -q_var)
 
 
@@ -99,7 +99,7 @@ def _shunts(draft: Draft) -> Iterator[ShuntRow]:
             shunt.fault("step_dependency_table", "a table of powers per step", "equal steps")
         if draft.at_live_bus(shunt):
             index, steps = shunt.count("bus"), shunt.number("step", 1.0)
-            v_kv = shunt.number("vn_kv", draft.v_kv[index])
+            v_kv = shunt.positive("vn_kv", draft.v_kv[index])
             yield _shunt(draft.nodes[index], shunt.number("p_mw") * steps, shunt.number("q_mvar") * steps, v_kv)
 
 

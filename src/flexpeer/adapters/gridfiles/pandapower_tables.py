@@ -61,12 +61,21 @@ class Element:
             return math.nan
         return float(value)
 
+    def positive(self, column: str, default: float | None = None) -> float:
+        """A positive number."""
+        value = self.number(column, default)
+        if value <= 0:
+            self.fault(column, f"{value:g}", "a positive number")
+            return math.nan
+        return value
+
     def count(self, column: str, default: int | None = None) -> int:
         """A whole number that is not negative, such as the index of a bus."""
         value = self.values.get(column, default)
         if value is None and default is not None:
             return default
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
+        whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        if isinstance(value, bool) or not whole or value < 0:
             self.fault(column, "no value" if value is None else f"{value!r}", "a whole number")
             return -1
         return int(value)
@@ -116,6 +125,10 @@ def pandapower_tables(document: object, where: str) -> Tables:
     if not isinstance(net, dict):
         raise bad_input(where, "no object '_object' with the tables", "what pandapower's to_json writes")
     errors: list[Finding] = []
+    frequency_hz = net.get("f_hz", 50.0)
+    if not isinstance(frequency_hz, int | float) or not frequency_hz > 0:
+        errors.append(Finding(where, 0, "f_hz", f"{frequency_hz!r}", "a positive frequency"))
+        frequency_hz = math.nan
     elements = {
         str(name): tuple(_elements(str(name), table, where, errors))
         for name, table in net.items()
@@ -123,7 +136,7 @@ def pandapower_tables(document: object, where: str) -> Tables:
     }
     if not elements.get("bus"):
         raise bad_input(where, "no buses", "a table 'bus'", field="bus")
-    return Tables(where, elements, float(net.get("f_hz", 50.0)), errors)
+    return Tables(where, elements, float(frequency_hz), errors)
 
 
 def _elements(name: str, table: Mapping[str, Any], where: str, errors: list[Finding]) -> Iterator[Element]:
@@ -132,9 +145,13 @@ def _elements(name: str, table: Mapping[str, Any], where: str, errors: list[Find
     if not isinstance(frame, dict) or not {"columns", "index", "data"} <= frame.keys():
         errors.append(Finding(where, 0, name, "not a table", "an object with columns, index and data"))
         return
-    for index, data in zip(frame["index"], frame["data"], strict=True):
+    columns, rows = frame["columns"], frame["data"]
+    if len(frame["index"]) != len(rows) or any(len(row) != len(columns) for row in rows):
+        errors.append(Finding(where, 0, name, "rows of unequal length", "one value for each column and an index each"))
+        return
+    for index, row in zip(frame["index"], rows, strict=True):
         if isinstance(index, int):
-            yield Element(name, index, dict(zip(frame["columns"], data, strict=True)), where, errors)
+            yield Element(name, index, dict(zip(columns, row, strict=True)), where, errors)
 
 
 def element_names(tables: Tables) -> dict[tuple[str, int], str]:

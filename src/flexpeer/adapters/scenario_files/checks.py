@@ -68,8 +68,9 @@ def _duplicates(table: Table, names: tuple[str, ...]) -> Iterator[FoundRow]:
     for line, *key in table.rows(*names):
         first = begun.setdefault(tuple(key), line)
         if first != line:
-            what = f"the same {', '.join(names)} as" if len(names) > 1 else f"{names[0]} {key[0]} again, already"
-            yield line, names[0], f"{what} on line {first}", "each once"
+            filled = [name for name, value in zip(names, key, strict=True) if value is not None]
+            same = f"{names[0]} {key[0]} is" if len(names) == 1 else f"the same {' and '.join(filled)} are"
+            yield line, (filled or names)[0], f"{same} already on line {first}", "each once"
 
 
 def _bus_or_resource(table: Table) -> Iterator[FoundRow]:

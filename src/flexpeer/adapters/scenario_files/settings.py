@@ -14,7 +14,8 @@ import msgspec
 from flexpeer.adapters.scenario_files import toml_values as toml
 from flexpeer.adapters.scenario_files.findings import Findings
 from flexpeer.adapters.scenario_files.toml_values import Place, Section
-from flexpeer.app.scenario import Alternative, Costs, Outage
+from flexpeer.app.scenario import Outage
+from flexpeer.market.kpi import Alternative, Costs
 from flexpeer.market.rulebook import Exchange, Residual, Rulebook
 from flexpeer.periods import MTU_MINUTES, MarketDay, Span, local_midnight
 from flexpeer.quantities import PPM, PRICE_LIMIT_MINOR, QUANTITY_LIMIT_W, ceil_div
@@ -99,7 +100,7 @@ def _document(path: Path, findings: Findings) -> tuple[dict[str, Any], dict[Plac
         return tomllib.loads(text, parse_float=Decimal), toml.key_lines(text)
     except UnicodeDecodeError as error:
         findings.add(raw[: error.start].count(b"\n") + 1, "", "the line is not UTF-8", "UTF-8 text")
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
         line = int(place[1]) if place else text.count("\n") + 1
         findings.add(line, "", f"not TOML: {error}", "TOML 1.0")

@@ -108,7 +108,7 @@ def _required(layout: Layout) -> list[str]:
 
 def _read(stream: IO[str], table: Table) -> None:
     rows = _rows(stream, table)
-    line, header = next(rows, (0, []))
+    line, header = next(rows, (1, []))
     if not header or any(map(_is_broken, header)):
         if not table.partial:
             problem = "the header is not UTF-8" if header else "the file is empty"

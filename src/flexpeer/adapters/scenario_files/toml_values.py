@@ -82,8 +82,9 @@ class Section:
 
     def add(self, key: str, problem: str, expected: str) -> None:
         """Note a finding at a key of this table (or at the table itself: an empty key)."""
-        line = self._lines.get((self._table, self._index, key)) or self._lines.get((self._table, self._index, ""), 0)
-        line = line or self._lines.get(("", 0, self._table), 0)
+        places = [(self._table, self._index, key), (self._table, self._index, "")]
+        places += [("", 0, self._table)] if self._table else [(key, 0, "")]
+        line = next((self._lines[place] for place in places if place in self._lines), 0)
         self._findings.add(line, ".".join(filter(None, (self._table, key))), problem, expected)
 
 

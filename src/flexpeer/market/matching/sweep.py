@@ -5,6 +5,8 @@ those of its own span first, then tilings. Each meeting is proposed to the grid 
 sleeps until headroom is freed where it was missing, and then wakes in order of arrival.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from fractions import Fraction
 

@@ -1,0 +1,5 @@
+"""`python -m flexpeer`."""
+
+from flexpeer.cli import main
+
+main()

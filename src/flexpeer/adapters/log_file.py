@@ -1,0 +1,50 @@
+"""The event log as a file: canonical, hash-chained, append-only; written as `flexpeer.wire.chain` says."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO, Self
+
+import msgspec
+
+from flexpeer.market.machine import Event
+from flexpeer.wire.chain import GENESIS, Seal, record_line
+
+_ENCODER = msgspec.json.Encoder(order="deterministic", decimal_format="string")
+_DECODER = msgspec.json.Decoder(Event)
+
+
+class FileLog:
+    """A new log at `path`. A record counts once `append` has returned; `seal` ends the log and syncs it to disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO = path.open("xb")
+        self._count = 0
+        self._head = GENESIS
+
+    def append(self, events: Iterable[Event]) -> None:
+        """Write events at the end; an `OSError` if the disk refuses."""
+        for event in events:
+            self._write(_ENCODER.encode(event), "event")
+
+    def seal(self, state_hash: str) -> str:
+        """End the log with its count and the state it leads to; returns the hash of the last record."""
+        self._write(msgspec.json.encode(Seal(self._count, state_hash)), "seal")
+        self._file.flush()
+        return self._head
+
+    def _write(self, content: bytes, kind: str) -> None:
+        line, self._head = record_line(self._count + 1, self._head, content, kind=kind)
+        self._file.write(line)
+        self._count += 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def decode_event(content: bytes) -> Event:
+    """An event from its canonical JSON; `msgspec.ValidationError` if it is none."""
+    event: Event = _DECODER.decode(content)
+    return event

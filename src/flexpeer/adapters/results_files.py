@@ -1,0 +1,106 @@
+"""The files of a finished day: CSV tables beside `result.json`, `report.html` and `events.log`."""
+
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from flexpeer.app.outcome import DayOutcome, Refusal
+from flexpeer.market.activation import Confirmation
+from flexpeer.market.trades import Trade
+from flexpeer.quantities import MINOR_PER_MAJOR, decimal_text, major
+
+Row = Sequence[object]
+
+TABLES: dict[str, tuple[str, ...]] = {
+    "trades.csv": (
+        "trade", "order_buy", "order_sell", "congestion_point", "from", "to", "quantity_buy_w", "quantity_sell_w",
+        "price", "amount", "phase", "buyer", "seller",
+    ),
+    "refusals.csv": ("order", "reason", "owner", "element", "from", "headroom_w", "granted_w", "detail"),
+    "confirmations.csv": (
+        "trade", "organisation", "order", "resource", "side", "from", "to", "quantity_w", "price", "remuneration", "phase",
+    ),
+    "schedules.csv": ("resource", "from", "before_w", "start_w", "after_w"),
+    "settlement.csv": ("organisation", "trade", "kind", "amount", "invoiced"),
+    "needs.csv": ("congestion_point", "element", "direction", "dso", "from", "need_w", "residual_need_w"),
+}  # fmt: skip
+
+
+def write_results(outcome: DayOutcome, result: dict[str, Any], report: str, folder: Path) -> None:
+    """Write everything but the log into an existing folder."""
+    rows: dict[str, Iterable[Row]] = {
+        "trades.csv": (_trade(outcome, trade) for trade in _in_log_order(outcome)),
+        "refusals.csv": (_refusal(outcome, refusal) for refusal in outcome.refusals),
+        "confirmations.csv": (_confirmation(outcome, c) for c in outcome.state.activations.confirmations),
+        "schedules.csv": _schedules(outcome),
+        "settlement.csv": _settlement(outcome),
+        "needs.csv": _needs(outcome),
+    }
+    for name, header in TABLES.items():
+        with (folder / name).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(rows[name])
+    (folder / "result.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "report.html").write_text(report, encoding="utf-8")
+
+
+def _in_log_order(outcome: DayOutcome) -> list[Trade]:
+    return sorted(outcome.state.trades.trades.values(), key=lambda t: (t.match, len(t.trade), t.trade))
+
+
+def _trade(outcome: DayOutcome, trade: Trade) -> Row:
+    leg, day = trade.leg, outcome.scenario.day
+    return (
+        trade.trade, leg.buy, leg.sell, trade.zone, day.local(leg.span.first), day.local(leg.span.end),
+        leg.quantity_buy_w, leg.quantity_sell_w, _price(leg.price_minor),
+        decimal_text(major(trade.amount(day.mtu_minutes))), trade.phase, trade.buyer, trade.seller,
+    )  # fmt: skip
+
+
+def _price(price_minor: int) -> str:
+    sign, (whole, rest) = "-" if price_minor < 0 else "", divmod(abs(price_minor), MINOR_PER_MAJOR)
+    return f"{sign}{whole}.{rest:02}" if rest else f"{sign}{whole}"
+
+
+def _refusal(outcome: DayOutcome, refusal: Refusal) -> Row:
+    when = "" if refusal.mtu is None else outcome.scenario.day.local(refusal.mtu)
+    headroom = "" if refusal.headroom_w is None else refusal.headroom_w
+    return (
+        refusal.subject, refusal.reason, refusal.owner, refusal.element, when, headroom, refusal.quantity_w, refusal.detail,
+    )  # fmt: skip
+
+
+def _confirmation(outcome: DayOutcome, c: Confirmation) -> Row:
+    span, day = outcome.state.trades.trades[c.trade].leg.span, outcome.scenario.day
+    return (
+        c.trade, c.organisation, c.order, c.unit, c.side, day.local(span.first), day.local(span.end), c.quantity_w,
+        _price(c.price_minor), decimal_text(major(c.remuneration)), c.phase,
+    )  # fmt: skip
+
+
+def _schedules(outcome: DayOutcome) -> Iterable[Row]:
+    day = outcome.scenario.day
+    times = [day.local(mtu) for mtu in range(day.mtu_count)]
+    for name, before in outcome.before_w.items():
+        columns = zip(times, before, outcome.start_w[name], outcome.after_w[name], strict=True)
+        yield from ((name, *column) for column in columns)
+
+
+def _settlement(outcome: DayOutcome) -> Iterable[Row]:
+    """Every posting, exact, then a line per organisation with what it is invoiced (positive to receive)."""
+    settlements = outcome.state.settlements
+    for posting in settlements.postings:
+        yield posting.account, posting.trade, posting.kind, decimal_text(major(posting.amount)), ""
+    for account, minor in sorted(settlements.balances_minor.items()):
+        yield account, "", f"invoice {settlements.revision}", "", _price(minor)
+
+
+def _needs(outcome: DayOutcome) -> Iterable[Row]:
+    day = outcome.scenario.day
+    for point in outcome.points:
+        p = point.point
+        for mtu, (need, left) in enumerate(zip(point.need_w, point.residual_need_w, strict=True)):
+            yield p.congestion_point, p.element, p.direction, p.dso, day.local(mtu), need, left

@@ -1,0 +1,302 @@
+"""A market day from end to end: the use case behind `flexpeer run` and `flexpeer demo`.
+
+Who knows what: the grid side (with or without a grid) tells points, needs and impact factors and answers for the
+owners; the market tells everything else. Time enters from the rulebook's timeline, never from a clock.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from flexpeer.app.factor_side import FactorSide
+from flexpeer.app.grid_cuts import GridCuts
+from flexpeer.app.grid_day import GridInput, build
+from flexpeer.app.journal import Journal
+from flexpeer.app.optimum import Cuts, FactorCuts, welfare_optimum
+from flexpeer.app.outcome import Congestion, DayOutcome, PointDay
+from flexpeer.app.physical_side import PhysicalSide
+from flexpeer.app.registration import registrations, resource_dsos
+from flexpeer.app.scenario import OrderRow, Scenario
+from flexpeer.app.session import EventLog, GridOwners, Session
+from flexpeer.app.verification import Picture, Verifier, verify_day
+from flexpeer.market.activation import ConfirmTrades, IssueActivations, RecordMeter, VerifyDelivery
+from flexpeer.market.kpi import Alternative, ReportKpis
+from flexpeer.market.machine import state_hash
+from flexpeer.market.needs import (
+    AllocateCurtailment,
+    AnnounceOutage,
+    CongestionPoint,
+    DefineCongestionPoint,
+    Direction,
+    ImposeCurtailment,
+    OpenDay,
+    Outage,
+    PublishForecast,
+    PublishImpactFactors,
+    PublishNeed,
+    Regulation,
+    Watts,
+)
+from flexpeer.market.orders import CloseGate, OpenGate, PlaceOrder, Side, TimeInForce
+from flexpeer.market.purchase import ExpireOrders, PurchaseResidual
+from flexpeer.market.rulebook import DsoPurchase
+from flexpeer.market.settlement import Settle
+from flexpeer.quantities import MINOR_PER_MAJOR
+
+NEED_ROUNDS = 3
+GRID_MARGIN_PPM = 5_000
+GATE_OPENS, GATE_CLOSES, CONFIRMED = (2, "10:30"), (1, "09:00"), (1, "10:30")
+
+
+class GridSide(Protocol):
+    """What is known of the grid: `PhysicalSide` by power flow, `FactorSide` by impact factors alone."""
+
+    def observe(self, forecast_w: Mapping[str, Watts]) -> tuple[CongestionPoint, ...]:
+        """The congestion points under the forecast."""
+
+    def impact_ppm(self, point_id: str) -> dict[str, tuple[int, ...]]:
+        """Relief of each resource at a point."""
+
+    def need_w(self, schedules_w: Mapping[str, Watts]) -> dict[str, Watts]:
+        """Relief needed at each point with these schedules."""
+
+    def coordinator(self, start_w: Mapping[str, Watts]) -> GridOwners:
+        """The owners, at the starting point."""
+
+
+class Watch(Protocol):
+    """How long work takes, and how far it is."""
+
+    def stage(self, name: str) -> AbstractContextManager[None]:
+        """Time a stage."""
+
+    def progress(self, done: int, total: int) -> None:
+        """`done` of `total` orders are in."""
+
+    def timings_s(self) -> dict[str, float]:
+        """Seconds of each stage that has ended."""
+
+
+class MarketDay:
+    """One scenario being run."""
+
+    def __init__(self, scenario: Scenario, log: EventLog, watch: Watch, grid: GridInput | None) -> None:
+        self.scenario = scenario
+        self._watch = watch
+        self.session = Session(log)
+        self.journal = Journal()
+        self.session.listen(self.journal.note)
+        self.physical: PhysicalSide | None = None
+        margin = scenario.rulebook.need_margin_ppm
+        if grid is None:
+            self.side: GridSide = FactorSide(scenario, margin or 0)
+        else:
+            self.physical = PhysicalSide(scenario, build(scenario, grid), GRID_MARGIN_PPM if margin is None else margin)
+            self.side = self.physical
+        self.dso_of = resource_dsos(scenario, None if self.physical is None else self.physical.grid)
+
+    def run(self, verifier: Verifier) -> DayOutcome:
+        """The whole day, in the order of the timeline."""
+        with self._watch.stage("need"):
+            self._open()
+            self._publish_needs()
+        with self._watch.stage("market"):
+            self._trade()
+        with self._watch.stage("verification"):
+            picture = self._verify(verifier)
+        with self._watch.stage("optimum"):
+            optimum = welfare_optimum(self.session.state, self._cuts())
+        with self._watch.stage("settlement"):
+            residual = self.side.need_w(self.after_w())
+            self._settle(residual, optimum, picture)
+        return self._outcome(residual, optimum, picture)
+
+    def before_w(self) -> dict[str, Watts]:
+        """Every resource's forecast."""
+        nothing = (0,) * self.scenario.day.mtu_count
+        given = self.scenario.resource_forecast
+        return {r.resource: given[r.resource].p_w if r.resource in given else nothing for r in self.scenario.resources}
+
+    def start_w(self) -> dict[str, Watts]:
+        """Every resource's starting point."""
+        return {r.resource: self.session.state.needs.start_w(r.resource) for r in self.scenario.resources}
+
+    def after_w(self) -> dict[str, Watts]:
+        """Every resource's starting point with its trades."""
+        moves = self.session.state.trades.moves_w
+        return {
+            name: tuple(s + m for s, m in zip(start, moves[name], strict=True)) if name in moves else start
+            for name, start in self.start_w().items()
+        }
+
+    def _open(self) -> None:
+        scenario = self.scenario
+        self.session.send(*registrations(scenario, self.dso_of))
+        self.session.send(OpenDay(scenario.day, scenario.rulebook, scenario.currency))
+        self.session.send(*(PublishForecast(name, row) for name, row in sorted(self.before_w().items())))
+        outages = (Outage(o.element, o.span, o.limit_w) for o in scenario.outages)
+        self.session.send(*(AnnounceOutage(outage) for outage in outages))
+
+    def _publish_needs(self) -> None:
+        """Points, impact factors and needs; then obligations until the starting point has no need they can cover."""
+        forecast = self.before_w()
+        observed = self.side.observe(forecast)
+        points = [point.congestion_point for point in observed]
+        self.session.send(*(DefineCongestionPoint(point) for point in observed))
+        self.session.send(*(PublishImpactFactors(point, self.side.impact_ppm(point)) for point in points))
+        needs = self.side.need_w(forecast)
+        self.session.send(*(PublishNeed(point, needs[point]) for point in points))
+        if self.scenario.obligations_w is not None:
+            owed = sorted(self.scenario.obligations_w.items())
+            self.session.send(*(ImposeCurtailment(name, row) for name, row in owed))
+            return
+        for _ in range(NEED_ROUNDS):
+            if not self.session.send(*(AllocateCurtailment(point) for point in points)):
+                break
+            left = self.side.need_w(self.start_w())
+            if not any(any(row) for row in left.values()):
+                break
+            known = self.session.state.needs.needs_w
+            for point in points:
+                more = tuple(n + extra for n, extra in zip(known[point], left[point], strict=True))
+                self.session.send(*([PublishNeed(point, more)] if any(left[point]) else []))
+
+    def _trade(self) -> None:
+        day = self.scenario.day
+        self.session.owners = self.side.coordinator(self.start_w())
+        self.session.send(OpenGate(day.at(*GATE_OPENS)))
+        for number, row in enumerate(self.scenario.orders, 1):
+            self.session.send(self._order(row))
+            self._watch.progress(number, len(self.scenario.orders))
+        self.session.send(CloseGate(day.at(*GATE_CLOSES)))
+        ceiling = ceiling_minor(self.scenario.alternative)
+        if self.scenario.rulebook.dso_purchase is DsoPurchase.AUTOMATIC and ceiling is not None:
+            for point in sorted(self.session.state.needs.points):
+                need = self.side.need_w(self.after_w())[point]
+                self.session.send(*([PurchaseResidual(point, need, ceiling)] if any(need) else []))
+        self.session.send(ExpireOrders())
+
+    def _order(self, row: OrderRow) -> PlaceOrder:
+        participants = self.session.state.participants
+        owner = participants.organisation_of(row.resource) or row.resource
+        members = participants.members(row.resource)
+        return PlaceOrder(
+            order=row.order,
+            organisation=owner,
+            via=members[0].dso if members else owner,
+            unit=row.resource,
+            side=Side(row.side),
+            start=row.start,
+            end=row.end,
+            quantity_w=row.quantity_w,
+            price_minor=row.price_minor,
+            zone=row.congestion_point,
+            regulation=None if row.regulation is None else Regulation(row.regulation),
+            min_quantity_w=row.min_quantity_w or 0,
+            time_in_force={"fak": TimeInForce.FAK, "fok": TimeInForce.FOK}.get(row.time_in_force, TimeInForce.DAY),
+        )
+
+    def _verify(self, verifier: Verifier) -> Picture | None:
+        if self.physical is None:
+            return None
+        return verify_day(self.physical, verifier, self.before_w(), self.start_w(), self.after_w())
+
+    def _cuts(self) -> Cuts:
+        if self.physical is not None:
+            return GridCuts(self.physical, self.start_w())
+        assert isinstance(self.side, FactorSide), "without a grid there are impact factors"
+        state = self.session.state
+        flows, room = self.side.flow_w(self.start_w()), {}
+        for name, flow in flows.items():
+            limit = state.needs.points[name].limit_w or ()
+            room[name] = tuple(max(0, bound - f) for f, bound in zip(flow, limit, strict=True))
+        signs = {n: 1 if state.needs.points[n].direction is Direction.EXPORT else -1 for n in flows}
+        return FactorCuts(state, room, signs)
+
+    def _settle(self, residual: dict[str, Watts], optimum: int | None, picture: Picture | None) -> None:
+        scenario, session = self.scenario, self.session
+        session.send(ConfirmTrades(scenario.day.at(*CONFIRMED)), IssueActivations(), Settle())
+        if scenario.meter_w is not None:
+            traded = sorted(session.state.trades.moves_w)
+            for name, row in sorted(scenario.meter_w.items()):
+                day = {scenario.day.instant(mtu): watts for mtu, watts in enumerate(row)}
+                session.send(RecordMeter(name, {**scenario.meter_history_w.get(name, {}), **day}))
+            session.send(*(VerifyDelivery(name) for name in traded), Settle())
+        minutes = scenario.day.at(*CONFIRMED) - scenario.day.at(*GATE_CLOSES)
+        overload = None if picture is None else picture.overload_wm(scenario.day.mtu_minutes)
+        report = ReportKpis(scenario.alternative, scenario.costs, residual, optimum, overload, minutes)
+        session.send(report)
+
+    def _outcome(self, residual: dict[str, Watts], optimum: int | None, picture: Picture | None) -> DayOutcome:
+        state = self.session.state
+        points = self._point_days(residual)
+        return DayOutcome(
+            scenario=self.scenario,
+            state=state,
+            state_hash=state_hash(state),
+            refusals=tuple(self.journal.refusals),
+            points=points,
+            before_w=self.before_w(),
+            start_w=self.start_w(),
+            after_w=self.after_w(),
+            congestions_before=picture.before if picture else _past_limit(points, "before_w"),
+            congestions_after=picture.after if picture else _past_limit(points, "after_w"),
+            worsened=picture.worsened if picture else (),
+            welfare_optimum=optimum,
+            grid=picture.grid if picture else None,
+            verified_by=picture.verified_by if picture else None,
+            largest_difference_pu=picture.largest_difference_pu if picture else None,
+            timings_s=self._watch.timings_s(),
+        )
+
+    def _point_days(self, residual: dict[str, Watts]) -> tuple[PointDay, ...]:
+        state = self.session.state
+        schedules = (self.before_w(), self.start_w(), self.after_w())
+        before, start, after = (self._flows(schedule) for schedule in schedules)
+        return tuple(
+            PointDay(
+                state.needs.points[name],
+                limit_w=before[name][1],
+                before_w=before[name][0],
+                start_w=start[name][0],
+                after_w=after[name][0],
+                need_w=state.needs.needs_w[name],
+                residual_need_w=residual[name],
+            )
+            for name in sorted(state.needs.points)
+        )
+
+    def _flows(self, schedules_w: Mapping[str, Watts]) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
+        """Flow and limit of each point with these schedules, W per MTU."""
+        if self.physical is not None:
+            _, readings = self.physical.grid.solve(schedules_w, "schedules")
+            pairs = self.physical.flows(readings)
+            return {name: (tuple(map(float, flow)), tuple(map(float, limit))) for name, (flow, limit) in pairs.items()}
+        assert isinstance(self.side, FactorSide), "without a grid there are impact factors"
+        points = self.session.state.needs.points
+        return {
+            name: (tuple(map(float, flow)), tuple(map(float, points[name].limit_w or ())))
+            for name, flow in self.side.flow_w(schedules_w).items()
+        }
+
+
+def ceiling_minor(alternative: Alternative) -> int | None:
+    """The dearest alternative stated per MWh, in minor units: what a DSO pays for relief at most."""
+    stated = (alternative.temporary_subscription, alternative.overdraw, alternative.administrative_curtailment)
+    return max((int(price * MINOR_PER_MAJOR) for price in stated if price is not None), default=None)
+
+
+def _past_limit(points: tuple[PointDay, ...], which: str) -> tuple[Congestion, ...]:
+    return tuple(
+        Congestion(day.point.element, str(day.point.direction), day.point.dso, mtu, value, limit)
+        for day in points
+        for mtu, (value, limit) in enumerate(zip(getattr(day, which), day.limit_w, strict=True))
+        if value > limit
+    )
+
+
+def run_day(
+    scenario: Scenario, log: EventLog, watch: Watch, verifier: Verifier, grid: GridInput | None = None
+) -> DayOutcome:
+    """Run a scenario; `BadInput` with all findings if the scenario and the grid do not fit each other."""
+    return MarketDay(scenario, log, watch, grid).run(verifier)

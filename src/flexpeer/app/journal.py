@@ -1,0 +1,47 @@
+"""What to tell about a market while it runs: refusals, at the door and by grid owners."""
+
+from flexpeer.app.outcome import Refusal
+from flexpeer.market.machine import Event
+from flexpeer.market.reasons import CommandRefused
+from flexpeer.market.trades import Decision, Match, MatchProposed, VerdictRecorded
+
+GRID_LIMIT = "grid_limit"
+
+
+class Journal:
+    """Listens to events."""
+
+    def __init__(self) -> None:
+        self.refusals: list[Refusal] = []
+        self._proposed: Match | None = None
+
+    def note(self, event: Event) -> None:
+        """Keep what has to be told later."""
+        match event:
+            case CommandRefused(command, subject, reason, detail) if command.endswith("Order"):
+                self.refusals.append(Refusal(subject, str(reason), detail, "", "", None, None, 0))
+            case MatchProposed(proposed):
+                self._proposed = proposed
+            case VerdictRecorded():
+                self._note_verdict(event)
+            case _:
+                pass
+
+    def _note_verdict(self, event: VerdictRecorded) -> None:
+        binding = next((v for v in event.verdicts if v.decision is not Decision.GRANTED), None)
+        if binding is None or self._proposed is None:
+            return
+        pairs = "; ".join(f"{leg.buy}/{leg.sell}" for leg in self._proposed.legs)
+        detail = str(binding.decision)
+        self.refusals.append(
+            Refusal(
+                pairs,
+                GRID_LIMIT,
+                detail,
+                binding.owner,
+                binding.element,
+                binding.mtu,
+                binding.headroom_w,
+                event.quantity_w,
+            )
+        )

@@ -1,0 +1,83 @@
+"""A scenario's participants as commands: organisations, resources, portfolios and their prequalification."""
+
+from flexpeer.app.grid_day import GridDay, topmost_dso
+from flexpeer.app.scenario import Scenario
+from flexpeer.market.machine import Command
+from flexpeer.market.participants import (
+    DSO_ROLES,
+    Check,
+    FormPortfolio,
+    Organisation,
+    Portfolio,
+    RecordGridCheck,
+    RecordProductCheck,
+    RegisterOrganisation,
+    RegisterResource,
+    Resource,
+    Role,
+)
+
+MINUTES_PER_HOUR = 60
+
+
+def resource_dsos(scenario: Scenario, grid: GridDay | None) -> dict[str, str]:
+    """The connecting DSO of each resource: its bus's owner, else the DSO its FSP bids through, else the topmost."""
+    top = topmost_dso(scenario)
+    roles = {o.organisation: o.role for o in scenario.organisations}
+    through = {o.organisation: o.parent for o in scenario.organisations if roles.get(o.parent or "") in DSO_ROLES}
+    dsos = {}
+    for resource in scenario.resources:
+        if grid is not None and scenario.areas:
+            dsos[resource.resource] = grid.owners[grid.bus_of[resource.resource]]
+        else:
+            dsos[resource.resource] = scenario.areas.get(resource.bus) or through.get(resource.fsp) or top
+    return dsos
+
+
+def registrations(scenario: Scenario, dso_of: dict[str, str]) -> list[Command]:
+    """Every participant; resources count as prequalified for the day."""
+    commands: list[Command] = []
+    parents_first = sorted(
+        scenario.organisations, key=lambda o: (o.role not in DSO_ROLES, _depth(scenario, o.organisation))
+    )
+    dsos = {o.organisation for o in scenario.organisations if o.role in DSO_ROLES}
+    for organisation in parents_first:
+        parent = organisation.parent if organisation.parent in dsos else None
+        commands.append(RegisterOrganisation(Organisation(organisation.organisation, Role(organisation.role), parent)))
+    for row in scenario.resources:
+        dso = dso_of[row.resource]
+        commands += [
+            RegisterResource(_resource(scenario, row.resource, dso)),
+            RecordGridCheck(row.resource, Check(dso, True)),
+            RecordProductCheck(row.resource, Check(dso, True)),
+        ]
+    for name, members in scenario.portfolios.items():
+        commands.append(FormPortfolio(Portfolio(name, scenario.portfolio_fsp[name], members)))
+    return commands
+
+
+def _depth(scenario: Scenario, organisation: str) -> int:
+    parents = {o.organisation: o.parent for o in scenario.organisations}
+    depth, at = 0, parents.get(organisation)
+    while at is not None and depth < len(parents):
+        depth, at = depth + 1, parents.get(at)
+    return depth
+
+
+def _resource(scenario: Scenario, name: str, dso: str) -> Resource:
+    row = next(resource for resource in scenario.resources if resource.resource == name)
+    return Resource(
+        resource=row.resource,
+        organisation=row.fsp,
+        dso=dso,
+        node=row.bus,
+        kind=row.kind,
+        p_min_w=row.p_min_w,
+        p_max_w=row.p_max_w,
+        conditional=row.conditional,
+        agreement_date=row.agreement_date.isoformat() if row.agreement_date else "",
+        cost_minor=row.cost_minor,
+        baseline=row.baseline,
+        energy_wm=None if row.energy_wh is None else row.energy_wh * MINUTES_PER_HOUR,
+        energy_start_wm=None if row.energy_start_wh is None else row.energy_start_wh * MINUTES_PER_HOUR,
+    )

@@ -1,0 +1,235 @@
+"""Where the parts are put together: what each command of the program needs from the outside world."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from flexpeer.adapters.gridfiles import GridFile, open_grid, write_flexpeer_json
+from flexpeer.adapters.gridfiles.opening import built_in
+from flexpeer.adapters.gridfiles.simbench_grid import simbench_day
+from flexpeer.adapters.log_file import FileLog, decode_event
+from flexpeer.adapters.newton import name_and_version, newton_flow
+from flexpeer.adapters.results_files import write_results
+from flexpeer.adapters.scenario_files import read_scenario, write_scenario
+from flexpeer.app.day import run_day
+from flexpeer.app.grid_day import GridInput
+from flexpeer.app.outcome import DayOutcome
+from flexpeer.app.results import result_object
+from flexpeer.app.scenario import Scenario
+from flexpeer.app.verification import IndependentFlow
+from flexpeer.errors import BadInput, Finding, bad_input
+from flexpeer.grid.limits import limits_of, read
+from flexpeer.grid.network import Flags, Floats, Network
+from flexpeer.grid.powerflow import DayFlow
+from flexpeer.market.machine import State, evolve, state_hash
+from flexpeer.simulation.bench_matching import rows as matching_rows
+from flexpeer.simulation.demo import demo_grid, demo_scenario
+from flexpeer.web.report import render_report
+from flexpeer.wire.chain import Damage, Seal, read_events
+
+SIMBENCH = "simbench:"
+LOG_NAME = "events.log"
+SIMBENCH_DAY = date(2016, 1, 18)
+
+
+class NewtonVerifier:
+    """power-grid-model's Newton-Raphson as the independent verifier."""
+
+    def flow(self, network: Network, p_w: Floats, q_var: Floats, in_service: Flags) -> IndependentFlow:
+        """The state of every MTU."""
+        found = newton_flow(network, p_w, q_var, in_service=in_service)
+        return IndependentFlow(
+            found.v_pu, found.current_from_a, found.current_to_a, found.p_from_w, found.p_to_w, found.source_p_w
+        )
+
+    def name(self) -> str:
+        """Name and version of the library."""
+        return name_and_version()
+
+
+class StageWatch:
+    """Stage times by the process clock; progress goes to a callback."""
+
+    def __init__(self, on_progress: Callable[[int, int], None]) -> None:
+        self._times: dict[str, float] = {}
+        self._on_progress = on_progress
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage."""
+        began = perf_counter()
+        yield
+        self._times[name] = round(perf_counter() - began, 4)
+
+    def progress(self, done: int, total: int) -> None:
+        """Tell how far the orders are."""
+        self._on_progress(done, total)
+
+    def timings_s(self) -> dict[str, float]:
+        """Seconds of each stage that has ended."""
+        return dict(self._times)
+
+
+def run_folder(folder: Path, out: Path, on_progress: Callable[[int, int], None]) -> tuple[DayOutcome, dict[str, Any]]:
+    """`flexpeer run`: read a scenario folder, run it, and fill `out` only if all of it succeeded."""
+    require_fresh(out)
+    watch = StageWatch(on_progress)
+    with watch.stage("reading"):
+        scenario = read_scenario(folder)
+        grid = grid_input(scenario, folder)
+    with new_folder(out) as work:
+        with FileLog(work / LOG_NAME) as log:
+            outcome = run_day(scenario, log, watch, NewtonVerifier(), grid)
+            head = log.seal(outcome.state_hash)
+        result = result_object(outcome, head)
+        with watch.stage("report"):
+            report = render_report(outcome)
+        result["timings_s"] = watch.timings_s()
+        write_results(outcome, result, report, work)
+    return outcome, result
+
+
+def run_demo(out: Path, on_progress: Callable[[int, int], None]) -> tuple[DayOutcome, dict[str, Any]]:
+    """`flexpeer demo`: write the built-in scenario to `out/scenario` and run it like any other."""
+    require_fresh(out)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "scenario"
+        write_demo(folder)
+        finished = run_folder(folder, out, on_progress)
+        shutil.copytree(folder, out / "scenario")
+    return finished
+
+
+def write_demo(folder: Path) -> None:
+    """The built-in scenario as a folder."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        grid_file = Path(scratch) / "grid.json"
+        write_flexpeer_json(built_in(demo_grid()), grid_file)
+        write_scenario(demo_scenario(), folder, grid_file)
+
+
+def grid_input(scenario: Scenario, folder: Path) -> GridInput | None:
+    """The grid a scenario names, with the day's profiles if it comes with any; None without `[grid]`."""
+    source = scenario.grid_source
+    if source is None:
+        return None
+    if source.startswith(SIMBENCH):
+        grid = simbench_day(source.removeprefix(SIMBENCH), scenario.day.delivery_day, scenario.day.timezone)
+        return _input(grid, *_per_mtu(grid, scenario))
+    return _input(open_grid(source, folder), None, None)
+
+
+def _input(grid: GridFile, p_w: Floats | None, q_var: Floats | None) -> GridInput:
+    return GridInput(grid.network, grid.bus_index, grid.branch_index, p_w, q_var)
+
+
+def _per_mtu(grid: GridFile, scenario: Scenario) -> tuple[Floats | None, Floats | None]:
+    """Quarter-hour profiles as means over the scenario's MTUs."""
+    if grid.profile_p_w is None or grid.profile_q_var is None:
+        return None, None
+    step = scenario.day.mtu_minutes // 15
+    shape = (grid.network.bus_count, scenario.day.mtu_count, step)
+    p_w, q_var = (rows.reshape(shape).mean(axis=2) for rows in (grid.profile_p_w, grid.profile_q_var))
+    return np.ascontiguousarray(p_w), np.ascontiguousarray(q_var)
+
+
+def require_fresh(out: Path) -> None:
+    """`BadInput` unless `out` is new or an empty folder."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise bad_input(str(out), "the output folder is not empty", "a new or empty folder")
+
+
+@contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """A folder to work in that becomes `out` when all went well, and vanishes when not."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        yield work
+        work.chmod(0o755)
+        if out.exists():
+            out.rmdir()
+        work.rename(out)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def audit(log: Path) -> tuple[int, Seal | None, list[Damage]]:
+    """`flexpeer audit verify`: how many events a log has, its seal, and every damage."""
+    events, seal, damages = read_events(_lines(log))
+    return len(events), seal, damages
+
+
+def replay(log: Path) -> State:
+    """`flexpeer replay`: the state a whole log leads to; `BadInput` for a damaged one."""
+    events, seal, damages = read_events(_lines(log))
+    if damages or seal is None:
+        raise BadInput(Finding(str(log), d.line, "", d.problem, "a whole, sealed log") for d in damages)
+    state = State()
+    for content in events:
+        state = evolve(state, decode_event(content))
+    if state_hash(state) != seal.state_hash:
+        raise bad_input(str(log), "replaying leads to another state than the log was sealed with", seal.state_hash)
+    return state
+
+
+def _lines(log: Path) -> list[bytes]:
+    try:
+        return log.read_bytes().splitlines(keepends=True)
+    except OSError as error:
+        raise bad_input(str(log), f"cannot be read: {error.strerror}", "an event log") from error
+
+
+def check_grid(source: str) -> dict[str, Any]:
+    """`flexpeer grid check`: what was read, what is odd, and the power flow of the file's own injections."""
+    path = Path(source)
+    if source.startswith(SIMBENCH):
+        grid = simbench_day(source.removeprefix(SIMBENCH), SIMBENCH_DAY)
+    else:
+        grid = open_grid(path.name, path.parent) if path.exists() else open_grid(source, Path())
+    return {"source": source, **summary_of(grid)}
+
+
+def summary_of(grid: GridFile) -> dict[str, Any]:
+    """Lowest voltage, highest loading and losses of a grid with its own injections."""
+    network = grid.network
+    day = DayFlow(network, 1)
+    result = day.solve(grid.p_w[:, None], grid.q_var[:, None])
+    summary: dict[str, Any] = {
+        "buses": network.bus_count,
+        "branches": network.branch_count,
+        "converged": bool(result.converged.all()),
+        **dict.fromkeys(("min_voltage_pu", "min_voltage_bus", "max_loading_percent", "max_loading_element", "losses_w")),
+        "findings": [str(finding) for finding in grid.findings],
+    }
+    if not summary["converged"]:
+        return summary
+    readings = read(day, limits_of(network, 1), result)
+    v_pu, loading = readings.v_pu[:, 0], readings.loading[:, 0]
+    lowest = int(np.argmin(np.where(v_pu > 0.0, v_pu, np.inf)))
+    summary |= {"min_voltage_pu": float(v_pu[lowest]), "min_voltage_bus": network.bus_names[lowest]}
+    if np.isfinite(loading).any():
+        worst = int(np.nanargmax(loading))
+        summary |= {"max_loading_percent": 100.0 * float(loading[worst]), "max_loading_element": network.branch_names[worst]}
+    summary["losses_w"] = float(day.losses_w(result.v)[0])
+    return summary
+
+
+def bench(name: str, case: str | None) -> list[dict[str, Any]]:
+    """`flexpeer bench`: rows of one benchmark."""
+    if name not in BENCHES:
+        raise bad_input("bench", f"unknown benchmark {name!r}", ", ".join(sorted(BENCHES)))
+    return BENCHES[name](case)
+
+
+BENCHES: dict[str, Callable[[str | None], list[dict[str, Any]]]] = {
+    "matching": lambda case: matching_rows(case=case),
+}

@@ -1,0 +1,161 @@
+"""The command line: `flexpeer COMMAND`. Exit status 0 done, 1 the answer is no, 2 bad input with its findings.
+
+Results go to standard output (one JSON object with `--json`), progress and findings to standard error.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from flexpeer import __version__, bootstrap, narration
+from flexpeer.errors import BadInput
+from flexpeer.market.machine import state_hash
+
+FINDINGS_SHOWN = 50
+
+app = typer.Typer(
+    name="flexpeer",
+    help="Trade flexibility peer to peer in a congested grid, every trade checked by AC power flow.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+grid_app = typer.Typer(help="Look at grid files.", no_args_is_help=True)
+audit_app = typer.Typer(help="Check event logs.", no_args_is_help=True)
+app.add_typer(grid_app, name="grid")
+app.add_typer(audit_app, name="audit")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Out = Annotated[Path, typer.Option("--out", help="New or empty folder for the results.")]
+
+_ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"flexpeer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False) -> None:
+    del version
+
+
+def _refuse(error: BadInput, as_json: bool) -> typer.Exit:
+    """Every finding, on standard error or as the JSON object."""
+    if as_json:
+        rows = [finding._asdict() for finding in error.findings]
+        typer.echo(json.dumps({"error": "bad input", "findings": rows}, ensure_ascii=False))
+    for finding in error.findings[:FINDINGS_SHOWN]:
+        _ERRORS.print(str(finding), markup=False)
+    more = len(error.findings) - FINDINGS_SHOWN
+    tail = f", {more} more not shown (all with --json)" if more > 0 else ""
+    _ERRORS.print(f"bad input: {len(error.findings)} finding(s){tail}", style="bold red")
+    return typer.Exit(2)
+
+
+def _with_progress(work: Callable[[Callable[[int, int], None]], Any]) -> Any:
+    """Run `work` with a bar of orders on standard error, if that is a terminal."""
+    columns = (TextColumn("orders"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=_ERRORS, transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("orders", total=None)
+        return work(lambda done, total: bar.update(task, completed=done, total=total))
+
+
+def _show(outcome: Any, result: dict[str, Any], out: Path, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(result, ensure_ascii=False))
+    else:
+        Console(highlight=False).print(narration.story(outcome, result, out), soft_wrap=False)
+
+
+@app.command()
+def run(scenario: Annotated[Path, typer.Argument(help="Scenario folder.")], out: Out, as_json: AsJson = False) -> None:
+    """Run a market day on a scenario folder and write its results."""
+    try:
+        outcome, result = _with_progress(lambda tell: bootstrap.run_folder(scenario, out, tell))
+    except BadInput as error:
+        raise _refuse(error, as_json) from error
+    _show(outcome, result, out, as_json)
+
+
+@app.command()
+def demo(out: Out = Path("out/demo"), as_json: AsJson = False) -> None:
+    """Run the built-in market day and write its scenario and results."""
+    try:
+        outcome, result = _with_progress(lambda tell: bootstrap.run_demo(out, tell))
+    except BadInput as error:
+        raise _refuse(error, as_json) from error
+    _show(outcome, result, out, as_json)
+
+
+@app.command()
+def replay(log: Annotated[Path, typer.Argument(help="An events.log.")], as_json: AsJson = False) -> None:
+    """Rebuild the state from a log and print its hash."""
+    try:
+        state = bootstrap.replay(log)
+    except BadInput as error:
+        raise _refuse(error, as_json) from error
+    facts = {"state_hash": state_hash(state), "events": state.events, "trades": len(state.trades.trades)}
+    if as_json:
+        typer.echo(json.dumps(facts))
+    else:
+        typer.echo(f"{facts['events']} events, {facts['trades']} trades, state hash {facts['state_hash']}")
+
+
+@audit_app.command("verify")
+def audit_verify(log: Annotated[Path, typer.Argument(help="An events.log.")], as_json: AsJson = False) -> None:
+    """Find any changed, removed, added or reordered record of a log; exit 1 if there is one."""
+    try:
+        events, seal, damages = bootstrap.audit(log)
+    except BadInput as error:
+        raise _refuse(error, as_json) from error
+    if as_json:
+        rows = [damage._asdict() for damage in damages]
+        typer.echo(json.dumps({"whole": not damages, "records": events, "damages": rows}))
+    else:
+        for damage in damages:
+            record = f"record {damage.record}" if damage.record is not None else "the log"
+            typer.echo(f"{log}{f':{damage.line}' if damage.line else ''}: {record}: {damage.problem}")
+        sealed = f", sealed with state hash {seal.state_hash}" if seal else ""
+        typer.echo(f"damaged: {len(damages)} finding(s)" if damages else f"whole: {events} events{sealed}")
+    raise typer.Exit(1 if damages else 0)
+
+
+@grid_app.command("check")
+def grid_check(
+    file: Annotated[str, typer.Argument(help="A grid file, cigre_mv, cigre_lv or simbench:CODE.")], as_json: AsJson = False
+) -> None:
+    """Read a grid, run its own power flow and print a summary."""
+    try:
+        summary = bootstrap.check_grid(file)
+    except BadInput as error:
+        raise _refuse(error, as_json) from error
+    typer.echo(json.dumps(summary, ensure_ascii=False) if as_json else narration.grid_summary(summary))
+    raise typer.Exit(0 if summary["converged"] else 1)
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="matching")],
+    case: Annotated[str | None, typer.Option(help="One case by its name.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure an engine beside its rivals in one run."""
+    try:
+        rows = bootstrap.bench(name, case)
+    except BadInput as error:
+        raise _refuse(error, as_json) from error
+    typer.echo(json.dumps({"rows": rows}) if as_json else narration.bench_table(rows))
+
+
+def main() -> None:
+    """Run the program."""
+    app()

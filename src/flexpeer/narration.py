@@ -1,0 +1,180 @@
+"""The day as a person would tell it, for a terminal."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from flexpeer.app.outcome import DayOutcome
+
+ROWS = 8
+
+
+def story(outcome: DayOutcome, result: Mapping[str, Any], out: Path) -> RenderableType:
+    """Need, allocation, trades, what the grid refused, what is left, who paid whom, and what it was worth."""
+    return Group(
+        _headline(outcome),
+        _points(outcome),
+        _allocation(outcome),
+        _trading(outcome, result),
+        _refused(outcome),
+        _left(outcome, result),
+        _money(outcome),
+        _worth(outcome, result),
+        Text(f"\nWritten to {out}: open {out / 'report.html'} in a browser."),
+    )
+
+
+def _headline(outcome: DayOutcome) -> Text:
+    s = outcome.scenario
+    buses = "without a grid" if outcome.grid is None else f"on {outcome.grid.network.bus_count} buses"
+    return Text(
+        f"{s.name}: {s.day.delivery_day:%A %d %B %Y}, {s.day.mtu_count} MTUs of {s.day.mtu_minutes} min, "
+        f"{len(s.resources)} resources {buses}.",
+        style="bold",
+    )
+
+
+def _points(outcome: DayOutcome) -> RenderableType:
+    if not outcome.points:
+        return Text("\nNo congestion is expected: nothing has to be relieved.")
+    table = _table("Need (grid side)", "congestion point", "owner", "hours", "worst, MW", "need, MWh", "left, MWh")
+    for point in outcome.points:
+        p = point.point
+        hours = sum(1 for w in point.need_w if w) * outcome.scenario.day.mtu_minutes / 60
+        worst = max(point.need_w, default=0) / 1e6
+        table.add_row(
+            f"{p.congestion_point} ({p.direction})", p.dso, f"{hours:g}", f"{worst:.3f}",
+            f"{_mwh(outcome, point.need_w):.3f}", f"{_mwh(outcome, point.residual_need_w):.3f}",
+        )  # fmt: skip
+    return table
+
+
+def _mwh(outcome: DayOutcome, watts: Sequence[float]) -> float:
+    return sum(watts) * outcome.scenario.day.mtu_minutes / 60 / 1e6
+
+
+def _allocation(outcome: DayOutcome) -> RenderableType:
+    curtailment = outcome.state.needs.curtailment_w
+    if not len(curtailment):
+        return Text("\nNobody is curtailed by rule.")
+    policy = outcome.scenario.rulebook.allocation.replace("_", " ")
+    table = _table(f"Curtailed by rule ({policy}, resource side)", "resource", "owed, MWh", "curtailed after the market, MWh")
+    rows = []
+    for name, owed in curtailment.items():
+        after = [max(0, abs(b - a)) for b, a in zip(outcome.before_w[name], outcome.after_w[name], strict=True)]
+        rows.append((name, _mwh(outcome, [abs(w) for w in owed]), _mwh(outcome, after)))
+    for name, owed_mwh, after_mwh in sorted(rows, key=lambda row: -row[1])[:ROWS]:
+        table.add_row(name, f"{owed_mwh:.3f}", f"{after_mwh:.3f}")
+    _and_more(table, len(rows))
+    return table
+
+
+def _trading(outcome: DayOutcome, result: Mapping[str, Any]) -> Text:
+    trades = list(outcome.state.trades.trades.values())
+    if not trades:
+        return Text(f"\n{result['orders']} orders came in, {result['orders_refused']} refused at the door. Nothing was traded.")
+    prices = sorted(trade.leg.price_minor / 100 for trade in trades)
+    zones = Counter(trade.zone for trade in trades)
+    per_zone = ", ".join(f"{count} at {zone}" for zone, count in zones.most_common(ROWS))
+    return Text(
+        f"\n{result['orders']} orders came in, {result['orders_refused']} refused at the door. "
+        f"{len(trades)} trades, {result['volume_wh'] / 1e6:,.3f} MWh (buyers' resource side): {per_zone}. "
+        f"Prices {prices[0]:g} to {prices[-1]:g}, median {prices[len(prices) // 2]:g} {outcome.scenario.currency}/MWh."
+    )
+
+
+def _refused(outcome: DayOutcome) -> RenderableType:
+    door = Counter(r.reason for r in outcome.refusals if r.reason != "grid_limit")
+    by_grid = [r for r in outcome.refusals if r.reason == "grid_limit"]
+    lines = [f"\nThe grid refused {sum(r.quantity_w == 0 for r in by_grid)} matches and reduced {sum(r.quantity_w > 0 for r in by_grid)}."]
+    for (owner, element), count in Counter((r.owner, r.element) for r in by_grid).most_common(ROWS):
+        lines.append(f"  {count:5} at {element} ({owner})")
+    if door:
+        lines.append("At the door: " + ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in door.most_common()))
+    return Text("\n".join(lines))
+
+
+def _left(outcome: DayOutcome, result: Mapping[str, Any]) -> Text:
+    left = sum(_mwh(outcome, point.residual_need_w) for point in outcome.points)
+    verdict = [f"\nCongested element-MTUs: {result['congestions_before']} before, {result['congestions_after']} after."]
+    verdict.append(f"Relief still missing: {left:.3f} MWh (grid side)." if left else "No relief is missing.")
+    if outcome.verified_by is not None:
+        worse = len(outcome.worsened)
+        found = "made nothing worse" if worse == 0 else f"made {worse} element-MTUs WORSE"
+        verdict.append(f"Checked by {outcome.verified_by}: the market {found} (voltages agree within {outcome.largest_difference_pu:.0e} pu).")
+    return Text(" ".join(verdict))
+
+
+def _money(outcome: DayOutcome) -> RenderableType:
+    balances = {n: minor / 100 for n, minor in outcome.state.settlements.balances_minor.items()}
+    if not balances:
+        return Text("\nNobody pays anybody.")
+    table = _table(f"Who pays whom ({outcome.scenario.currency})", "organisation", "receives (pays)")
+    ranked = sorted(balances.items(), key=lambda item: item[1])
+    for name, value in ranked if len(ranked) <= 2 * ROWS else (*ranked[:ROWS], *ranked[-ROWS:]):
+        table.add_row(name, f"{value:,.2f}")
+    _and_more(table, len(ranked) if len(ranked) > 2 * ROWS else 0, shown=2 * ROWS)
+    table.add_row("sum", f"{sum(outcome.state.settlements.balances_minor.values()) / 100:,.2f}", style="bold")
+    return table
+
+
+def _worth(outcome: DayOutcome, result: Mapping[str, Any]) -> RenderableType:
+    kpi, currency = result["kpi"], outcome.scenario.currency
+    table = _table("What it was worth (no official formula is published)", "KPI", "value", "made of")
+    for name, ratio in kpi["cost_vs_grid_alternative"].items():
+        made = f"{kpi['cost_by_perspective'][name]['dso']:,.0f} / {kpi['alternative_cost'][name]:,.0f} {currency}"
+        table.add_row(f"cost vs {name.replace('_', ' ')}", f"{ratio:.3f}", made)
+    reduction = kpi["res_curtailment_reduction"]
+    if reduction is not None:
+        made = f"{kpi['res_curtailed_before_mwh']:.2f} to {kpi['res_curtailed_after_mwh']:.2f} MWh"
+        table.add_row("RES curtailment reduced by", f"{100 * reduction:.1f} %", made)
+    if result["efficiency"] is not None:
+        made = f"{result['welfare']:,.0f} of {result['welfare_optimum']:,.0f} {currency}"
+        table.add_row("efficiency against the central optimum", f"{result['efficiency']:.4f}", made)
+    table.add_row("opex", f"{kpi['opex']:,.2f}", currency)
+    if kpi["fill_rate"] is not None:
+        table.add_row("fill rate", f"{100 * kpi['fill_rate']:.1f} %", f"{kpi['active_fsps']} active FSPs")
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right")
+    return table
+
+
+def _and_more(table: Table, count: int, shown: int = ROWS) -> None:
+    if count > shown:
+        table.add_row(f"... and {count - shown} more", *("" for _ in table.columns[1:]), style="dim")
+
+
+def grid_summary(summary: Mapping[str, Any]) -> str:
+    """What was read, what is odd, and the power flow."""
+    lines = [f"{summary['buses']} buses, {summary['branches']} branches"]
+    lines += [f"odd: {finding}" for finding in summary["findings"]]
+    if summary["converged"]:
+        lines.append(f"lowest voltage   {summary['min_voltage_pu']:.5f} pu at {summary['min_voltage_bus']}")
+        loading, element = summary["max_loading_percent"], summary["max_loading_element"]
+        lines.append(f"highest loading  {loading:.2f} % at {element}" if loading is not None else "nothing has a rating")
+        lines.append(f"losses           {summary['losses_w'] / 1e3:,.2f} kW")
+    else:
+        lines.append("the power flow does not converge")
+    return "\n".join(lines)
+
+
+def bench_table(rows: Iterable[Mapping[str, Any]]) -> str:
+    """A benchmark as a Markdown table."""
+    lines = ["| case | engine | version | median s | per second | ratio to ours | peak MB |", "|---|---|---|---|---|---|---|"]
+    for row in rows:
+        cells = (row.get(key) for key in ("median_s", "per_second", "ratio_to_ours"))
+        numbers = " | ".join("" if value is None else f"{value:,.4g}" for value in cells)
+        memory = row.get("peak_memory_bytes")
+        lines.append(f"| {row['case']} | {row['engine']} | {row['version']} | {numbers} | {'' if memory is None else memory // 2**20} |")
+    return "\n".join(lines)
+
