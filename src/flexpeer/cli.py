@@ -17,7 +17,7 @@ from flexpeer import __version__, bootstrap, narration
 from flexpeer.errors import BadInput
 from flexpeer.market.machine import state_hash
 
-FINDINGS_SHOWN = 50
+FINDINGS_SHOWN = 30
 
 app = typer.Typer(
     name="flexpeer",
@@ -121,7 +121,7 @@ def audit_verify(log: Annotated[Path, typer.Argument(help="An events.log.")], as
         rows = [damage._asdict() for damage in damages]
         typer.echo(json.dumps({"whole": not damages, "records": events, "damages": rows}))
     else:
-        for damage in damages:
+        for damage in damages[:FINDINGS_SHOWN]:
             record = f"record {damage.record}" if damage.record is not None else "the log"
             typer.echo(f"{log}{f':{damage.line}' if damage.line else ''}: {record}: {damage.problem}")
         sealed = f", sealed with state hash {seal.state_hash}" if seal else ""

@@ -29,7 +29,7 @@ class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     n: int
     prev: str
     hash: str
-    event: msgspec.Raw | None = None
+    event: msgspec.Raw = msgspec.Raw()
     seal: Seal | None = None
 
 
@@ -72,7 +72,7 @@ def read_events(lines: Iterable[bytes]) -> tuple[list[bytes], Seal | None, list[
             damages.append(Damage(number, record.n, found))
         if record.seal is not None:
             seal = record.seal
-        elif record.event is not None:
+        else:
             events.append(bytes(record.event))
         expected, prev = record.n + 1, record.hash
     return events, seal, [*damages, *_end(seal, len(events), expected)]
@@ -83,8 +83,8 @@ def _read_record(line: bytes) -> tuple[Record | None, str]:
         record = msgspec.json.decode(line, type=Record)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None, "is not a record: changed or cut off"
-    kind, content = ("seal", record.seal) if record.seal is not None else ("event", record.event)
-    written = msgspec.json.encode(content) if isinstance(content, Seal) else bytes(content or b"null")
+    kind = "event" if record.seal is None else "seal"
+    written = bytes(record.event) if record.seal is None else msgspec.json.encode(record.seal)
     canonical, digest = record_line(record.n, record.prev, written, kind=kind)
     if digest != record.hash:
         return record, "was changed: its content does not have its hash"
