@@ -207,7 +207,9 @@ def summary_of(grid: GridFile) -> dict[str, Any]:
         "buses": network.bus_count,
         "branches": network.branch_count,
         "converged": bool(result.converged.all()),
-        **dict.fromkeys(("min_voltage_pu", "min_voltage_bus", "max_loading_percent", "max_loading_element", "losses_w")),
+        **dict.fromkeys(
+            ("min_voltage_pu", "min_voltage_bus", "max_loading_percent", "max_loading_element", "losses_w")
+        ),
         "findings": [str(finding) for finding in grid.findings],
     }
     if not summary["converged"]:
@@ -218,7 +220,10 @@ def summary_of(grid: GridFile) -> dict[str, Any]:
     summary |= {"min_voltage_pu": float(v_pu[lowest]), "min_voltage_bus": network.bus_names[lowest]}
     if np.isfinite(loading).any():
         worst = int(np.nanargmax(loading))
-        summary |= {"max_loading_percent": 100.0 * float(loading[worst]), "max_loading_element": network.branch_names[worst]}
+        summary |= {
+            "max_loading_percent": 100.0 * float(loading[worst]),
+            "max_loading_element": network.branch_names[worst],
+        }
     summary["losses_w"] = float(day.losses_w(result.v)[0])
     return summary
 

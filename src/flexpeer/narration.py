@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -63,7 +64,9 @@ def _allocation(outcome: DayOutcome) -> RenderableType:
     if not len(curtailment):
         return Text("\nNobody is curtailed by rule.")
     policy = outcome.scenario.rulebook.allocation.replace("_", " ")
-    table = _table(f"Curtailed by rule ({policy}, resource side)", "resource", "owed, MWh", "curtailed after the market, MWh")
+    table = _table(
+        f"Curtailed by rule ({policy}, resource side)", "resource", "owed, MWh", "curtailed after the market, MWh"
+    )
     rows = []
     for name, owed in curtailment.items():
         after = [max(0, abs(b - a)) for b, a in zip(outcome.before_w[name], outcome.after_w[name], strict=True)]
@@ -76,26 +79,29 @@ def _allocation(outcome: DayOutcome) -> RenderableType:
 
 def _trading(outcome: DayOutcome, result: Mapping[str, Any]) -> Text:
     trades = list(outcome.state.trades.trades.values())
+    came = f"{result['orders']} orders came in, {result['orders_refused']} refused at the door."
     if not trades:
-        return Text(f"\n{result['orders']} orders came in, {result['orders_refused']} refused at the door. Nothing was traded.")
-    prices = sorted(trade.leg.price_minor / 100 for trade in trades)
+        return Text(f"\n{came} Nothing was traded.")
+    prices = [trade.leg.price_minor / 100 for trade in trades]
     zones = Counter(trade.zone for trade in trades)
     per_zone = ", ".join(f"{count} at {zone}" for zone, count in zones.most_common(ROWS))
     return Text(
-        f"\n{result['orders']} orders came in, {result['orders_refused']} refused at the door. "
-        f"{len(trades)} trades, {result['volume_wh'] / 1e6:,.3f} MWh (buyers' resource side): {per_zone}. "
-        f"Prices {prices[0]:g} to {prices[-1]:g}, median {prices[len(prices) // 2]:g} {outcome.scenario.currency}/MWh."
+        f"\n{came} {len(trades)} trades, {result['volume_wh'] / 1e6:,.3f} MWh (buyers' resource side): {per_zone}. "
+        f"Prices {min(prices):g} to {max(prices):g}, median {median(prices):g} {outcome.scenario.currency}/MWh."
     )
 
 
 def _refused(outcome: DayOutcome) -> RenderableType:
     door = Counter(r.reason for r in outcome.refusals if r.reason != "grid_limit")
     by_grid = [r for r in outcome.refusals if r.reason == "grid_limit"]
-    lines = [f"\nThe grid refused {sum(r.quantity_w == 0 for r in by_grid)} matches and reduced {sum(r.quantity_w > 0 for r in by_grid)}."]
+    refused = sum(r.quantity_w == 0 for r in by_grid)
+    lines = [f"\nThe grid refused {refused} matches and reduced {len(by_grid) - refused}."]
     for (owner, element), count in Counter((r.owner, r.element) for r in by_grid).most_common(ROWS):
         lines.append(f"  {count:5} at {element} ({owner})")
     if door:
-        lines.append("At the door: " + ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in door.most_common()))
+        lines.append(
+            "At the door: " + ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in door.most_common())
+        )
     return Text("\n".join(lines))
 
 
@@ -106,7 +112,8 @@ def _left(outcome: DayOutcome, result: Mapping[str, Any]) -> Text:
     if outcome.verified_by is not None:
         worse = len(outcome.worsened)
         found = "made nothing worse" if worse == 0 else f"made {worse} element-MTUs WORSE"
-        verdict.append(f"Checked by {outcome.verified_by}: the market {found} (voltages agree within {outcome.largest_difference_pu:.0e} pu).")
+        agree = f"voltages agree within {outcome.largest_difference_pu:.0e} pu"
+        verdict.append(f"Checked by {outcome.verified_by}: the market {found} ({agree}).")
     return Text(" ".join(verdict))
 
 
@@ -161,7 +168,9 @@ def grid_summary(summary: Mapping[str, Any]) -> str:
     if summary["converged"]:
         lines.append(f"lowest voltage   {summary['min_voltage_pu']:.5f} pu at {summary['min_voltage_bus']}")
         loading, element = summary["max_loading_percent"], summary["max_loading_element"]
-        lines.append(f"highest loading  {loading:.2f} % at {element}" if loading is not None else "nothing has a rating")
+        lines.append(
+            f"highest loading  {loading:.2f} % at {element}" if loading is not None else "nothing has a rating"
+        )
         lines.append(f"losses           {summary['losses_w'] / 1e3:,.2f} kW")
     else:
         lines.append("the power flow does not converge")
@@ -170,11 +179,14 @@ def grid_summary(summary: Mapping[str, Any]) -> str:
 
 def bench_table(rows: Iterable[Mapping[str, Any]]) -> str:
     """A benchmark as a Markdown table."""
-    lines = ["| case | engine | version | median s | per second | ratio to ours | peak MB |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| case | engine | version | median s | per second | ratio to ours | peak MB |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for row in rows:
         cells = (row.get(key) for key in ("median_s", "per_second", "ratio_to_ours"))
         numbers = " | ".join("" if value is None else f"{value:,.4g}" for value in cells)
         memory = row.get("peak_memory_bytes")
-        lines.append(f"| {row['case']} | {row['engine']} | {row['version']} | {numbers} | {'' if memory is None else memory // 2**20} |")
+        peak = "" if memory is None else memory // 2**20
+        lines.append(f"| {row['case']} | {row['engine']} | {row['version']} | {numbers} | {peak} |")
     return "\n".join(lines)
-

@@ -12,6 +12,7 @@ from tests.adapters.scenario_folder import folder_of, swap_hour
 
 from flexpeer.adapters.scenario_files import read_scenario, write_scenario
 from flexpeer.app import scenario as data
+from flexpeer.market.kpi import Alternative, Costs
 from flexpeer.market.rulebook import (
     Allocation,
     BaselineMethod,
@@ -52,7 +53,7 @@ rulebooks = st.builds(
     fee_minor_per_mwh=st.integers(0, 10**6),
 )
 alternatives = st.builds(
-    data.Alternative,
+    Alternative,
     overdraw=amounts,
     capex=amounts,
     wacc=st.none() | st.decimals(0, Decimal("0.9"), places=5),
@@ -134,7 +135,7 @@ def scenarios(draw: st.DrawFn) -> data.Scenario:
         grid_source="cigre_mv",
         rulebook=draw(rulebooks),
         alternative=draw(alternatives),
-        costs=data.Costs(per_order=draw(st.decimals(0, 9, places=3))),
+        costs=Costs(per_order=draw(st.decimals(0, 9, places=3))),
         organisations=(data.Organisation("Region", "REGIONAL_DSO", None), data.Organisation("Vind", "FSP", "Region")),
         areas=draw(st.dictionaries(st.sampled_from(NAMES), st.just("Region"))),
         resources=tuple(draw(resources(name)) for name in RESOURCES),

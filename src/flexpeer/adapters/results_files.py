@@ -20,7 +20,8 @@ TABLES: dict[str, tuple[str, ...]] = {
     ),
     "refusals.csv": ("order", "reason", "owner", "element", "from", "headroom_w", "granted_w", "detail"),
     "confirmations.csv": (
-        "trade", "organisation", "order", "resource", "side", "from", "to", "quantity_w", "price", "remuneration", "phase",
+        "trade", "organisation", "order", "resource", "side", "from", "to", "quantity_w", "price", "remuneration",
+        "phase",
     ),
     "schedules.csv": ("resource", "from", "before_w", "start_w", "after_w"),
     "settlement.csv": ("organisation", "trade", "kind", "amount", "invoiced"),
@@ -69,7 +70,8 @@ def _refusal(outcome: DayOutcome, refusal: Refusal) -> Row:
     when = "" if refusal.mtu is None else outcome.scenario.day.local(refusal.mtu)
     headroom = "" if refusal.headroom_w is None else refusal.headroom_w
     return (
-        refusal.subject, refusal.reason, refusal.owner, refusal.element, when, headroom, refusal.quantity_w, refusal.detail,
+        refusal.subject, refusal.reason, refusal.owner, refusal.element, when, headroom, refusal.quantity_w,
+        refusal.detail,
     )  # fmt: skip
 
 

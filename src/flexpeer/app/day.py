@@ -51,7 +51,7 @@ GATE_OPENS, GATE_CLOSES, CONFIRMED = (2, "10:30"), (1, "09:00"), (1, "10:30")
 class GridSide(Protocol):
     """What is known of the grid: `PhysicalSide` by power flow, `FactorSide` by impact factors alone."""
 
-    def observe(self, forecast_w: Mapping[str, Watts]) -> tuple[CongestionPoint, ...]:
+    def observe(self, forecast_w: Mapping[str, Watts], /) -> tuple[CongestionPoint, ...]:
         """The congestion points under the forecast."""
 
     def impact_ppm(self, point_id: str) -> dict[str, tuple[int, ...]]:

@@ -24,8 +24,8 @@ class FactorSide:
         self._margin_ppm = margin_ppm
         self._points: tuple[CongestionPoint, ...] = ()
 
-    def observe(self, forecast_w: Schedules) -> tuple[CongestionPoint, ...]:
-        """The congestion points of the scenario; `forecast_w` tells nothing more."""
+    def observe(self, _forecast_w: Schedules) -> tuple[CongestionPoint, ...]:
+        """The congestion points of the scenario; the forecast tells nothing more."""
         count = self._scenario.day.mtu_count
         dso = topmost_dso(self._scenario)
         self._points = tuple(

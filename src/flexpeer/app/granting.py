@@ -6,7 +6,6 @@ quantity that fits is searched jointly. An owner that does not answer grants not
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,23 +24,23 @@ SILENT = "no answer"
 
 
 class OwnerSilent(Exception):
-    """An owner did not answer within the rulebook's time-out."""
+    """An owner did not answer in time; whoever carries messages to it raises this."""
 
     def __init__(self, owner: str) -> None:
         super().__init__(owner)
         self.owner = owner
 
 
-@dataclass
 class _Part:
     """One owner's share of a joint assessment under way."""
 
-    owner: GridOwner
-    buses: Integers
-    change: Complexes
-    border_v: Complexes | None = None
-    assessment: Assessment | None = None
-    stale: bool = False
+    def __init__(self, owner: GridOwner, moves: Sequence[Move], mtus: Integers) -> None:
+        self.owner = owner
+        self.buses, change = owner.injection_change(moves, mtus)
+        self.change: Complexes = change.astype(np.complex128)
+        self.border_v: Complexes | None = None
+        self.assessment: Assessment | None = None
+        self.stale = len(self.buses) > 0
 
 
 class JointAssessment:
@@ -49,10 +48,7 @@ class JointAssessment:
 
     def __init__(self, owners: Sequence[GridOwner], moves: Sequence[Move]) -> None:
         self.mtus = np.unique(np.concatenate([np.arange(m.span.first, m.span.end) for m in moves]))
-        self.parts: dict[str, _Part] = {}
-        for owner in owners:
-            buses, change = owner.injection_change(moves, self.mtus)
-            self.parts[owner.owner] = _Part(owner, buses, change.astype(np.complex128), stale=len(buses) > 0)
+        self.parts = {owner.owner: _Part(owner, moves, self.mtus) for owner in owners}
         self.converged = self._settle()
 
     @property
@@ -139,6 +135,7 @@ class GridCoordinator:
 
     def _reserve(self, view: View, match: Match) -> RecordVerdict:
         def joint(quantity_w: int, raised_w: int = 0) -> JointAssessment:
+            """The match at another quantity."""
             moves = match_moves(view.participants, view.orders, match.at(quantity_w, raised_w))
             return JointAssessment(self._owners, moves)
 
@@ -149,11 +146,27 @@ class GridCoordinator:
         if raised_w:
             return self._hold(match, joint(match.quantity_w, raised_w), match.quantity_w, raised_w, None)
         tick = view.needs.rulebook.quantity_tick_w
-        ticks = largest(lambda n: joint(n * tick).worst[0] if n else 0.0, match.quantity_w // tick)
-        held = joint(ticks * tick) if ticks else None
+        tried = {match.quantity_w: full}
+
+        def excess(ticks: int) -> float:
+            """Of the whole match at a number of ticks."""
+            if ticks == 0:
+                return -self._slack(full)
+            if ticks * tick not in tried:
+                tried[ticks * tick] = joint(ticks * tick)
+            return tried[ticks * tick].worst[0]
+
+        quantity_w = largest(excess, match.quantity_w // tick) * tick
+        held = tried[quantity_w] if quantity_w else None
         if held is not None and held.worst[0] > TOLERANCE:
-            held, ticks = None, 0
-        return self._hold(match, held, ticks * tick, 0, full)
+            held, quantity_w = None, 0
+        return self._hold(match, held, quantity_w, 0, full)
+
+    def _slack(self, full: JointAssessment) -> float:
+        """Room, before the match, of the element that binds it: no trade at all is the lower end of the search."""
+        _, name, assessment = full.worst
+        binding = None if assessment is None else assessment.binding
+        return 0.0 if binding is None else full.parts[name].owner.slack(binding.element, binding.kind, binding.mtu)
 
     def _raise(self, view: View, match: Match, full: JointAssessment, joint: Callable[..., JointAssessment]) -> int:
         """The least the seller must move beyond the exchange where AC finds the zone's own point worse."""
@@ -224,6 +237,7 @@ class PointCoordinator:
         """Ask every owner; hold the largest quantity that all grant."""
 
         def worst(quantity_w: int) -> tuple[int, PointOwner, str, int, int]:
+            """The owner with the largest excess at a quantity, and where."""
             moves = match_moves(view.participants, view.orders, match.at(quantity_w))
             return max(((e[0], o, *e[1:]) for o in self._owners for e in (o.excess(moves),)), key=lambda row: row[0])
 

@@ -73,15 +73,17 @@ def welfare_optimum(state: State, cuts: Cuts) -> int | None:
     below = _energy_rows(state, orders)
     for row in cuts.first():
         below.add(*_limit_row(state, orders, row))
-    quantities: Floats | None = _solve(worth, orders, equal, below)
-    for _ in range(CUT_ROUNDS):
-        rows = [] if quantities is None else list(cuts.violated(_moves(state, orders, quantities)))
+    for _ in range(CUT_ROUNDS + 1):
+        quantities = _solve(worth, orders, equal, below)
+        if quantities is None:
+            return None
+        optimum = round(float(worth @ quantities)) * MONEY_PER_MINOR
+        rows = list(cuts.violated(_moves(state, orders, quantities)))
         if not rows:
             break
         for row in rows:
             below.add(*_limit_row(state, orders, row))
-        quantities = _solve(worth, orders, equal, below)
-    return None if quantities is None else round(float(worth @ quantities)) * MONEY_PER_MINOR
+    return optimum
 
 
 def _sign(order: Order) -> int:
@@ -89,14 +91,15 @@ def _sign(order: Order) -> int:
 
 
 def _solve(worth: Floats, orders: list[Order], equal: _Builder, below: _Builder) -> Floats | None:
+    """Quantities, kW; None if HiGHS finds no optimum."""
     bounds = [(0.0, order.quantity_w / 1000.0) for order in orders]
     limits: dict[str, Any] = {"A_eq": equal.matrix(len(orders)), "b_eq": equal.bounds}
     if below.bounds:
         limits |= {"A_ub": below.matrix(len(orders)), "b_ub": below.bounds}
     found = linprog(-worth, bounds=bounds, method="highs", **limits)
-    if found.status != 0:
+    if found.status != 0 or found.x is None:
         return None
-    quantities: Floats = found.x
+    quantities: Floats = np.asarray(found.x, dtype=np.float64)
     return quantities
 
 

@@ -63,7 +63,9 @@ class PhysicalSide:
         return tuple(point.point for point in self._points)
 
     def impact_ppm(self, point_id: str) -> dict[str, tuple[int, ...]]:
-        """Relief per unit of each resource, ppm, at the MTU where the point is loaded most."""
+        """Relief per unit of each resource, ppm: as the scenario states, else where the point is loaded most."""
+        if self._scenario.impact_ppm is not None:
+            return dict(self._scenario.impact_ppm.get(point_id, {}))
         slope = self._slopes[point_id]
         periods = self.grid.day.periods
         factors = {r: int(np.clip(round(slope[bus] * PPM), 0, IMPACT_LIMIT_PPM)) for r, bus in self.grid.bus_of.items()}

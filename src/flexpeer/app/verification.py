@@ -100,7 +100,7 @@ def _measure(side: PhysicalSide, flow: IndependentFlow) -> _Measured:
         for branch, source, kind in zip(limits.point_branch, limits.point_source, limits.point_kind, strict=True)
     ]
     power = np.array([_means(row, limits.first[i], limits.end[i]) for i, row in enumerate(rows)])
-    return _Measured(loading, np.abs(flow.v_pu), power.reshape(len(rows), -1))
+    return _Measured(loading, np.abs(flow.v_pu), power.reshape(len(rows), flow.v_pu.shape[1]))
 
 
 def _means(row: Floats, first: Floats, end: Floats) -> Floats:

@@ -79,11 +79,12 @@ class Network:
 
     def bus_base_a(self) -> Floats:
         """Amperes that are one per unit at each bus, (buses,)."""
-        return S_BASE_VA / (np.sqrt(3.0) * self.bus_v)
+        base: Floats = S_BASE_VA / (np.sqrt(3.0) * self.bus_v)
+        return base
 
     def terminals(self) -> Terminal:
         """Equation (1) for every branch."""
-        series = np.where(self.in_service, 1.0 / (self.r_pu + 1j * self.x_pu), 0.0)
-        half = np.where(self.in_service, (self.g_pu + 1j * self.b_pu) / 2.0, 0.0)
+        series: Complexes = np.where(self.in_service, 1.0 / (self.r_pu + 1j * self.x_pu), 0.0)
+        half: Complexes = np.where(self.in_service, (self.g_pu + 1j * self.b_pu) / 2.0, 0.0)
         ratio = self.tap * np.exp(1j * self.shift_rad)
         return Terminal((series + half) / self.tap**2, -series / np.conj(ratio), -series / ratio, series + half)

@@ -67,7 +67,7 @@ class Rulebook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The rules of one market. Powers in W, prices in minor units per MWh of the resource.
 
     `need_margin_ppm` of None means the default: 5,000 with a grid, 0 without. `fee_minor_per_mwh` is what
-    each side of a trade pays the market operator. `grant_timeout_s` is how long a grid owner may stay silent.
+    each side of a trade pays the market operator.
     """
 
     priority: Priority = Priority.TIME
@@ -85,4 +85,3 @@ class Rulebook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delivery_rule: DeliveryRule = DeliveryRule.CLIFF
     cliff_percent: int = 80
     fee_minor_per_mwh: int = 0
-    grant_timeout_s: int = 5

@@ -36,7 +36,7 @@ def _line(draft: Draft, line: Element) -> None:
     if parallel < 1:
         line.fault("parallel", f"{parallel}", "at least 1")
         return
-    limit_a = line.number("max_i_ka") * 1e3 * line.number("df", 1.0) * parallel * _share(draft, line)
+    limit_a = line.number("max_i_ka") * 1e3 * line.number("df", 1.0) * parallel
     susceptance = 2.0 * math.pi * draft.tables.frequency_hz * line.number("c_nf_per_km") * 1e-3
     row = BranchRow(
         draft.names["line", line.index],
@@ -62,9 +62,7 @@ def _transformer(draft: Draft, trafo: Element) -> None:
         return
     _note_idle_tap(draft, trafo)
     name = draft.names["trafo", trafo.index]
-    row = _winding(
-        name, plate, changers, (draft.v_kv[high], draft.v_kv[low]), trafo.number("df", 1.0) * _share(draft, trafo)
-    )
+    row = _winding(name, plate, changers, (draft.v_kv[high], draft.v_kv[low]), trafo.number("df", 1.0))
     live = trafo.in_service and {high, low} <= draft.live
     row = row._replace(from_bus=draft.nodes[high], to_bus=draft.nodes[low], in_service=live)
     draft.add_branch(row, *(("t", trafo.index, bus) in draft.open_ends for bus in (high, low)))
@@ -86,9 +84,7 @@ def _three_windings(draft: Draft, trafo: Element) -> None:
         if bus is None or not _usable(plate):
             continue
         outward = (centre.v_kv, draft.v_kv[bus])
-        row = _winding(
-            f"{name} {side}", plate, changers, outward if side != "hv" else outward[::-1], _share(draft, trafo)
-        )
+        row = _winding(f"{name} {side}", plate, changers, outward if side != "hv" else outward[::-1], 1.0)
         names = (centre.name, draft.nodes[bus]) if side != "hv" else (draft.nodes[bus], centre.name)
         cut = ("t3", trafo.index, bus) in draft.open_ends
         row = row._replace(from_bus=names[0], to_bus=names[1], in_service=live)
@@ -167,15 +163,6 @@ READERS: dict[str, Callable[[Draft, Element], None]] = {
     "impedance": _impedance,
     "switch": _switch,
 }
-
-
-def _share(draft: Draft, element: Element) -> float:
-    """The part of its rating that the file lets an element carry: its limit."""
-    percent = element.number("max_loading_percent", 100.0)
-    if percent != 100.0:
-        problem = f"may carry {percent:g} % of its rating, which is its limit here"
-        draft.note(element, "max_loading_percent", problem, "100, if the whole rating may be used")
-    return percent / 100.0
 
 
 def _usable(plate: Nameplate) -> bool:

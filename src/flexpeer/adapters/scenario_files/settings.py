@@ -35,7 +35,6 @@ _RULE_RANGES: Final = {
     "min_impact_ppm": (1, 8 * PPM),
     "cliff_percent": (0, 100),
     "fee_minor_per_mwh": (0, PRICE_LIMIT_MINOR),
-    "grant_timeout_s": (1, 3_600),
 }
 _ALTERNATIVE_RANGES: Final = {
     "lifetime_years": (1, 1_000),

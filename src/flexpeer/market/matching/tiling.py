@@ -20,6 +20,7 @@ def tiles(
     dead: set[int] = set()
 
     def cover(first: int) -> tuple[Order, ...] | None:
+        """Tiles from an MTU to the end."""
         if first == span.end:
             return ()
         if first in dead:
