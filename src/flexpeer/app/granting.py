@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from flexpeer.app.validator import GridOwner, PointOwner
+from flexpeer.app.validator import GridOwner, PointExcess, PointOwner
 from flexpeer.grid.limits import TOLERANCE, Kind
 from flexpeer.grid.network import Complexes, Integers
 from flexpeer.grid.screening import Assessment, largest
@@ -130,8 +130,8 @@ class GridCoordinator:
         try:
             return self._reserve(view, match)
         except OwnerSilent as silent:
-            verdict = GridVerdict(silent.owner, Decision.REFUSED, SILENT)
-            return RecordVerdict(match.match, 0, 0, (verdict,))
+            self.abort((match.match,))
+            return _silence(match, silent)
 
     def _reserve(self, view: View, match: Match) -> RecordVerdict:
         def joint(quantity_w: int, raised_w: int = 0) -> JointAssessment:
@@ -160,7 +160,7 @@ class GridCoordinator:
         held = tried[quantity_w] if quantity_w else None
         if held is not None and held.worst[0] > TOLERANCE:
             held, quantity_w = None, 0
-        return self._hold(match, held, quantity_w, 0, full)
+        return self._hold(match, held, quantity_w, 0, tried.get(quantity_w + tick, full))
 
     def _slack(self, full: JointAssessment) -> float:
         """Room, before the match, of the element that binds it: no trade at all is the lower end of the search."""
@@ -180,26 +180,33 @@ class GridCoordinator:
         return cap - largest(lambda less: joint(match.quantity_w, cap - less).worst[0], cap)
 
     def _hold(
-        self, match: Match, held: JointAssessment | None, quantity_w: int, raised_w: int, full: JointAssessment | None
+        self,
+        match: Match,
+        held: JointAssessment | None,
+        quantity_w: int,
+        raised_w: int,
+        too_much: JointAssessment | None,
     ) -> RecordVerdict:
+        """Hold what fits; `too_much` is the least that does not, and names what binds."""
         touched = [] if held is None else held.touched
+        holding = self._held[match.match] = []
         for owner, assessment in touched:
+            holding.append(owner)
             owner.hold(match.match, assessment)
-        self._held[match.match] = [owner for owner, _ in touched]
-        asked = touched if full is None else full.touched
+        asked = touched if too_much is None else too_much.touched
         verdicts = [GridVerdict(owner.owner, Decision.GRANTED) for owner, assessment in asked if assessment.fits]
-        if full is not None:
-            binding = self._binding_verdict(full, Decision.REDUCED if quantity_w else Decision.REFUSED)
+        if too_much is not None:
+            binding = self._binding_verdict(too_much, Decision.REDUCED if quantity_w else Decision.REFUSED)
             verdicts = [*(v for v in verdicts if v.owner != binding.owner), binding]
         return RecordVerdict(match.match, quantity_w, raised_w, tuple(verdicts))
 
-    def _binding_verdict(self, full: JointAssessment, decision: Decision) -> GridVerdict:
+    def _binding_verdict(self, too_much: JointAssessment, decision: Decision) -> GridVerdict:
         """Who refuses, where and with what headroom; the place is watched from now on."""
-        _, name, assessment = full.worst
+        _, name, assessment = too_much.worst
         binding = assessment.binding if assessment is not None else None
         if binding is None:
-            return GridVerdict(name, decision, "power flow", int(full.mtus[0]), 0)
-        owner = full.parts[name].owner
+            return GridVerdict(name, decision, "power flow", int(too_much.mtus[0]), 0)
+        owner = too_much.parts[name].owner
         place = Freed(name, binding.element, binding.mtu)
         self._watched[place] = (owner, binding.kind, owner.slack(binding.element, binding.kind, binding.mtu))
         return GridVerdict(name, decision, binding.element, binding.mtu, max(0, int(binding.headroom_w)))
@@ -225,53 +232,71 @@ class GridCoordinator:
                 owner.abort(match)
 
 
+def _silence(match: Match, silent: OwnerSilent) -> RecordVerdict:
+    """A refusal for want of an answer."""
+    return RecordVerdict(match.match, 0, 0, (GridVerdict(silent.owner, Decision.REFUSED, SILENT),))
+
+
 class PointCoordinator:
     """Owners who know congestion points by impact factors alone."""
 
     def __init__(self, owners: Sequence[PointOwner]) -> None:
         self._owners = tuple(owners)
-        self._moves: dict[int, tuple[Move, ...]] = {}
+        self._held: dict[int, list[PointOwner]] = {}
         self._watched: dict[Freed, tuple[PointOwner, int]] = {}
 
     def reserve(self, view: View, match: Match) -> RecordVerdict:
         """Ask every owner; hold the largest quantity that all grant."""
+        try:
+            return self._reserve(view, match)
+        except OwnerSilent as silent:
+            self.abort((match.match,))
+            return _silence(match, silent)
 
-        def worst(quantity_w: int) -> tuple[int, PointOwner, str, int, int]:
-            """The owner with the largest excess at a quantity, and where."""
+    def _reserve(self, view: View, match: Match) -> RecordVerdict:
+        def worst(quantity_w: int) -> tuple[PointExcess, PointOwner]:
+            """The largest excess at a quantity, and whose it is."""
             moves = match_moves(view.participants, view.orders, match.at(quantity_w))
-            return max(((e[0], o, *e[1:]) for o in self._owners for e in (o.excess(moves),)), key=lambda row: row[0])
+            return max(((o.excess(moves), o) for o in self._owners), key=lambda row: row[0].excess)
 
-        excess, owner, element, mtu, headroom_w = worst(match.quantity_w)
         tick = view.needs.rulebook.quantity_tick_w
-        quantity = match.quantity_w if excess <= 0 else self._largest(lambda n: worst(n * tick)[0], match, tick)
+        quantity = match.quantity_w
+        if worst(quantity)[0].excess > 0:
+            quantity = self._largest(lambda n: worst(n * tick)[0].excess, quantity // tick) * tick
         if quantity:
-            moves = match_moves(view.participants, view.orders, match.at(quantity))
+            holding = self._held[match.match] = []
             for each in self._owners:
-                each.hold(match.match, moves)
-        verdicts = [
-            GridVerdict(each.owner, Decision.GRANTED) for each in self._owners if each is not owner or excess <= 0
-        ]
-        if excess > 0:
-            decision = Decision.REDUCED if quantity else Decision.REFUSED
-            verdicts.append(GridVerdict(owner.owner, decision, element, mtu, headroom_w))
-            self._watched[Freed(owner.owner, element, mtu)] = (owner, owner.room_w(element, mtu))
+                holding.append(each)
+                each.hold(match.match, match_moves(view.participants, view.orders, match.at(quantity)))
+        if quantity == match.quantity_w:
+            granted = (GridVerdict(each.owner, Decision.GRANTED) for each in self._owners)
+            return RecordVerdict(match.match, quantity, 0, tuple(granted))
+        return self._partly(match, quantity, *worst(quantity + tick))
+
+    def _partly(self, match: Match, quantity: int, binding: PointExcess, owner: PointOwner) -> RecordVerdict:
+        """The answer where the least that does not fit is bound by one owner's point; it is watched from now on."""
+        verdicts = [GridVerdict(each.owner, Decision.GRANTED) for each in self._owners if each is not owner]
+        decision = Decision.REDUCED if quantity else Decision.REFUSED
+        verdicts.append(GridVerdict(owner.owner, decision, binding.element, binding.mtu, binding.headroom_w))
+        room = owner.room(binding.element, binding.mtu)
+        self._watched[Freed(owner.owner, binding.element, binding.mtu)] = (owner, room)
         return RecordVerdict(match.match, quantity, 0, tuple(verdicts))
 
-    def _largest(self, excess: Callable[[int], int], match: Match, tick: int) -> int:
-        low, high = 0, match.quantity_w // tick
+    def _largest(self, excess: Callable[[int], int], ticks: int) -> int:
+        low, high = 0, ticks
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if excess(middle) <= 0 else (low, middle)
-        return low * tick
+        return low
 
     def commit(self, match: int) -> tuple[Freed, ...]:
         """Make a reservation final; the watched places with more headroom than when they bound."""
-        for owner in self._owners:
+        for owner in self._held.pop(match, []):
             owner.commit(match)
         freed = []
-        for place, (owner, room_w) in list(self._watched.items()):
-            now = owner.room_w(place.element, place.mtu or 0)
-            if now > room_w:
+        for place, (owner, room) in list(self._watched.items()):
+            now = owner.room(place.element, place.mtu or 0)
+            if now > room:
                 freed.append(place)
                 del self._watched[place]
             else:
@@ -281,5 +306,5 @@ class PointCoordinator:
     def abort(self, matches: tuple[int, ...]) -> None:
         """Give reservations back, the last one first."""
         for match in reversed(matches):
-            for owner in self._owners:
+            for owner in self._held.pop(match, []):
                 owner.abort(match)

@@ -10,6 +10,7 @@ from flexpeer.market.matching.books import Books
 from flexpeer.market.matching.compiled_book import CompiledBook
 from flexpeer.market.matching.view import View
 from flexpeer.market.needs import DayOpened
+from flexpeer.market.reasons import CommandRefused
 from flexpeer.market.rulebook import Priority
 from flexpeer.market.trades import Match
 
@@ -67,7 +68,14 @@ class Session:
         self._log.append(events)
         for event in events:
             self._apply(event)
+        if isinstance(command, RecordVerdict) and isinstance(events[0], CommandRefused):
+            return events + self._step(self._withdrawn(command))
         return events + self._tell_owners(events)
+
+    def _withdrawn(self, impossible: RecordVerdict) -> RecordVerdict:
+        """In place of an answer the market cannot take: none, and nothing held."""
+        assert impossible.quantity_w or impossible.raised_w, "a refusal is always possible"
+        return RecordVerdict(impossible.match, 0, 0, impossible.verdicts)
 
     def _apply(self, event: Event) -> None:
         self.state = evolve(self.state, event)

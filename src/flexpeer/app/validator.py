@@ -19,13 +19,13 @@ from flexpeer.market.trades import Move
 from flexpeer.quantities import PPM
 
 
-class Place(NamedTuple):
-    """An element and MTU of one owner that bound a match, with the slack it had then (of its limit)."""
+class PointExcess(NamedTuple):
+    """How far moves would pass what is allowed at a point (ppm W, negative: room left), and where; headroom in W."""
 
+    excess: int
     element: str
-    kind: Kind
     mtu: int
-    slack: float
+    headroom_w: int
 
 
 class GridOwner:
@@ -120,14 +120,14 @@ class PointOwner:
         ]
         self._held: dict[int, tuple[Move, ...]] = {}
 
-    def excess(self, moves: Sequence[Move]) -> tuple[int, str, int, int]:
-        """The worst point for a set of moves: how far past what is allowed (ppm W), element, MTU, headroom (W)."""
-        worst = (-(2**63), "", 0, 0)
+    def excess(self, moves: Sequence[Move]) -> PointExcess:
+        """The worst point for a set of moves."""
+        worst = PointExcess(-(2**63), "", 0, 0)
         for index, changes in enumerate(self._changes(moves)):
             for mtu, change in changes.items():
                 room = self._allowed[index][mtu] - self._flows[index][mtu]
-                if change - room > worst[0]:
-                    worst = (change - room, self._points[index].element, mtu, room // PPM)
+                if change - room > worst.excess:
+                    worst = PointExcess(change - room, self._points[index].element, mtu, room // PPM)
         return worst
 
     def hold(self, match: int, moves: tuple[Move, ...]) -> None:
@@ -146,17 +146,12 @@ class PointOwner:
         """Return to the flows before the match was held."""
         self._shift(self._held.pop(match, ()), -1)
 
-    def room_w(self, element: str, mtu: int) -> int:
-        """Headroom of an element's points in an MTU, in watts, rounded down."""
-        rooms = [
+    def room(self, element: str, mtu: int) -> int:
+        """Headroom of an element's points in an MTU, exactly (ppm W)."""
+        rooms = (
             self._allowed[i][mtu] - self._flows[i][mtu] for i, p in enumerate(self._points) if p.element == element
-        ]
-        return min(rooms, default=0) // PPM
-
-    def flow_w(self, point: str) -> list[int]:
-        """Flow of a congestion point in its loading direction, per MTU, rounded up to watts."""
-        index = next(i for i, p in enumerate(self._points) if p.congestion_point == point)
-        return [-(-flow // PPM) for flow in self._flows[index]]
+        )
+        return min(rooms, default=0)
 
     def _changes(self, moves: Sequence[Move]) -> list[dict[int, int]]:
         totals: list[dict[int, int]] = [{} for _ in self._points]

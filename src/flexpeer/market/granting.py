@@ -16,6 +16,7 @@ from flexpeer.market.matching.sweep import (
     concluded,
     conditional,
     meeting_of,
+    orders_of,
 )
 from flexpeer.market.matching.view import View
 from flexpeer.market.orders import Status
@@ -83,12 +84,17 @@ def _possible(view: View, pending: Match, command: RecordVerdict) -> bool:
 
 
 def raise_limit_w(view: View, match: Match, quantity_w: int) -> int:
-    """How far a single leg's seller may go beyond the exchange: within its order and both prices."""
+    """How far a single leg's seller may go beyond the exchange: within its order and both prices.
+
+    Nowhere for a resource with energy limits, which were checked for the exchange alone.
+    """
     if len(match.legs) > 1:
         return 0
     leg = match.at(quantity_w).legs[0]
     buy, sell = view.orders.orders[leg.buy], view.orders.orders[leg.sell]
     room = view.left_w(sell) - leg.quantity_sell_w
+    if any(member.energy_wm is not None for member in view.participants.members(leg.sell_unit)):
+        return 0
     if sell.price_minor > 0:
         room = min(room, buy.price_minor * leg.quantity_buy_w // sell.price_minor - leg.quantity_sell_w)
     return max(room, 0)
@@ -97,8 +103,7 @@ def raise_limit_w(view: View, match: Match, quantity_w: int) -> int:
 def _blocked(view: View, match: Match, command: RecordVerdict) -> MeetingBlocked:
     answers = (verdict for verdict in command.verdicts if verdict.decision is not Decision.GRANTED)
     binding = next(answers, GridVerdict("", Decision.REFUSED))
-    orders = tuple(sorted({order for leg in match.legs for order in (leg.buy, leg.sell)}))
-    block = Block(binding.owner, binding.element, binding.mtu, orders, bool(view.trades.reserved))
+    block = Block(binding.owner, binding.element, binding.mtu, orders_of(match), bool(view.trades.reserved))
     only_these_orders = command.quantity_w > 0 and not acceptable(view, match, command.quantity_w)
     return MeetingBlocked(meeting_of(match, of_orders=only_these_orders), block)
 
@@ -111,9 +116,8 @@ def report_headroom(view: View, matching: Matching, freed: tuple[Freed, ...]) ->
 
 
 def energy_freed(view: View, matching: Matching, concluded_now: tuple[TradeConcluded, ...]) -> list[object]:
-    """The meetings that waited for a unit's energy, once that unit has traded."""
-    units = {unit for event in concluded_now for unit in (event.trade.leg.buy_unit, event.trade.leg.sell_unit)}
-    places = {f"{ENERGY}:{unit}" for unit in units}
+    """The meetings that waited for a resource's energy, once that resource has traded."""
+    places = {f"{ENERGY}:{resource}" for event in concluded_now for resource in event.moves_w}
     return _waking(view, matching, sorted(m for m, block in matching.blocks.items() if block.element in places))
 
 

@@ -22,7 +22,7 @@ from flexpeer.market.activation import Activations
 from flexpeer.market.needs import Needs, Watts
 from flexpeer.market.orders import Orders, Side
 from flexpeer.market.participants import Participants
-from flexpeer.market.settlement import Settlements
+from flexpeer.market.settlement import Settlements, operator
 from flexpeer.market.trades import Trade, Trades
 from flexpeer.quantities import MONEY_PER_MAJOR, PPM, WATT_MINUTES_PER_MWH, money
 
@@ -233,7 +233,9 @@ def _dso_cost(facts: Facts) -> Fraction:
 def _participants_cost(facts: Facts) -> Fraction:
     """Sellers' costs, less what flows to participants from others, at their limit prices."""
     received = sum(
-        posting.amount for posting in facts.settlements.postings if not facts.participants.is_dso(posting.account)
+        posting.amount
+        for posting in facts.settlements.postings
+        if not facts.participants.is_dso(posting.account) and posting.account != operator(facts.participants)
     )
     return _sellers_cost(facts) - Fraction(received, MONEY_PER_MAJOR)
 

@@ -56,7 +56,8 @@ class Order(msgspec.Struct, frozen=True):
     """An order in the book. `number` is its place in the order of arrival; quantities are watts of its unit.
 
     `unit` is a resource, a portfolio or a DSO itself; `span` is all its MTUs, traded together at one
-    quantity; `price_minor` is per MWh of the unit.
+    quantity; `price_minor` is per MWh of the unit. `residual` marks a DSO's purchase
+    after the gate.
     """
 
     order: str
@@ -74,6 +75,7 @@ class Order(msgspec.Struct, frozen=True):
     time_in_force: TimeInForce
     key: str
     status: Status = Status.OPEN
+    residual: bool = False
 
     @property
     def executed_w(self) -> int:
@@ -262,6 +264,7 @@ def evolve(orders: Orders, participants: Participants, mtu_count: int, event: Ev
                 number=number,
                 quantity_w=quantity_w,
                 remaining_w=quantity_w - before.executed_w,
+                min_quantity_w=min(before.min_quantity_w, quantity_w),
                 price_minor=price_minor,
                 status=Status.OPEN if quantity_w > before.executed_w else Status.FILLED,
             )

@@ -2,7 +2,6 @@
 
 import msgspec
 
-from flexpeer.market.matching.sweep import PURCHASE_PREFIX
 from flexpeer.market.matching.view import View
 from flexpeer.market.needs import Watts, relieving
 from flexpeer.market.orders import Gate, Order, OrderExpired, OrderPlaced, Orders, Side, Status, TimeInForce
@@ -42,7 +41,9 @@ def purchase(view: View, command: PurchaseResidual) -> list[OrderPlaced | Comman
 
 def _order(view: View, command: PurchaseResidual, mtu: int, need_w: int, number: int) -> Order:
     point = view.needs.points[command.zone]
-    name = f"{PURCHASE_PREFIX}{command.zone}:{number}"
+    name = f"purchase:{command.zone}:{number}"
+    while name in view.orders.orders:
+        name += "+"
     return Order(
         order=name,
         number=number,
@@ -58,6 +59,7 @@ def _order(view: View, command: PurchaseResidual, mtu: int, need_w: int, number:
         price_minor=command.ceiling_minor,
         time_in_force=TimeInForce.DAY,
         key=name,
+        residual=True,
     )
 
 

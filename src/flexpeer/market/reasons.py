@@ -41,7 +41,6 @@ class Reason(StrEnum):
     NO_SUCH_MATCH = "no_such_match"
     VERDICT_IMPOSSIBLE = "verdict_impossible"
     NOTHING_TRADED = "nothing_traded"
-    NOT_VERIFIED = "not_verified"
     NO_METER_READING = "no_meter_reading"
 
 
@@ -79,7 +78,6 @@ EXPECTED: dict[Reason, str] = {
     Reason.NO_SUCH_MATCH: "verdicts of the pending match",
     Reason.VERDICT_IMPOSSIBLE: "a quantity between 0 and the proposed one, and within both orders and prices",
     Reason.NOTHING_TRADED: "a resource that traded in this day",
-    Reason.NOT_VERIFIED: "settlement after the delivery of this revision was verified",
     Reason.NO_METER_READING: "meter readings for the baseline and every ordered MTU",
 }
 

@@ -165,12 +165,17 @@ class Move(NamedTuple):
 
 
 def leg_moves(participants: Participants, orders: Orders, leg: Leg) -> dict[str, int]:
-    """The signed injection changes a leg asks of resources; a DSO's own purchase moves nothing of its."""
+    """The signed injection changes a leg asks of resources; a DSO's own purchase moves nothing of its.
+
+    A portfolio's members share what is executed of the order in all, so that rounding does not pile up on one.
+    """
     changes: dict[str, int] = {}
     for order_id, quantity_w in ((leg.buy, leg.quantity_buy_w), (leg.sell, leg.quantity_sell_w)):
         order = orders.orders[order_id]
-        for resource, share in participants.shares(order.unit, quantity_w).items():
-            changes[resource] = changes.get(resource, 0) + order.regulation.sign * share
+        before = participants.shares(order.unit, order.executed_w)
+        for resource, share in participants.shares(order.unit, order.executed_w + quantity_w).items():
+            change = order.regulation.sign * (share - before[resource])
+            changes[resource] = changes.get(resource, 0) + change
     return changes
 
 

@@ -49,7 +49,7 @@ FSPS = (
     "Åre Fjärrvärme", "Frösö Värme", "Bräcke Fjärrvärme", "Kramfors Energivärme", "Krokoms Närvärme", "Östersunds Kraftvärme",
     "Ånge Sågverk", "Östavalls Papper", "Hammerdals Trä", "Vätgas Mitt", "Storsjö Datahall", "Strömsunds Fryshus",
     "Åre Snö", "Ragunda Pellets", "Sollefteå Mekaniska",
-    "Mittlagret", "Ådalens Batteri", "Elnära Lager",
+    "Mittlagret", "Ådalens Batteri", "Elnära Lager", "Länsbuss Mitt",
 )  # fmt: skip
 AGGREGATORS = (
     "Fjällflex", "Hemvärme Mitt", "Laddkraft Norr", "Bybatteriet", "Handelsflex", "Jämtlands Laddning", "Kyla i Mitt",
@@ -126,15 +126,15 @@ MEDIUM_VOLTAGE = (
     _battery("Batteri Lit", "Elnära Lager", "Bus 5", 1_000_000, (190, 340)),
     _battery("Batteri Hissmofors", "Elnära Lager", "Bus 8", 1_000_000, (200, 360)),
 )
-HOMES = (("R11", 6), ("R15", 22), ("R16", 24), ("R17", 15), ("R18", 20))
+HOMES = (("R11", 14), ("R15", 14), ("R16", 24), ("R17", 15), ("R18", 20))
 """Nodes of a residential feeder and how many homes with a heat pump each has."""
 SHOPS = (("C12", 14_000), ("C13", 14_000), ("C14", 18_000), ("C17", 18_000), ("C19", 12_000))
 """Nodes of a commercial feeder and the cooling (W) that can move in time there."""
 
 
 def low_voltage() -> tuple[Unit, ...]:
-    """Groups behind every low-voltage feeder, and the bus depot behind the strained one."""
-    units = [_depot()]
+    """Groups behind every low-voltage feeder, and the vehicle depots behind the strained one."""
+    units = [*_depots()]
     for bus, kinds in FEEDERS.items():
         for count, kind in enumerate(kinds, start=1):
             feeder = f"{bus.removeprefix('Bus ')}.{count}"
@@ -142,15 +142,18 @@ def low_voltage() -> tuple[Unit, ...]:
     return tuple(units)
 
 
-def _depot() -> Unit:
+def _depots() -> tuple[Unit, Unit]:
     bus = f"Bus {STRAINED_FEEDER} R1"
-    return Unit("Bussdepå Lit", "Jämtlands Laddning", bus, "ev", -150_000, 0, -90_000, None, date(2025, 1, 15), 300_000)
+    return (
+        Unit("Bussdepå Lit", "Länsbuss Mitt", bus, "ev", -150_000, 0, -72_000, (110, 250), date(2025, 1, 15), 300_000),
+        Unit("Taxistation Lit", "Jämtlands Laddning", bus, "ev", -60_000, 0, -24_000, (110, 250), date(2025, 6, 1), 100_000),
+    )
 
 
 def _homes(feeder: str) -> list[Unit]:
     units = []
     for place, (node, homes) in enumerate(HOMES):
-        bus, heat_w, cars_w = f"Bus {feeder} {node}", 1_100 * homes, 1_300 * homes
+        bus, heat_w, cars_w = f"Bus {feeder} {node}", 600 * homes, 600 * homes
         heat = Unit(
             f"Värmepumpar {feeder} {node}", "Hemvärme Mitt" if place % 2 else "Fjällflex", bus, "heat-pump",
             -2 * heat_w, 0, -heat_w, (90, 260), None, 2 * heat_w,
@@ -158,7 +161,7 @@ def _homes(feeder: str) -> list[Unit]:
         agreed = date(2024, 5 + place, 1) if feeder == STRAINED_FEEDER and place < 2 else None
         cars = Unit(
             f"Laddning {feeder} {node}", "Laddkraft Norr" if place % 2 else "Jämtlands Laddning", bus, "ev",
-            -3 * cars_w, 0, -cars_w, (80, 280), agreed, 3 * cars_w,
+            -4 * cars_w, 0, -cars_w, (80, 280), agreed, 6 * cars_w,
         )  # fmt: skip
         units += [heat, cars]
     storage = _battery(f"Gårdsbatteri {feeder} R16", "Bybatteriet", f"Bus {feeder} R16", 60_000, (150, 300))

@@ -25,8 +25,8 @@ SHAPES = {
                  0.95, 0.97, 0.97, 0.95, 0.90, 0.82, 0.75, 0.68, 0.60, 0.55, 0.50, 0.46),
 }  # fmt: skip
 """Fractions at the start of each local hour; kinds without a shape run level."""
-SUBSTATION_SHARE, FEEDER_SHARE, LOW_VOLTAGE_SHARE = 0.24, 0.75, 0.72
-STRAINED_SHARE = 1.0
+SUBSTATION_SHARE, FEEDER_SHARE, LOW_VOLTAGE_SHARE = 0.24, 0.75, 0.55
+STRAINED_SHARE = 0.74
 
 
 def plans(units: tuple[Unit, ...], rng: Random) -> dict[str, Profile]:

@@ -1,6 +1,6 @@
 """Every book of the market, folded from the same events as the state and rebuilt from it at will."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from flexpeer.market.matching.book import Book
 from flexpeer.market.matching.view import View
@@ -58,16 +58,20 @@ class Books:
         return tuple(sorted(self._spans.get(zone, ())))
 
     def meets(self, view: View, order: Order, span: Span, before: int) -> Iterator[Order]:
-        """Open orders of the other side of `order` in the book of `span`, crossing it there, in priority order.
+        """Open orders of the other side of `order` in the book of `span`, in priority order.
 
-        Crossing is compared at the span's first MTU: the caller compares the others. Only orders that
-        arrived before number `before`.
+        Within the order's own span only those that cross it at the first MTU; the caller compares the others.
+        Only orders that arrived before number `before`.
         """
         book = self._books.get((order.zone, span))
         if book is None:
             return
-        ppm = view.ppm(order)[span.first]
-        for number in book.candidates(order.side, order.price_minor, ppm, before):
+        if order.span.covers(span):
+            ppm = view.ppm(order)[span.first]
+            numbers: Iterable[int] = book.candidates(order.side, order.price_minor, ppm, before)
+        else:
+            numbers = (number for number in book.resting(order.side.opposite) if number < before)
+        for number in numbers:
             met = view.current(self._order_of[number], number)
             if met is not None and met.organisation != order.organisation:
                 yield met

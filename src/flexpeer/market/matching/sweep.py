@@ -133,20 +133,21 @@ def advance(view: View, matching: Matching, books: Books) -> list[object]:
         for match in _meetings(view, books, taker):
             if _sleeps(matching, match):
                 continue
-            allowed = view.within_energy(match, match.quantity_w) if match.quantity_w else 0
-            quantity = acceptable(view, match, allowed)
+            tick = view.needs.rulebook.quantity_tick_w
+            allowed, bound = view.within_energy(match)
+            quantity = acceptable(view, match, allowed // tick * tick)
             if quantity:
                 return [*blocked, MatchProposed(match.at(quantity))]
             meeting = meeting_of(match, of_orders=allowed > 0)
-            blocked.append(MeetingBlocked(meeting, _energy_block(view, match)))
+            block = Block("", f"{ENERGY}:{bound}", None, orders_of(match), bool(view.trades.reserved))
+            blocked.append(MeetingBlocked(meeting, block))
     return [*blocked, *_finish(view, taker)]
 
 
 def _meetings(view: View, books: Books, taker: Order) -> Iterator[Match]:
     """Everyone the taker could meet, as matches at the largest quantity their orders allow."""
-    purchase = view.participants.is_dso(taker.unit) and taker.order.startswith(PURCHASE_PREFIX)
     met: Iterator[Order] = books.meets(view, taker, taker.span, taker.number)
-    if purchase:
+    if taker.residual:
         met = iter(sorted(met, key=lambda order: (_grid_side_price(view, order), order.number)))
     for other in met:
         match = _match(view, taker, taker, (other,))
@@ -156,9 +157,6 @@ def _meetings(view: View, books: Books, taker: Order) -> Iterator[Match]:
         match = _match(view, taker, spanning, group)
         if match is not None:
             yield match
-
-
-PURCHASE_PREFIX = "purchase:"
 
 
 def _grid_side_price(view: View, order: Order) -> Fraction:
@@ -171,7 +169,7 @@ def _match(view: View, taker: Order, spanning: Order, others: tuple[Order, ...])
     legs = [view.leg(spanning, other, other.span) for other in others]
     if any(leg is None for leg in legs):
         return None
-    phase = Phase.PURCHASE if taker.order.startswith(PURCHASE_PREFIX) else Phase.CONTINUOUS
+    phase = Phase.PURCHASE if taker.residual else Phase.CONTINUOUS
     match = Match(view.trades.next_match, taker.order, taker.zone, side, tuple(leg for leg in legs if leg), phase)
     tick = view.needs.rulebook.quantity_tick_w
     quantity = min(_leg_quantity_w(view, side, leg) for leg in match.legs) // tick * tick
@@ -198,11 +196,9 @@ def acceptable(view: View, match: Match, quantity_w: int) -> int:
     return quantity_w
 
 
-def _energy_block(view: View, match: Match) -> Block:
-    orders = tuple(sorted({order for leg in match.legs for order in (leg.buy, leg.sell)}))
-    units = sorted({unit for leg in match.legs for unit in (leg.buy_unit, leg.sell_unit)})
-    limited = [u for u in units if any(m.energy_wm is not None for m in view.participants.members(u))]
-    return Block("", f"{ENERGY}:{limited[0]}", None, orders, bool(view.trades.reserved))
+def orders_of(match: Match) -> tuple[str, ...]:
+    """Ids of the orders of a match, sorted."""
+    return tuple(sorted({order for leg in match.legs for order in (leg.buy, leg.sell)}))
 
 
 def conditional(taker: Order) -> bool:

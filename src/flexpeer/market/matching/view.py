@@ -55,36 +55,40 @@ class View(NamedTuple):
             resting.price_minor, resting.side,
         )  # fmt: skip
 
-    def within_energy(self, match: Match, quantity_w: int) -> int:
-        """The largest quantity up to `quantity_w` that every resource's energy limits allow."""
-        limited = {
-            name
-            for leg in match.legs
-            for unit in (leg.buy_unit, leg.sell_unit)
-            for name in (member.resource for member in self.participants.members(unit) if member.energy_wm is not None)
-        }
-        if not limited or self._energy_allows(match.at(quantity_w), limited):
-            return quantity_w
+    def within_energy(self, match: Match) -> tuple[int, str]:
+        """The largest quantity of a match that energy limits allow, and the resource that binds it ("": none does)."""
+        quantity_w = match.quantity_w
+        bound = self._energy_bound(match)
+        if not bound:
+            return quantity_w, ""
         low, high = 0, quantity_w
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if self._energy_allows(match.at(middle), limited) else (low, middle)
-        return low
+            binding = self._energy_bound(match.at(middle))
+            low, high, bound = (low, middle, binding) if binding else (middle, high, bound)
+        return low, bound
 
-    def _energy_allows(self, match: Match, limited: set[str]) -> bool:
-        count = self.needs.mtu_count
-        changes = {name: [0] * count for name in limited}
-        held = {name: list(self.trades.moves_w.get(name, (0,) * count)) for name in limited}
-        for rows, matches in ((held, self.trades.reserved), (changes, (match,))):
-            for move in (m for each in matches for m in match_moves(self.participants, self.orders, each)):
-                if move.resource in limited:
-                    for mtu in move.span.mtus:
-                        rows[move.resource][mtu] += move.change_w
+    def _energy_bound(self, match: Match) -> str:
+        """The first resource whose energy limits do not allow a match."""
+        changes = self._changes_w((match,))
+        held = self._changes_w(self.trades.reserved)
+        nothing = (0,) * self.needs.mtu_count
         minutes = self.needs.day.mtu_minutes if self.needs.day else 0
-        return all(
-            allows(self.participants.resources[name], self.needs.start_w(name), held[name], changes[name], minutes)
-            for name in sorted(limited)
-        )
+        for name, change in changes.items():
+            moved = self.trades.moves_w.get(name, nothing)
+            moves = [m + h for m, h in zip(moved, held.get(name, nothing), strict=True)]
+            if not allows(self.participants.resources[name], self.needs.start_w(name), moves, change, minutes):
+                return name
+        return ""
+
+    def _changes_w(self, matches: tuple[Match, ...]) -> dict[str, list[int]]:
+        """What matches move of each resource with energy limits, per MTU."""
+        changes: dict[str, list[int]] = {}
+        for move in (move for match in matches for move in match_moves(self.participants, self.orders, match)):
+            if self.participants.resources[move.resource].energy_wm is not None:
+                row = changes.setdefault(move.resource, [0] * self.needs.mtu_count)
+                row[move.span.first : move.span.end] = [w + move.change_w for w in row[move.span.first : move.span.end]]
+        return changes
 
 
 def _most(pairs: list[tuple[int, int]]) -> tuple[int, int]:

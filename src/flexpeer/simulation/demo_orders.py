@@ -1,0 +1,159 @@
+"""The demo's order flow: who offers or asks for what, in order of arrival, drawn from a seed.
+
+Each trader quotes a window in blocks of one or more MTUs. A block is divided into steps whose quantities add up to no
+more than the room between plan (with curtailment executed) and range, except where an order is meant to be refused.
+"""
+
+from collections.abc import Iterator
+from random import Random
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from flexpeer.app.scenario import OrderRow, Profile
+from flexpeer.periods import MarketDay, Span
+from flexpeer.quantities import MINOR_PER_MAJOR
+from flexpeer.simulation.demo_participants import NORTH, STRAINED_FEEDER, Unit
+
+Rooms = tuple[int, ...]
+TICK_W = 1_000
+SMALLEST_W = 2_000
+EXPORT_HOURS, IMPORT_HOURS = range(7, 16), range(15, 21)
+WIND_BIDS, CAR_BIDS, EVENING_ASKS = (250, 450), (700, 1_900), (350, 1_300)
+BLOCKS_MTUS = ((4,), (4, 4), (4,), (2, 2, 4), (8,), (4, 1, 1, 1, 1))
+STORAGE_HOURS = 5
+
+
+class Quote(NamedTuple):
+    """What a trader puts into one zone: its room per MTU (W), the hours it is there, and its price range."""
+
+    unit: Unit
+    zone: str
+    side: str
+    room_w: Rooms
+    hours: range
+    prices: tuple[int, int]
+    steps: int
+
+
+class Zones(NamedTuple):
+    """The names under which the power flow finds the two congestion points."""
+
+    export: str
+    strained: str
+
+
+class Frame(NamedTuple):
+    """What orders are made from: the day, the units with their plans, and about what each farm will be curtailed by."""
+
+    day: MarketDay
+    units: tuple[Unit, ...]
+    planned: dict[str, Profile]
+    owed_w: dict[str, Rooms]
+    zones: Zones
+
+
+def orders(frame: Frame, rng: Random) -> tuple[OrderRow, ...]:
+    """Every order of the day, numbered in order of arrival."""
+    drawn = [row for quote in _quotes(frame) for row in _block_orders(frame.day, quote, rng)]
+    drawn = [_with_conditions(row, rng) for row in drawn]
+    drawn += _meant_to_be_refused(frame, drawn)
+    rng.shuffle(drawn)
+    return tuple(
+        replace(row, order=f"O{place:04}", arrival=place) for place, row in enumerate(drawn, start=1)
+    )
+
+
+def _quotes(frame: Frame) -> Iterator[Quote]:
+    for unit in frame.units:
+        plan, owed = frame.planned[unit.name].p_w, frame.owed_w.get(unit.name)
+        if owed is not None:
+            yield Quote(unit, frame.zones.export, "BUY", owed, EXPORT_HOURS, WIND_BIDS, 3)
+        if unit.asks is not None:
+            down = tuple(p - unit.p_min_w for p in plan)
+            yield Quote(unit, frame.zones.export, "SELL", down, EXPORT_HOURS, unit.asks, 1 + (down[36] > 500_000))
+        if unit.bus.startswith(f"Bus {STRAINED_FEEDER} ") and unit.kind != "pv":
+            yield _evening(frame, unit, plan)
+
+
+def _evening(frame: Frame, unit: Unit, plan: Rooms) -> Quote:
+    """At the strained transformer cars with a conditional agreement buy, the others move out of the evening."""
+    if unit.agreed is not None:
+        return Quote(unit, frame.zones.strained, "BUY", tuple(-p // 2 for p in plan), IMPORT_HOURS, CAR_BIDS, 3)
+    up = tuple(unit.p_max_w - p for p in plan)
+    return Quote(unit, frame.zones.strained, "SELL", up, IMPORT_HOURS, EVENING_ASKS, 2)
+
+
+def _block_orders(day: MarketDay, quote: Quote, rng: Random) -> Iterator[OrderRow]:
+    """The orders of one trader in one zone, dearer (for a BUY: cheaper) step by step."""
+    low, high = quote.prices
+    own = rng.uniform(low, high)
+    for span in _blocks(quote, rng):
+        left_w = min(quote.room_w[span.first : span.end])
+        for step in range(quote.steps):
+            part = left_w if step == quote.steps - 1 else round(left_w * rng.uniform(0.3, 0.6))
+            quantity_w = part // TICK_W * TICK_W
+            if quantity_w < SMALLEST_W:
+                continue
+            left_w -= quantity_w
+            slope = 1.0 + 0.06 * step if quote.side == "SELL" else 1.0 - 0.06 * step
+            price = min(high, max(low, own * slope * rng.uniform(0.92, 1.08)))
+            yield _order(day, quote, span, quantity_w, round(2 * price) * MINOR_PER_MAJOR // 2)
+
+
+def _blocks(quote: Quote, rng: Random) -> Iterator[Span]:
+    """The hours a trader is there, cut as it likes; a storage cannot be there all day."""
+    hours = list(quote.hours)
+    if quote.unit.start_wh is not None and len(hours) > STORAGE_HOURS:
+        hours = sorted(rng.sample(hours, STORAGE_HOURS))
+    taken = -1
+    for hour in hours:
+        first = 4 * hour
+        if first < taken:
+            continue
+        for length in rng.choice(BLOCKS_MTUS):
+            end = first + length
+            if first >= 4 * (hour + 1) or end > 4 * quote.hours.stop:
+                break
+            yield Span(first, end)
+            first = taken = end
+
+
+def _order(day: MarketDay, quote: Quote, span: Span, quantity_w: int, price_minor: int) -> OrderRow:
+    return OrderRow(
+        "", 0, quote.unit.name, quote.side, day.instant(span.first), day.instant(span.end), quantity_w, price_minor, quote.zone
+    )
+
+
+def _with_conditions(row: OrderRow, rng: Random) -> OrderRow:
+    """Now and then all or nothing, now or never, or not less than half."""
+    chance = rng.random()
+    if chance < 0.04:
+        return replace(row, time_in_force="fak")
+    if chance < 0.07:
+        return replace(row, time_in_force="fok")
+    if chance < 0.15:
+        return replace(row, min_quantity_w=row.quantity_w // 2)
+    return row
+
+
+def _meant_to_be_refused(frame: Frame, drawn: list[OrderRow]) -> list[OrderRow]:
+    """Mistakes as they happen: two of each kind that the door refuses, and a third of some."""
+    sells = [row for row in drawn if row.side == "SELL" and row.congestion_point == frame.zones.export]
+    buys = [row for row in drawn if row.side == "BUY" and row.congestion_point == frame.zones.export]
+    picked = iter(sells[:: max(1, len(sells) // 12)])
+    ten_minutes = 10
+    mistakes = [
+        *(replace(next(picked), quantity_w=50_000_000) for _ in range(2)),
+        *(replace(next(picked), regulation="UP") for _ in range(2)),
+        *(replace(row, regulation="DOWN") for row in buys[::60][:1]),
+        *(replace(row, price_minor=400_000) for row in buys[::40][:2]),
+        *(replace(next(picked), quantity_w=200) for _ in range(1)),
+        *(replace(next(picked), congestion_point="Trafo 5.1") for _ in range(2)),
+        *(replace(next(picked), congestion_point=None) for _ in range(1)),
+    ]
+    late = next(picked)
+    mistakes.append(replace(late, start=late.start + ten_minutes, end=late.end + ten_minutes))
+    mistakes.append(replace(late, start=late.start + 24 * 60, end=late.end + 24 * 60))
+    mistakes.append(replace(late, resource=NORTH))
+    return [replace(row, min_quantity_w=None, time_in_force="day") for row in mistakes]

@@ -1,0 +1,145 @@
+"""Reference tables that are made from the code: commands, events, the records inside them, and reasons.
+
+`python -m tests.docs.reference_tables` writes them between the marks of the pages in docs/reference; the tests
+compare, so a page cannot fall behind the code.
+"""
+
+import inspect
+import types
+from collections.abc import Iterable, Iterator
+from datetime import date
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from flexpeer.market.machine import Command, Event
+from flexpeer.market.reasons import EXPECTED, Reason
+from tests.docs.pages import DOCS
+
+REFERENCE = DOCS / "reference"
+BEGIN, END = "<!-- from the code: {} -->", "<!-- end -->"
+_WORDS: dict[object, str] = {
+    str: "text",
+    int: "integer",
+    bool: "boolean",
+    Decimal: "decimal",
+    date: "date",
+    type(None): "null",
+}
+
+
+def members(union: Any) -> list[type]:
+    """The classes of a union, nested unions flattened, in order."""
+    return [union] if inspect.isclass(union) else [cls for part in get_args(union) for cls in members(part)]
+
+
+def meaning(cls: type) -> str:
+    """The docstring as one paragraph, without the word that says it is a command."""
+    text = " ".join((inspect.getdoc(cls) or "").split()).removeprefix("Command: ")
+    return text[:1].upper() + text[1:].replace("|", "\\|")
+
+
+def type_text(hint: Any) -> str:
+    """A type as the log's JSON has it; records and word lists by name."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (types.UnionType, Union):
+        return " or ".join(type_text(part) for part in arguments)
+    if origin is tuple:
+        return f"list of {type_text(arguments[0])}"
+    if origin is dict:
+        return f"object of {type_text(arguments[1])} by {type_text(arguments[0])}"
+    return _WORDS.get(hint) or f"[{hint.__name__}](#{hint.__name__.lower()})"
+
+
+def _inside(hint: Any) -> Iterator[type]:
+    if inspect.isclass(hint) and issubclass(hint, msgspec.Struct | Enum):
+        yield hint
+    for part in get_args(hint):
+        yield from _inside(part)
+
+
+def records(roots: Iterable[type]) -> list[type]:
+    """Every record and word list in the fields of these classes, and in theirs, by name."""
+    found: dict[str, type] = {}
+    left = list(roots)
+    while left:
+        cls = left.pop()
+        if not issubclass(cls, msgspec.Struct):
+            continue
+        for hint in get_type_hints(cls).values():
+            fresh = [inner for inner in _inside(hint) if inner.__name__ not in found]
+            found |= {inner.__name__: inner for inner in fresh}
+            left += fresh
+    return [found[name] for name in sorted(found)]
+
+
+def struct_section(cls: type[msgspec.Struct], page: str = "") -> str:
+    """Heading, meaning and a table of fields."""
+    lines = [f"### {cls.__name__}", "", meaning(cls), ""]
+    hints = get_type_hints(cls)
+    fields = msgspec.structs.fields(cls)
+    if fields:
+        lines += ["| field | type | default |", "|---|---|---|"]
+        for field in fields:
+            default = "" if field.required else _default(field.default)
+            lines.append(f"| `{field.name}` | {type_text(hints[field.name]).replace('(#', f'({page}#')} | {default} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _default(value: object) -> str:
+    if value is None:
+        return "null"
+    if value in ((), ""):
+        return "empty"
+    return f"`{value}`".lower() if isinstance(value, bool) else f"`{value}`"
+
+
+def enum_section(cls: type[Enum]) -> str:
+    """Heading, meaning and the words."""
+    words = ", ".join(f"`{member.value}`" for member in cls)
+    return f"### {cls.__name__}\n\n{meaning(cls)} One of {words}.\n"
+
+
+def _sections(classes: Iterable[type], page: str = "") -> str:
+    return "\n".join(
+        enum_section(cls) if issubclass(cls, Enum) else struct_section(cls, page)  # type: ignore[type-var]
+        for cls in classes
+    )
+
+
+def _reasons() -> str:
+    lines = ["| reason | what would have been accepted |", "|---|---|"]
+    return "\n".join([*lines, *(f"| `{reason}` | {EXPECTED[reason]} |" for reason in Reason), ""])
+
+
+def tables() -> dict[tuple[Path, str], str]:
+    """Every generated part, by page and name."""
+    commands, events = members(Command), members(Event)
+    return {
+        (REFERENCE / "commands.md", "commands"): _sections(commands, "events.md"),
+        (REFERENCE / "events.md", "events"): _sections(events),
+        (REFERENCE / "events.md", "records"): _sections(c for c in records([*commands, *events]) if c not in events),
+        (REFERENCE / "reasons.md", "reasons"): _reasons(),
+    }
+
+
+def replaced(text: str, name: str, table: str) -> str:
+    """A page with the part between its marks replaced."""
+    begin = BEGIN.format(name)
+    head, rest = text.split(begin)
+    _, tail = rest.split(END, 1)
+    return f"{head}{begin}\n\n{table.rstrip()}\n\n{END}{tail}"
+
+
+def main() -> None:
+    """Write every table into its page."""
+    for (page, name), table in tables().items():
+        page.write_text(replaced(page.read_text(encoding="utf-8"), name, table), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
