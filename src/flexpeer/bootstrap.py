@@ -149,17 +149,27 @@ def require_fresh(out: Path) -> None:
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A folder to work in that becomes `out` when all went well, and vanishes when not."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    """A folder to work in; its content is in `out` when all went well, and vanishes when not. `BadInput` if unwritable."""
+    beside = out if out.is_dir() else out.parent
+    try:
+        made = [folder for folder in (beside, *beside.parents) if not folder.exists()]
+        beside.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=beside))
+    except OSError as error:
+        raise bad_input(str(out), f"cannot be written: {error.strerror}", "a folder that can be written") from error
     try:
         yield work
         work.chmod(0o755)
-        if out.exists():
-            out.rmdir()
-        work.rename(out)
+        if beside == out:
+            for path in work.iterdir():
+                path.rename(out / path.name)
+        else:
+            work.rename(out)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        for folder in made:
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def audit(log: Path) -> tuple[int, Seal | None, list[Damage]]:

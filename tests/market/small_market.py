@@ -37,7 +37,7 @@ from flexpeer.quantities import PPM
 
 DAY = MarketDay(date(2026, 2, 10), "Europe/Stockholm", 60)
 HOURS = 24
-DSO = "D"
+DSO = "GRID"
 PLENTY_W = 10**9
 
 

@@ -23,7 +23,7 @@ TABLES: dict[str, tuple[str, ...]] = {
         "trade", "organisation", "order", "resource", "side", "from", "to", "quantity_w", "price", "remuneration",
         "phase",
     ),
-    "schedules.csv": ("resource", "from", "before_w", "start_w", "after_w"),
+    "schedules.csv": ("resource", "from", "before_w", "after_w", "start_w"),
     "settlement.csv": ("organisation", "trade", "kind", "amount", "invoiced"),
     "needs.csv": ("congestion_point", "element", "direction", "dso", "from", "need_w", "residual_need_w"),
 }  # fmt: skip
@@ -87,7 +87,7 @@ def _schedules(outcome: DayOutcome) -> Iterable[Row]:
     day = outcome.scenario.day
     times = [day.local(mtu) for mtu in range(day.mtu_count)]
     for name, before in outcome.before_w.items():
-        columns = zip(times, before, outcome.start_w[name], outcome.after_w[name], strict=True)
+        columns = zip(times, before, outcome.after_w[name], outcome.start_w[name], strict=True)
         yield from ((name, *column) for column in columns)
 
 

@@ -168,6 +168,7 @@ class MarketDay:
         for number, row in enumerate(self.scenario.orders, 1):
             self.session.send(self._order(row))
             self._watch.progress(number, len(self.scenario.orders))
+        self.session.wake_all()
         self.session.send(CloseGate(day.at(*GATE_CLOSES)))
         ceiling = ceiling_minor(self.scenario.alternative)
         if self.scenario.rulebook.dso_purchase is DsoPurchase.AUTOMATIC and ceiling is not None:

@@ -6,6 +6,7 @@ quantity that fits is searched jointly. An owner that does not answer grants not
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -16,10 +17,12 @@ from flexpeer.grid.screening import Assessment, largest
 from flexpeer.market.granting import Freed, RecordVerdict, raise_limit_w
 from flexpeer.market.matching.view import View
 from flexpeer.market.trades import Decision, GridVerdict, Match, Move, match_moves
+from flexpeer.periods import Span
 
 BORDER_V_PU = 1e-9
 BORDER_W = 1e-4
 ROUNDS = 40
+WAKE_SLACK = 1e-4
 SILENT = "no answer"
 
 
@@ -63,6 +66,19 @@ class JointAssessment:
             owner, assessment = next(((o, a) for o, a in self.touched if not a.converged), self.touched[0])
             return np.inf, owner.owner, assessment
         return max(((a.excess, o.owner, a) for o, a in self.touched), key=lambda row: row[0])
+
+    @property
+    def bound_at(self) -> int | None:
+        """The MTU of what binds; None without a power flow."""
+        _, _, assessment = self.worst
+        return None if assessment is None or assessment.binding is None else assessment.binding.mtu
+
+    @property
+    def slack(self) -> float:
+        """Room, in the accepted state, of the element that binds, as a fraction of its limit."""
+        _, name, assessment = self.worst
+        binding = None if assessment is None else assessment.binding
+        return 0.0 if binding is None else self.parts[name].owner.slack(binding.element, binding.kind, binding.mtu)
 
     def _settle(self) -> bool:
         """Assess what is stale, children first, and carry borders up and down until they stand still."""
@@ -116,6 +132,63 @@ class JointAssessment:
         return at_bus
 
 
+def _within(moves: Sequence[Move], mtu: int) -> list[Move]:
+    """The part of some moves that is in one MTU."""
+    return [m._replace(span=Span(mtu, mtu + 1)) for m in moves if m.span.first <= mtu < m.span.end]
+
+
+class Joint(Protocol):
+    """What a match would do at a quantity, in all its MTUs or in one."""
+
+    def __call__(self, quantity_w: int, raised_w: int = 0, mtu: int | None = None) -> JointAssessment:
+        """Assess it."""
+
+
+class _Search:
+    """The largest quantity of a match that fits: first in the MTU where it binds, then in all, until nothing binds.
+
+    `too_much` is the nearest larger quantity assessed, which names what binds.
+    """
+
+    def __init__(self, joint: Joint, tick_w: int, quantity_w: int, full: JointAssessment) -> None:
+        self._joint = joint
+        self._tick_w = tick_w
+        self.quantity_w = quantity_w
+        self.too_much = full
+
+    def largest(self) -> JointAssessment | None:
+        """The assessment at the largest quantity, or None if nothing fits."""
+        while self.quantity_w:
+            before = self.quantity_w
+            self._narrow(self.too_much.bound_at)
+            if self.quantity_w == before:
+                self._narrow(None)
+            whole = self._joint(self.quantity_w) if self.quantity_w else None
+            if whole is not None and whole.worst[0] <= TOLERANCE:
+                return whole
+            if whole is None or self.quantity_w == before:
+                break
+            self.too_much = whole
+        self.quantity_w = 0
+        return None
+
+    def _narrow(self, mtu: int | None) -> None:
+        """Lower the quantity to the largest that fits in one MTU, or in all."""
+        tried = {self.quantity_w // self._tick_w: self.too_much}
+
+        def excess(ticks: int) -> float:
+            """At a number of ticks; at none, minus the room of what binds."""
+            if ticks == 0:
+                return -self.too_much.slack
+            if ticks not in tried:
+                tried[ticks] = self._joint(ticks * self._tick_w, 0, mtu)
+            return tried[ticks].worst[0]
+
+        ticks = largest(excess, self.quantity_w // self._tick_w)
+        self.quantity_w = ticks * self._tick_w
+        self.too_much = tried.get(ticks + 1, self.too_much)
+
+
 class GridCoordinator:
     """All owners of a grid, parents first. `element_of` names each zone's element."""
 
@@ -134,10 +207,10 @@ class GridCoordinator:
             return _silence(match, silent)
 
     def _reserve(self, view: View, match: Match) -> RecordVerdict:
-        def joint(quantity_w: int, raised_w: int = 0) -> JointAssessment:
-            """The match at another quantity."""
+        def joint(quantity_w: int, raised_w: int = 0, mtu: int | None = None) -> JointAssessment:
+            """The match at another quantity; with `mtu`, what it does in that one alone."""
             moves = match_moves(view.participants, view.orders, match.at(quantity_w, raised_w))
-            return JointAssessment(self._owners, moves)
+            return JointAssessment(self._owners, moves if mtu is None else _within(moves, mtu))
 
         full = joint(match.quantity_w)
         if full.worst[0] <= TOLERANCE:
@@ -145,30 +218,11 @@ class GridCoordinator:
         raised_w = self._raise(view, match, full, joint)
         if raised_w:
             return self._hold(match, joint(match.quantity_w, raised_w), match.quantity_w, raised_w, None)
-        tick = view.needs.rulebook.quantity_tick_w
-        tried = {match.quantity_w: full}
+        search = _Search(joint, view.needs.rulebook.quantity_tick_w, match.quantity_w, full)
+        fits = search.largest()
+        return self._hold(match, fits, search.quantity_w, 0, search.too_much)
 
-        def excess(ticks: int) -> float:
-            """Of the whole match at a number of ticks."""
-            if ticks == 0:
-                return -self._slack(full)
-            if ticks * tick not in tried:
-                tried[ticks * tick] = joint(ticks * tick)
-            return tried[ticks * tick].worst[0]
-
-        quantity_w = largest(excess, match.quantity_w // tick) * tick
-        held = tried[quantity_w] if quantity_w else None
-        if held is not None and held.worst[0] > TOLERANCE:
-            held, quantity_w = None, 0
-        return self._hold(match, held, quantity_w, 0, tried.get(quantity_w + tick, full))
-
-    def _slack(self, full: JointAssessment) -> float:
-        """Room, before the match, of the element that binds it: no trade at all is the lower end of the search."""
-        _, name, assessment = full.worst
-        binding = None if assessment is None else assessment.binding
-        return 0.0 if binding is None else full.parts[name].owner.slack(binding.element, binding.kind, binding.mtu)
-
-    def _raise(self, view: View, match: Match, full: JointAssessment, joint: Callable[..., JointAssessment]) -> int:
+    def _raise(self, view: View, match: Match, full: JointAssessment, joint: Joint) -> int:
         """The least the seller must move beyond the exchange where AC finds the zone's own point worse."""
         _, _, assessment = full.worst
         binding = assessment.binding if assessment is not None else None
@@ -212,17 +266,21 @@ class GridCoordinator:
         return GridVerdict(name, decision, binding.element, binding.mtu, max(0, int(binding.headroom_w)))
 
     def commit(self, match: int) -> tuple[Freed, ...]:
-        """Make a reservation final; the watched places with more slack than when they bound."""
+        """Make a reservation final; the watched places with `WAKE_SLACK` more room than when they bound."""
         for owner in self._held.pop(match, []):
             owner.commit(match)
+        return self.freed(WAKE_SLACK)
+
+    def freed(self, slack: float = TOLERANCE) -> tuple[Freed, ...]:
+        """The watched places with more room than when they bound, by at least a fraction of their limit."""
         freed = []
-        for place, (owner, kind, slack) in list(self._watched.items()):
+        for place, (owner, kind, before) in list(self._watched.items()):
             now = owner.slack(place.element, kind, place.mtu or 0)
-            if now > slack + TOLERANCE:
+            if now > before + slack:
                 freed.append(place)
                 del self._watched[place]
-            else:
-                self._watched[place] = (owner, kind, min(slack, now))
+            elif now < before:
+                self._watched[place] = (owner, kind, now)
         return tuple(freed)
 
     def abort(self, matches: tuple[int, ...]) -> None:
@@ -293,6 +351,10 @@ class PointCoordinator:
         """Make a reservation final; the watched places with more headroom than when they bound."""
         for owner in self._held.pop(match, []):
             owner.commit(match)
+        return self.freed()
+
+    def freed(self) -> tuple[Freed, ...]:
+        """The watched places with more headroom than when they bound."""
         freed = []
         for place, (owner, room) in list(self._watched.items()):
             now = owner.room(place.element, place.mtu or 0)

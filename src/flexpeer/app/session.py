@@ -31,8 +31,14 @@ class GridOwners(Protocol):
     def commit(self, match: int) -> tuple[Freed, ...]:
         """Make a reservation final; places where blocked meetings have more headroom now."""
 
+    def freed(self) -> tuple[Freed, ...]:
+        """Places where blocked meetings have any more headroom now, however little: asked before the gate closes."""
+
     def abort(self, matches: tuple[int, ...]) -> None:
         """Give reservations back, the last one first."""
+
+
+LAST_CHANCES = 8
 
 
 def make_books(priority: Priority) -> Books:
@@ -62,6 +68,15 @@ class Session:
             while has_work(self.state) or self.state.trades.pending is not None:
                 happened += self._step(self._answer() if self.state.trades.pending is not None else Advance())
         return happened
+
+    def wake_all(self) -> None:
+        """Give every sleeping meeting a last chance, in order of arrival, until no headroom is freed any more."""
+        assert self.owners is not None, "the owners are known while the gate is open"
+        for _ in range(LAST_CHANCES):
+            freed = self.owners.freed()
+            if not freed:
+                return
+            self.send(ReportHeadroom(freed))
 
     def _step(self, command: Command) -> list[Event]:
         events = decide(self.state, self.books, command)

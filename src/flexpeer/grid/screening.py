@@ -117,6 +117,8 @@ class TradeScreen:
     ) -> None:
         self._day = day
         self._limits = limits
+        self._branch_of = {name: index for index, name in enumerate(day.network.branch_names)}
+        self._bus_of = {name: index for index, name in enumerate(day.network.bus_names)}
         self._gauges = gauges_of(day, limits)
         self._every = np.arange(day.periods)
         voltages = day.source_v() if source_v is None else np.asarray(source_v, dtype=np.complex128)
@@ -199,10 +201,10 @@ class TradeScreen:
         """Room of an element in the accepted state, as a fraction of its limit; negative past what is allowed."""
         gauges, allowed, state = self._gauges, self._allowed, self._state
         if kind is Kind.LOADING:
-            branch = self._day.network.branch_names.index(element)
+            branch = self._branch_of[element]
             return float(allowed.loading[branch, mtu] - state.loading[branch, mtu])
         if kind in (Kind.HIGH, Kind.LOW):
-            bus = self._day.network.bus_names.index(element)
+            bus = self._bus_of[element]
             band = allowed.high if kind is Kind.HIGH else allowed.low
             return float(abs(band[bus, mtu] - state.v_pu[bus, mtu]))
         means = window_means(gauges, state.power_w, np.array([mtu]))[:, 0]

@@ -1,9 +1,10 @@
 """The built-in market day: maintenance in a windy winter week, with congestion in medium and in low voltage.
 
-Medium-voltage network of CIGRE with low-voltage feeders of CIGRE below it. From 07:00 to 16:00 work on the 110 kV line
-lowers what may be exported at the connection point, when wind power is at its highest: wind farms with conditional
-agreements are curtailed by rule and buy themselves free from heat, industry, storages and groups of homes and shops. In the
-evening cars and heat pumps overload one 20/0.4 kV transformer. Nothing here is measured; all is drawn from a seed.
+Medium-voltage network of CIGRE with low-voltage feeders of CIGRE below it. From 07:00 to 16:00 work on the 110 kV
+line lowers what may be exported at the connection point, when wind power is at its highest: wind farms with
+conditional agreements are curtailed by rule and buy themselves free from heat, industry, storages and groups of homes
+and shops. In the evening cars and heat pumps overload one 20/0.4 kV transformer. Nothing here is measured; all is
+drawn from a seed.
 """
 
 from dataclasses import replace
@@ -20,7 +21,7 @@ from flexpeer.market.rulebook import DsoPurchase, Rulebook
 from flexpeer.periods import MarketDay, Span
 from flexpeer.quantities import MINOR_PER_MAJOR
 from flexpeer.simulation.demo_orders import Frame, Zones, orders
-from flexpeer.simulation.demo_participants import FEEDERS, UNITS, Unit, dso_of, organisations
+from flexpeer.simulation.demo_participants import FEEDERS, PORTFOLIO_FSP, PORTFOLIOS, UNITS, Unit, dso_of, organisations
 from flexpeer.simulation.demo_plans import MTUS, loads, owed_w, plans
 
 SEED = 2026
@@ -30,7 +31,11 @@ DAY = MarketDay(date(2026, 2, 11), "Europe/Stockholm", 15)
 MAINTENANCE, MAINTENANCE_LIMIT_W = Span(7 * 4, 16 * 4), 15_000_000
 OPERATING_VOLTAGE_PU = 1.05
 RULEBOOK = Rulebook(
-    dso_purchase=DsoPurchase.AUTOMATIC, min_quantity_w=1_000, price_cap_minor=300_000, fee_minor_per_mwh=500
+    dso_purchase=DsoPurchase.AUTOMATIC,
+    min_quantity_w=1_000,
+    price_cap_minor=300_000,
+    min_impact_ppm=50_000,
+    fee_minor_per_mwh=500,
 )
 ALTERNATIVE = Alternative(
     temporary_subscription=Decimal(260),
@@ -78,7 +83,7 @@ def demo_scenario(seed: int = SEED) -> Scenario:
         organisations=organisations(),
         areas={bus: dso_of(bus) for bus in grid.network.bus_names},
         resources=tuple(map(_resource, UNITS)),
-        portfolios={},
+        portfolios=PORTFOLIOS,
         bus_forecast=drawn,
         resource_forecast=planned,
         congestion_points=None,
@@ -87,6 +92,7 @@ def demo_scenario(seed: int = SEED) -> Scenario:
         outages=(Outage(CONNECTION, MAINTENANCE, MAINTENANCE_LIMIT_W),),
         orders=orders(frame, rng),
         meter_w=None,
+        portfolio_fsp=dict.fromkeys(PORTFOLIOS, PORTFOLIO_FSP),
     )
 
 

@@ -13,21 +13,25 @@ from msgspec.structs import replace
 from flexpeer.app.scenario import OrderRow, Profile
 from flexpeer.periods import MarketDay, Span
 from flexpeer.quantities import MINOR_PER_MAJOR
-from flexpeer.simulation.demo_participants import NORTH, STRAINED_FEEDER, Unit
+from flexpeer.simulation.demo_participants import NORTH, PORTFOLIOS, STRAINED_FEEDER, Unit
 
 Rooms = tuple[int, ...]
 TICK_W = 1_000
 SMALLEST_W = 2_000
 EXPORT_HOURS, IMPORT_HOURS = range(7, 16), range(15, 21)
-WIND_BIDS, CAR_BIDS, EVENING_ASKS = (250, 450), (700, 1_900), (350, 1_300)
-BLOCKS_MTUS = ((4,), (4, 4), (4,), (2, 2, 4), (8,), (4, 1, 1, 1, 1))
-STORAGE_HOURS = 5
+WIND_BIDS, CAR_BIDS, EVENING_ASKS = (270, 450), (700, 1_900), (300, 1_000)
+BLOCKS_MTUS = ((4,), (4,), (4,), (4,), (4,), (8,), (2, 2), (2, 1, 1))
+SELLING_HOURS, STORAGE_HOURS = 6, 5
+OFFERED_SHARE = (0.40, 0.75)
+WHOLLY_OFFERED_W = 150_000
+EVENING_SHARE, PORTFOLIO_SHARE, PORTFOLIO_ASKS = 0.6, 0.85, (100, 240)
 
 
 class Quote(NamedTuple):
     """What a trader puts into one zone: its room per MTU (W), the hours it is there, and its price range."""
 
-    unit: Unit
+    trader: str
+    storage: bool
     zone: str
     side: str
     room_w: Rooms
@@ -59,37 +63,54 @@ def orders(frame: Frame, rng: Random) -> tuple[OrderRow, ...]:
     drawn = [_with_conditions(row, rng) for row in drawn]
     drawn += _meant_to_be_refused(frame, drawn)
     rng.shuffle(drawn)
-    return tuple(
-        replace(row, order=f"O{place:04}", arrival=place) for place, row in enumerate(drawn, start=1)
-    )
+    return tuple(replace(row, order=f"O{place:04}", arrival=place) for place, row in enumerate(drawn, start=1))
 
 
 def _quotes(frame: Frame) -> Iterator[Quote]:
+    grouped = {member for members in PORTFOLIOS.values() for member in members}
     for unit in frame.units:
         plan, owed = frame.planned[unit.name].p_w, frame.owed_w.get(unit.name)
         if owed is not None:
-            yield Quote(unit, frame.zones.export, "BUY", owed, EXPORT_HOURS, WIND_BIDS, 3)
-        if unit.asks is not None:
-            down = tuple(p - unit.p_min_w for p in plan)
-            yield Quote(unit, frame.zones.export, "SELL", down, EXPORT_HOURS, unit.asks, 1 + (down[36] > 500_000))
+            yield Quote(unit.name, False, frame.zones.export, "BUY", owed, EXPORT_HOURS, WIND_BIDS, 3)
+        if unit.asks is not None and unit.name not in grouped:
+            down, steps = _down(unit, plan), 1 + (unit.p_min_w < -500_000)
+            storage = unit.start_wh is not None
+            yield Quote(unit.name, storage, frame.zones.export, "SELL", down, EXPORT_HOURS, unit.asks, steps)
         if unit.bus.startswith(f"Bus {STRAINED_FEEDER} ") and unit.kind != "pv":
-            yield _evening(frame, unit, plan)
+            yield _evening(unit, plan, frame.zones.strained)
+    yield from (_portfolio_quote(frame, *portfolio) for portfolio in PORTFOLIOS.items())
 
 
-def _evening(frame: Frame, unit: Unit, plan: Rooms) -> Quote:
+def _down(unit: Unit, plan: Rooms) -> Rooms:
+    return tuple(p - unit.p_min_w for p in plan)
+
+
+def _evening(unit: Unit, plan: Rooms, zone: str) -> Quote:
     """At the strained transformer cars with a conditional agreement buy, the others move out of the evening."""
     if unit.agreed is not None:
-        return Quote(unit, frame.zones.strained, "BUY", tuple(-p // 2 for p in plan), IMPORT_HOURS, CAR_BIDS, 3)
+        owed = tuple(round(-p * EVENING_SHARE) for p in plan)
+        return Quote(unit.name, False, zone, "BUY", owed, IMPORT_HOURS, CAR_BIDS, 3)
     up = tuple(unit.p_max_w - p for p in plan)
-    return Quote(unit, frame.zones.strained, "SELL", up, IMPORT_HOURS, EVENING_ASKS, 2)
+    return Quote(unit.name, unit.start_wh is not None, zone, "SELL", up, IMPORT_HOURS, EVENING_ASKS, 2)
+
+
+def _portfolio_quote(frame: Frame, name: str, members: tuple[str, ...]) -> Quote:
+    """Groups traded as one; less than all their room, as they are divided by range and not by plan."""
+    units = [unit for unit in frame.units if unit.name in members]
+    rooms = [_down(unit, frame.planned[unit.name].p_w) for unit in units]
+    down = tuple(round(PORTFOLIO_SHARE * sum(row)) for row in zip(*rooms, strict=True))
+    return Quote(name, False, frame.zones.export, "SELL", down, EXPORT_HOURS, PORTFOLIO_ASKS, 2)
 
 
 def _block_orders(day: MarketDay, quote: Quote, rng: Random) -> Iterator[OrderRow]:
     """The orders of one trader in one zone, dearer (for a BUY: cheaper) step by step."""
     low, high = quote.prices
     own = rng.uniform(low, high)
+    share = rng.uniform(*OFFERED_SHARE)
     for span in _blocks(quote, rng):
         left_w = min(quote.room_w[span.first : span.end])
+        if quote.side == "SELL" and left_w > WHOLLY_OFFERED_W:
+            left_w = round(left_w * share)
         for step in range(quote.steps):
             part = left_w if step == quote.steps - 1 else round(left_w * rng.uniform(0.3, 0.6))
             quantity_w = part // TICK_W * TICK_W
@@ -102,10 +123,11 @@ def _block_orders(day: MarketDay, quote: Quote, rng: Random) -> Iterator[OrderRo
 
 
 def _blocks(quote: Quote, rng: Random) -> Iterator[Span]:
-    """The hours a trader is there, cut as it likes; a storage cannot be there all day."""
+    """The hours a trader is there, cut as it likes; sellers have other things to do, a storage is full soon."""
     hours = list(quote.hours)
-    if quote.unit.start_wh is not None and len(hours) > STORAGE_HOURS:
-        hours = sorted(rng.sample(hours, STORAGE_HOURS))
+    most = STORAGE_HOURS if quote.storage else SELLING_HOURS
+    if quote.side == "SELL" and len(hours) > most:
+        hours = sorted(rng.sample(hours, most))
     taken = -1
     for hour in hours:
         first = 4 * hour
@@ -121,7 +143,15 @@ def _blocks(quote: Quote, rng: Random) -> Iterator[Span]:
 
 def _order(day: MarketDay, quote: Quote, span: Span, quantity_w: int, price_minor: int) -> OrderRow:
     return OrderRow(
-        "", 0, quote.unit.name, quote.side, day.instant(span.first), day.instant(span.end), quantity_w, price_minor, quote.zone
+        "",
+        0,
+        quote.trader,
+        quote.side,
+        day.instant(span.first),
+        day.instant(span.end),
+        quantity_w,
+        price_minor,
+        quote.zone,
     )
 
 

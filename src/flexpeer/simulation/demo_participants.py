@@ -1,7 +1,7 @@
 """Who takes part in the demo: organisations, and resources with how they plan their day.
 
-Company names are made up; places are in Jämtland and Västernorrland. Wind is what the maintenance hits, heat, batteries and
-industry are who can take it, and the low-voltage groups stand behind feeders that can carry only so much of that.
+Company names are made up; places are in Jämtland and Västernorrland. Wind is what the maintenance hits, heat,
+batteries and industry can take it, and the low-voltage groups stand behind feeders that can carry only so much.
 """
 
 from datetime import date
@@ -21,6 +21,11 @@ FEEDERS = {
 }
 STRAINED_FEEDER = "5.1"
 WEAK_FEEDER = "5.2"
+PORTFOLIOS: dict[str, tuple[str, ...]] = {
+    "Hemvärme Krokom": ("Värmepumpar 10.1 R15", "Värmepumpar 10.1 R17"),
+    "Hemvärme Duved": ("Värmepumpar 13.1 R15", "Värmepumpar 13.1 R17"),
+}
+PORTFOLIO_FSP = "Hemvärme Mitt"
 
 
 class Unit(NamedTuple):
@@ -45,8 +50,9 @@ class Unit(NamedTuple):
 
 FSPS = (
     "Storsjö Vind", "Fjällvind Härjedalen", "Indalsvind", "Ådalens Vindkraft", "Höga Kusten Vind", "Offerdals Byvind",
-    "Oviken Vind", "Medelpads Vindpark", "Norderö Vind",
-    "Åre Fjärrvärme", "Frösö Värme", "Bräcke Fjärrvärme", "Kramfors Energivärme", "Krokoms Närvärme", "Östersunds Kraftvärme",
+    "Oviksbygdens Vind", "Medelpads Vindpark", "Norderö Vind",
+    "Åre Fjärrvärme", "Frösö Värme", "Bräcke Fjärrvärme", "Kramfors Energivärme", "Krokoms Närvärme",
+    "Östersunds Kraftvärme",
     "Ånge Sågverk", "Östavalls Papper", "Hammerdals Trä", "Vätgas Mitt", "Storsjö Datahall", "Strömsunds Fryshus",
     "Åre Snö", "Ragunda Pellets", "Sollefteå Mekaniska",
     "Mittlagret", "Ådalens Batteri", "Elnära Lager", "Länsbuss Mitt",
@@ -103,7 +109,7 @@ MEDIUM_VOLTAGE = (
     _wind("Nordingrå", "Höga Kusten Vind", "Bus 6", 2_000_000, date(2024, 10, 1)),
     _wind("Offerdal", "Offerdals Byvind", "Bus 11", 1_500_000, date(2025, 4, 15)),
     _wind("Norderön", "Norderö Vind", "Bus 9", 1_000_000, date(2025, 8, 1)),
-    _wind("Oviksfjällen", "Oviken Vind", "Bus 13", 2_500_000, None),
+    _wind("Oviksfjällen", "Oviksbygdens Vind", "Bus 13", 2_500_000, None),
     _wind("Alnön", "Medelpads Vindpark", "Bus 1", 4_000_000, None),
     _load("Elpanna Åre", "Åre Fjärrvärme", "Bus 13", "e-boiler", (2_500_000, 300_000, 0), (120, 240)),
     _load("Elpanna Frösön", "Frösö Värme", "Bus 1", "e-boiler", (3_000_000, 500_000, 0), (110, 230)),
@@ -114,7 +120,9 @@ MEDIUM_VOLTAGE = (
     _load("Såglinje Ånge", "Ånge Sågverk", "Bus 12", "industry", (2_400_000, 1_900_000, 800_000), (220, 420)),
     _load("Pappersmaskin 2", "Östavalls Papper", "Bus 1", "industry", (5_200_000, 4_400_000, 2_000_000), (260, 480)),
     _load("Virkestork Hammerdal", "Hammerdals Trä", "Bus 3", "industry", (800_000, 450_000, 100_000), (200, 380)),
-    _load("Elektrolysör Torsboda", "Vätgas Mitt", "Bus 12", "electrolyser", (3_500_000, 2_000_000, 300_000), (180, 360)),
+    _load(
+        "Elektrolysör Torsboda", "Vätgas Mitt", "Bus 12", "electrolyser", (3_500_000, 2_000_000, 300_000), (180, 360)
+    ),
     _load("Datahall Odensala", "Storsjö Datahall", "Bus 1", "industry", (2_600_000, 2_200_000, 1_500_000), (350, 600)),
     _load("Fryslager Strömsund", "Strömsunds Fryshus", "Bus 14", "industry", (600_000, 350_000, 50_000), (160, 320)),
     _load("Snökanoner Åre", "Åre Snö", "Bus 13", "industry", (1_500_000, 400_000, 0), (190, 340)),
@@ -143,10 +151,11 @@ def low_voltage() -> tuple[Unit, ...]:
 
 
 def _depots() -> tuple[Unit, Unit]:
-    bus = f"Bus {STRAINED_FEEDER} R1"
+    """Buses, curtailed first by their agreement, and taxis without one."""
+    bus, agreed = f"Bus {STRAINED_FEEDER} R1", date(2025, 1, 15)
     return (
-        Unit("Bussdepå Lit", "Länsbuss Mitt", bus, "ev", -150_000, 0, -72_000, (110, 250), date(2025, 1, 15), 300_000),
-        Unit("Taxistation Lit", "Jämtlands Laddning", bus, "ev", -60_000, 0, -24_000, (110, 250), date(2025, 6, 1), 100_000),
+        Unit("Bussdepå Lit", "Länsbuss Mitt", bus, "ev", -150_000, 0, -48_000, None, agreed, 300_000),
+        Unit("Taxistation Lit", "Jämtlands Laddning", bus, "ev", -90_000, 0, -48_000, None, None, 100_000),
     )
 
 
@@ -161,7 +170,7 @@ def _homes(feeder: str) -> list[Unit]:
         agreed = date(2024, 5 + place, 1) if feeder == STRAINED_FEEDER and place < 2 else None
         cars = Unit(
             f"Laddning {feeder} {node}", "Laddkraft Norr" if place % 2 else "Jämtlands Laddning", bus, "ev",
-            -4 * cars_w, 0, -cars_w, (80, 280), agreed, 6 * cars_w,
+            -3 * cars_w, 0, -cars_w, (80, 280), agreed, 6 * cars_w,
         )  # fmt: skip
         units += [heat, cars]
     storage = _battery(f"Gårdsbatteri {feeder} R16", "Bybatteriet", f"Bus {feeder} R16", 60_000, (150, 300))
@@ -173,12 +182,10 @@ def _shops(feeder: str) -> list[Unit]:
     for place, (node, cooling_w) in enumerate(SHOPS):
         fsp = "Handelsflex" if place % 2 else "Kyla i Mitt"
         name, bus = f"Kyla {feeder} {node}", f"Bus {feeder} {node}"
-        units.append(
-            Unit(name, fsp, bus, "cooling", -2 * cooling_w, 0, -cooling_w, (100, 270), None, 2 * cooling_w)
-        )
+        units.append(Unit(name, fsp, bus, "cooling", -2 * cooling_w, 0, -cooling_w, (100, 270), None, 2 * cooling_w))
     return [
         *units,
-        _battery(f"Butiksbatteri {feeder} C18", "Bybatteriet", f"Bus {feeder} C18", 40_000, (150, 300)),
+        _battery(f"Butiksbatteri {feeder} C18", "Bybatteriet", f"Bus {feeder} C18", 30_000, (150, 300)),
         Unit(f"Sol {feeder} C20", "Handelsflex", f"Bus {feeder} C20", "pv", 0, 60_000, 60_000, (420, 600)),
     ]
 

@@ -5,7 +5,7 @@ from random import Random
 
 from flexpeer.app.scenario import Profile
 from flexpeer.grid.cigre import NominalGrid
-from flexpeer.simulation.demo_participants import FEEDERS, STRAINED_FEEDER, Unit
+from flexpeer.simulation.demo_participants import FEEDERS, STRAINED_FEEDER, WEAK_FEEDER, Unit
 
 MTUS = 96
 PER_HOUR = 4
@@ -25,8 +25,8 @@ SHAPES = {
                  0.95, 0.97, 0.97, 0.95, 0.90, 0.82, 0.75, 0.68, 0.60, 0.55, 0.50, 0.46),
 }  # fmt: skip
 """Fractions at the start of each local hour; kinds without a shape run level."""
-SUBSTATION_SHARE, FEEDER_SHARE, LOW_VOLTAGE_SHARE = 0.24, 0.75, 0.55
-STRAINED_SHARE = 0.74
+SUBSTATION_SHARE, FEEDER_SHARE, LOW_VOLTAGE_SHARE = 0.24, 0.75, 0.45
+STRAINED_SHARE, WEAK_SHARE = 0.75, 0.545
 
 
 def plans(units: tuple[Unit, ...], rng: Random) -> dict[str, Profile]:
@@ -71,8 +71,8 @@ def _share(bus: str) -> float:
     if bus in ("Bus 1", "Bus 12"):
         return SUBSTATION_SHARE
     feeder, is_low_voltage, _ = bus.removeprefix("Bus ").partition(" ")
-    if feeder == STRAINED_FEEDER:
-        return STRAINED_SHARE
+    if feeder in (STRAINED_FEEDER, WEAK_FEEDER):
+        return STRAINED_SHARE if feeder == STRAINED_FEEDER else WEAK_SHARE
     below = f"Bus {feeder}" in FEEDERS
     return LOW_VOLTAGE_SHARE if is_low_voltage else FEEDER_SHARE * (0.6 if below else 1.0)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 
 import msgspec
 from msgspec.structs import replace
@@ -36,7 +37,7 @@ ENERGY = "energy"
 class Block(msgspec.Struct, frozen=True):
     """Why a meeting sleeps: the owner, element and MTU that had no headroom (or a unit's energy limits).
 
-    `orders` wake when headroom is freed there; a `tentative` block was found while reservations were held.
+    `orders` met there first; a `tentative` block was found while reservations were held.
     """
 
     owner: str
@@ -73,10 +74,14 @@ Event = MeetingBlocked | MeetingsWoken | SweepEnded
 
 
 class Matching(msgspec.Struct, frozen=True):
-    """Orders waiting for their sweep, the first being swept; and the meetings that sleep."""
+    """Orders waiting for their sweep, the first being swept; and the meetings that sleep.
+
+    `tentative` are those found blocked while reservations were held: forgotten if these are released.
+    """
 
     waiting: tuple[str, ...] = ()
     blocks: HashTrieMap[str, Block] = HashTrieMap()
+    tentative: tuple[str, ...] = ()
 
 
 def evolve(matching: Matching, event: object) -> Matching:
@@ -87,7 +92,8 @@ def evolve(matching: Matching, event: object) -> Matching:
         case OrderAmended(order_id):
             return replace(matching, waiting=(*matching.waiting, order_id))
         case MeetingBlocked(meeting, block):
-            return replace(matching, blocks=matching.blocks.insert(meeting, block))
+            tentative = (*matching.tentative, meeting) if block.tentative else matching.tentative
+            return replace(matching, blocks=matching.blocks.insert(meeting, block), tentative=tentative)
         case MeetingsWoken(meetings, waiting):
             blocks = matching.blocks
             for meeting in meetings:
@@ -95,18 +101,14 @@ def evolve(matching: Matching, event: object) -> Matching:
             return replace(matching, blocks=blocks, waiting=(*matching.waiting[:1], *waiting))
         case SweepEnded(order_id):
             left = matching.waiting[1:] if matching.waiting[:1] == (order_id,) else matching.waiting
-            return replace(matching, waiting=left, blocks=_settled(matching.blocks, keep=True))
+            return replace(matching, waiting=left, tentative=())
         case ReservationsReleased():
-            return replace(matching, blocks=_settled(matching.blocks, keep=False))
+            blocks = matching.blocks
+            for meeting in matching.tentative:
+                blocks = blocks.discard(meeting)
+            return replace(matching, blocks=blocks, tentative=())
         case _:
             return matching
-
-
-def _settled(blocks: HashTrieMap[str, Block], *, keep: bool) -> HashTrieMap[str, Block]:
-    tentative = [(meeting, block) for meeting, block in blocks.items() if block.tentative]
-    for meeting, block in tentative:
-        blocks = blocks.insert(meeting, replace(block, tentative=False)) if keep else blocks.discard(meeting)
-    return blocks
 
 
 def meeting_of(match: Match, *, of_orders: bool = False) -> str:
@@ -153,10 +155,9 @@ def _meetings(view: View, books: Books, taker: Order) -> Iterator[Match]:
         match = _match(view, taker, taker, (other,))
         if match is not None:
             yield match
-    for spanning, group in tilings(view, books, taker, taker.number):
-        match = _match(view, taker, spanning, group)
-        if match is not None:
-            yield match
+    for spanning, groups in tilings(view, books, taker, taker.number):
+        possible = (_match(view, taker, spanning, group) for group in groups)
+        yield from islice((match for match in possible if match is not None), 1)
 
 
 def _grid_side_price(view: View, order: Order) -> Fraction:

@@ -40,16 +40,16 @@ def _crossing(view: View, books: Books, spanning: Order, span: Span, before: int
     return (tile for tile in books.meets(view, spanning, span, before) if view.leg(spanning, tile, span) is not None)
 
 
-def tilings(view: View, books: Books, taker: Order, before: int) -> Iterator[tuple[Order, tuple[Order, ...]]]:
-    """Spanning orders with their tiles that `taker` completes: as the spanning order, then as a tile of one."""
-    yield from ((taker, found) for found in _alternatives(view, books, taker, (), taker.span, before))
+def tilings(view: View, books: Books, taker: Order, before: int) -> Iterator[tuple[Order, Iterator[tuple[Order, ...]]]]:
+    """Spanning orders that `taker` completes (itself, then those it is a tile of), each with its tilings, best first."""
+    if len(taker.span) > 1:
+        yield taker, _alternatives(view, books, taker, (), taker.span, before)
     for span in books.spans(taker.zone):
         if span == taker.span or not span.covers(taker.span):
             continue
         for spanning in list(books.meets(view, taker, span, before)):
             if view.leg(spanning, taker, taker.span) is not None:
-                found = _alternatives(view, books, spanning, (taker,), span, before)
-                yield from ((spanning, group) for group in found)
+                yield spanning, _alternatives(view, books, spanning, (taker,), span, before)
 
 
 def _alternatives(
