@@ -83,7 +83,7 @@ CASES = [
     Bad("nan", changed(swap_hour, "forecast.csv", ",40000000,", ",nan,"), "forecast.csv", 2, ("p_w", "nan")),
     Bad("infinite", changed(swap_hour, "orders.csv", "10000000,250", "10000000,inf"), "orders.csv", 2, ("price", "inf")),
     Bad("missing mtu", changed(swap_hour, "forecast.csv", f"{NOON},W2,30000000,\n", ""), "forecast.csv", None, ("W2",)),
-    Bad("mtu twice", extended(swap_hour, "forecast.csv", f"{NOON},W2,30000000,\n"), "forecast.csv", None, ("W2",)),
+    Bad("mtu twice", extended(swap_hour, "forecast.csv", f"{NOON},W2,30000000,\n"), "forecast.csv", 146, ("already",)),
     Bad("negative limit", changed(swap_hour, "congestion_points.csv", "60000000", "-1"), "congestion_points.csv", 2, ("limit_w",)),
     Bad("no forecast", without(swap_hour, "forecast.csv"), "forecast.csv", None, ()),
     Bad("no orders", without(swap_hour, "orders.csv"), "orders.csv", None, ()),
@@ -110,7 +110,7 @@ CASES = [
     Bad("outage of the only transformer", extended(small_day, "scenario.toml", OUTAGE.replace("Nowhere", "T1")), "", None, ("12",)),
     Bad("grid with no source", changed(small_day, "grid.json", SMALL_GRID[SMALL_GRID.index('"sources"') :], '"sources": []}'), "grid.json", None, ("source",)),
     Bad("grid cut short", lambda: small_day() | {"grid.json": SMALL_GRID[:200]}, "grid.json", None, ()),
-    Bad("grid not there", without(small_day, "grid.json"), "grid.json", None, ()),
+    Bad("grid not there", without(small_day, "grid.json"), "scenario.toml", 5, ("grid.json",)),
     Bad(
         "islanded load in the grid",
         changed(small_day, "grid.json", '"sources"', '"injections": [{"bus": "Island", "p_w": -5}], "sources"'),
@@ -152,7 +152,9 @@ def test_days_of_92_and_100_quarters_run(day: tuple[str, list[str]], tmp_path: P
 FILES = [*swap_hour(), "grid.json"]
 
 
-@pytest.mark.parametrize("junk", [bytes(range(256)), b"\xff\xfe\x00\x00", b"", b"\x00" * 64], ids=["all", "utf", "none", "zero"])
+@pytest.mark.parametrize(
+    "junk", [bytes(range(256)), b"\xff\xfe\x00\x00", b"", b"\x00" * 64], ids=["all", "utf", "none", "zero"]
+)
 @pytest.mark.parametrize("name", FILES)
 def test_binary_in_any_file_is_bad_input(name: str, junk: bytes, tmp_path: Path) -> None:
     scenario = folder_of(small_day() if name == "grid.json" else swap_hour(), tmp_path / "in")

@@ -81,7 +81,9 @@ def test_amount_is_price_times_quantity_times_hours(swap: Run) -> None:
     rows = swap.rows("trades.csv")
     assert rows
     for row in rows:
-        sides = {Decimal(row["price"]) * Decimal(row[side]) / 1_000_000 for side in ("quantity_buy_w", "quantity_sell_w")}
+        sides = {
+            Decimal(row["price"]) * Decimal(row[side]) / 1_000_000 for side in ("quantity_buy_w", "quantity_sell_w")
+        }
         assert Decimal(row["amount"]) in sides
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
+from tests.docs.pages import DOCS
 
 from flexpeer.market.machine import Command, Event
 from flexpeer.market.reasons import EXPECTED, Reason
-from tests.docs.pages import DOCS
 
 REFERENCE = DOCS / "reference"
 BEGIN, END = "<!-- from the code: {} -->", "<!-- end -->"
@@ -104,11 +104,15 @@ def enum_section(cls: type[Enum]) -> str:
     return f"### {cls.__name__}\n\n{meaning(cls)} One of {words}.\n"
 
 
+def _section(cls: type, page: str) -> str:
+    if issubclass(cls, msgspec.Struct):
+        return struct_section(cls, page)
+    assert issubclass(cls, Enum), "the market's records hold records and lists of words only"
+    return enum_section(cls)
+
+
 def _sections(classes: Iterable[type], page: str = "") -> str:
-    return "\n".join(
-        enum_section(cls) if issubclass(cls, Enum) else struct_section(cls, page)  # type: ignore[type-var]
-        for cls in classes
-    )
+    return "\n".join(_section(cls, page) for cls in classes)
 
 
 def _reasons() -> str:

@@ -105,7 +105,10 @@ def sold_w(frame: Frame, buy: Order, sell: Order, bought_w: int) -> int:
 
 
 def pairs_left(market: Market) -> Iterator[tuple[str, str, int]]:
-    """Open orders of one span that could still trade: buy, sell, and the most watts the buyer could get."""
+    """Open orders of one span that could still trade: buy, sell, and the most watts the buyer could get.
+
+    Where a zone's impact factors differ, a second small trade may fit only because its seller rounds up once more.
+    """
     frame, flow = market.frame, audited_flow(market)
     still = [o for o in market.session.state.orders.orders.values() if o.status is Status.OPEN]
     for buy in (o for o in still if o.side == "BUY"):

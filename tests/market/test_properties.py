@@ -1,5 +1,6 @@
 """Random streams of orders through the whole machine, looked at by an auditor that shares no code with it."""
 
+from random import Random
 from typing import NamedTuple
 
 import msgspec
@@ -27,7 +28,7 @@ from tests.market.auditor import audited_flow, pairs_left
 from tests.market.small_market import DSO, HOURS, Frame, Market, at_first, export_point, resource
 
 NAMES = ("a", "b", "c", "d", "e")
-SPANS = ((0, 1), (1, 2), (0, 2))
+SPANS = ((0, 1), (0, 1), (1, 2), (0, 2))
 
 
 class Step(NamedTuple):
@@ -46,48 +47,62 @@ class Step(NamedTuple):
 
 
 def steps(spans: tuple[tuple[int, int], ...] = SPANS, *, minimum: bool = True) -> st.SearchStrategy[list[Step]]:
-    """Streams."""
-    step = st.builds(
-        Step,
-        kind=st.integers(0, 9),
-        which=st.integers(0, 30),
-        unit=st.sampled_from(NAMES),
-        side=st.sampled_from(Side),
-        zone=st.sampled_from(("P", "Q")),
-        span=st.sampled_from(spans),
-        quantity_w=st.integers(1, 40),
-        price_minor=st.integers(-3, 12),
-        minimum_percent=st.sampled_from((0, 0, 0, 50, 100)) if minimum else st.just(0),
-        time_in_force=st.sampled_from((TimeInForce.DAY,) * 4 + (TimeInForce.FAK, TimeInForce.FOK)),
+    """Streams in which about a third of the orders trade; a seed and a length, so that no example is too simple."""
+    return st.builds(
+        lambda seed, length: [_step(Random(f"{seed} {place}"), spans, minimum) for place in range(length)],
+        st.integers(0, 10**9),
+        st.integers(15, 60),
     )
-    return st.lists(step, min_size=2, max_size=25)
+
+
+def _step(chance: Random, spans: tuple[tuple[int, int], ...], minimum: bool) -> Step:
+    side = chance.choice((Side.BUY, Side.SELL))
+    return Step(
+        kind=chance.randint(0, 9),
+        which=chance.randint(0, 30),
+        unit=chance.choice(NAMES),
+        side=side,
+        zone=chance.choice("PPPQ"),
+        span=chance.choice(spans),
+        quantity_w=chance.randint(1, 40),
+        price_minor=chance.randint(-3, 12) + 8 * (side is Side.BUY),
+        minimum_percent=chance.choice((0, 0, 0, 50, 100)) if minimum else 0,
+        time_in_force=chance.choice((TimeInForce.DAY,) * 10 + (TimeInForce.FAK, TimeInForce.FOK)),
+    )
 
 
 FACTORS = st.sampled_from((1_000_000, 900_000, 600_000, 500_000, 250_000))
+SIGNED = (Direction.EXPORT, Direction.IMPORT)
 HIDDEN = st.sampled_from((-300_000, 0, 200_000, 500_000, 1_000_000))
 
 
 @st.composite
-def frames(draw: st.DrawFn, *, varying: bool = True, energy: bool = False) -> Frame:
-    """Two points (one may bind against the other's trades), five resources; all organisations but one single."""
+def frames(draw: st.DrawFn, *, one_to_one: bool = False, energy: bool = False) -> Frame:
+    """Two zones, two points more that bind, five resources; two of one organisation.
+
+    `one_to_one`: within a zone all impact factors are the same, so that no watt is lost to rounding.
+    """
     resources = [resource(name, 0, 1000) for name in NAMES[:-1]] + [resource("e", organisation="A")]
     if energy:
         resources[0] = resource("a", energy_wm=60 * draw(st.integers(0, 60)))
         resources[1] = resource("b", energy_wm=60 * draw(st.integers(0, 60)))
     impacts = {}
     for zone in ("P", "Q"):
-        rows = {name: tuple(draw(FACTORS) for _ in range(2)) for name in NAMES}
-        impacts[zone] = {name: at_first(*(row if varying else row[:1] * 2), then=row[0]) for name, row in rows.items()}
-    hidden = {name: at_first(draw(HIDDEN), draw(HIDDEN)) for name in NAMES}
+        common = tuple(draw(FACTORS) for _ in range(2))
+        rows = {name: common if one_to_one else tuple(draw(FACTORS) for _ in range(2)) for name in NAMES}
+        impacts[zone] = {name: at_first(*row) for name, row in rows.items()}
+    for hidden in ("R", "S"):
+        impacts[hidden] = {name: at_first(draw(HIDDEN), draw(HIDDEN)) for name in NAMES}
     plans = {name: at_first(500, 500) for name in NAMES}
     return Frame(
         tuple(resources),
         points=(
             _point("P", impacts["P"], draw(st.integers(-20, 60)), Direction.EXPORT),
-            _point("Q", impacts["Q"], draw(st.integers(-20, 60)), draw(st.sampled_from((Direction.EXPORT, Direction.IMPORT)))),
-            _point("R", hidden, draw(st.integers(-5, 15)), Direction.EXPORT),
+            _point("Q", impacts["Q"], draw(st.integers(-20, 60)), draw(st.sampled_from(SIGNED))),
+            _point("R", impacts["R"], draw(st.integers(-5, 15)), Direction.EXPORT),
+            _point("S", impacts["S"], draw(st.integers(-5, 15)), Direction.IMPORT),
         ),
-        impact_ppm={**impacts, "R": hidden},
+        impact_ppm=impacts,
         plans_w=plans,
         rulebook=Rulebook(priority=draw(st.sampled_from(Priority))),
     )
@@ -118,7 +133,7 @@ def play(market: Market, stream: list[Step]) -> None:
             market.withdraw(target)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(frame=frames(), stream=steps())
 def test_no_point_is_pushed_past_its_limit_or_worsened(frame: Frame, stream: list[Step]) -> None:
     market = Market(frame)
@@ -126,7 +141,7 @@ def test_no_point_is_pushed_past_its_limit_or_worsened(frame: Frame, stream: lis
     audited_flow(market)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(frame=frames(), stream=steps())
 def test_sellers_move_the_least_that_leaves_the_zone_no_worse(frame: Frame, stream: list[Step]) -> None:
     market = Market(frame)
@@ -142,15 +157,15 @@ def test_sellers_move_the_least_that_leaves_the_zone_no_worse(frame: Frame, stre
         assert one_less or any(r < more for r, more in zip(relief, one_more, strict=True))
 
 
-@settings(max_examples=150, deadline=None)
-@given(frame=frames(), stream=steps(minimum=False))
+@settings(max_examples=250, deadline=None)
+@given(frame=frames(one_to_one=True), stream=steps(minimum=False))
 def test_no_grantable_pair_is_left(frame: Frame, stream: list[Step]) -> None:
     market = Market(frame)
     play(market, stream)
     assert list(pairs_left(market)) == []
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(frame=frames(energy=True), stream=steps())
 def test_every_settlement_sums_to_zero(frame: Frame, stream: list[Step]) -> None:
     rulebook = msgspec.structs.replace(frame.rulebook, fee_minor_per_mwh=7)
@@ -165,7 +180,7 @@ def test_every_settlement_sums_to_zero(frame: Frame, stream: list[Step]) -> None
     assert paid == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(frame=frames(energy=True), stream=steps())
 def test_replay_is_identity(frame: Frame, stream: list[Step]) -> None:
     market = Market(frame)
@@ -187,7 +202,7 @@ def _contents(books: Books) -> dict[tuple[str, Span, Side], tuple[str, ...]]:
     return {page: books.resting(*page) for page in sorted(pages, key=str)}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(frame=frames(energy=True), stream=steps())
 def test_a_naive_book_leads_to_the_same_market(frame: Frame, stream: list[Step]) -> None:
     fast = Market(frame)
@@ -199,7 +214,7 @@ def test_a_naive_book_leads_to_the_same_market(frame: Frame, stream: list[Step])
     assert slow.log.events == fast.log.events
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(frame=frames(energy=True), stream=steps())
 def test_deciding_changes_nothing(frame: Frame, stream: list[Step]) -> None:
     decided: list[tuple[str, str, list[object], list[object]]] = []
@@ -220,7 +235,7 @@ def test_deciding_changes_nothing(frame: Frame, stream: list[Step]) -> None:
         assert first == second
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(frame=frames(energy=True), stream=steps())
 def test_events_survive_their_encoding(
     frame: Frame, stream: list[Step], tmp_path_factory: pytest.TempPathFactory
@@ -237,7 +252,7 @@ def test_events_survive_their_encoding(
     assert [decode_event(content) for content in contents] == market.log.events
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(stream=steps(spans=((0, 1),)), priority=st.sampled_from(Priority), exchange=st.sampled_from(Exchange))
 def test_without_limits_the_market_is_the_naive_stream(
     stream: list[Step], priority: Priority, exchange: Exchange
@@ -268,7 +283,7 @@ def test_without_limits_the_market_is_the_naive_stream(
     assert market.traded == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(frame=frames(), stream=steps())
 def test_nobody_is_traded_beyond_an_order_or_a_range(frame: Frame, stream: list[Step]) -> None:
     market = Market(frame)
@@ -292,7 +307,7 @@ def test_nobody_is_traded_beyond_an_order_or_a_range(frame: Frame, stream: list[
         assert all(known.p_min_w <= plan[mtu] + moves[mtu] <= known.p_max_w for mtu in range(HOURS))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(frame=frames(energy=True), stream=steps())
 def test_energy_stays_within_its_limits(frame: Frame, stream: list[Step]) -> None:
     market = Market(frame)

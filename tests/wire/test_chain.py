@@ -17,10 +17,14 @@ def sealed(contents: list[bytes]) -> bytes:
     """A whole log, written as the format says, without the code that writes logs."""
     lines, prev = [], GENESIS
     records = [("event", content) for content in contents]
-    records.append(("seal", json.dumps({"records": len(contents), "state_hash": STATE}, separators=(",", ":")).encode()))
+    records.append(
+        ("seal", json.dumps({"records": len(contents), "state_hash": STATE}, separators=(",", ":")).encode())
+    )
     for n, (kind, content) in enumerate(records, 1):
         digest = sha256(b"\n".join([str(n).encode(), prev.encode(), kind.encode(), content])).hexdigest()
-        lines.append(b'{"n":%d,"%s":%s,"prev":"%s","hash":"%s"}\n' % (n, kind.encode(), content, prev.encode(), digest.encode()))
+        lines.append(
+            b'{"n":%d,"%s":%s,"prev":"%s","hash":"%s"}\n' % (n, kind.encode(), content, prev.encode(), digest.encode())
+        )
         prev = digest
     return b"".join(lines)
 

@@ -321,6 +321,7 @@ class PointCoordinator:
         quantity = match.quantity_w
         if worst(quantity)[0].excess > 0:
             quantity = self._largest(lambda n: worst(n * tick)[0].excess, quantity // tick) * tick
+        binding = worst(min(quantity + tick, match.quantity_w))
         if quantity:
             holding = self._held[match.match] = []
             for each in self._owners:
@@ -329,7 +330,7 @@ class PointCoordinator:
         if quantity == match.quantity_w:
             granted = (GridVerdict(each.owner, Decision.GRANTED) for each in self._owners)
             return RecordVerdict(match.match, quantity, 0, tuple(granted))
-        return self._partly(match, quantity, *worst(quantity + tick))
+        return self._partly(match, quantity, *binding)
 
     def _partly(self, match: Match, quantity: int, binding: PointExcess, owner: PointOwner) -> RecordVerdict:
         """The answer where the least that does not fit is bound by one owner's point; it is watched from now on."""

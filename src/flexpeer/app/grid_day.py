@@ -6,6 +6,7 @@ Arrays are (buses, mtus), (branches, mtus) or (mtus,); W and var, injection posi
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 
 from flexpeer.app.scenario import CongestionPoint, Scenario
@@ -32,7 +33,7 @@ class GridDay:
     """A scenario's grid: a `DayFlow` over its outages, its limits, and everything that is not a listed resource.
 
     `bus_of` maps resources to buses; `base_*` exclude resources' active power but hold their reactive power,
-    which stays as forecast. `owners` names the DSO of each bus.
+    which stays as forecast. `owners` names the DSO of each bus. `points` are the scenario's, by the network's own names.
     """
 
     day: DayFlow
@@ -42,6 +43,7 @@ class GridDay:
     base_q_var: Floats
     owners: tuple[str, ...]
     in_service: Flags
+    points: tuple[CongestionPoint, ...] | None
 
     @property
     def network(self) -> Network:
@@ -77,8 +79,9 @@ def build(scenario: Scenario, grid: GridInput) -> GridDay:
     findings = [*_unknown_buses(scenario, grid), *_unknown_elements(scenario, grid)]
     if findings:
         raise BadInput(findings)
+    scenario = _by_own_names(scenario, grid)
     periods = scenario.day.mtu_count
-    outages = [(_name(grid, o.element), set(o.span.mtus)) for o in scenario.outages if o.limit_w is None]
+    outages = [(o.element, set(o.span.mtus)) for o in scenario.outages if o.limit_w is None]
     day = DayFlow(grid.network, periods, outages)
     base_p_w, base_q_var = _base(scenario, grid, periods)
     in_service = np.repeat(grid.network.in_service[:, None], periods, axis=1)
@@ -92,6 +95,7 @@ def build(scenario: Scenario, grid: GridInput) -> GridDay:
         base_q_var,
         _owners(scenario, grid),
         in_service,
+        scenario.congestion_points,
     )
 
 
@@ -100,10 +104,23 @@ def _known(index: int | None) -> int:
     return index
 
 
-def _name(grid: GridInput, element: str) -> str:
-    """An element's own name, whatever alias it was given by."""
-    index = grid.branch_index(element)
-    return element if index is None else grid.network.branch_names[index]
+def _by_own_names(scenario: Scenario, grid: GridInput) -> Scenario:
+    """Points and outages by the network's own names, whatever aliases they were given by."""
+    network = grid.network
+
+    def own(element: str, at_bus: bool) -> str:
+        if at_bus:
+            return network.bus_names[_known(grid.bus_index(element))]
+        index = grid.branch_index(element)
+        return element if index is None else network.branch_names[index]
+
+    points = scenario.congestion_points
+    if points is not None:
+        points = tuple(
+            msgspec.structs.replace(p, element=own(p.element, p.direction in (Kind.HIGH, Kind.LOW))) for p in points
+        )
+    outages = tuple(msgspec.structs.replace(o, element=own(o.element, False)) for o in scenario.outages)
+    return msgspec.structs.replace(scenario, congestion_points=points, outages=outages)
 
 
 def _unknown_buses(scenario: Scenario, grid: GridInput) -> list[Finding]:
@@ -155,9 +172,12 @@ def _base(scenario: Scenario, grid: GridInput, periods: int) -> tuple[Floats, Fl
     shape = (grid.network.bus_count, periods)
     p_w = np.zeros(shape) if grid.profile_p_w is None else grid.profile_p_w.astype(np.float64).copy()
     q_var = np.zeros(shape) if grid.profile_q_var is None else grid.profile_q_var.astype(np.float64).copy()
-    for bus, profile in scenario.bus_forecast.items():
-        index = _known(grid.bus_index(bus))
-        p_w[index], q_var[index] = profile.p_w, profile.q_var
+    listed = [(_known(grid.bus_index(bus)), profile) for bus, profile in scenario.bus_forecast.items()]
+    for index, _ in listed:
+        p_w[index], q_var[index] = 0.0, 0.0
+    for index, profile in listed:
+        p_w[index] += profile.p_w
+        q_var[index] += profile.q_var
     for resource in scenario.resources:
         forecast = scenario.resource_forecast.get(resource.resource)
         if forecast is not None:
@@ -182,15 +202,14 @@ def _limits(scenario: Scenario, grid: GridInput, periods: int) -> Limits:
     given = [p for p in scenario.congestion_points or () if p.limit_w is not None]
     sources = set(grid.network.source_names)
     power = [
-        PowerLimit(_name(grid, p.element), Kind(p.direction), lowered(scenario, p, periods), p.element in sources)
-        for p in given
+        PowerLimit(p.element, Kind(p.direction), lowered(scenario, p, periods), p.element in sources) for p in given
     ]
     for outage in scenario.outages:
         if outage.limit_w is not None and outage.element not in {p.element for p in given}:
             limit = np.full(periods, np.nan)
             limit[list(outage.span.mtus)] = outage.limit_w
-            name, hourly = _name(grid, outage.element), outage.element in sources
-            power += [PowerLimit(name, kind, limit, hourly) for kind in (Kind.EXPORT, Kind.IMPORT)]
+            kinds = (Kind.EXPORT, Kind.IMPORT)
+            power += [PowerLimit(outage.element, kind, limit, outage.element in sources) for kind in kinds]
     limits = limits_of(grid.network, periods, power, scenario.day.hour_starts())
     return _with_bands(limits, grid, scenario.congestion_points or ())
 

@@ -32,16 +32,6 @@ class Journal:
         if binding is None or self._proposed is None:
             return
         pairs = "; ".join(f"{leg.buy}/{leg.sell}" for leg in self._proposed.legs)
-        detail = str(binding.decision)
-        self.refusals.append(
-            Refusal(
-                pairs,
-                GRID_LIMIT,
-                detail,
-                binding.owner,
-                binding.element,
-                binding.mtu,
-                binding.headroom_w,
-                event.quantity_w,
-            )
-        )
+        decision = binding.decision if event.quantity_w else Decision.REFUSED
+        where = (binding.owner, binding.element, binding.mtu, binding.headroom_w)
+        self.refusals.append(Refusal(pairs, GRID_LIMIT, str(decision), *where, event.quantity_w))

@@ -4,6 +4,7 @@ A point's flow is watts at a power limit; current x sqrt(3) x nominal voltage (V
 voltage, the watts injected at that bus that would make up the difference (first order).
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from flexpeer.app.grid_day import GridDay
 from flexpeer.app.scenario import CongestionPoint as GivenPoint
 from flexpeer.app.scenario import Scenario
 from flexpeer.app.validator import GridOwner
+from flexpeer.errors import bad_input
 from flexpeer.grid.areas import Area, branch_owners, split
 from flexpeer.grid.limits import TOLERANCE, Kind, Limits, Readings
 from flexpeer.grid.network import S_BASE_VA, Complexes, Floats, Integers
@@ -23,6 +25,7 @@ from flexpeer.grid.sensitivity import Metric, Quantity, Sensitivity, sensitivity
 from flexpeer.market.needs import CongestionPoint, Direction, Watts
 from flexpeer.quantities import IMPACT_LIMIT_PPM, PPM, QUANTITY_LIMIT_W
 
+POINTS = "congestion_points.csv"
 Schedules = Mapping[str, Watts]
 
 
@@ -56,7 +59,7 @@ class PhysicalSide:
         """Take the forecast, and find (or take from the scenario) the congestion points."""
         self._forecast = self.grid.solve(forecast_w, "forecast.csv")
         self._forecast_p_w = self.grid.injections(forecast_w)
-        given = self._scenario.congestion_points
+        given = self.grid.points
         self._points = self._found() if given is None else tuple(self._given(point) for point in given)
         for point in self._points:
             self._slopes[point.point.congestion_point] = self._slope(point)
@@ -131,22 +134,27 @@ class PhysicalSide:
     def _found(self) -> tuple[Point, ...]:
         """A point for each element and direction that the forecast overloads; the worst bus of each owner and band."""
         result, readings = self._observed()
-        worst: dict[tuple[str, str, str], tuple[float, Kind, str]] = {}
-        for violation in self.grid.violations(readings):
-            direction = self._direction(violation.kind, violation.element, violation.mtu, result)
-            by_voltage = violation.kind in (Kind.HIGH, Kind.LOW)
-            owner = self.owner_of(violation.kind, violation.element)
-            key = (owner, "" if by_voltage else violation.element, direction)
-            severity = abs(violation.value - violation.limit) / violation.limit
-            worst[key] = max(worst.get(key, (0.0, violation.kind, "")), (severity, violation.kind, violation.element))
-        directions: dict[str, int] = {}
-        for _, _, element in worst.values():
-            directions[element] = directions.get(element, 0) + 1
+        worst: dict[tuple[str, str, str, Kind], tuple[float, str]] = {}
+        for element, kind, mtu, value, limit in self.grid.violations(readings):
+            by_voltage = kind in (Kind.HIGH, Kind.LOW)
+            if by_voltage and self._is_held(element):
+                continue
+            key = (self.owner_of(kind, element), "" if by_voltage else element,
+                   self._direction(kind, element, mtu, result), kind)  # fmt: skip
+            severity = abs(value - limit) / (limit or 1.0)
+            worst[key] = max(worst.get(key, (0.0, "")), (severity, element))
+        at = Counter(element for _, element in worst.values())
+        towards = Counter((element, key[2]) for key, (_, element) in worst.items())
         points = []
-        for (owner, _, direction), (_, kind, element) in sorted(worst.items()):
-            name = element if directions[element] == 1 else f"{element}:{direction}"
+        for (owner, _, direction, kind), (_, element) in sorted(worst.items()):
+            name = element if at[element] == 1 else f"{element}:{direction}"
+            name = name if towards[element, direction] == 1 else f"{name}:{kind}"
             points.append(self._point(name, element, Direction(direction), owner, kind))
         return tuple(points)
+
+    def _is_held(self, bus: str) -> bool:
+        """Whether a source holds the voltage, which no injection moves then."""
+        return self.grid.network.bus_names.index(bus) in self.grid.network.source_bus
 
     def _direction(self, kind: Kind, element: str, mtu: int, result: FlowResult) -> str:
         if kind is not Kind.LOADING:
@@ -178,23 +186,35 @@ class PhysicalSide:
         return self._point(given.congestion_point, given.element, direction, owner, kind)
 
     def _point(self, name: str, element: str, direction: Direction, owner: str, kind: Kind) -> Point:
-        network, limits = self.grid.network, self.grid.limits
+        network = self.grid.network
         row = -1
         if kind in (Kind.HIGH, Kind.LOW):
             index = network.bus_names.index(element)
         elif kind is Kind.LOADING:
             index = network.branch_names.index(element)
         else:
-            row = list(zip(limits.point_element, limits.point_kind, strict=True)).index((element, kind))
+            row = self._row(name, element, kind)
             names = network.branch_names if element in network.branch_names else network.source_names
             index = names.index(element)
         bare = Point(CongestionPoint(name, element, direction, owner), kind, index, row)
         if kind in (Kind.HIGH, Kind.LOW):
             _, readings = self._observed()
-            mtu = _most_loaded(readings.v_pu[index] * (1.0 if kind is Kind.HIGH else -1.0))
-            return bare._replace(pu_per_w=float(self._sensitivity(bare).per_w[index, mtu]))
+            mtu = _most_loaded(_fed(readings.v_pu[index]) * (1.0 if kind is Kind.HIGH else -1.0))
+            pu_per_w = float(self._sensitivity(bare).per_w[index, mtu])
+            if not pu_per_w > 0.0:
+                raise bad_input(
+                    POINTS, f"no injection at {element!r} raises its voltage", "a bus with supply, not held by a source"
+                )
+            return bare._replace(pu_per_w=pu_per_w)
         watts = np.nan_to_num(self._limit(bare), nan=float(QUANTITY_LIMIT_W)).clip(max=float(QUANTITY_LIMIT_W))
         return bare._replace(point=CongestionPoint(name, element, direction, owner, tuple(int(w) for w in watts)))
+
+    def _row(self, name: str, element: str, kind: Kind) -> int:
+        """Which power limit a point has: the limits of given points come first, in their order."""
+        if self.grid.points is not None:
+            return [p.congestion_point for p in self.grid.points if p.limit_w is not None].index(name)
+        limits = self.grid.limits
+        return list(zip(limits.point_element, limits.point_kind, strict=True)).index((element, kind))
 
     def _flow(self, point: Point, readings: Readings) -> Floats:
         flow: Floats
@@ -203,7 +223,7 @@ class PhysicalSide:
         elif point.kind is Kind.LOADING:
             flow = readings.loading[point.at] * self.rated_va()[point.at]
         else:
-            flow = (1.0 if point.kind is Kind.HIGH else -1.0) * readings.v_pu[point.at] / point.pu_per_w
+            flow = (1.0 if point.kind is Kind.HIGH else -1.0) * _fed(readings.v_pu[point.at]) / point.pu_per_w
         return flow
 
     def _limit(self, point: Point) -> Floats:
@@ -252,6 +272,12 @@ class PhysicalSide:
     def _observed(self) -> tuple[FlowResult, Readings]:
         assert self._forecast is not None, "points are asked for after the forecast is observed"
         return self._forecast
+
+
+def _fed(v_pu: Floats) -> Floats:
+    """Voltages, NaN where there is no supply."""
+    fed: Floats = np.where(v_pu > 0.0, v_pu, np.nan)
+    return fed
 
 
 def _most_loaded(values: Floats) -> int:

@@ -114,7 +114,7 @@ def _past(side: PhysicalSide, now: _Measured, unless: tuple[_Measured, ...] | No
     kinds = (
         (Kind.LOADING, network.branch_names, "loading", np.ones_like(now.loading), 1.0),
         (Kind.HIGH, network.bus_names, "v_pu", limits.v_max_pu, 1.0),
-        (Kind.LOW, network.bus_names, "v_pu", limits.v_min_pu, -1.0),
+        (Kind.LOW, network.bus_names, "v_pu", np.where(now.v_pu > 0.0, limits.v_min_pu, np.nan), -1.0),
     )
     found: list[Congestion] = []
     for kind, names, field, bound, sign in kinds:

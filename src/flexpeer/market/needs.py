@@ -7,6 +7,7 @@ plan with the curtailment obligations executed; ranges, commitments and grid che
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import cached_property
 
 import msgspec
 from msgspec.structs import replace
@@ -210,8 +211,11 @@ Event = (
 Outcome = list[Event | CommandRefused]
 
 
-class Needs(msgspec.Struct, frozen=True):
-    """The day's frame: what is planned, what is limited, what is owed."""
+class Needs(msgspec.Struct, frozen=True, dict=True):
+    """The day's frame: what is planned, what is limited, what is owed.
+
+    `starts_w` and `factors_ppm` remember what was derived from these fields; they are no part of the state.
+    """
 
     day: MarketDay | None = None
     rulebook: Rulebook = Rulebook()
@@ -229,8 +233,23 @@ class Needs(msgspec.Struct, frozen=True):
         """MTUs of the delivery day; 0 before it is opened."""
         return self.day.mtu_count if self.day else 0
 
+    @cached_property
+    def starts_w(self) -> dict[str, Watts]:
+        """Starting points already derived, by resource."""
+        return {}
+
+    @cached_property
+    def factors_ppm(self) -> dict[tuple[str, str], Watts]:
+        """Impact factors already derived, by zone and unit."""
+        return {}
+
     def start_w(self, resource: str) -> Watts:
         """A resource's starting point: its plan with its obligations executed."""
+        if resource not in self.starts_w:
+            self.starts_w[resource] = self._start_w(resource)
+        return self.starts_w[resource]
+
+    def _start_w(self, resource: str) -> Watts:
         zeros = (0,) * self.mtu_count
         plan, owed = self.plans_w.get(resource, zeros), self.curtailment_w.get(resource)
         return plan if owed is None else tuple(p + o for p, o in zip(plan, owed, strict=True))
@@ -261,6 +280,13 @@ class Needs(msgspec.Struct, frozen=True):
 
 def unit_ppm(needs: Needs, participants: Participants, zone: str, unit: str) -> tuple[int, ...]:
     """Impact factors of a resource, a portfolio (by its members' ranges) or a DSO itself (1)."""
+    known = needs.factors_ppm.get((zone, unit))
+    if known is None:
+        known = needs.factors_ppm[zone, unit] = _unit_ppm(needs, participants, zone, unit)
+    return known
+
+
+def _unit_ppm(needs: Needs, participants: Participants, zone: str, unit: str) -> tuple[int, ...]:
     members = participants.members(unit)
     if not members:
         return (PPM,) * needs.mtu_count

@@ -53,7 +53,8 @@ def settle(
 ) -> list[SettlementIssued]:
     """A new revision; nothing if it would change nothing."""
     ordered = sorted(trades.trades.values(), key=lambda trade: (trade.match, trade.trade))
-    postings = tuple(posting for trade in ordered for posting in _postings(participants, needs, activations, trade))
+    payee = operator(participants)
+    postings = tuple(p for trade in ordered for p in _postings(participants, needs, activations, trade, payee))
     exact: dict[str, int] = {}
     for posting in postings:
         exact[posting.account] = exact.get(posting.account, 0) + posting.amount
@@ -65,7 +66,9 @@ def settle(
     return [SettlementIssued(settlements.revision + 1, postings, invoice)]
 
 
-def _postings(participants: Participants, needs: Needs, activations: Activations, trade: Trade) -> list[Posting]:
+def _postings(
+    participants: Participants, needs: Needs, activations: Activations, trade: Trade, payee: str
+) -> list[Posting]:
     assert needs.day is not None, "a day was opened before anything was traded"
     minutes, leg = needs.day.mtu_minutes, trade.leg
     amount = trade.amount(minutes)
@@ -84,7 +87,7 @@ def _postings(participants: Participants, needs: Needs, activations: Activations
         if fee:
             charge = money(fee, quantity_w, minutes * len(leg.span))
             postings.append(Posting(party, trade.trade, "fee", -charge))
-            postings.append(Posting(operator(participants), trade.trade, "fee", charge))
+            postings.append(Posting(payee, trade.trade, "fee", charge))
     return postings
 
 

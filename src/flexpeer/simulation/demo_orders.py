@@ -20,7 +20,8 @@ TICK_W = 1_000
 SMALLEST_W = 2_000
 EXPORT_HOURS, IMPORT_HOURS = range(7, 16), range(15, 21)
 WIND_BIDS, CAR_BIDS, EVENING_ASKS = (270, 450), (700, 1_900), (300, 1_000)
-BLOCKS_MTUS = ((4,), (4,), (4,), (4,), (4,), (8,), (2, 2), (2, 1, 1))
+DAY_BLOCKS_MTUS = ((4,), (4,), (4,), (4,), (4,), (8,), (2, 2), (2, 1, 1))
+EVENING_BLOCKS_MTUS = ((4,), (2, 2), (1, 1, 1, 1), (1, 1, 1, 1))
 SELLING_HOURS, STORAGE_HOURS = 6, 5
 OFFERED_SHARE = (0.40, 0.75)
 WHOLLY_OFFERED_W = 150_000
@@ -91,7 +92,7 @@ def _evening(unit: Unit, plan: Rooms, zone: str) -> Quote:
         owed = tuple(round(-p * EVENING_SHARE) for p in plan)
         return Quote(unit.name, False, zone, "BUY", owed, IMPORT_HOURS, CAR_BIDS, 3)
     up = tuple(unit.p_max_w - p for p in plan)
-    return Quote(unit.name, unit.start_wh is not None, zone, "SELL", up, IMPORT_HOURS, EVENING_ASKS, 2)
+    return Quote(unit.name, unit.start_wh is not None, zone, "SELL", up, IMPORT_HOURS, EVENING_ASKS, 1)
 
 
 def _portfolio_quote(frame: Frame, name: str, members: tuple[str, ...]) -> Quote:
@@ -128,12 +129,13 @@ def _blocks(quote: Quote, rng: Random) -> Iterator[Span]:
     most = STORAGE_HOURS if quote.storage else SELLING_HOURS
     if quote.side == "SELL" and len(hours) > most:
         hours = sorted(rng.sample(hours, most))
+    cuts = EVENING_BLOCKS_MTUS if quote.hours is IMPORT_HOURS and quote.side == "SELL" else DAY_BLOCKS_MTUS
     taken = -1
     for hour in hours:
         first = 4 * hour
         if first < taken:
             continue
-        for length in rng.choice(BLOCKS_MTUS):
+        for length in rng.choice(cuts):
             end = first + length
             if first >= 4 * (hour + 1) or end > 4 * quote.hours.stop:
                 break

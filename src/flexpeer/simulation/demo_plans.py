@@ -26,7 +26,7 @@ SHAPES = {
 }  # fmt: skip
 """Fractions at the start of each local hour; kinds without a shape run level."""
 SUBSTATION_SHARE, FEEDER_SHARE, LOW_VOLTAGE_SHARE = 0.24, 0.75, 0.45
-STRAINED_SHARE, WEAK_SHARE = 0.75, 0.545
+STRAINED_SHARE, WEAK_SHARE = 0.74, 0.535
 
 
 def plans(units: tuple[Unit, ...], rng: Random) -> dict[str, Profile]:

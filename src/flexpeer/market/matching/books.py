@@ -26,7 +26,7 @@ class Books:
     def __init__(self, make_book: MakeBook) -> None:
         self._make_book = make_book
         self._books: dict[tuple[str, Span], Book] = {}
-        self._spans: dict[str, set[Span]] = {}
+        self._spans: dict[str, tuple[Span, ...]] = {}
         self._resting: dict[str, tuple[int, tuple[str, Span]]] = {}
         self._order_of: dict[int, str] = {}
 
@@ -55,7 +55,7 @@ class Books:
 
     def spans(self, zone: str) -> tuple[Span, ...]:
         """The spans that orders of a zone have had, in order."""
-        return tuple(sorted(self._spans.get(zone, ())))
+        return self._spans.get(zone, ())
 
     def meets(self, view: View, order: Order, span: Span, before: int) -> Iterator[Order]:
         """Open orders of the other side of `order` in the book of `span`, in priority order.
@@ -88,7 +88,7 @@ class Books:
         book = self._books.get(place)
         if book is None:
             book = self._books[place] = self._make_book()
-        self._spans.setdefault(order.zone, set()).add(order.span)
+            self._spans[order.zone] = tuple(sorted((*self.spans(order.zone), order.span)))
         book.add(order.number, order.side, order.price_minor, view.ppm(order)[order.span.first])
         self._resting[order.order] = (order.number, place)
         self._order_of[order.number] = order.order

@@ -41,7 +41,7 @@ def _crossing(view: View, books: Books, spanning: Order, span: Span, before: int
 
 
 def tilings(view: View, books: Books, taker: Order, before: int) -> Iterator[tuple[Order, Iterator[tuple[Order, ...]]]]:
-    """Spanning orders that `taker` completes (itself, then those it is a tile of), each with its tilings, best first."""
+    """Spanning orders that `taker` completes (itself, then those it is a tile of), each with its tilings."""
     if len(taker.span) > 1:
         yield taker, _alternatives(view, books, taker, (), taker.span, before)
     for span in books.spans(taker.zone):

@@ -1,8 +1,9 @@
 """What matching looks at: the market so far, and who crosses whom in it."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from flexpeer.market.energy import allows
+from flexpeer.market.energy import EnergyRoom, energy_room
 from flexpeer.market.matching.crossing import crosses
 from flexpeer.market.needs import Needs, unit_ppm
 from flexpeer.market.orders import Order, Orders, Side, Status
@@ -57,29 +58,31 @@ class View(NamedTuple):
 
     def within_energy(self, match: Match) -> tuple[int, str]:
         """The largest quantity of a match that energy limits allow, and the resource that binds it ("": none does)."""
-        quantity_w = match.quantity_w
-        bound = self._energy_bound(match)
+        full = self._changes_w((match,))
+        rooms = self._energy_rooms(list(full))
+        bound = _energy_bound(rooms, full)
         if not bound:
-            return quantity_w, ""
-        low, high = 0, quantity_w
+            return match.quantity_w, ""
+        low, high = 0, match.quantity_w
+        guess = min(rooms[name].share(change, high) for name, change in full.items())
+        probes = [guess + 1, guess]
         while high - low > 1:
-            middle = (low + high) // 2
-            binding = self._energy_bound(match.at(middle))
-            low, high, bound = (low, middle, binding) if binding else (middle, high, bound)
+            quantity = min(max(probes.pop() if probes else (low + high) // 2, low + 1), high - 1)
+            binding = _energy_bound(rooms, self._changes_w((match.at(quantity),)))
+            low, high, bound = (low, quantity, binding) if binding else (quantity, high, bound)
         return low, bound
 
-    def _energy_bound(self, match: Match) -> str:
-        """The first resource whose energy limits do not allow a match."""
-        changes = self._changes_w((match,))
+    def _energy_rooms(self, names: list[str]) -> dict[str, EnergyRoom]:
+        """What resources with energy limits have left, trades and reservations counted."""
         held = self._changes_w(self.trades.reserved)
         nothing = (0,) * self.needs.mtu_count
         minutes = self.needs.day.mtu_minutes if self.needs.day else 0
-        for name, change in changes.items():
+        rooms = {}
+        for name in names:
             moved = self.trades.moves_w.get(name, nothing)
             moves = [m + h for m, h in zip(moved, held.get(name, nothing), strict=True)]
-            if not allows(self.participants.resources[name], self.needs.start_w(name), moves, change, minutes):
-                return name
-        return ""
+            rooms[name] = energy_room(self.participants.resources[name], self.needs.start_w(name), moves, minutes)
+        return rooms
 
     def _changes_w(self, matches: tuple[Match, ...]) -> dict[str, list[int]]:
         """What matches move of each resource with energy limits, per MTU."""
@@ -89,6 +92,11 @@ class View(NamedTuple):
                 row = changes.setdefault(move.resource, [0] * self.needs.mtu_count)
                 row[move.span.first : move.span.end] = [w + move.change_w for w in row[move.span.first : move.span.end]]
         return changes
+
+
+def _energy_bound(rooms: Mapping[str, EnergyRoom], changes_w: Mapping[str, list[int]]) -> str:
+    """The first resource whose energy limits do not allow its change."""
+    return next((name for name, change in changes_w.items() if not rooms[name].allows(change)), "")
 
 
 def _most(pairs: list[tuple[int, int]]) -> tuple[int, int]:

@@ -1,0 +1,201 @@
+"""Charts as inline SVG: a frame with its axes, step lines over the day, bands and bars.
+
+A chart is drawn in the units of its `viewBox`; colours are classes of the style sheet, so that light, dark and print
+are the style sheet's work. All text is escaped here.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from markupsafe import Markup, escape
+
+from flexpeer.web.wording import Clock, number
+
+WIDTH = 760.0
+EMPTY = Markup("")
+
+
+class Key(NamedTuple):
+    """One entry of a legend: the class that colours it, `line`, `area` or `dot`, and what it means."""
+
+    css: str
+    shape: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with what surrounds it. `side` says where its quantities are counted.
+
+    `readout` has what the pointer or the arrow keys show for each MTU: `unit`, `left`, `width` and `series`.
+    """
+
+    title: str
+    side: str
+    svg: Markup
+    note: str = ""
+    legend: tuple[Key, ...] = ()
+    readout: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A drawing area: `columns` positions from left to right, `low` to `high` from bottom to top."""
+
+    columns: float
+    low: float
+    high: float
+    height: float = 230.0
+    left: float = 62.0
+    right: float = 12.0
+    top: float = 12.0
+    bottom: float = 26.0
+    ticks: tuple[float, ...] = field(default=())
+
+    @property
+    def inner(self) -> float:
+        """Width of the drawing area."""
+        return WIDTH - self.left - self.right
+
+    def x(self, column: float) -> float:
+        """Horizontal place of a column's left edge."""
+        return round(self.left + self.inner * column / max(self.columns, 1e-9), 1)
+
+    def y(self, value: float) -> float:
+        """Vertical place of a value."""
+        share = (value - self.low) / max(self.high - self.low, 1e-12)
+        return round(self.height - self.bottom - share * (self.height - self.top - self.bottom), 1)
+
+
+def frame_for(columns: float, values: Iterable[float], height: float = 230.0) -> Frame:
+    """A frame that holds `values` and zero, its ends at round numbers."""
+    finite = [value for value in values if math.isfinite(value)]
+    low, high = min([0.0, *finite]), max([0.0, *finite])
+    step = _round_step((high - low or 1.0) / 5)
+    first, last = math.floor(low / step + 1e-9), math.ceil((high or (low + 1.0 if low == 0 else 0)) / step - 1e-9)
+    ticks = tuple(round(step * k, 10) for k in range(first, last + 1))
+    return Frame(columns, ticks[0], ticks[-1], height, ticks=ticks)
+
+
+def _round_step(rough: float) -> float:
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * (1 - 1e-9))
+
+
+def text(x: float, y: float, content: object, css: str = "", anchor: str = "start") -> Markup:
+    """A line of text; its content is escaped."""
+    return Markup('<text x="{}" y="{}" class="{}" text-anchor="{}">{}</text>').format(
+        round(x, 1), round(y, 1), css, anchor, content
+    )
+
+
+def path(d: str, css: str, title: str = "") -> Markup:
+    """A path; `title` is its tooltip."""
+    return Markup('<path d="{}" class="{}">{}</path>').format(d, css, tooltip(title))
+
+
+def rect(box: tuple[float, float, float, float], css: str, title: str = "") -> Markup:
+    """A rectangle of left, top, width and height."""
+    x, y, width, height = (round(value, 1) for value in box)
+    return Markup('<rect x="{}" y="{}" width="{}" height="{}" class="{}">{}</rect>').format(
+        x, y, max(width, 0), max(height, 0), css, tooltip(title)
+    )
+
+
+def tooltip(title: str) -> Markup:
+    """What the pointer shows over a mark."""
+    return Markup("<title>{}</title>").format(title) if title else EMPTY
+
+
+def drawing(parts: Iterable[Markup], height: float, label: str, width: float = WIDTH) -> Markup:
+    """The SVG element; `label` is read in its place by those who cannot see it."""
+    return Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>').format(
+        round(width), round(height), label, joined(parts)
+    )
+
+
+def joined(parts: Iterable[Markup]) -> Markup:
+    """Pieces one after the other; whatever is not markup is escaped."""
+    return EMPTY.join(escape(part) for part in parts)
+
+
+def axes(frame: Frame, clock: Clock | None, unit: str, every_hours: int = 3) -> Markup:
+    """Horizontal lines at the round values, and the hours of the day below."""
+    parts = [text(4, frame.top + 2, unit, "unit")] if unit else []
+    for value in frame.ticks:
+        y = frame.y(value)
+        css = "zero" if value == 0 else "rule"
+        parts.append(path(f"M{frame.left} {y}H{frame.x(frame.columns)}", css))
+        parts.append(text(frame.left - 6, y + 4, number(abs(value) if frame.low < 0 and clock else value, 4), "tick", "end"))
+    for mtu, label in clock.ticks(every_hours) if clock else []:
+        x, base = frame.x(mtu), frame.height - frame.bottom
+        parts.append(path(f"M{x} {base}v4", "zero"))
+        parts.append(text(x, base + 17, label, "tick", "middle"))
+    return joined(parts)
+
+
+def steps(frame: Frame, values: Sequence[float]) -> str:
+    """A step line, one step per column; gaps where there is no number."""
+    pieces: list[str] = []
+    before: float | None = None
+    for column, value in enumerate(values):
+        if not math.isfinite(value):
+            before = None
+            continue
+        y = frame.y(value)
+        if before is None:
+            pieces.append(f"M{frame.x(column)} {y}")
+        elif y != before:
+            pieces.append(f"H{frame.x(column)}V{y}")
+        before = y
+        if column + 1 == len(values) or not math.isfinite(values[column + 1]):
+            pieces.append(f"H{frame.x(column + 1)}")
+    return "".join(pieces)
+
+
+def band(frame: Frame, low: Sequence[float], high: Sequence[float]) -> str:
+    """Boxes between two rows of values, neighbours of equal size as one."""
+    pieces, start = [], 0
+    pairs = [*zip(low, high, strict=True), (math.nan, math.nan)]
+    for column in range(1, len(pairs)):
+        if pairs[column] == pairs[start]:
+            continue
+        bottom, top = pairs[start]
+        if math.isfinite(bottom) and math.isfinite(top) and top > bottom:
+            pieces.append(f"M{frame.x(start)} {frame.y(bottom)}V{frame.y(top)}H{frame.x(column)}V{frame.y(bottom)}Z")
+        start = column
+    return "".join(pieces)
+
+
+class Bar(NamedTuple):
+    """A row of a bar chart: one value per class of `bar_chart`'s `css`."""
+
+    label: str
+    values: tuple[float, ...]
+
+
+def bar_chart(bars: Sequence[Bar], css: Sequence[str], unit: str, label: str) -> Markup:
+    """Horizontal bars, a group per row, each with its value written at its end."""
+    left, thick, gap = 210.0, 13.0, 9.0
+    largest = max((value for bar in bars for value in bar.values), default=0.0) or 1.0
+    room = WIDTH - left - 90
+    parts, y = [], 6.0
+    for bar in bars:
+        parts.append(text(left - 8, y + thick * len(css) / 2 + 4, shortened(bar.label, 30), "name", "end"))
+        for name, value in zip(css, bar.values, strict=True):
+            width = max(room * value / largest, 1.0 if value else 0.0)
+            parts.append(rect((left, y, width, thick - 2), name, f"{bar.label}: {number(value, 3)} {unit}"))
+            parts.append(text(left + width + 5, y + thick - 3, f"{number(value, 2)} {unit}", "value"))
+            y += thick
+        y += gap
+    return drawing(parts, y, label)
+
+
+def shortened(name: str, length: int) -> str:
+    """A long name with its middle left out."""
+    if len(name) <= length:
+        return name
+    tail = length // 3
+    return f"{name[: length - tail - 1]}…{name[-tail:]}"

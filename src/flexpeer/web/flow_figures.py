@@ -1,0 +1,89 @@
+"""The flow at each congestion point through the day against its limit, before and after the market. Grid side."""
+
+import math
+
+from flexpeer.app.outcome import DayOutcome, PointDay
+from flexpeer.market.needs import Direction
+from flexpeer.web.figures import Figure, Key, axes, band, drawing, frame_for, joined, path, steps
+from flexpeer.web.wording import GRID_SIDE, Clock, energy, power, unit_for
+
+SHOWN = 12
+NO_LIMIT_W = 5e10
+
+LEGEND = (
+    Key("before", "line", "forecast, before the market"),
+    Key("start", "line", "starting point: obligations executed"),
+    Key("after", "line", "after the market"),
+    Key("limit", "line", "limit"),
+    Key("need", "area", "need: relief asked for"),
+)
+
+
+def flow_figures(outcome: DayOutcome, clock: Clock) -> list[Figure]:
+    """A figure for each of the points with the greatest need, greatest first."""
+    ranked = sorted(outcome.points, key=lambda day: (-sum(day.need_w), day.point.congestion_point))
+    return [_figure(day, clock) for day in ranked[:SHOWN]]
+
+
+def known_limit_w(point: PointDay) -> tuple[float, ...]:
+    """Its limit, NaN where there is none in practice."""
+    return tuple(limit if math.isfinite(limit) and limit < NO_LIMIT_W else math.nan for limit in point.limit_w)
+
+
+def _figure(day: PointDay, clock: Clock) -> Figure:
+    limit_w = known_limit_w(day)
+    unit = unit_for([*day.before_w, *day.after_w, *limit_w])
+    rows = {
+        "forecast": [unit.of(w) for w in day.before_w],
+        "starting point": [unit.of(w) for w in day.start_w],
+        "after": [unit.of(w) for w in day.after_w],
+        "limit": [unit.of(w) for w in limit_w],
+        "need": [unit.of(w) for w in day.need_w],
+    }
+    wanted = [b - n if n else math.nan for b, n in zip(rows["forecast"], rows["need"], strict=True)]
+    drawn = [value for row in rows.values() for value in row]
+    frame = frame_for(len(day.before_w), [*drawn, *(w for w in wanted if math.isfinite(w))])
+    svg = drawing(
+        [
+            axes(frame, clock, unit.name),
+            path(band(frame, wanted, rows["forecast"]), "need"),
+            path(steps(frame, rows["starting point"]), "series start"),
+            path(steps(frame, rows["forecast"]), "series before"),
+            path(steps(frame, rows["after"]), "series after"),
+            path(steps(frame, rows["limit"]), "series limit"),
+        ],
+        frame.height,
+        f"Flow at {day.point.congestion_point} through the day, {GRID_SIDE}. {_summary(day, clock)}",
+    )
+    readout = {
+        "unit": unit.name,
+        "left": frame.left,
+        "width": frame.inner,
+        "series": [[name, [None if math.isnan(v) else round(v, 3) for v in row]] for name, row in rows.items()],
+    }
+    title = f"{day.point.congestion_point}: {_loads(day)}, {day.point.dso}"
+    return Figure(title, GRID_SIDE, joined([svg]), _summary(day, clock), LEGEND, readout)
+
+
+def _loads(day: PointDay) -> str:
+    named = {
+        Direction.EXPORT: "export (injection loads it)",
+        Direction.IMPORT: "import (withdrawal loads it)",
+        Direction.HIGH: "high voltage (injection raises it)",
+        Direction.LOW: "low voltage (withdrawal lowers it)",
+    }
+    return named[day.point.direction]
+
+
+def _summary(day: PointDay, clock: Clock) -> str:
+    minutes = clock.day.mtu_minutes
+    needed = [mtu for mtu, need in enumerate(day.need_w) if need]
+    if not needed:
+        return "No relief is needed here."
+    worst = max(needed, key=lambda mtu: (day.need_w[mtu], -mtu))
+    need, left = (sum(row) * minutes / 60e6 for row in (day.need_w, day.residual_need_w))
+    return (
+        f"Relief is needed between {clock.at(needed[0])} and {clock.at(needed[-1] + 1)}, at most "
+        f"{power(day.need_w[worst])} at {clock.at(worst)}; {energy(need)} in all, of which "
+        f"{energy(left) if left else 'nothing'} is missing after the market."
+    )

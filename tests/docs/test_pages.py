@@ -1,0 +1,70 @@
+"""What holds for every page: links resolve, no place of one machine, short decisions, blocks of known kinds."""
+
+import re
+from pathlib import Path
+
+import pytest
+from tests.docs.pages import DOCS, PAGES, ROOT, anchors, blocks, links
+
+RECORDS = sorted((DOCS / "decisions").glob("0*.md"))
+LANGUAGES = {"python", "sh", "console", "json", "toml", "csv", "text"}
+MACHINE_PATH = re.compile(r"(?<![\w./])/(?:home|root|tmp|work|usr|opt|var|Users|mnt)\b|[A-Z]:\\|~/")
+REGISTRIES = ("pypi.org", "pythonhosted.org", "anaconda.org", "ghcr.io", "docker.io", "npmjs", "crates.io", "quay.io")
+ROLES = ("Context", "Choice", "Cost", "What would change our mind")
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_resolve(page: Path) -> None:
+    for link in links(page):
+        if "://" in link:
+            continue
+        target, _, anchor = link.partition("#")
+        path = (page.parent / target).resolve() if target else page
+        assert path.exists(), f"{link}: no such file"
+        assert path.is_relative_to(ROOT), f"{link}: leaves the project"
+        assert not anchor or anchor in anchors(path), f"{link}: no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_no_machine_and_no_registry(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert not MACHINE_PATH.search(text)
+    assert not [host for host in REGISTRIES if host in text]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_blocks_have_a_known_language(page: Path) -> None:
+    unknown = {block.language for block in blocks(page)} - LANGUAGES
+    assert not unknown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_page_is_reached(page: Path) -> None:
+    linking = [other for other in PAGES if other != page for link in links(other) if _leads(other, link, page)]
+    assert linking or page == ROOT / "README.md"
+
+
+def _leads(page: Path, link: str, target: Path) -> bool:
+    return "://" not in link and (page.parent / link.partition("#")[0]).resolve() == target
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=name)
+def test_a_decision_is_short_and_whole(record: Path) -> None:
+    text = record.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 40
+    assert text.startswith(f"# {record.name[:4]} ")
+    at = [text.index(f"**{role}.**") for role in ROLES]
+    assert at == sorted(at)
+
+
+def test_decisions_are_numbered_without_gap() -> None:
+    assert [int(record.name[:4]) for record in RECORDS] == list(range(1, len(RECORDS) + 1))
+
+
+def test_readme_is_one_screen_and_architecture_two_pages() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 80
+    assert len((ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()) <= 110

@@ -1,0 +1,127 @@
+"""Commands and Python in the documents run as they stand, page by page, and print what the page says."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from tests.docs.pages import PAGES, ROOT, Block, blocks
+
+OPTIONAL = {"simbench:": "simbench", "import pandapower": "pandapower"}
+STATUS = re.compile(r"\s+# exit status (\d+)$")
+PROGRAMS = ("flexpeer", "python3", "ls", "cat", "head", "cut", "grep", "cp", "sed", "printf")
+
+
+def runnable(page: Path) -> list[Block]:
+    kinds = ("python", "sh", "console")
+    return [block for block in blocks(page) if block.file or block.language in kinds]
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the examples, `flexpeer` and `python3` on the path."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, arguments in (("flexpeer", "-m flexpeer "), ("python3", "")):
+        script = programs / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n')
+        script.chmod(0o755)
+    folder = tmp_path / "place"
+    (folder / "docs").mkdir(parents=True)
+    (folder / "docs" / "examples").symlink_to(ROOT / "docs" / "examples")
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    return folder
+
+
+def run(command: str, place: Path) -> str:
+    """What a command prints, findings included; its exit status must be as the page says."""
+    said = STATUS.search(command)
+    done = subprocess.run(
+        STATUS.sub("", command),
+        shell=True,
+        cwd=place,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    assert done.returncode == (int(said.group(1)) if said else 0), f"{command}\n{done.stdout}"
+    return done.stdout
+
+
+def plain(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def matches(said: Sequence[str], printed: Sequence[str]) -> bool:
+    """Whether lines are as said: `...` alone stands for any lines, at the end of a line for its rest."""
+    if not said:
+        return not printed
+    if said[0] == "...":
+        return any(matches(said[1:], printed[skip:]) for skip in range(len(printed) + 1))
+    if not printed:
+        return False
+    start = said[0].removesuffix("...")
+    fits = printed[0].startswith(start) if said[0].endswith("...") else printed[0] == said[0]
+    return fits and matches(said[1:], printed[1:])
+
+
+def run_console(block: Block, place: Path) -> None:
+    starts = [i for i, line in enumerate(block.lines) if line.startswith("$ ")]
+    assert starts[:1] == [0], "a console block begins with a command"
+    for start, end in zip(starts, [*starts[1:], len(block.lines)], strict=True):
+        command = block.lines[start].removeprefix("$ ")
+        assert command.split()[0] in PROGRAMS, command
+        printed = run(command, place)
+        said = plain("\n".join(block.lines[start + 1 : end]))
+        assert matches(said, plain(printed)), f"line {block.line + 1 + start}: {command} prints\n{printed}"
+
+
+def check_shell(block: Block, place: Path) -> None:
+    """Make's targets are looked up, not run."""
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for line in block.lines:
+        program, *arguments = line.split()
+        if program == "make":
+            assert set(arguments) <= targets, line
+        else:
+            run(line, place)
+
+
+def do(block: Block, place: Path) -> None:
+    text = "\n".join(block.lines) + "\n"
+    if block.file:
+        path = place / block.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    elif block.language == "python":
+        done = subprocess.run([sys.executable, "-"], input=text, cwd=place, text=True, capture_output=True, check=False)
+        assert done.returncode == 0, f"line {block.line}: {done.stderr}"
+    elif block.language == "console":
+        run_console(block, place)
+    else:
+        check_shell(block, place)
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if runnable(p)], ids=lambda p: str(p.relative_to(ROOT)))
+def test_page_runs(page: Path, place: Path) -> None:
+    todo = runnable(page)
+    text = "\n".join(line for block in todo for line in block.lines)
+    missing = [m for word, m in OPTIONAL.items() if word in text and importlib.util.find_spec(m) is None]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
+    for block in todo:
+        do(block, place)
+
+
+def test_a_wrong_output_is_noticed() -> None:
+    assert matches(["a", "...", "d e..."], ["a", "b", "c", "d e f"])
+    assert not matches(["a", "c"], ["a", "b", "c"])
+    assert not matches(["a"], ["a", "b"])
+    assert not matches(["a", "...", "d"], ["a", "b"])
