@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from flexpeer.adapters.gridfiles import GridFile, open_grid, write_flexpeer_json
@@ -26,10 +27,11 @@ from flexpeer.app.scenario import Scenario
 from flexpeer.app.verification import IndependentFlow
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.grid.limits import limits_of, read
-from flexpeer.grid.network import Flags, Floats, Network
+from flexpeer.grid.network import Complexes, Flags, Floats, Network
 from flexpeer.grid.powerflow import DayFlow
 from flexpeer.market.machine import State, evolve, state_hash
 from flexpeer.simulation.bench_matching import rows as matching_rows
+from flexpeer.simulation.bench_screening import rows as screening_rows
 from flexpeer.simulation.demo import demo_grid, demo_scenario
 from flexpeer.web.report import render_report
 from flexpeer.wire.chain import Damage, Seal, read_events
@@ -128,7 +130,9 @@ def grid_input(scenario: Scenario, folder: Path) -> GridInput | None:
 
 
 def _input(grid: GridFile, p_w: Floats | None, q_var: Floats | None) -> GridInput:
-    return GridInput(grid.network, grid.bus_index, grid.branch_index, p_w, q_var)
+    own = () if p_w is not None else np.flatnonzero((grid.p_w != 0.0) | (grid.q_var != 0.0))
+    buses = tuple(grid.network.bus_names[bus] for bus in own)
+    return GridInput(grid.network, grid.bus_index, grid.branch_index, p_w, q_var, buses, grid.findings)
 
 
 def _per_mtu(grid: GridFile, scenario: Scenario) -> tuple[Floats | None, Floats | None]:
@@ -149,7 +153,10 @@ def require_fresh(out: Path) -> None:
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
-    """A folder to work in; its content is in `out` when all went well, and vanishes when not. `BadInput` if unwritable."""
+    """A folder to work in; its content is in `out` when all went well, and vanishes when not.
+
+    Raises `BadInput` if it cannot be written.
+    """
     beside = out if out.is_dir() else out.parent
     try:
         made = [folder for folder in (beside, *beside.parents) if not folder.exists()]
@@ -184,8 +191,12 @@ def replay(log: Path) -> State:
     if damages or seal is None:
         raise BadInput(Finding(str(log), d.line, "", d.problem, "a whole, sealed log") for d in damages)
     state = State()
-    for content in events:
-        state = evolve(state, decode_event(content))
+    for number, content in enumerate(events, 1):
+        try:
+            state = evolve(state, decode_event(content))
+        except (msgspec.MsgspecError, LookupError, ValueError, TypeError, AttributeError, AssertionError) as error:
+            problem = f"is no event that can follow those before it ({error})"
+            raise bad_input(str(log), problem, "a log that the market wrote", line=number) from error
     if state_hash(state) != seal.state_hash:
         raise bad_input(str(log), "replaying leads to another state than the log was sealed with", seal.state_hash)
     return state
@@ -245,6 +256,14 @@ def bench(name: str, case: str | None) -> list[dict[str, Any]]:
     return BENCHES[name](case)
 
 
+def _newton_state(network: Network, p_w: Floats, q_var: Floats) -> tuple[Complexes, Floats, Floats]:
+    """Voltages and loadings (fraction of the rating, worse end), and the sources' power, by full Newton."""
+    found = newton_flow(network, p_w, q_var)
+    at_from = found.current_from_a / network.rating_from_a[:, None]
+    return found.v_pu, np.fmax(at_from, found.current_to_a / network.rating_to_a[:, None]), found.source_p_w
+
+
 BENCHES: dict[str, Callable[[str | None], list[dict[str, Any]]]] = {
     "matching": lambda case: matching_rows(case=case),
+    "screening": lambda case: screening_rows(_newton_state, case),
 }

@@ -19,6 +19,7 @@ def story(outcome: DayOutcome, result: Mapping[str, Any], out: Path) -> Renderab
     """Need, allocation, trades, what the grid refused, what is left, who paid whom, and what it was worth."""
     return Group(
         _headline(outcome),
+        *(Text(f"Note: {note}.", style="yellow") for note in outcome.notes[:ROWS]),
         _points(outcome),
         _allocation(outcome),
         _trading(outcome, result),

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from flexpeer.app.factor_side import FactorSide
 from flexpeer.app.grid_cuts import GridCuts
-from flexpeer.app.grid_day import GridInput, build
+from flexpeer.app.grid_day import GridInput, build, notes
 from flexpeer.app.journal import Journal
 from flexpeer.app.optimum import Cuts, FactorCuts, welfare_optimum
 from flexpeer.app.outcome import Congestion, DayOutcome, PointDay
@@ -82,6 +82,7 @@ class MarketDay:
 
     def __init__(self, scenario: Scenario, log: EventLog, watch: Watch, grid: GridInput | None) -> None:
         self.scenario = scenario
+        self._notes = () if grid is None else notes(scenario, grid)
         self._watch = watch
         self.session = Session(log)
         self.journal = Journal()
@@ -248,6 +249,7 @@ class MarketDay:
             verified_by=picture.verified_by if picture else None,
             largest_difference_pu=picture.largest_difference_pu if picture else None,
             timings_s=self._watch.timings_s(),
+            notes=self._notes,
         )
 
     def _point_days(self, residual: dict[str, Watts]) -> tuple[PointDay, ...]:

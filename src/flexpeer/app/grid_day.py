@@ -19,13 +19,31 @@ from flexpeer.market.needs import Watts
 
 @dataclass(frozen=True)
 class GridInput:
-    """A network to run a day on: names (aliases included) to indexes, and injections of the file's own profiles."""
+    """A network to run a day on: names (aliases included) to indexes, and injections of the file's own profiles.
+
+    `own_buses` have injections in the file that no profile carries through the day; `findings` is what was odd in it.
+    """
 
     network: Network
     bus_index: Callable[[str], int | None]
     branch_index: Callable[[str], int | None]
     profile_p_w: Floats | None = None
     profile_q_var: Floats | None = None
+    own_buses: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+
+def notes(scenario: Scenario, grid: GridInput) -> tuple[str, ...]:
+    """What a reader of the results should know about the grid file."""
+    told = {grid.bus_index(bus) for bus in scenario.bus_forecast}
+    silent = [bus for bus in grid.own_buses if grid.bus_index(bus) not in told]
+    found = [str(finding) for finding in grid.findings]
+    if silent:
+        some = ", ".join(silent[:3])
+        found.append(
+            f"{len(silent)} buses with injections in the grid file ({some}) have no rows in forecast.csv: nothing there"
+        )
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -33,7 +51,8 @@ class GridDay:
     """A scenario's grid: a `DayFlow` over its outages, its limits, and everything that is not a listed resource.
 
     `bus_of` maps resources to buses; `base_*` exclude resources' active power but hold their reactive power,
-    which stays as forecast. `owners` names the DSO of each bus. `points` are the scenario's, by the network's own names.
+    which stays as forecast. `owners` names the DSO of each bus, `points` are the scenario's, named as
+    the network does.
     """
 
     day: DayFlow

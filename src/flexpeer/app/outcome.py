@@ -92,3 +92,4 @@ class DayOutcome:
     verified_by: str | None = None
     largest_difference_pu: float | None = None
     timings_s: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()

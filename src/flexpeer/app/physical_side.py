@@ -66,13 +66,11 @@ class PhysicalSide:
         return tuple(point.point for point in self._points)
 
     def impact_ppm(self, point_id: str) -> dict[str, tuple[int, ...]]:
-        """Relief per unit of each resource, ppm: as the scenario states, else where the point is loaded most."""
+        """Relief per unit of each resource, ppm: as the scenario states, else where its topology loads the point most."""
         if self._scenario.impact_ppm is not None:
             return dict(self._scenario.impact_ppm.get(point_id, {}))
-        slope = self._slopes[point_id]
-        periods = self.grid.day.periods
-        factors = {r: int(np.clip(round(slope[bus] * PPM), 0, IMPACT_LIMIT_PPM)) for r, bus in self.grid.bus_of.items()}
-        return {resource: (ppm,) * periods for resource, ppm in factors.items()}
+        ppm = np.rint(self._slopes[point_id] * PPM).clip(0, IMPACT_LIMIT_PPM).astype(np.int64)
+        return {resource: tuple(ppm[bus].tolist()) for resource, bus in self.grid.bus_of.items()}
 
     def need_w(self, schedules_w: Schedules) -> dict[str, Watts]:
         """Relief each point needs, W per MTU: what brings it to its limit less the margin, where it is past it."""
@@ -246,11 +244,14 @@ class PhysicalSide:
         return lowest
 
     def _slope(self, point: Point) -> Floats:
-        """Relief per watt moved in the relieving direction at each bus, (buses,), where the point is loaded most."""
+        """Relief per watt moved in the relieving direction, (buses, mtus), where each topology loads the point most."""
         _, readings = self._observed()
         found = self._sensitivity(point)
-        mtu = _most_loaded(self._flow(point, readings) - np.nan_to_num(self._limit(point)))
-        per_w: Floats = found.per_w[:, mtu]
+        over = self._flow(point, readings) - self._limit(point)
+        per_w = np.zeros_like(found.per_w)
+        for topology in np.unique(self.grid.day.topology_of):
+            mtus = np.flatnonzero(self.grid.day.topology_of == topology)
+            per_w[:, mtus] = np.nan_to_num(found.per_w[:, mtus[_most_loaded(over[mtus])], None])
         if point.kind in (Kind.HIGH, Kind.LOW):
             return per_w / point.pu_per_w
         loads = 1.0 if point.point.direction is Direction.EXPORT else -1.0

@@ -44,6 +44,7 @@ def result_object(outcome: DayOutcome, log_head: str) -> dict[str, Any]:
         "congestions": [_congestion(outcome, c) for c in _once_per_element(outcome.congestions_after)],
         "state_hash": outcome.state_hash,
         "log_head": log_head,
+        "notes": list(outcome.notes),
         "verified_by": outcome.verified_by,
         "verification_difference_pu": outcome.largest_difference_pu,
         "timings_s": dict(outcome.timings_s),

@@ -33,6 +33,7 @@ OPERATING_VOLTAGE_PU = 1.05
 RULEBOOK = Rulebook(
     dso_purchase=DsoPurchase.AUTOMATIC,
     min_quantity_w=1_000,
+    quantity_tick_w=1_000,
     price_cap_minor=300_000,
     min_impact_ppm=50_000,
     fee_minor_per_mwh=500,

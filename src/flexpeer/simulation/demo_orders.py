@@ -170,7 +170,10 @@ def _with_conditions(row: OrderRow, rng: Random) -> OrderRow:
 
 
 def _meant_to_be_refused(frame: Frame, drawn: list[OrderRow]) -> list[OrderRow]:
-    """Mistakes as they happen: two of each kind that the door refuses, and a third of some."""
+    """Mistakes as they happen: one to three of each kind that the door refuses, orders sent twice among them."""
+    sent_twice = [
+        row for row in drawn if row.resource.startswith("Värmepumpar") and row.congestion_point == frame.zones.export
+    ]
     sells = [row for row in drawn if row.side == "SELL" and row.congestion_point == frame.zones.export]
     buys = [row for row in drawn if row.side == "BUY" and row.congestion_point == frame.zones.export]
     picked = iter(sells[:: max(1, len(sells) // 12)])
@@ -183,6 +186,7 @@ def _meant_to_be_refused(frame: Frame, drawn: list[OrderRow]) -> list[OrderRow]:
         *(replace(next(picked), quantity_w=200) for _ in range(1)),
         *(replace(next(picked), congestion_point="Trafo 5.1") for _ in range(2)),
         *(replace(next(picked), congestion_point=None) for _ in range(1)),
+        *sent_twice[:: len(sent_twice) // 3][:3],
     ]
     late = next(picked)
     mistakes.append(replace(late, start=late.start + ten_minutes, end=late.end + ten_minutes))

@@ -1,0 +1,227 @@
+"""`report.html`: a finished market day for people, as one file that needs nothing else."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from flexpeer.app.outcome import Congestion, DayOutcome
+from flexpeer.app.results import settlement_sum, volume_wh
+from flexpeer.market.kpi import KpiReport
+from flexpeer.market.reasons import EXPECTED
+from flexpeer.quantities import MINOR_PER_MAJOR
+from flexpeer.web.flow_figures import SHOWN, flow_figures
+from flexpeer.web.grid_map import grid_map
+from flexpeer.web.kpi_rows import DISCLAIMER, kpi_rows
+from flexpeer.web.market_figures import ZONES_SHOWN, book_figures, refusal_figure, trade_figure
+from flexpeer.web.money_figures import KINDS, money_figure, settlement_rows
+from flexpeer.web.resource_figures import curtailment_figure, moved_figure
+from flexpeer.web.wording import (
+    GRID_SIDE,
+    RESOURCE_SIDE,
+    Clock,
+    counted,
+    energy,
+    money,
+    number,
+    percent,
+    power,
+    words,
+)
+
+GRID_LIMIT, REDUCED = "grid_limit", "REDUCED"
+ROWS_SHOWN = 40
+WATT_KINDS = ("export", "import")
+
+
+class KeyFigure(NamedTuple):
+    """One number of the headline, with its side or unit below."""
+
+    label: str
+    value: str
+    about: str
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The day in a paragraph and a handful of numbers."""
+
+    story: str
+    figures: tuple[KeyFigure, ...]
+
+
+def render_report(outcome: DayOutcome) -> str:
+    """The whole page; every name in it is escaped, nothing in it is loaded from elsewhere."""
+    clock = Clock(outcome.scenario.day)
+    sections = {
+        "headline": headline(outcome, clock),
+        "flows": flow_figures(outcome, clock),
+        "flows_left_out": max(0, len(outcome.points) - SHOWN),
+        "map": grid_map(outcome, clock),
+        "books": book_figures(outcome, clock),
+        "zones_shown": ZONES_SHOWN,
+        "trades": [figure for figure in (trade_figure(outcome, clock), refusal_figure(outcome, clock)) if figure],
+        "resources": [figure for figure in (curtailment_figure(outcome), moved_figure(outcome)) if figure],
+        "money": money_figure(outcome),
+    }
+    return _template().render(
+        scenario=outcome.scenario,
+        day=f"{outcome.scenario.day.delivery_day:%A %-d %B %Y}",
+        times=clock.all(),
+        settlement=_settlement(outcome),
+        kpis=kpi_rows(outcome),
+        disclaimer=DISCLAIMER,
+        door=list(_door(outcome)),
+        by_grid=list(_by_grid(outcome)),
+        left=list(_left(outcome, clock)),
+        facts=list(_facts(outcome)),
+        flags=outcome.state.needs.flags[:ROWS_SHOWN],
+        worsened=len(outcome.worsened),
+        **sections,
+    )
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("flexpeer.web", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.j2")
+
+
+def headline(outcome: DayOutcome, clock: Clock) -> Headline:
+    """What the day came to."""
+    report = outcome.state.kpis.report
+    assert report is not None, "a finished day has its report"
+    by_grid = [refusal for refusal in outcome.refusals if refusal.reason == GRID_LIMIT]
+    reduced = sum(refusal.detail == REDUCED for refusal in by_grid)
+    before, after = len(outcome.congestions_before), len(outcome.congestions_after)
+    trades = len(outcome.state.trades.trades)
+    figures = [
+        KeyFigure("Need", energy(report.need_mwh), f"{GRID_SIDE}, {counted(len(outcome.points), 'congestion point')}"),
+        KeyFigure("Traded", energy(volume_wh(outcome) / 1e6), f"{RESOURCE_SIDE} of buyers, {counted(trades, 'trade')}"),
+        KeyFigure(
+            "Refused by the grid", number(outcome.state.trades.refused, 0), f"matches; {number(reduced, 0)} more reduced"
+        ),
+        _renewables(report),
+        _cost(report, outcome.scenario.currency),
+        KeyFigure("Past a limit", f"{number(before, 0)} → {number(after, 0)}", "elements × MTUs, before → after"),
+    ]
+    return Headline(_story(outcome, report, clock), tuple(figures))
+
+
+def _renewables(report: KpiReport) -> KeyFigure:
+    before, after = energy(report.res_curtailed_before_mwh), energy(report.res_curtailed_after_mwh)
+    if report.res_curtailment_reduction is None:
+        return KeyFigure("RES curtailment", before, f"{RESOURCE_SIDE}: none to reduce")
+    value = percent(-report.res_curtailment_reduction)
+    return KeyFigure("RES curtailment", value, f"{before} → {after}, {RESOURCE_SIDE}")
+
+
+def _cost(report: KpiReport, currency: str) -> KeyFigure:
+    if not report.cost_vs_grid_alternative:
+        return KeyFigure("Opex", money(report.opex, currency), "no alternative is stated to compare with")
+    name, ratio = next(iter(report.cost_vs_grid_alternative.items()))
+    return KeyFigure(
+        "Cost vs alternative",
+        number(ratio, 3),
+        f"{words(name)}: {money(report.cost_by_perspective[name]['dso'], currency)} against "
+        f"{money(report.alternative_cost[name], currency)}",
+    )
+
+
+def _story(outcome: DayOutcome, report: KpiReport, clock: Clock) -> str:
+    trades = outcome.state.trades.trades
+    spans = [point.need_w for point in outcome.points if any(point.need_w)]
+    if not spans:
+        return "No congestion is expected: nothing has to be relieved."
+    needed = [mtu for row in spans for mtu, watts in enumerate(row) if watts]
+    parts = [
+        f"Between {clock.at(min(needed))} and {clock.at(max(needed) + 1)} the forecast passes what the grid can carry "
+        f"at {counted(len(spans), 'congestion point')}: {energy(report.need_mwh)} of relief is needed ({GRID_SIDE})."
+    ]
+    if trades:
+        prices = [trade.leg.price_minor / MINOR_PER_MAJOR for trade in trades.values()]
+        parts.append(
+            f"{counted(len(outcome.scenario.orders), 'order')} came in and became {counted(len(trades), 'trade')} of "
+            f"{energy(volume_wh(outcome) / 1e6)} ({RESOURCE_SIDE} of buyers) at {number(min(prices))} to "
+            f"{number(max(prices))} {outcome.scenario.currency}/MWh."
+        )
+    else:
+        parts.append(f"{counted(len(outcome.scenario.orders), 'order')} came in; nothing was traded.")
+    left = report.residual_need_mwh
+    parts.append(f"{energy(left)} of relief is still missing ({GRID_SIDE})." if left else "No relief is missing after it.")
+    return " ".join(parts)
+
+
+def _settlement(outcome: DayOutcome) -> dict[str, Any]:
+    accounts, total = settlement_rows(outcome)
+    return {
+        "kinds": KINDS,
+        "rows": accounts,
+        "total": total,
+        "zero": settlement_sum(outcome) == 0,
+        "revision": outcome.state.settlements.revision,
+    }
+
+
+def _door(outcome: DayOutcome) -> Iterator[tuple[str, int, str]]:
+    """Reason, count and what would have been accepted, of orders refused at the door."""
+    reasons = Counter(refusal.reason for refusal in outcome.refusals if refusal.reason != GRID_LIMIT)
+    known = {str(reason): text for reason, text in EXPECTED.items()}
+    for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
+        yield words(reason), count, known.get(reason, "")
+
+
+def _by_grid(outcome: DayOutcome) -> Iterator[tuple[str, str, int, int]]:
+    """Element, owner, matches refused and reduced."""
+    counts: Counter[tuple[str, str, str]] = Counter(
+        (refusal.element, refusal.owner, refusal.detail) for refusal in outcome.refusals if refusal.reason == GRID_LIMIT
+    )
+    whole: Counter[tuple[str, str]] = Counter()
+    for (element, owner, _), count in counts.items():
+        whole[element, owner] += count
+    for (element, owner), count in sorted(whole.items(), key=lambda item: (-item[1], item[0]))[:ROWS_SHOWN]:
+        reduced = counts[element, owner, REDUCED]
+        yield element, owner, count - reduced, reduced
+
+
+def _left(outcome: DayOutcome, clock: Clock) -> Iterator[tuple[str, str, str, str, str, int]]:
+    """Element and kind, owner, worst MTU, value and limit there, MTUs, of what is congested after the market."""
+    groups: dict[tuple[str, str], list[Congestion]] = {}
+    for congestion in outcome.congestions_after:
+        groups.setdefault((congestion.element, congestion.kind), []).append(congestion)
+    ranked = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    for (element, kind), found in ranked[:ROWS_SHOWN]:
+        worst = max(found, key=lambda c: (abs(c.value - c.limit), -c.mtu))
+        value, limit = (_in_unit(kind, each) for each in (worst.value, worst.limit))
+        yield f"{element} ({kind})", worst.owner, clock.at(worst.mtu), value, limit, len(found)
+
+
+def _in_unit(kind: str, value: float) -> str:
+    if kind in WATT_KINDS:
+        return f"{power(value)} {GRID_SIDE}"
+    return percent(value, 2) if kind == "loading" else f"{number(value, 4)} pu"
+
+
+def _facts(outcome: DayOutcome) -> Iterator[tuple[str, str]]:
+    """What makes the report checkable."""
+    yield "State hash", outcome.state_hash
+    yield "Events in the log", number(outcome.state.events, 0)
+    yield "Verified by", outcome.verified_by or "impact factors alone: there is no grid to run a power flow on"
+    if outcome.largest_difference_pu is not None:
+        yield "Largest difference of a voltage", f"{outcome.largest_difference_pu:.1e} pu"
+    rulebook = outcome.scenario.rulebook
+    rules = (rulebook.priority, rulebook.exchange, rulebook.pricing, rulebook.allocation)
+    yield "Rules", ", ".join(f"{words(str(rule))}" for rule in rules)
+    for stage, seconds in outcome.timings_s.items():
+        yield f"Time of {stage}", f"{number(seconds, 2)} s"
+
+
