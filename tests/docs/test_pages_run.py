@@ -1,8 +1,11 @@
 """Commands and Python in the documents run as they stand, page by page, and print what the page says."""
 
+import contextlib
 import importlib.util
+import io
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from tests.docs.pages import PAGES, ROOT, Block, blocks
+
+from flexpeer.cli import app
 
 OPTIONAL = {"simbench:": "simbench", "import pandapower": "pandapower"}
 STATUS = re.compile(r"\s+# exit status (\d+)$")
@@ -23,36 +28,43 @@ def runnable(page: Path) -> list[Block]:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the examples, `flexpeer` and `python3` on the path."""
+    """The working folder: with the examples, and `python3` on the path."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name, arguments in (("flexpeer", "-m flexpeer "), ("python3", "")):
-        script = programs / name
-        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n')
-        script.chmod(0o755)
+    (programs / "python3").symlink_to(sys.executable)
     folder = tmp_path / "place"
     (folder / "docs").mkdir(parents=True)
     (folder / "docs" / "examples").symlink_to(ROOT / "docs" / "examples")
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.chdir(folder)
     return folder
 
 
-def run(command: str, place: Path) -> str:
+def run(command: str) -> str:
     """What a command prints, findings included; its exit status must be as the page says."""
     said = STATUS.search(command)
-    done = subprocess.run(
-        STATUS.sub("", command),
-        shell=True,
-        cwd=place,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    assert done.returncode == (int(said.group(1)) if said else 0), f"{command}\n{done.stdout}"
-    return done.stdout
+    bare = STATUS.sub("", command)
+    status, printed = _flexpeer(shlex.split(bare)[1:]) if bare.startswith("flexpeer ") else _shell(bare)
+    assert status == (int(said.group(1)) if said else 0), f"{command}\n{printed}"
+    return printed
+
+
+def _flexpeer(arguments: list[str]) -> tuple[int, str]:
+    """The program in this process, which saves it from starting again for every line."""
+    printed, status = io.StringIO(), 0
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        try:
+            app(arguments, prog_name="flexpeer")
+        except SystemExit as end:
+            status = int(end.code or 0)
+    return status, printed.getvalue()
+
+
+def _shell(command: str) -> tuple[int, str]:
+    done = subprocess.run(command, shell=True, text=True, capture_output=True, check=False)
+    return done.returncode, done.stdout + done.stderr
 
 
 def plain(text: str) -> list[str]:
@@ -72,18 +84,18 @@ def matches(said: Sequence[str], printed: Sequence[str]) -> bool:
     return fits and matches(said[1:], printed[1:])
 
 
-def run_console(block: Block, place: Path) -> None:
+def run_console(block: Block) -> None:
     starts = [i for i, line in enumerate(block.lines) if line.startswith("$ ")]
     assert starts[:1] == [0], "a console block begins with a command"
     for start, end in zip(starts, [*starts[1:], len(block.lines)], strict=True):
         command = block.lines[start].removeprefix("$ ")
         assert command.split()[0] in PROGRAMS, command
-        printed = run(command, place)
+        printed = run(command)
         said = plain("\n".join(block.lines[start + 1 : end]))
         assert matches(said, plain(printed)), f"line {block.line + 1 + start}: {command} prints\n{printed}"
 
 
-def check_shell(block: Block, place: Path) -> None:
+def check_shell(block: Block) -> None:
     """Make's targets are looked up, not run."""
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for line in block.lines:
@@ -91,7 +103,7 @@ def check_shell(block: Block, place: Path) -> None:
         if program == "make":
             assert set(arguments) <= targets, line
         else:
-            run(line, place)
+            run(line)
 
 
 def do(block: Block, place: Path) -> None:
@@ -104,9 +116,9 @@ def do(block: Block, place: Path) -> None:
         done = subprocess.run([sys.executable, "-"], input=text, cwd=place, text=True, capture_output=True, check=False)
         assert done.returncode == 0, f"line {block.line}: {done.stderr}"
     elif block.language == "console":
-        run_console(block, place)
+        run_console(block)
     else:
-        check_shell(block, place)
+        check_shell(block)
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if runnable(p)], ids=lambda p: str(p.relative_to(ROOT)))

@@ -64,7 +64,6 @@ def test_the_need_is_met_and_not_by_a_watt_too_many(policy: Allocation, need_w: 
         assert relief == able
         return
     assert relief >= need_w * PPM
-    assert all(relief - by_name[name].ppm < need_w * PPM or policy is not LIFO for name in shares)
     assert relief - max((by_name[name].ppm for name in shares), default=0) < need_w * PPM or not shares
 
 
@@ -92,3 +91,13 @@ def test_the_order_of_the_candidates_does_not_matter(need_w: int, listed: list[C
     shuffled = sorted(listed, key=lambda _: order.random())  # type: ignore[attr-defined]
     for policy in Allocation:
         assert allocate(policy, need_w, shuffled) == allocate(policy, need_w, listed)
+
+
+@given(need_w=st.integers(1, 200), listed=candidates)
+def test_last_in_is_curtailed_whole_before_the_next(need_w: int, listed: list[Candidate]) -> None:
+    shares = allocate(LIFO, need_w, listed)
+    able = [each for each in listed if each.ppm and each.room_w]
+    queue = sorted(sorted(able, key=lambda c: c.resource), key=lambda c: c.agreement_date, reverse=True)
+    given_w = [shares.get(each.resource, 0) for each in queue]
+    partial = [place for place, each in enumerate(queue) if given_w[place] < each.room_w]
+    assert not any(given_w[place] for place in range(partial[0] + 1, len(queue))) if partial else True

@@ -151,16 +151,12 @@ class MarketDay:
             owed = sorted(self.scenario.obligations_w.items())
             self.session.send(*(ImposeCurtailment(name, row) for name, row in owed))
             return
+        commands = [AllocateCurtailment(point) for point in points]
         for _ in range(NEED_ROUNDS):
-            if not self.session.send(*(AllocateCurtailment(point) for point in points)):
+            if not self.session.send(*commands):
                 break
             left = self.side.need_w(self.start_w())
-            if not any(any(row) for row in left.values()):
-                break
-            known = self.session.state.needs.needs_w
-            for point in points:
-                more = tuple(n + extra for n, extra in zip(known[point], left[point], strict=True))
-                self.session.send(*([PublishNeed(point, more)] if any(left[point]) else []))
+            commands = [AllocateCurtailment(point, left[point]) for point in points if any(left[point])]
 
     def _trade(self) -> None:
         day = self.scenario.day

@@ -121,9 +121,14 @@ class PublishNeed(msgspec.Struct, frozen=True, tag=True):
 
 
 class AllocateCurtailment(msgspec.Struct, frozen=True, tag=True):
-    """Command: share the point's need between conditional resources, by the rulebook's policy."""
+    """Command: share the point's need between conditional resources, by the rulebook's policy.
+
+    Where obligations give less than impact factors promise, `missing_w` is what power flow finds still missing
+    (grid side, per MTU) and is shared on top of them.
+    """
 
     congestion_point: str
+    missing_w: Watts | None = None
 
 
 class ImposeCurtailment(msgspec.Struct, frozen=True, tag=True):
@@ -319,8 +324,9 @@ def decide(needs: Needs, participants: Participants, frozen: bool, command: Comm
             return _per_point(needs, command, point_id, *ppm.values()) or [ImpactFactorsPublished(point_id, ppm)]
         case PublishNeed(point_id, need_w):
             return _per_point(needs, command, point_id, need_w) or [NeedPublished(point_id, need_w)]
-        case AllocateCurtailment(point_id):
-            return _per_point(needs, command, point_id) or _allocate(needs, participants, point_id)
+        case AllocateCurtailment(point_id, missing_w):
+            rows = () if missing_w is None else (missing_w,)
+            return _per_point(needs, command, point_id, *rows) or _allocate(needs, participants, command)
         case ImposeCurtailment():
             return _impose(needs, participants, command)
 
@@ -358,17 +364,20 @@ def _per_point(needs: Needs, command: Command, point: str, *values: tuple[int, .
     return []
 
 
-def _allocate(needs: Needs, participants: Participants, zone: str) -> Outcome:
+def _allocate(needs: Needs, participants: Participants, command: AllocateCurtailment) -> Outcome:
+    zone, missing = command.congestion_point, command.missing_w
     regulation = relieving(needs.points[zone].direction)
-    given = needs.relief_w(zone, dict(needs.curtailment_w.items()))
-    need = needs.needs_w.get(zone, (0,) * needs.mtu_count)
+    if missing is None:
+        given = needs.relief_w(zone, dict(needs.curtailment_w.items()))
+        need = needs.needs_w.get(zone, (0,) * needs.mtu_count)
+        missing = tuple(n - g for n, g in zip(need, given, strict=True))
     conditional = sorted(r.resource for r in participants.resources.values() if r.conditional)
     moves = {name: [0] * needs.mtu_count for name in conditional}
     for mtu in range(needs.mtu_count):
-        if need[mtu] <= given[mtu]:
+        if missing[mtu] <= 0:
             continue
         candidates = [_candidate(needs, participants, zone, name, mtu) for name in conditional]
-        shares = allocate(needs.rulebook.allocation, need[mtu] - given[mtu], candidates)
+        shares = allocate(needs.rulebook.allocation, missing[mtu], candidates)
         for name, obligation in shares.items():
             moves[name][mtu] = regulation.sign * obligation
     owed = {name: tuple(row) for name, row in moves.items() if any(row)}

@@ -6,7 +6,7 @@ are the style sheet's work. All text is escaped here.
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
@@ -42,17 +42,21 @@ class Figure:
 
 @dataclass(frozen=True)
 class Frame:
-    """A drawing area: `columns` positions from left to right, `low` to `high` from bottom to top."""
+    """A drawing area: `columns` positions from left to right, `low` to `high` from bottom to top.
+
+    `mirrored` frames show sizes below zero too, so their ticks bear no sign.
+    """
 
     columns: float
     low: float
     high: float
-    height: float = 230.0
+    height: float = 240.0
     left: float = 62.0
-    right: float = 12.0
-    top: float = 12.0
+    right: float = 26.0
+    top: float = 26.0
     bottom: float = 26.0
-    ticks: tuple[float, ...] = field(default=())
+    ticks: tuple[float, ...] = ()
+    mirrored: bool = False
 
     @property
     def inner(self) -> float:
@@ -69,14 +73,14 @@ class Frame:
         return round(self.height - self.bottom - share * (self.height - self.top - self.bottom), 1)
 
 
-def frame_for(columns: float, values: Iterable[float], height: float = 230.0) -> Frame:
+def frame_for(columns: float, values: Iterable[float], height: float = 240.0, mirrored: bool = False) -> Frame:
     """A frame that holds `values` and zero, its ends at round numbers."""
     finite = [value for value in values if math.isfinite(value)]
     low, high = min([0.0, *finite]), max([0.0, *finite])
     step = _round_step((high - low or 1.0) / 5)
     first, last = math.floor(low / step + 1e-9), math.ceil((high or (low + 1.0 if low == 0 else 0)) / step - 1e-9)
     ticks = tuple(round(step * k, 10) for k in range(first, last + 1))
-    return Frame(columns, ticks[0], ticks[-1], height, ticks=ticks)
+    return Frame(columns, ticks[0], ticks[-1], height, ticks=ticks, mirrored=mirrored)
 
 
 def _round_step(rough: float) -> float:
@@ -123,12 +127,12 @@ def joined(parts: Iterable[Markup]) -> Markup:
 
 def axes(frame: Frame, clock: Clock | None, unit: str, every_hours: int = 3) -> Markup:
     """Horizontal lines at the round values, and the hours of the day below."""
-    parts = [text(4, frame.top + 2, unit, "unit")] if unit else []
+    parts = [text(4, 12, unit, "unit")] if unit else []
     for value in frame.ticks:
         y = frame.y(value)
         css = "zero" if value == 0 else "rule"
         parts.append(path(f"M{frame.left} {y}H{frame.x(frame.columns)}", css))
-        parts.append(text(frame.left - 6, y + 4, number(abs(value) if frame.low < 0 and clock else value, 4), "tick", "end"))
+        parts.append(text(frame.left - 6, y + 4, number(abs(value) if frame.mirrored else value, 4), "tick", "end"))
     for mtu, label in clock.ticks(every_hours) if clock else []:
         x, base = frame.x(mtu), frame.height - frame.bottom
         parts.append(path(f"M{x} {base}v4", "zero"))

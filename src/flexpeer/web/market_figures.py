@@ -82,7 +82,7 @@ def _book_figure(zone: str, book: _Book, clock: Clock) -> Figure:
     unit = unit_for([*book.sell_offered, *book.buy_offered])
     sell_offered, sell, buy_offered, buy = ([unit.of(w) for w in row] for row in book)
     zero = [0.0] * len(sell)
-    frame = frame_for(len(sell), [*sell_offered, *(-w for w in buy_offered)], height=220.0)
+    frame = frame_for(len(sell), [*sell_offered, *(-w for w in buy_offered)], height=230.0, mirrored=True)
     svg = drawing(
         [
             axes(frame, clock, unit.name),
@@ -164,7 +164,7 @@ def refusal_figure(outcome: DayOutcome, clock: Clock) -> Figure | None:
     cells = Counter((r.element, r.mtu) for r in by_grid)
     rows = sorted(places, key=lambda place: (-places[place], place))[:PLACES_SHOWN]
     height = 34.0 + 22.0 * len(rows)
-    frame = Frame(clock.day.mtu_count, 0.0, 1.0, height, left=210.0)
+    frame = Frame(clock.day.mtu_count, 0.0, 1.0, height, left=210.0, top=8.0)
     parts = [axes(frame, clock, "")]
     most = max(cells.values())
     for n, (element, owner) in enumerate(rows):

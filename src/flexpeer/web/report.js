@@ -12,11 +12,12 @@
     const cursor = document.createElementNS(svg.namespaceURI, "rect");
     const step = told.width / times.length;
     cursor.setAttribute("class", "cursor");
-    cursor.setAttribute("y", 12);
-    cursor.setAttribute("height", height - 38);
+    cursor.setAttribute("y", 26);
+    cursor.setAttribute("height", height - 52);
     cursor.setAttribute("width", Math.max(step, 1));
     cursor.setAttribute("visibility", "hidden");
     svg.append(cursor);
+    out.textContent = "Point at the chart, or use its arrow keys, to read it out.";
     let at = -1;
     const show = (mtu) => {
       at = Math.min(Math.max(mtu, 0), times.length - 1);
@@ -71,7 +72,7 @@
     const top = worst < 0 || rows[worst][mtu] < 0 ? "" : ` Highest: ${map.names[worst]} at ${rows[worst][mtu]} %.`;
     const when = state === "before" ? "before the market" : "after the market";
     document.getElementById("map-told").textContent =
-      `${times[mtu]}, ${when}: ${over} drawn branches past their rating, ${past} buses past a limit.${top}`;
+      `${times[mtu]}, ${when}. Past their rating: ${over} of the branches drawn; past a limit: ${past} of the buses.${top}`;
   };
   slider.addEventListener("input", draw);
   document.querySelectorAll("input[name=state]").forEach((input) => input.addEventListener("change", draw));

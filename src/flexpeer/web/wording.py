@@ -12,6 +12,7 @@ MINUS = "\u2212"
 NOTHING = "–"
 GRID_SIDE, RESOURCE_SIDE = "grid side", "resource side"
 NORMAL_DAY_MINUTES = 24 * 60
+SIGNIFICANT = 4
 
 Number = int | float | Decimal
 
@@ -27,8 +28,10 @@ class Unit(NamedTuple):
         return round(float(value) / self.size, 4)
 
     def text(self, value: Number) -> str:
-        """A value in watts (Wh) with the unit."""
-        return f"{number(float(value) / self.size, 3)} {self.name}"
+        """A value in watts (Wh) with the unit, to four digits."""
+        shown = float(value) / self.size
+        whole = len(str(int(abs(shown)))) if math.isfinite(shown) else 0
+        return f"{number(shown, max(0, SIGNIFICANT - whole))} {self.name}"
 
 
 POWER_UNITS = (Unit("MW", 1e6), Unit("kW", 1e3), Unit("W", 1.0))
