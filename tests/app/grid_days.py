@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from tests.adapters.scenario_folder import HOURS, Texts, folder_of
 
 from flexpeer.adapters.gridfiles import open_grid
 from flexpeer.adapters.newton import NewtonFlow, newton_flow
@@ -18,7 +19,6 @@ from flexpeer.bootstrap import NewtonVerifier
 from flexpeer.grid.network import Flags, Floats, Network
 from flexpeer.market.machine import Event
 from flexpeer.market.trades import Trade
-from tests.adapters.scenario_folder import HOURS, Texts, folder_of
 
 WINDY = range(10, 14)
 CALM = 0.2

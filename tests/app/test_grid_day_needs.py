@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from flexpeer.grid.network import Floats
 from tests.adapters.scenario_folder import HOURS, Texts
 from tests.app.grid_days import SMALL_GRID, SMALL_UNITS, WINDY, Day, cigre_day, small_day
+
+from flexpeer.errors import BadInput
+from flexpeer.grid.network import Floats
 
 POINTS_HEAD = "congestion_point,element,direction,limit_w,limit_pu\n"
 MARGIN = 0.005
@@ -37,14 +38,13 @@ def rated_w(day: Day, branch: str) -> float:
     return float(np.sqrt(3.0) * 20e3 * day.network.rating_to_a[day.branch(branch)])
 
 
-def finite_difference(day: Day, resource: str, measure: Mapping[str, Floats], read: str, mtu: int) -> float:
+def finite_difference(day: Day, resource: str, read: str, mtu: int) -> float:
     """Change of a measure per watt injected by a resource."""
     found = []
     for step in (STEP_W, -STEP_W):
         schedule = {name: list(row) for name, row in day.outcome.before_w.items()}
         schedule[resource][mtu] += step
         found.append(_read(day, schedule, read)[mtu])
-    del measure
     return float(found[0] - found[1]) / (2 * STEP_W)
 
 
@@ -96,7 +96,7 @@ def test_impact_factors_are_the_finite_differences_of_newton(make: type[Texts], 
         ppm = day.market.side.impact_ppm(point.point.congestion_point)
         worst = int(np.argmax(np.array(point.before_w) - np.array(point.limit_w)))
         for resource, row in ppm.items():
-            slope = finite_difference(day, resource, {}, f"loading:{point.point.element}", worst)
+            slope = finite_difference(day, resource, f"loading:{point.point.element}", worst)
             assert row[0] == pytest.approx(max(0.0, slope * 1e6), abs=30.0), (point.point.element, resource)
 
 
@@ -110,7 +110,7 @@ def test_an_export_limit_at_the_source_is_an_hourly_mean(tmp_path: Path) -> None
     assert after[WINDY[0] : WINDY[-1] + 1] == pytest.approx(12e6 * (1 - MARGIN), rel=MARGIN)
     ppm = day.market.side.impact_ppm("Sub")
     for resource in ppm:
-        slope = -finite_difference(day, resource, {}, "import:Overlying grid", 12)
+        slope = -finite_difference(day, resource, "import:Overlying grid", 12)
         assert ppm[resource][0] == pytest.approx(slope * 1e6, abs=5.0)
 
 
@@ -132,13 +132,9 @@ def test_within_an_hour_a_subscription_may_be_passed(tmp_path: Path) -> None:
     """14 MW and 8 MW in turn are 11 MW on the mean: within a subscription of 13 MW, though not in every quarter."""
     wind = {"WA": [8_000_000, 3_000_000] * 2, "WB": [8_000_000, 3_000_000] * 2, "WC": [2_000_000] * 4}
     texts = quarter_hours(with_points(small_day(), "Sub,Overlying grid,export,13000000,"), wind)
-    (point,) = Day15(texts, tmp_path).outcome.points
+    (point,) = Day(texts, tmp_path).outcome.points
     assert point.need_w[48:52] == (0, 0, 0, 0)
     assert all(watts > 0 for watts in point.need_w[44:48])
-
-
-class Day15(Day):
-    """A day of quarter-hours; its own Newton is not asked."""
 
 
 def test_an_import_limit_is_relieved_by_injecting(tmp_path: Path) -> None:
@@ -162,14 +158,14 @@ def test_a_voltage_that_is_too_high_is_found_and_brought_back(tmp_path: Path) ->
     day = Day(texts, tmp_path)
     (point,) = day.outcome.points
     assert (point.point.element, point.point.direction) == ("C", "high")
-    slope = finite_difference(day, "WC", {}, "voltage:C", 12)
+    slope = finite_difference(day, "WC", "voltage:C", 12)
     v = np.abs(day.newton(day.outcome.before_w).v_pu)[day.bus("C"), 12]
     assert point.need_w[12] == pytest.approx((v - 1.045 * (1 - MARGIN)) / slope, rel=2e-3)
     assert np.abs(day.newton(day.outcome.start_w).v_pu)[day.bus("C"), 12] <= 1.045
     ppm = day.market.side.impact_ppm(point.point.congestion_point)
     assert ppm["WC"][0] == pytest.approx(1_000_000, abs=1)
     for resource in ("WA", "WB", "HB"):
-        expected = finite_difference(day, resource, {}, "voltage:C", 12) / slope
+        expected = finite_difference(day, resource, "voltage:C", 12) / slope
         assert ppm[resource][0] == pytest.approx(1e6 * expected, abs=200.0)
 
 
@@ -280,3 +276,28 @@ def test_given_impact_factors_and_obligations_count(tmp_path: Path) -> None:
     assert owed_at(day, 12) == 1_234_567
     assert owed_at(day, 11) == 0
     assert day.market.side.impact_ppm("P")["WA"][0] == 500_000
+
+
+def test_impact_factors_follow_the_topology(tmp_path: Path) -> None:
+    """Without Cable 1 all of A's power comes over Cable 3; otherwise a third of it does."""
+    day = Day(with_settings(small_day(), outage("Cable 1")), tmp_path)
+    ppm = day.market.side.impact_ppm("Cable 3")
+    for mtu in (10, 11, 12, 13):
+        for resource, row in ppm.items():
+            slope = finite_difference(day, resource, "loading:Cable 3", mtu)
+            assert row[mtu] == pytest.approx(max(0.0, slope * 1e6), abs=30.0), (resource, mtu)
+    assert ppm["WA"][11] > 3 * ppm["WA"][10]
+
+
+@pytest.mark.parametrize("row", ["V,Substation,high,,1.01", "V,Island,low,,0.95"])
+def test_a_voltage_that_nothing_moves_is_bad_input(row: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="Substation|Island"):
+        Day(with_points(small_day(), row), tmp_path)
+
+
+def test_a_source_that_holds_a_bad_voltage_is_no_congestion_point(tmp_path: Path) -> None:
+    high = SMALL_GRID.replace('"v_min_pu": 0.9, "v_max_pu": 1.1', '"v_min_pu": 0.9, "v_max_pu": 1.01')
+    assert high != SMALL_GRID
+    day = Day(small_day() | {"grid.json": high}, tmp_path)
+    assert [p.point.element for p in day.outcome.points] == ["Cable 3"]
+    assert {c.element for c in day.outcome.congestions_after} == {"Substation"}

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-
 from tests.adapters.scenario_folder import HOURS, NOON, Texts, folder_of, swap_hour
 from tests.app.grid_days import SMALL_GRID, cigre_day, small_day
 from tests.cli.program import everything_in, flexpeer

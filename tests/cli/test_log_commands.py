@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from flexpeer.wire.chain import GENESIS, record_line
 from tests.adapters.scenario_folder import folder_of, swap_hour
 from tests.cli.program import flexpeer
+
+from flexpeer.wire.chain import GENESIS, record_line
 
 Lines = list[bytes]
 
@@ -92,7 +92,14 @@ def test_a_log_written_anew_leads_to_another_state(log: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     "forged",
-    [b"{}", b"null", b'{"type":"Nothing"}', b'{"type":"TradeConcluded"}', b'{"type":"CurtailmentAllocated","x":1}', b'{"type":"OrderExpired","order":"none"}'],
+    [
+        b"{}",
+        b"null",
+        b'{"type":"Nothing"}',
+        b'{"type":"TradeConcluded"}',
+        b'{"type":"CurtailmentAllocated","x":1}',
+        b'{"type":"OrderExpired","order":"none"}',
+    ],
 )
 def test_an_event_that_is_none_is_bad_input(forged: bytes, log: Path, tmp_path: Path) -> None:
     lines = log.read_bytes().splitlines(keepends=True)

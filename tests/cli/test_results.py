@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.adapters.scenario_folder import NOON, ONE, Texts, folder_of, swap_hour
 from tests.cli.program import Answer, everything_in, flexpeer
 

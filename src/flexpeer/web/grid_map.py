@@ -188,7 +188,9 @@ def _buses(drawn: _Drawn) -> list[Markup]:
             )
         )
         if int(drawn.buses.sum()) <= BUS_NAMES_UP_TO:
-            parts.append(text(drawn.x[bus], drawn.y[bus] - 7, shortened(picture.network.bus_names[bus], 12), "small", "middle"))
+            parts.append(
+                text(drawn.x[bus], drawn.y[bus] - 7, shortened(picture.network.bus_names[bus], 12), "small", "middle")
+            )
     return parts
 
 
@@ -263,7 +265,7 @@ def _stressed(picture: GridPicture, clock: Clock) -> Iterable[tuple[str, str, st
     peak = _peak(picture)
     for branch in np.argsort(-peak, kind="stable")[:STRESSED]:
         rows = (picture.loading_before[branch], picture.loading_after[branch])
-        if np.isfinite(rows[0]).any():
+        if all(np.isfinite(row).any() for row in rows):
             before, after = (f"{percent(np.nanmax(r))} at {clock.at(int(np.nanargmax(r)))}" for r in rows)
             yield picture.network.branch_names[branch], before, after
 
@@ -281,7 +283,7 @@ def _note(drawn: _Drawn, named: tuple[str, ...]) -> str:
     network = drawn.picture.network
     parts = [f"{counted(network.bus_count, 'bus', 'buses')}, {counted(network.branch_count, 'branch', 'branches')}."]
     if not drawn.buses.all():
-        floor = np.sort(_peak(drawn.picture))[::-1][:PICKED][-1]
+        floor = min(np.sort(_peak(drawn.picture))[::-1][:PICKED], default=0.0)
         parts.append(
             f"The grid is large: drawn are the {counted(int(drawn.branches.sum()), 'branch', 'branches')} that reach "
             f"{percent(floor)} of their rating in the day, congested elements, and the way from there to the source."

@@ -75,9 +75,7 @@ def _perspectives(report: KpiReport, currency: str) -> list[KpiRow]:
         )
         for name, costs in report.cost_by_perspective.items()
     ]  # fmt: skip
-    return rows or [
-        KpiRow("cost_by_perspective", "no alternative is stated", NOTHING, _PERSPECTIVE_FORMULA, "")
-    ]
+    return rows or [KpiRow("cost_by_perspective", "no alternative is stated", NOTHING, _PERSPECTIVE_FORMULA, "")]
 
 
 _ALTERNATIVE_FORMULAS = {

@@ -10,7 +10,6 @@ from flexpeer.market.orders import Side
 from flexpeer.market.trades import Phase, Trade
 from flexpeer.quantities import MINOR_PER_MAJOR
 from flexpeer.web.figures import (
-
     Figure,
     Frame,
     Key,
@@ -127,9 +126,7 @@ def trade_figure(outcome: DayOutcome, clock: Clock) -> Figure | None:
     if any(trade.phase is Phase.PURCHASE for trade in trades):
         keys.append(Key("purchase", "dot", "ringed: a DSO's purchase after the gate"))
     note = label + " The price is the resting order's; a dot's area is its quantity." + sampled
-    return Figure(
-        "Trades in order of arrival", RESOURCE_SIDE, drawing(parts, frame.height, label), note, tuple(keys)
-    )
+    return Figure("Trades in order of arrival", RESOURCE_SIDE, drawing(parts, frame.height, label), note, tuple(keys))
 
 
 def _arrivals(frame: Frame, count: int) -> list[Markup]:
@@ -186,5 +183,3 @@ def _fullest(rows: Sequence[tuple[str, str]], places: Counter[tuple[str, str]]) 
     left_out = len(places) - len(rows)
     more = f" {counted(left_out, 'element')} with fewer not drawn." if left_out else ""
     return f"Most at {element} ({owner}): {number(places[rows[0]], 0)}.{more}"
-
-

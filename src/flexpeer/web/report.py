@@ -108,7 +108,9 @@ def headline(outcome: DayOutcome, clock: Clock) -> Headline:
         KeyFigure("Need", energy(report.need_mwh), f"{GRID_SIDE}, {counted(len(outcome.points), 'congestion point')}"),
         KeyFigure("Traded", energy(volume_wh(outcome) / 1e6), f"{RESOURCE_SIDE} of buyers, {counted(trades, 'trade')}"),
         KeyFigure(
-            "Refused by the grid", number(outcome.state.trades.refused, 0), f"matches; {number(reduced, 0)} more reduced"
+            "Refused by the grid",
+            number(outcome.state.trades.refused, 0),
+            f"matches; {number(reduced, 0)} more reduced",
         ),
         _renewables(report),
         _cost(report, outcome.scenario.currency),
@@ -157,7 +159,11 @@ def _story(outcome: DayOutcome, report: KpiReport, clock: Clock) -> str:
     else:
         parts.append(f"{counted(len(outcome.scenario.orders), 'order')} came in; nothing was traded.")
     left = report.residual_need_mwh
-    parts.append(f"{energy(left)} of relief is still missing ({GRID_SIDE})." if left else "No relief is missing after it.")
+    parts.append(
+        f"{energy(left)} of relief is still missing afterwards ({GRID_SIDE})."
+        if left
+        else "Afterwards no relief is missing."
+    )
     return " ".join(parts)
 
 
@@ -223,5 +229,3 @@ def _facts(outcome: DayOutcome) -> Iterator[tuple[str, str]]:
     yield "Rules", ", ".join(f"{words(str(rule))}" for rule in rules)
     for stage, seconds in outcome.timings_s.items():
         yield f"Time of {stage}", f"{number(seconds, 2)} s"
-
-

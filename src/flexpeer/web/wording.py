@@ -9,6 +9,7 @@ from flexpeer.periods import MarketDay
 
 GROUP = "\u202f"
 MINUS = "\u2212"
+SPACE = "\u00a0"
 NOTHING = "–"
 GRID_SIDE, RESOURCE_SIDE = "grid side", "resource side"
 NORMAL_DAY_MINUTES = 24 * 60
@@ -31,7 +32,7 @@ class Unit(NamedTuple):
         """A value in watts (Wh) with the unit, to four digits."""
         shown = float(value) / self.size
         whole = len(str(int(abs(shown)))) if math.isfinite(shown) else 0
-        return f"{number(shown, max(0, SIGNIFICANT - whole))} {self.name}"
+        return f"{number(shown, max(0, SIGNIFICANT - whole))}{SPACE}{self.name}"
 
 
 POWER_UNITS = (Unit("MW", 1e6), Unit("kW", 1e3), Unit("W", 1.0))
@@ -53,12 +54,12 @@ def money(value: Number, currency: str, places: int = 0) -> str:
     """An amount in major units with its currency, always with `places` decimals."""
     text = f"{abs(value):,.{places}f}".replace(",", GROUP)
     negative = value < 0 and any(digit in text for digit in "123456789")
-    return f"{MINUS if negative else ''}{text} {currency}"
+    return f"{MINUS if negative else ''}{text}{SPACE}{currency}"
 
 
 def percent(fraction: Number, places: int = 1) -> str:
     """A fraction as per cent."""
-    return f"{number(100 * float(fraction), places)} %"
+    return f"{number(100 * float(fraction), places)}{SPACE}%"
 
 
 def unit_for(values: Iterable[Number], units: tuple[Unit, ...] = POWER_UNITS) -> Unit:

@@ -1,0 +1,171 @@
+"""No trade leaves an element worse, and what is granted is all that fits: judged by Newton, trade by trade."""
+
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from tests.adapters.scenario_folder import Texts
+from tests.app.grid_days import (
+    CIGRE_UNITS,
+    SMALL_UNITS,
+    WINDY,
+    Ask,
+    Day,
+    Unit,
+    cigre_day,
+    never_worse,
+    orders,
+    small_day,
+)
+
+from flexpeer.market.trades import Trade
+
+TOLERANCE = 1e-6
+AREAS = "bus,dso\n"
+
+
+def with_orders(texts: Texts, asks: list[Ask]) -> Texts:
+    return texts | {"orders.csv": orders(asks)}
+
+
+def with_areas(texts: Texts, buses: dict[str, str], *more_dsos: str) -> Texts:
+    found = texts | {"areas.csv": AREAS + "".join(f"{bus},{dso}\n" for bus, dso in buses.items())}
+    found["organisations.csv"] += "".join(f"{row}\n" for row in more_dsos)
+    return found
+
+
+def below_the_transformer(texts: Texts) -> Texts:
+    return with_areas(texts, {"Substation": "Region"} | dict.fromkeys(["Busbar", "A", "B", "C", "Island"], "Local"))
+
+
+def only_the_lateral(texts: Texts) -> Texts:
+    return with_areas(texts, dict.fromkeys(["Substation", "Busbar", "A", "B", "Island"], "Region") | {"C": "Local"})
+
+
+def three_levels(texts: Texts) -> Texts:
+    owners = {"Substation": "Region"} | dict.fromkeys(["Busbar", "A", "B", "Island"], "Local") | {"C": "Village"}
+    return with_areas(texts, owners, "Village,LOCAL_DSO,Local")
+
+
+def cigre_areas(texts: Texts) -> Texts:
+    owners = {"Bus 0": "Region"} | {f"Bus {n}": "Local" for n in range(1, 12)}
+    return with_areas(texts, owners | {f"Bus {n}": "East" for n in (12, 13, 14)}, "East,LOCAL_DSO,Region")
+
+
+def random_orders(units: tuple[Unit, ...], points: list[str], seed: int, count: int = 40) -> list[Ask]:
+    rng = Random(seed)
+    asks = []
+    for _ in range(count):
+        unit = rng.choice(units)
+        side = "BUY" if unit.kind == "wind" and rng.random() < 0.75 else "SELL"
+        hour, hours = rng.choice(list(WINDY)), 1
+        if hour < WINDY[-1] and rng.random() < 0.2:
+            hours = 2
+        price = rng.randint(200, 500) if side == "BUY" else rng.randint(50, 400)
+        asks.append(Ask(unit.name, side, rng.randint(50_000, 1_500_000), price, rng.choice(points), hour, hours))
+    return asks
+
+
+def summary(day: Day) -> list[tuple[str, str, str, int, int]]:
+    return [(t.zone, t.leg.buy, t.leg.sell, t.leg.span.first, t.leg.price_minor) for t in day.trades]
+
+
+def v_after(day: Day, trade: Trade, bus: str, quantity_buy_w: int) -> float:
+    """Voltage at a bus after a day's only trade, had it been of another quantity."""
+    seller_w = -(-quantity_buy_w * trade.leg.ppm_buy // trade.leg.ppm_sell)
+    schedule = {name: list(row) for name, row in day.outcome.start_w.items()}
+    for mtu in trade.leg.span.mtus:
+        schedule[trade.leg.buy_unit][mtu] += quantity_buy_w
+        schedule[trade.leg.sell_unit][mtu] -= seller_w
+    return float(np.abs(day.newton(schedule).v_pu)[day.bus(bus), trade.leg.span.first])
+
+
+def test_a_swap_leaves_the_point_no_worse(tmp_path: Path) -> None:
+    asks = [Ask("HB", "SELL", 2_000_000, 200, "Cable 3"), Ask("WA", "BUY", 700_000, 400, "Cable 3")]
+    day = Day(with_orders(small_day(), asks), tmp_path)
+    (trade,) = day.trades
+    assert trade.leg.quantity_buy_w == 700_000
+    exchanged = -(-700_000 * trade.leg.ppm_buy // trade.leg.ppm_sell)
+    assert exchanged <= trade.leg.quantity_sell_w <= exchanged * 1.05
+    row = day.branch("Cable 3")
+    before, after = (day.loading(day.newton(s))[row, 12] for s in (day.outcome.start_w, day.outcome.after_w))
+    assert after <= max(before, 1.0) + TOLERANCE
+    never_worse(day)
+    assert day.outcome.worsened == ()
+
+
+AREA_CASES = {
+    "one owner": lambda texts: texts,
+    "transformer": below_the_transformer,
+    "lateral": only_the_lateral,
+    "three levels": three_levels,
+}
+
+
+@pytest.mark.parametrize("areas", AREA_CASES)
+def test_the_largest_quantity_that_fits_is_granted(areas: str, tmp_path: Path) -> None:
+    """WC may inject 2 MW more than planned, but the voltage at C does not allow it."""
+    asks = [Ask("HB", "SELL", 3_400_000, 200, "Cable 3"), Ask("WC", "BUY", 2_300_000, 400, "Cable 3")]
+    day = Day(AREA_CASES[areas](with_orders(small_day(), asks)), tmp_path)
+    (trade,) = day.trades
+    quantity = trade.leg.quantity_buy_w
+    assert 0 < quantity < 2_300_000
+    (refusal,) = day.outcome.refusals
+    assert (refusal.element, refusal.mtu, refusal.detail, refusal.quantity_w) == ("C", 12, "REDUCED", quantity)
+    limit = 1.06 * (1 + TOLERANCE)
+    assert v_after(day, trade, "C", quantity) <= limit + 1e-9
+    assert v_after(day, trade, "C", quantity + 1 + quantity // 100_000) > limit - 1e-9
+    never_worse(day)
+
+
+def test_a_pair_that_does_not_fit_at_all_is_refused_with_its_place(tmp_path: Path) -> None:
+    """The first trade fills the band at C; nothing is left for the second buyer there."""
+    asks = [Ask("HB", "SELL", 3_400_000, 200, "Cable 3"), Ask("WC", "BUY", 2_300_000, 400, "Cable 3")]
+    asks += [Ask("HA", "SELL", 3_000_000, 100, "Cable 3")]
+    day = Day(with_orders(small_day(), asks), tmp_path)
+    never_worse(day)
+    refused = [r for r in day.outcome.refusals if r.quantity_w == 0]
+    assert all((r.reason, r.element, r.owner, r.mtu) == ("grid_limit", "C", "Region", 12) for r in refused)
+    assert day.outcome.worsened == ()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_days_on_the_small_grid(seed: int, tmp_path: Path) -> None:
+    asks = random_orders(SMALL_UNITS, ["Cable 3"], seed)
+    days = [Day(make(with_orders(small_day(), asks)), tmp_path / name) for name, make in AREA_CASES.items()]
+    assert days[0].trades
+    for day in days:
+        never_worse(day)
+        assert day.outcome.worsened == ()
+        assert summary(day) == summary(days[0])
+        for mine, single in zip(day.trades, days[0].trades, strict=True):
+            assert abs(mine.leg.quantity_buy_w - single.leg.quantity_buy_w) <= 3 + single.leg.quantity_buy_w // 10_000
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_days_on_cigre(seed: int, tmp_path: Path) -> None:
+    points = ["Line 1-2", "Line 2-3", "Line 3-8", "Line 7-8"]
+    texts = with_orders(cigre_day(), random_orders(CIGRE_UNITS, points, seed))
+    single, several = Day(texts, tmp_path / "one"), Day(cigre_areas(texts), tmp_path / "three")
+    assert single.trades
+    for day in (single, several):
+        never_worse(day)
+        assert day.outcome.worsened == ()
+    assert summary(several) == summary(single)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_days_with_a_subscription_and_an_outage(seed: int, tmp_path: Path) -> None:
+    texts = with_orders(small_day(), random_orders(SMALL_UNITS, ["Sub", "Ring"], seed))
+    texts["congestion_points.csv"] = (
+        "congestion_point,element,direction,limit_w\nSub,Overlying grid,export,12000000\nRing,Cable 1,export,6000000\n"
+    )
+    texts["scenario.toml"] += (
+        '[[outage]]\nelement = "Cable 2"\nfrom = "2026-01-15T11:00+01:00"\nto = "2026-01-15T13:00+01:00"\n'
+    )
+    for name, make in AREA_CASES.items():
+        day = Day(make(dict(texts)), tmp_path / name)
+        assert day.trades, name
+        never_worse(day)
+        assert day.outcome.worsened == ()
