@@ -68,3 +68,14 @@ def test_decisions_are_numbered_without_gap() -> None:
 def test_readme_is_one_screen_and_architecture_two_pages() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 80
     assert len((ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()) <= 110
+
+
+def test_architecture_shows_the_tree_as_it_is() -> None:
+    tree = next(b for b in blocks(ROOT / "ARCHITECTURE.md") if b.language == "text")
+    text = "\n".join(tree.lines)
+    source = ROOT / "src" / "flexpeer"
+    shown = set(re.findall(r"\b\w+(?:\.py|(?=/))", text.partition("src/flexpeer/")[2]))
+    top = [*source.iterdir(), *(source / "market").iterdir(), *(source / "grid").iterdir()]
+    there = {path.name for path in top if not path.name.startswith("_")}
+    assert sorted(there - shown - {"bracket.py"}) == []
+    assert sorted(name for name in shown if not list(source.rglob(name))) == []

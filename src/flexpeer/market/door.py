@@ -201,6 +201,7 @@ _CHECKS: tuple[Callable[[Door, PlaceOrder], Refusal | None], ...] = (
 
 def place(door: Door, command: PlaceOrder) -> Outcome:
     """An order placed, refused, or (sent twice) silently known."""
+    assert isinstance(command.price_minor, int) and isinstance(command.quantity_w, int), "quantities are integers"  # noqa: PT018
     digest = sha256(msgspec.json.encode(command)).hexdigest()
     if door.orders.digests.get(command.idempotency_key) == digest:
         return []
