@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -173,7 +174,8 @@ class Day:
 
     @property
     def trades(self) -> list[Trade]:
-        return sorted(self.outcome.state.trades.trades.values(), key=lambda trade: int(trade.trade[1:]))
+        """In the order in which they came about."""
+        return sorted(self.outcome.state.trades.trades.values(), key=lambda t: (t.match, len(t.trade), t.trade))
 
     @property
     def owed_w(self) -> dict[str, tuple[int, ...]]:
@@ -243,15 +245,16 @@ class Day:
         return power
 
 
-def never_worse(found: Day, tolerance: float = 2e-6) -> None:
-    """The market leaves nothing past its limit worse than the starting point, by Newton, after every trade."""
-    schedule = {name: list(row) for name, row in found.outcome.start_w.items()}
-    known = np.maximum(found.excess(found.newton(schedule)), 0.0)
-    for trade in found.trades:
-        for move in trade.moves:
-            for mtu in move.span.mtus:
-                schedule[move.resource][mtu] += move.change_w
-        now = found.excess(found.newton(schedule))
-        assert (now <= known + tolerance).all(), (trade, np.argwhere(now > known + tolerance))
+def never_worse(day: Day, tolerance: float = 2e-6) -> None:
+    """No match leaves anything past its limit worse than it was just before, by Newton; buyers inject more."""
+    schedule = {name: list(row) for name, row in day.outcome.start_w.items()}
+    known = np.maximum(day.excess(day.newton(schedule)), 0.0)
+    for _, match in groupby(day.trades, key=lambda trade: trade.match):
+        for leg in (trade.leg for trade in match):
+            for mtu in leg.span.mtus:
+                schedule[leg.buy_unit][mtu] += leg.quantity_buy_w
+                schedule[leg.sell_unit][mtu] -= leg.quantity_sell_w
+        now = day.excess(day.newton(schedule))
+        assert (now <= known + tolerance).all(), (day.trades, np.argwhere(now > known + tolerance))
         known = np.maximum(np.minimum(known, now), 0.0)
-    assert {name: tuple(row) for name, row in schedule.items()} == dict(found.outcome.after_w)
+    assert {name: tuple(row) for name, row in schedule.items()} == dict(day.outcome.after_w)

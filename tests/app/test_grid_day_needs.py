@@ -286,7 +286,7 @@ def test_impact_factors_follow_the_topology(tmp_path: Path) -> None:
         for resource, row in ppm.items():
             slope = finite_difference(day, resource, "loading:Cable 3", mtu)
             assert row[mtu] == pytest.approx(max(0.0, slope * 1e6), abs=30.0), (resource, mtu)
-    assert ppm["WA"][11] > 3 * ppm["WA"][10]
+    assert ppm["WA"][11] > 2 * ppm["WA"][10]
 
 
 @pytest.mark.parametrize("row", ["V,Substation,high,,1.01", "V,Island,low,,0.95"])

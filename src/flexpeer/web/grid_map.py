@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from flexpeer.app.outcome import Congestion, DayOutcome, GridPicture
 from flexpeer.grid.network import Flags, Floats
-from flexpeer.web.figures import Markup, drawing, joined, shortened, text, tooltip
+from flexpeer.web.figures import drawing, shortened, text, tooltip
 from flexpeer.web.grid_layout import NO_PARENT, Tree, places, spanning_tree
 from flexpeer.web.wording import Clock, counted, number, percent
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import NamedTuple
 
+from markupsafe import Markup
+
 from flexpeer.app.outcome import DayOutcome
 from flexpeer.market.orders import Side
 from flexpeer.market.trades import Phase, Trade
@@ -13,7 +15,6 @@ from flexpeer.web.figures import (
     Figure,
     Frame,
     Key,
-    Markup,
     axes,
     band,
     drawing,

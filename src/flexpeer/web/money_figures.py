@@ -4,10 +4,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from markupsafe import Markup
+
 from flexpeer.app.outcome import DayOutcome
 from flexpeer.market.settlement import Posting, operator
 from flexpeer.quantities import MINOR_PER_MAJOR, MONEY_PER_MAJOR
-from flexpeer.web.figures import WIDTH, Figure, Markup, drawing, path, rect, shortened, text
+from flexpeer.web.figures import WIDTH, Figure, drawing, path, rect, shortened, text
 from flexpeer.web.wording import counted, money
 
 ACCOUNTS_SHOWN = 9
