@@ -122,7 +122,9 @@ def day(source: str, units: Iterable[Unit], loads: Mapping[str, tuple[int, int]]
     rows = [f"{u.name},{u.fsp},{u.bus},{u.kind},{u.p_min_w},{u.p_max_w},{str(u.conditional).lower()}" for u in units]
     members = [f"{fsp},FSP," for fsp in dict.fromkeys(u.fsp for u in units)]
     return {
-        "scenario.toml": f'name = "Windy"\ndelivery_day = 2026-01-15\nmtu_minutes = 60\n[grid]\nsource = "{source}"\n{more}',
+        "scenario.toml": (
+            f'name = "Windy"\ndelivery_day = 2026-01-15\nmtu_minutes = 60\n[grid]\nsource = "{source}"\n{more}'
+        ),
         "organisations.csv": "\n".join(
             ["organisation,role,parent", "Region,REGIONAL_DSO,", "Local,LOCAL_DSO,Region", *members, ""]
         ),
@@ -138,6 +140,20 @@ def cigre_day() -> Texts:
 
 def small_day(*, units: Iterable[Unit] = SMALL_UNITS, loads: Mapping[str, tuple[int, int]] | None = None) -> Texts:
     return day("grid.json", units, SMALL_LOADS if loads is None else loads) | {"grid.json": SMALL_GRID}
+
+
+def quarter_hours(texts: Texts, windy: dict[str, list[int]]) -> Texts:
+    """The day in quarter-hours; from 12:00 each resource has the four given values."""
+    found = dict(texts)
+    found["scenario.toml"] = found["scenario.toml"].replace("mtu_minutes = 60", "mtu_minutes = 15")
+    rows = []
+    for row in texts["forecast.csv"].split("\n")[1:-1]:
+        start, bus, resource, p_w, q_var = row.split(",")
+        for k in range(4):
+            watts = windy[resource][k] if start == HOURS[12] and resource in windy else p_w
+            rows.append(f"{start.replace(':00+', f':{15 * k:02}+')},{bus},{resource},{watts},{q_var}")
+    found["forecast.csv"] = "\n".join(["from,bus,resource,p_w,q_var", *rows, ""])
+    return found
 
 
 class _Memory:
@@ -169,6 +185,10 @@ class Day:
         self.outcome: DayOutcome = self.market.run(NewtonVerifier())
 
     @property
+    def mtus(self) -> int:
+        return self.scenario.day.mtu_count
+
+    @property
     def network(self) -> Network:
         return self.grid.network
 
@@ -184,7 +204,7 @@ class Day:
         return {name: tuple(s - b for s, b in zip(start[name], row, strict=True)) for name, row in before.items()}
 
     def in_service(self) -> Flags:
-        closed = np.repeat(self.network.in_service[:, None], 24, axis=1)
+        closed = np.repeat(self.network.in_service[:, None], self.mtus, axis=1)
         for outage in self.scenario.outages:
             if outage.limit_w is None:
                 closed[self.branch(outage.element), list(outage.span.mtus)] = False
@@ -202,7 +222,7 @@ class Day:
 
     def newton(self, schedules_w: Mapping[str, Iterable[float]]) -> NewtonFlow:
         """The state with these schedules of the resources, from the scenario's rows and no code of the market."""
-        p_w, q_var = np.zeros((self.network.bus_count, 24)), np.zeros((self.network.bus_count, 24))
+        p_w, q_var = np.zeros((2, self.network.bus_count, self.mtus))
         for name, profile in self.scenario.bus_forecast.items():
             p_w[self.bus(name)] += profile.p_w
             q_var[self.bus(name)] += profile.q_var
@@ -213,7 +233,7 @@ class Day:
         return newton_flow(self.network, p_w, q_var, in_service=self.in_service())
 
     def loading(self, flow: NewtonFlow) -> Floats:
-        """Fraction of the rating at the worse end, (branches, 24)."""
+        """Fraction of the rating at the worse end, (branches, mtus)."""
         found: Floats = np.fmax(
             flow.current_from_a / self.network.rating_from_a[:, None],
             flow.current_to_a / self.network.rating_to_a[:, None],
@@ -221,19 +241,28 @@ class Day:
         return found
 
     def excess(self, flow: NewtonFlow) -> Floats:
-        """How far everything is past its limit, as a fraction: branches, buses high, buses low, points; (rows, 24)."""
+        """How far all is past its limit, as a fraction: branches, buses high, buses low, points; (rows, mtus)."""
         v = np.abs(flow.v_pu)
         fed = v > 0.0
         high, low = self.network.v_max_pu[:, None], self.network.v_min_pu[:, None]
         points = [p for p in self.scenario.congestion_points or () if p.limit_w is not None]
-        power = [self.point_w(p.element, p.direction, flow) / p.limit_w - 1.0 for p in points if p.limit_w]
+        power = [self.measured_w(p.element, p.direction, flow) / p.limit_w - 1.0 for p in points if p.limit_w]
         over = [
             self.loading(flow) - 1.0,
             v / high - 1.0,
             np.where(fed, 1.0 - v / low, -1.0),
             *[row[None, :] for row in power],
         ]
-        return np.nan_to_num(np.vstack(over), nan=-1.0)
+        found: Floats = np.nan_to_num(np.vstack(over), nan=-1.0)
+        return found
+
+    def measured_w(self, element: str, direction: str, flow: NewtonFlow) -> Floats:
+        """As `point_w`; of a source the mean of the hour."""
+        power = self.point_w(element, direction, flow)
+        if element not in self.network.source_names:
+            return power
+        hourly: Floats = np.repeat(power.reshape(24, -1).mean(axis=1), self.mtus // 24)
+        return hourly
 
     def point_w(self, element: str, direction: str, flow: NewtonFlow) -> Floats:
         """Power in a direction through the source, or a branch that is nearer to it at its `from` end."""
@@ -245,15 +274,15 @@ class Day:
         return power
 
 
-def never_worse(day: Day, tolerance: float = 2e-6) -> None:
-    """No match leaves anything past its limit worse than it was just before, by Newton; buyers inject more."""
+def never_worse(day: Day, tolerance: float = 2e-6, up: int = 1) -> None:
+    """No match leaves anything past its limit worse than just before, by Newton; buyers inject more (`up` -1: less)."""
     schedule = {name: list(row) for name, row in day.outcome.start_w.items()}
     known = np.maximum(day.excess(day.newton(schedule)), 0.0)
     for _, match in groupby(day.trades, key=lambda trade: trade.match):
         for leg in (trade.leg for trade in match):
             for mtu in leg.span.mtus:
-                schedule[leg.buy_unit][mtu] += leg.quantity_buy_w
-                schedule[leg.sell_unit][mtu] -= leg.quantity_sell_w
+                schedule[leg.buy_unit][mtu] += up * leg.quantity_buy_w
+                schedule[leg.sell_unit][mtu] -= up * leg.quantity_sell_w
         now = day.excess(day.newton(schedule))
         assert (now <= known + tolerance).all(), (day.trades, np.argwhere(now > known + tolerance))
         known = np.maximum(np.minimum(known, now), 0.0)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
+from tests.market.small_market import FOK, Frame, Market, export_point, flat, resource
 
 from flexpeer.app.granting import OwnerSilent, PointCoordinator
 from flexpeer.app.session import Session
@@ -14,7 +15,6 @@ from flexpeer.market.needs import CongestionPoint, Direction
 from flexpeer.market.trades import Decision, GridVerdict, Match, MatchProposed, Move, VerdictRecorded
 from flexpeer.periods import Span
 from flexpeer.quantities import PPM
-from tests.market.small_market import FOK, Frame, Market, export_point, flat, resource
 
 HOUR = Span(0, 1)
 
@@ -25,7 +25,8 @@ def owner(limit_w: int, direction: Direction = Direction.EXPORT, start_w: int = 
 
 
 @pytest.mark.parametrize(
-    ("limit_w", "change_w", "excess_w"), [(110, 10, 0), (110, 11, 1), (110, -500, -510), (90, 1, 1), (90, 0, 0), (90, -3, -3)]
+    ("limit_w", "change_w", "excess_w"),
+    [(110, 10, 0), (110, 11, 1), (110, -500, -510), (90, 1, 1), (90, 0, 0), (90, -3, -3)],
 )
 def test_what_exceeds_is_counted_from_the_limit_or_from_what_is_past_it(
     limit_w: int, change_w: int, excess_w: int
@@ -104,45 +105,48 @@ def test_a_refused_pair_leaves_the_taker_to_the_next() -> None:
     market.sell("far", "a", 20, 1, zone="P")
     market.sell("near", "c", 20, 5, zone="P")
     market.buy("b", "b", 10, 5, zone="P")
-    assert market.traded == []
+    assert [verdict.quantity_w for verdict in verdicts(market)] == [0, 10]
+    assert market.traded == [("b", "near", 10, 10, 5)]
 
 
-RELIEVED = WIDE._replace(
-    resources=(*WIDE.resources, resource("d"), resource("e"), resource("f")),
-    points=(export_point("P"), export_point("R", 1500)),
-    impact_ppm={"R": {"a": 0, "b": PPM, "c": PPM, "d": 0, "e": PPM, "f": 0}},
+CROWDED = Frame(
+    tuple(resource(name) for name in "abcef"),
+    points=(export_point("P"), export_point("Q"), export_point("R", 1500)),
+    impact_ppm={"R": {"a": 0, "f": 0}},
 )
 
 
-def test_sleeping_meetings_wake_in_order_of_arrival_when_headroom_is_freed() -> None:
-    """b, then c wait for room at R; e makes 15 W: b gets its 10 first, c what is left."""
-    market = Market(RELIEVED)
+@pytest.mark.parametrize(("first", "second"), [("b", "c"), ("c", "b")])
+def test_sleeping_meetings_wake_in_order_of_arrival_when_headroom_is_freed(first: str, second: str) -> None:
+    """b and c find no room at R; a trade elsewhere makes 15 W of it."""
+    market = Market(CROWDED)
     market.sell("s", "a", 100, 1, zone="P")
-    market.buy("b", "b", 10, 5, zone="P")
-    market.buy("c", "c", 10, 5, zone="P")
+    for name in (first, second):
+        market.buy(name, name, 10, 5, zone="P")
     assert market.traded == []
-    market.buy("d", "d", 15, 9, zone="P", time_in_force=FOK, span=(0, 1))
-    assert [trade[0] for trade in market.traded] == ["d"], "d takes from a, which changes nothing at R"
-    market.sell("e", "e", 15, 9, zone="P")
-    market.buy("f", "f", 15, 9, zone="P")
-    assert [trade[:3] for trade in market.traded[1:]][0] == ("f", "s", 15)
-    market.buy("f2", "f", 85, 9, zone="P")
-    assert [trade[:3] for trade in market.traded[-4:]] == [
-        ("f2", "s", 70), ("f2", "e", 15), ("b", "s", 0), ("c", "s", 0),
-    ] or [trade[:3] for trade in market.traded[-2:]] == [("f2", "s", 70), ("f2", "e", 15)]  # fmt: skip
+    assert len(market.session.state.matching.blocks) == 2
+    market.sell("e", "e", 15, 8, zone="Q")
+    market.buy("f", "f", 15, 8, zone="Q")
+    assert [trade[:3] for trade in market.traded] == [("f", "e", 15), (first, "s", 10), (second, "s", 5)]
+    assert len(market.session.state.matching.blocks) == 1
 
 
-def test_headroom_goes_to_the_earliest_that_waits() -> None:
-    market = Market(RELIEVED)
+def test_headroom_held_by_a_released_reservation_wakes_nobody() -> None:
+    market = Market(CROWDED)
     market.sell("s", "a", 100, 1, zone="P")
     market.buy("b", "b", 10, 5, zone="P")
-    market.buy("c", "c", 10, 5, zone="P")
-    market.sell("e", "e", 15, 1, zone="P")
-    market.withdraw("e")
-    market.sell("relief", "e", 15, 8, zone="P")
-    market.buy("f", "f", 115, 8, zone="P")
-    taken = [trade[:3] for trade in market.traded]
-    assert taken[:2] == [("f", "s", 100), ("f", "relief", 15)] or ("b", "e", 10) in taken
+    market.sell("e", "e", 15, 8, zone="Q")
+    market.buy("f", "f", 16, 8, zone="Q", time_in_force=FOK)
+    assert market.traded == []
+    assert len(market.session.state.matching.blocks) == 1
+
+
+def test_whoever_asks_while_a_meeting_sleeps_is_not_asked_about_again() -> None:
+    market = Market(CROWDED)
+    market.sell("s", "a", 100, 1, zone="P")
+    market.buy("b", "b", 10, 5, zone="P")
+    market.buy("b2", "b", 10, 7, zone="P")
+    assert len(verdicts(market)) == 1
 
 
 class SilentOwner(PointOwner):

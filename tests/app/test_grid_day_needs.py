@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.adapters.scenario_folder import HOURS, Texts
-from tests.app.grid_days import SMALL_GRID, SMALL_UNITS, WINDY, Day, cigre_day, small_day
+from tests.app.grid_days import SMALL_GRID, SMALL_UNITS, WINDY, Day, cigre_day, quarter_hours, small_day
 
 from flexpeer.errors import BadInput
 from flexpeer.grid.network import Floats
@@ -112,20 +112,6 @@ def test_an_export_limit_at_the_source_is_an_hourly_mean(tmp_path: Path) -> None
     for resource in ppm:
         slope = -finite_difference(day, resource, "import:Overlying grid", 12)
         assert ppm[resource][0] == pytest.approx(slope * 1e6, abs=5.0)
-
-
-def quarter_hours(texts: Texts, windy: dict[str, list[int]]) -> Texts:
-    """The day in quarter-hours; from 12:00 each resource has the four given values."""
-    found = dict(texts)
-    found["scenario.toml"] = found["scenario.toml"].replace("mtu_minutes = 60", "mtu_minutes = 15")
-    rows = []
-    for row in texts["forecast.csv"].split("\n")[1:-1]:
-        start, bus, resource, p_w, q_var = row.split(",")
-        for k in range(4):
-            watts = windy[resource][k] if start == HOURS[12] and resource in windy else p_w
-            rows.append(f"{start.replace(':00+', f':{15 * k:02}+')},{bus},{resource},{watts},{q_var}")
-    found["forecast.csv"] = "\n".join(["from,bus,resource,p_w,q_var", *rows, ""])
-    return found
 
 
 def test_within_an_hour_a_subscription_may_be_passed(tmp_path: Path) -> None:
@@ -291,7 +277,7 @@ def test_impact_factors_follow_the_topology(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("row", ["V,Substation,high,,1.01", "V,Island,low,,0.95"])
 def test_a_voltage_that_nothing_moves_is_bad_input(row: str, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="Substation|Island"):
+    with pytest.raises(BadInput, match=r"Substation|Island"):
         Day(with_points(small_day(), row), tmp_path)
 
 

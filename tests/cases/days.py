@@ -23,7 +23,7 @@ MW = 1_000_000
 class NoGrid:
     """A verifier that is never asked, as there is no grid."""
 
-    def flow(self, network: Network, p_w: Floats, q_var: Floats, in_service: Flags) -> IndependentFlow:
+    def flow(self, network: Network, p_w: Floats, q_var: Floats, in_service: Flags) -> IndependentFlow:  # noqa: ARG002
         """Never."""
         raise AssertionError("a day without a grid has no power flow")
 

@@ -21,7 +21,10 @@ def test_the_budget_a_year_is_exact() -> None:
 
 
 def test_the_alternative_of_a_day_is_its_share_of_the_congested_days() -> None:
-    stated = Alternative(
-        capex=Decimal(20_000_000), wacc=Decimal("0.055"), deferral_years=5, congested_days_per_year=44
-    )
+    stated = Alternative(capex=Decimal(20_000_000), wacc=Decimal("0.055"), deferral_years=5, congested_days_per_year=44)
     assert alternative_costs(stated, Fraction(0), Fraction(0)) == {"deferral": 25_000}
+
+
+def test_without_a_number_of_congested_days_every_day_bears_its_share() -> None:
+    stated = Alternative(capex=Decimal(7_300), wacc=Decimal(0), lifetime_years=2)
+    assert alternative_costs(stated, Fraction(0), Fraction(0)) == {"reinforcement_annuity": 10}

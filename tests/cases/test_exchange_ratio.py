@@ -3,10 +3,11 @@
 Origin: paper arithmetic. The buyer takes 4 MW x 0.9 = 3.6 MW grid side, for which the seller moves 6 MW x 0.6.
 """
 
+from tests.cases.days import MW, balances, hour_of, order, run, scenario, trades
+
 from flexpeer.app.scenario import Resource, Scenario
 from flexpeer.market.orders import Status
 from flexpeer.market.rulebook import Rulebook
-from tests.cases.days import MW, balances, hour_of, order, run, scenario, trades
 
 HOUR = 8
 

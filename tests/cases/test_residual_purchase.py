@@ -8,12 +8,12 @@ from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
+from tests.cases.days import MW, balances, hour_of, order, run, scenario, trades
 
 from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.scenario import Resource, Scenario
 from flexpeer.market.rulebook import DsoPurchase, Priority, Rulebook
 from flexpeer.market.trades import Phase
-from tests.cases.days import MW, balances, hour_of, order, run, scenario, trades
 
 HOUR = 17
 

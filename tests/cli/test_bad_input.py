@@ -12,7 +12,7 @@ from tests.cli.program import everything_in, flexpeer
 
 
 class Bad(NamedTuple):
-    """What is done to which scenario, and what a finding must say: file, a word of line or field, a word of the problem."""
+    """A scenario with something wrong, and what a finding must say: file, line (None: any), words."""
 
     name: str
     texts: Callable[[], Texts]
@@ -78,44 +78,122 @@ AUTUMN = ("2026-10-25", utc_quarters("2026-10-25", "2026-10-24T22", 100))
 
 OUTAGE = f'\n[[outage]]\nelement = "Nowhere"\nfrom = "{NOON}"\nto = "{HOURS[13]}"\n'
 CASES = [
-    Bad("toml syntax", changed(swap_hour, "scenario.toml", "mtu_minutes = 60", "mtu_minutes ="), "scenario.toml", 4, ()),
+    Bad(
+        "toml syntax", changed(swap_hour, "scenario.toml", "mtu_minutes = 60", "mtu_minutes ="), "scenario.toml", 4, ()
+    ),
     Bad("nan", changed(swap_hour, "forecast.csv", ",40000000,", ",nan,"), "forecast.csv", 2, ("p_w", "nan")),
-    Bad("infinite", changed(swap_hour, "orders.csv", "10000000,250", "10000000,inf"), "orders.csv", 2, ("price", "inf")),
+    Bad(
+        "infinite", changed(swap_hour, "orders.csv", "10000000,250", "10000000,inf"), "orders.csv", 2, ("price", "inf")
+    ),
     Bad("missing mtu", changed(swap_hour, "forecast.csv", f"{NOON},W2,30000000,\n", ""), "forecast.csv", None, ("W2",)),
     Bad("mtu twice", extended(swap_hour, "forecast.csv", f"{NOON},W2,30000000,\n"), "forecast.csv", 146, ("already",)),
-    Bad("negative limit", changed(swap_hour, "congestion_points.csv", "60000000", "-1"), "congestion_points.csv", 2, ("limit_w",)),
+    Bad(
+        "negative limit",
+        changed(swap_hour, "congestion_points.csv", "60000000", "-1"),
+        "congestion_points.csv",
+        2,
+        ("limit_w",),
+    ),
     Bad("no forecast", without(swap_hour, "forecast.csv"), "forecast.csv", None, ()),
     Bad("no orders", without(swap_hour, "orders.csv"), "orders.csv", None, ()),
     Bad("no settings", without(swap_hour, "scenario.toml"), "scenario.toml", None, ()),
     Bad("unknown resource", changed(swap_hour, "orders.csv", "A,1,W3", "A,1,W9"), "orders.csv", 2, ("W9",)),
-    Bad("unknown column", changed(swap_hour, "orders.csv", "order,arrival", "order,colour"), "orders.csv", 1, ("colour",)),
-    Bad("unknown organisation", changed(swap_hour, "resources.csv", "W1,Vind", "W1,Wind"), "resources.csv", 2, ("Wind",)),
+    Bad(
+        "unknown column",
+        changed(swap_hour, "orders.csv", "order,arrival", "order,colour"),
+        "orders.csv",
+        1,
+        ("colour",),
+    ),
+    Bad(
+        "unknown organisation", changed(swap_hour, "resources.csv", "W1,Vind", "W1,Wind"), "resources.csv", 2, ("Wind",)
+    ),
     Bad("unknown file", extended(swap_hour, "order.csv", "a\n"), "order.csv", None, ()),
     Bad("91 of 92 quarters", quarter_hours(SPRING[0], SPRING[1][:-1]), "forecast.csv", None, ("W1",)),
-    Bad("96 of 92 quarters", quarter_hours(SPRING[0], utc_quarters(SPRING[0], "2026-03-28T23", 96)), "forecast.csv", None, ()),
+    Bad(
+        "96 of 92 quarters",
+        quarter_hours(SPRING[0], utc_quarters(SPRING[0], "2026-03-28T23", 96)),
+        "forecast.csv",
+        None,
+        (),
+    ),
     Bad("96 of 100 quarters", quarter_hours(AUTUMN[0], AUTUMN[1][:96]), "forecast.csv", None, ("W1",)),
-    Bad("unknown bus of a resource", changed(cigre_day, "resources.csv", "Bus 9", "Bus 99"), "resources.csv", 3, ("bus", "Bus 99")),
-    Bad("unknown bus of an area", extended(cigre_day, "areas.csv", "bus,dso\nBus 77,Region\n"), "areas.csv", 2, ("Bus 77",)),
-    Bad("unknown bus of a forecast", changed(cigre_day, "forecast.csv", "Bus 3", "Bus 33"), "forecast.csv", None, ("Bus 33",)),
+    Bad(
+        "unknown bus of a resource",
+        changed(cigre_day, "resources.csv", "Bus 9", "Bus 99"),
+        "resources.csv",
+        3,
+        ("bus", "Bus 99"),
+    ),
+    Bad(
+        "unknown bus of an area",
+        extended(cigre_day, "areas.csv", "bus,dso\nBus 77,Region\n"),
+        "areas.csv",
+        2,
+        ("Bus 77",),
+    ),
+    Bad(
+        "unknown bus of a forecast",
+        changed(cigre_day, "forecast.csv", "Bus 3", "Bus 33"),
+        "forecast.csv",
+        None,
+        ("Bus 33",),
+    ),
     Bad(
         "unknown element of a point",
-        extended(cigre_day, "congestion_points.csv", "congestion_point,element,direction,limit_w\nX,Line 1-9,export,5\n"),
-        "congestion_points.csv", 2, ("element", "Line 1-9"),
+        extended(
+            cigre_day, "congestion_points.csv", "congestion_point,element,direction,limit_w\nX,Line 1-9,export,5\n"
+        ),
+        "congestion_points.csv",
+        2,
+        ("element", "Line 1-9"),
     ),
-    Bad("unknown element of an outage", extended(cigre_day, "scenario.toml", OUTAGE), "scenario.toml", None, ("outage", "Nowhere")),
+    Bad(
+        "unknown element of an outage",
+        extended(cigre_day, "scenario.toml", OUTAGE),
+        "scenario.toml",
+        None,
+        ("outage", "Nowhere"),
+    ),
     Bad("unknown grid", changed(cigre_day, "scenario.toml", "cigre_mv", "cigre_xv"), "", None, ("cigre_xv",)),
-    Bad("no convergence", changed(cigre_day, "forecast.csv", "-501700,", "-900000000,"), "forecast.csv", None, ("power flow",)),
-    Bad("outage that islands a load", extended(cigre_day, "scenario.toml", OUTAGE.replace("Nowhere", "Line 1-2")), "", None, ("12",)),
-    Bad("outage of the only transformer", extended(small_day, "scenario.toml", OUTAGE.replace("Nowhere", "T1")), "", None, ("12",)),
-    Bad("grid with no source", changed(small_day, "grid.json", SMALL_GRID[SMALL_GRID.index('"sources"') :], '"sources": []}'), "grid.json", None, ("source",)),
+    Bad(
+        "no convergence",
+        changed(cigre_day, "forecast.csv", "-501700,", "-900000000,"),
+        "forecast.csv",
+        None,
+        ("power flow",),
+    ),
+    Bad(
+        "outage that islands a load",
+        extended(cigre_day, "scenario.toml", OUTAGE.replace("Nowhere", "Line 1-2")),
+        "",
+        None,
+        ("12", "Bus 3"),
+    ),
+    Bad(
+        "outage of the only transformer",
+        extended(small_day, "scenario.toml", OUTAGE.replace("Nowhere", "T1")),
+        "",
+        None,
+        ("12", "Busbar"),
+    ),
+    Bad(
+        "grid with no source",
+        changed(small_day, "grid.json", SMALL_GRID[SMALL_GRID.index('"sources"') :], '"sources": []}'),
+        "grid.json",
+        None,
+        ("source",),
+    ),
     Bad("grid cut short", lambda: small_day() | {"grid.json": SMALL_GRID[:200]}, "grid.json", None, ()),
     Bad("grid not there", without(small_day, "grid.json"), "scenario.toml", 5, ("grid.json",)),
     Bad(
         "islanded load in the grid",
         changed(small_day, "grid.json", '"sources"', '"injections": [{"bus": "Island", "p_w": -5}], "sources"'),
-        "grid.json", None, ("Island",),
+        "grid.json",
+        None,
+        ("Island",),
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -221,9 +299,9 @@ def test_one_bad_cell_in_a_million_orders(tmp_path: Path) -> None:
     rows[765_432] = rows[765_432].replace("10000000", "1e7")
     texts["orders.csv"] = "\n".join([head, *rows]) + "\n"
     scenario = folder_of(texts, tmp_path / "in")
-    began = time.perf_counter()
+    began = time.process_time()
     answer = flexpeer("run", scenario, "--out", tmp_path / "out", "--json")
-    assert time.perf_counter() - began < 15.0
+    assert time.process_time() - began < 15.0
     assert answer.code == 2
     (finding,) = answer.object["findings"]
     assert (finding["line"], finding["field"]) == (765_434, "quantity_w")

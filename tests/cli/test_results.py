@@ -4,7 +4,6 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -48,9 +47,9 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def swap(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+def swap(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("swap")
-    yield Run(folder_of(swap_hour(), folder / "in"), folder / "out", "--json")
+    return Run(folder_of(swap_hour(), folder / "in"), folder / "out", "--json")
 
 
 def test_every_file_is_written_and_nothing_else(swap: Run) -> None:
@@ -199,7 +198,7 @@ def test_out_may_be_a_link_to_an_empty_folder(tmp_path: Path) -> None:
 
 def test_the_program_runs_as_a_module(tmp_path: Path) -> None:
     scenario = folder_of(swap_hour(), tmp_path / "in")
-    words = [sys.executable, "-m", "flexpeer", "run", scenario, "--out", tmp_path / "out", "--json"]
+    words = [sys.executable, "-m", "flexpeer", "run", str(scenario), "--out", str(tmp_path / "out"), "--json"]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))

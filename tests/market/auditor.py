@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
+from tests.market.small_market import Frame, Market
+
 from flexpeer.market.machine import Event
 from flexpeer.market.orders import Order, Status
 from flexpeer.market.trades import Trade, TradeConcluded
-from tests.market.small_market import Frame, Market
 
 Flows = dict[tuple[str, int], int]
 
@@ -119,7 +120,8 @@ def pairs_left(market: Market) -> Iterator[tuple[str, str, int]]:
             for bought_w in range(buy.remaining_w, 0, -1):
                 needed_w = sold_w(frame, buy, sell, bought_w)
                 enough = (
-                    buy.executed_w + bought_w >= buy.min_quantity_w and sell.executed_w + needed_w >= sell.min_quantity_w
+                    buy.executed_w + bought_w >= buy.min_quantity_w
+                    and sell.executed_w + needed_w >= sell.min_quantity_w
                 )
                 moves = [(buy.unit, bought_w, buy.span.mtus), (sell.unit, -needed_w, buy.span.mtus)]
                 fits = flow.fits(changes(frame, zone_sign(frame, buy.zone), moves))

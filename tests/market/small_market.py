@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flexpeer.app.granting import PointCoordinator
 from flexpeer.app.session import GridOwners, Session
@@ -32,7 +32,7 @@ from flexpeer.market.participants import (
 )
 from flexpeer.market.rulebook import Rulebook
 from flexpeer.market.trades import Trade, TradeConcluded
-from flexpeer.periods import MarketDay, Span
+from flexpeer.periods import MarketDay
 from flexpeer.quantities import PPM
 
 DAY = MarketDay(date(2026, 2, 10), "Europe/Stockholm", 60)
@@ -53,7 +53,8 @@ def at_first(*values: int, then: int = 0) -> tuple[int, ...]:
 
 def resource(name: str, p_min_w: int = 0, p_max_w: int = 1000, **more: object) -> Resource:
     """A resource whose organisation bears its name in capitals."""
-    return Resource(name, str(more.pop("organisation", name.upper())), DSO, "n", "wind", p_min_w, p_max_w, **more)  # type: ignore[arg-type]
+    organisation, kind = str(more.pop("organisation", name.upper())), str(more.pop("kind", "wind"))
+    return Resource(name, organisation, DSO, "n", kind, p_min_w, p_max_w, **more)  # type: ignore[arg-type]
 
 
 def export_point(name: str, limit_w: Watts | int = PLENTY_W) -> CongestionPoint:
@@ -99,10 +100,7 @@ class Frame(NamedTuple):
         commands.append(OpenDay(self.day, self.rulebook, "SEK"))
         commands += [PublishForecast(r.resource, self.plan_w(r.resource)) for r in self.resources]
         commands += [DefineCongestionPoint(point) for point in self.points]
-        commands += [
-            PublishImpactFactors(p.congestion_point, self.factors(p.congestion_point))
-            for p in self.points
-        ]
+        commands += [PublishImpactFactors(p.congestion_point, self.factors(p.congestion_point)) for p in self.points]
         return commands
 
     def owner(self) -> PointOwner:
@@ -132,13 +130,25 @@ class Market:
         self.session.send(*frame.commands())
         self.session.send(OpenGate(DAY.at(2, "10:30")))
 
-    def command(self, name: str, unit: str, side: Side, quantity_w: int, price_minor: int, **more: object) -> PlaceOrder:
+    def command(
+        self, name: str, unit: str, side: Side, quantity_w: int, price_minor: int, **more: object
+    ) -> PlaceOrder:
         """An order of hours `span` (0 to 1 unless told)."""
-        first, end = more.pop("span", (0, 1))  # type: ignore[misc]
+        span: Any = more.pop("span", (0, 1))
+        first, end = span
         day = self.frame.day
         organisation = self.session.state.participants.organisation_of(unit) or "nobody"
         return PlaceOrder(
-            name, organisation, DSO, unit, side, day.instant(first), day.instant(end), quantity_w, price_minor, **more  # type: ignore[arg-type]
+            name,
+            organisation,
+            DSO,
+            unit,
+            side,
+            day.instant(first),
+            day.instant(end),
+            quantity_w,
+            price_minor,
+            **more,  # type: ignore[arg-type]
         )
 
     def sell(self, name: str, unit: str, quantity_w: int, price_minor: int, **more: object) -> list[Event]:
@@ -174,8 +184,3 @@ class Market:
 
 
 FAK, FOK = TimeInForce.FAK, TimeInForce.FOK
-
-
-def hours(first: int, end: int) -> Span:
-    """A span."""
-    return Span(first, end)

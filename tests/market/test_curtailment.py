@@ -15,7 +15,11 @@ def candidate(name: str, room_w: int, ppm: int = PPM, date: str = "") -> Candida
     return Candidate(name, room_w, ppm, date)
 
 
-THREE = [candidate("a", 40, date="2019-01-01"), candidate("b", 30, date="2024-01-01"), candidate("c", 30, date="2021-01-01")]
+THREE = [
+    candidate("a", 40, date="2019-01-01"),
+    candidate("b", 30, date="2024-01-01"),
+    candidate("c", 30, date="2021-01-01"),
+]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +50,13 @@ def test_who_has_no_impact_owes_nothing() -> None:
 
 
 candidates = st.lists(
-    st.builds(Candidate, st.sampled_from("abcdefgh"), st.integers(0, 60), st.integers(0, 2 * PPM), st.sampled_from(("", "2020", "2021"))),
+    st.builds(
+        Candidate,
+        st.sampled_from("abcdefgh"),
+        st.integers(0, 60),
+        st.integers(0, 2 * PPM),
+        st.sampled_from(("", "2020", "2021")),
+    ),
     max_size=6,
     unique_by=lambda each: each.resource,
 )
@@ -87,7 +97,9 @@ def test_equal_gives_everyone_the_same_watts_as_far_as_its_room_goes(need_w: int
 
 
 @given(need_w=st.integers(1, 200), listed=candidates, order=st.randoms(use_true_random=False))
-def test_the_order_of_the_candidates_does_not_matter(need_w: int, listed: list[Candidate], order: st.DataObject) -> None:
+def test_the_order_of_the_candidates_does_not_matter(
+    need_w: int, listed: list[Candidate], order: st.DataObject
+) -> None:
     shuffled = sorted(listed, key=lambda _: order.random())  # type: ignore[attr-defined]
     for policy in Allocation:
         assert allocate(policy, need_w, shuffled) == allocate(policy, need_w, listed)

@@ -7,6 +7,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.market.auditor import audited_flow, pairs_left
+from tests.market.small_market import DSO, HOURS, Frame, Market, at_first, export_point, resource
 
 from flexpeer.adapters.log_file import FileLog, decode_event
 from flexpeer.app import session as session_module
@@ -24,8 +26,6 @@ from flexpeer.market.rulebook import Exchange, Priority, Rulebook
 from flexpeer.market.settlement import Settle
 from flexpeer.market.trades import MatchProposed
 from flexpeer.periods import Span
-from tests.market.auditor import audited_flow, pairs_left
-from tests.market.small_market import DSO, HOURS, Frame, Market, at_first, export_point, resource
 
 NAMES = ("a", "b", "c", "d", "e")
 SPANS = ((0, 1), (0, 1), (1, 2), (0, 2))
@@ -218,7 +218,7 @@ def test_a_naive_book_leads_to_the_same_market(frame: Frame, stream: list[Step])
 @given(frame=frames(energy=True), stream=steps())
 def test_deciding_changes_nothing(frame: Frame, stream: list[Step]) -> None:
     decided: list[tuple[str, str, list[object], list[object]]] = []
-    honest = session_module.decide
+    honest = decide
 
     def twice(state: State, books: Books, command: object) -> list[object]:
         before = state_hash(state)
@@ -260,7 +260,10 @@ def test_without_limits_the_market_is_the_naive_stream(
     """Arrival order and every quantity, against the oracle of continuous matching."""
     ppm = dict(zip(NAMES, (1_000_000, 900_000, 600_000, 500_000, 250_000), strict=True))
     frame = Frame(
-        tuple(resource(name, -10_000, 10_000, organisation=("A" if name == "e" else None) or name.upper()) for name in NAMES),
+        tuple(
+            resource(name, -10_000, 10_000, organisation=("A" if name == "e" else None) or name.upper())
+            for name in NAMES
+        ),
         points=(export_point("P"), export_point("Q")),
         impact_ppm={"P": ppm, "Q": ppm},
         rulebook=Rulebook(priority=priority, exchange=exchange),
@@ -277,9 +280,7 @@ def test_without_limits_the_market_is_the_naive_stream(
         for s in placed
     ]  # fmt: skip
     trades, _ = naive_stream(listed, priority, exchange)
-    expected = [
-        (f"o{t.buy:02}", f"o{t.sell:02}", t.quantity_buy_w, t.quantity_sell_w, t.price_minor) for t in trades
-    ]
+    expected = [(f"o{t.buy:02}", f"o{t.sell:02}", t.quantity_buy_w, t.quantity_sell_w, t.price_minor) for t in trades]
     assert market.traded == expected
 
 
@@ -298,8 +299,11 @@ def test_nobody_is_traded_beyond_an_order_or_a_range(frame: Frame, stream: list[
         assert spanning or order.executed_w == filled.get(order.order, 0)
         assert order.executed_w == 0 or order.executed_w >= order.min_quantity_w
         assert order.time_in_force is TimeInForce.DAY or order.status is not Status.OPEN
-        assert order.time_in_force is not TimeInForce.FOK or order.executed_w == 0 or order.side is Side.SELL or (
-            order.remaining_w == 0
+        assert (
+            order.time_in_force is not TimeInForce.FOK
+            or order.executed_w == 0
+            or order.side is Side.SELL
+            or (order.remaining_w == 0)
         )
     for name, moves in market.session.state.trades.moves_w.items():
         known: Resource = market.session.state.participants.resources[name]

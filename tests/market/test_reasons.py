@@ -3,6 +3,8 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
+from tests.market.small_market import DSO, Frame, Market, at_first, export_point, flat, resource
 
 from flexpeer.market import participants
 from flexpeer.market.activation import RecordMeter, VerifyDelivery
@@ -14,7 +16,6 @@ from flexpeer.market.participants import Check, FormPortfolio, Organisation, Por
 from flexpeer.market.purchase import PurchaseResidual
 from flexpeer.market.reasons import EXPECTED, CommandRefused, Reason
 from flexpeer.market.rulebook import Exchange, Rulebook
-from tests.market.small_market import DSO, Frame, Market, at_first, export_point, flat, resource
 
 FRAME = Frame((resource("a"), resource("b"), resource("far")), impact_ppm={"P": {"far": 0}})
 TWO_POINTS = FRAME._replace(points=(export_point("P"), export_point("Q")))
@@ -29,7 +30,9 @@ def reasons(market: Market, *commands: Command) -> list[Reason]:
     return [event.reason for event in events if isinstance(event, CommandRefused)]
 
 
-def of_order(market: Market, unit: str = "a", side: Side = Side.SELL, quantity_w: int = 10, **more: object) -> list[Reason]:
+def of_order(
+    market: Market, unit: str = "a", side: Side = Side.SELL, quantity_w: int = 10, **more: object
+) -> list[Reason]:
     price = more.pop("price_minor", 5)
     return reasons(market, market.command("o", unit, side, quantity_w, price, **more))  # type: ignore[arg-type]
 
@@ -61,23 +64,19 @@ def via_another() -> list[Reason]:
     market = opened()
     market.session.send(RegisterOrganisation(Organisation("L", Role.LOCAL_DSO, DSO)))
     command = market.command("o", "a", Side.SELL, 10, 5)
-    return reasons(market, type(command)(**{**_fields(command), "via": "L"}))
-
-
-def _fields(command: Command) -> dict[str, object]:
-    return {name: getattr(command, name) for name in command.__struct_fields__}
+    return reasons(market, replace(command, via="L"))
 
 
 def of_another() -> list[Reason]:
     market = opened()
     command = market.command("o", "a", Side.SELL, 10, 5)
-    return reasons(market, type(command)(**{**_fields(command), "organisation": "B"}))
+    return reasons(market, replace(command, organisation="B"))
 
 
 def half_hour() -> list[Reason]:
     market = opened()
     command = market.command("o", "a", Side.SELL, 10, 5)
-    return reasons(market, type(command)(**{**_fields(command), "end": command.start + 30}))
+    return reasons(market, replace(command, end=command.start + 30))
 
 
 def committed() -> list[Reason]:
@@ -107,7 +106,9 @@ def pending(what: Callable[[State, Market], list[object]]) -> list[Reason]:
 
 
 def answered(match: int, quantity_w: int) -> list[Reason]:
-    return pending(lambda state, market: [*decide(state, market.session.books, RecordVerdict(match, quantity_w, 0, ()))])
+    return pending(
+        lambda state, market: [*decide(state, market.session.books, RecordVerdict(match, quantity_w, 0, ()))]
+    )
 
 
 def placed_while_pending() -> list[Reason]:

@@ -262,7 +262,9 @@ class GridCoordinator:
             return GridVerdict(name, decision, "power flow", int(too_much.mtus[0]), 0)
         owner = too_much.parts[name].owner
         place = Freed(name, binding.element, binding.mtu)
-        self._watched[place] = (owner, binding.kind, owner.slack(binding.element, binding.kind, binding.mtu))
+        slack = owner.slack(binding.element, binding.kind, binding.mtu)
+        _, _, before = self._watched.get(place, (owner, binding.kind, slack))
+        self._watched[place] = (owner, binding.kind, min(before, slack))
         return GridVerdict(name, decision, binding.element, binding.mtu, max(0, int(binding.headroom_w)))
 
     def commit(self, match: int) -> tuple[Freed, ...]:
@@ -338,7 +340,9 @@ class PointCoordinator:
         decision = Decision.REDUCED if quantity else Decision.REFUSED
         verdicts.append(GridVerdict(owner.owner, decision, binding.element, binding.mtu, binding.headroom_w))
         room = owner.room(binding.element, binding.mtu)
-        self._watched[Freed(owner.owner, binding.element, binding.mtu)] = (owner, room)
+        place = Freed(owner.owner, binding.element, binding.mtu)
+        _, before = self._watched.get(place, (owner, room))
+        self._watched[place] = (owner, min(before, room))
         return RecordVerdict(match.match, quantity, 0, tuple(verdicts))
 
     def _largest(self, excess: Callable[[int], int], ticks: int) -> int:

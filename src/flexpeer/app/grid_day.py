@@ -13,7 +13,7 @@ from flexpeer.app.scenario import CongestionPoint, Scenario
 from flexpeer.errors import BadInput, Finding
 from flexpeer.grid.limits import Kind, Limits, PowerLimit, Readings, Violation, limits_of, read, violations
 from flexpeer.grid.network import Flags, Floats, Network
-from flexpeer.grid.powerflow import DayFlow, FlowResult
+from flexpeer.grid.powerflow import DayFlow, FlowResult, FlowStatus
 from flexpeer.market.needs import Watts
 
 
@@ -35,7 +35,7 @@ class GridInput:
 
 def notes(scenario: Scenario, grid: GridInput) -> tuple[str, ...]:
     """What a reader of the results should know about the grid file."""
-    told = {grid.bus_index(bus) for bus in scenario.bus_forecast}
+    told = {grid.bus_index(bus) for bus in (*scenario.bus_forecast, *(r.bus for r in scenario.resources))}
     silent = [bus for bus in grid.own_buses if grid.bus_index(bus) not in told]
     found = [str(finding) for finding in grid.findings]
     if silent:
@@ -82,10 +82,12 @@ class GridDay:
         failures = result.failures()
         if failures:
             mtus = ", ".join(str(mtu) for mtu, _ in failures[:8])
-            raise BadInput(
-                [Finding(what, 0, "", f"the power flow has no solution in {len(failures)} MTUs ({mtus})",
-                         "injections and outages the grid can carry")]
-            )  # fmt: skip
+            problem = f"the power flow has no solution in {len(failures)} MTUs ({mtus})"
+            cut_off = [mtu for mtu, status in failures if status is FlowStatus.ISLANDED]
+            if cut_off:
+                buses = ", ".join(self.day.unfed(cut_off[0])[:8])
+                problem += f": in MTU {cut_off[0]} something injects or draws at buses that no source reaches ({buses})"
+            raise BadInput([Finding(what, 0, "", problem, "injections and outages the grid can carry")])
         return result, read(self.day, self.limits, result)
 
     def violations(self, readings: Readings) -> tuple[Violation, ...]:

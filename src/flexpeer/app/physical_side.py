@@ -66,7 +66,7 @@ class PhysicalSide:
         return tuple(point.point for point in self._points)
 
     def impact_ppm(self, point_id: str) -> dict[str, tuple[int, ...]]:
-        """Relief per unit of each resource, ppm: as the scenario states, else where its topology loads the point most."""
+        """Relief per unit of each resource, ppm: as the scenario states, else where a topology loads the point most."""
         if self._scenario.impact_ppm is not None:
             return dict(self._scenario.impact_ppm.get(point_id, {}))
         ppm = np.rint(self._slopes[point_id] * PPM).clip(0, IMPACT_LIMIT_PPM).astype(np.int64)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from flexpeer.app.outcome import Congestion, DayOutcome
+from flexpeer.grid.network import Floats
 from flexpeer.market.kpi import KpiReport
 from flexpeer.quantities import MONEY_PER_MAJOR, MONEY_PER_MINOR
 
@@ -57,10 +58,15 @@ def _electrical(outcome: DayOutcome) -> dict[str, float | None]:
         return {"max_loading_percent_before": None, "max_loading_percent_after": None, "min_voltage_pu_after": None}
     fed = grid.v_after_pu[grid.v_after_pu > 0.0]
     return {
-        "max_loading_percent_before": 100.0 * float(np.nanmax(grid.loading_before)),
-        "max_loading_percent_after": 100.0 * float(np.nanmax(grid.loading_after)),
+        "max_loading_percent_before": _highest_percent(grid.loading_before),
+        "max_loading_percent_after": _highest_percent(grid.loading_after),
         "min_voltage_pu_after": float(fed.min()),
     }
+
+
+def _highest_percent(loading: Floats) -> float | None:
+    """The highest loading, None where nothing has a rating."""
+    return 100.0 * float(np.nanmax(loading)) if np.isfinite(loading).any() else None
 
 
 def volume_wh(outcome: DayOutcome) -> int | float:

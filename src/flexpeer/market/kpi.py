@@ -232,10 +232,11 @@ def _dso_cost(facts: Facts) -> Fraction:
 
 def _participants_cost(facts: Facts) -> Fraction:
     """Sellers' costs, less what flows to participants from others, at their limit prices."""
+    others = operator(facts.participants)
     received = sum(
         posting.amount
         for posting in facts.settlements.postings
-        if not facts.participants.is_dso(posting.account) and posting.account != operator(facts.participants)
+        if posting.account != others and not facts.participants.is_dso(posting.account)
     )
     return _sellers_cost(facts) - Fraction(received, MONEY_PER_MAJOR)
 

@@ -18,7 +18,7 @@ from flexpeer.market.participants import Participants
 from flexpeer.market.reasons import CommandRefused, Reason
 from flexpeer.market.rulebook import Exchange, Rulebook
 from flexpeer.periods import MarketDay, Span
-from flexpeer.quantities import PPM
+from flexpeer.quantities import PPM, ceil_div
 
 Watts = tuple[int, ...]
 
@@ -284,22 +284,32 @@ class Needs(msgspec.Struct, frozen=True, dict=True):
 
 
 def unit_ppm(needs: Needs, participants: Participants, zone: str, unit: str) -> tuple[int, ...]:
-    """Impact factors of a resource, a portfolio (by its members' ranges) or a DSO itself (1)."""
+    """Impact factors of what a unit sells: a resource, a portfolio (by its ranges, rounded down), a DSO (1)."""
     known = needs.factors_ppm.get((zone, unit))
     if known is None:
-        known = needs.factors_ppm[zone, unit] = _unit_ppm(needs, participants, zone, unit)
+        totals, whole = _weighted_ppm(needs, participants, zone, unit)
+        known = needs.factors_ppm[zone, unit] = tuple(total // whole for total in totals)
     return known
 
 
-def _unit_ppm(needs: Needs, participants: Participants, zone: str, unit: str) -> tuple[int, ...]:
+def loading_ppm(needs: Needs, participants: Participants, zone: str, unit: str) -> tuple[int, ...]:
+    """Impact factors of what a unit buys: as `unit_ppm`, but a portfolio's rounded up, so that no point is worse."""
+    if len(participants.members(unit)) <= 1:
+        return unit_ppm(needs, participants, zone, unit)
+    totals, whole = _weighted_ppm(needs, participants, zone, unit)
+    return tuple(ceil_div(total, whole) for total in totals)
+
+
+def _weighted_ppm(needs: Needs, participants: Participants, zone: str, unit: str) -> tuple[list[int], int]:
+    """Sums of members' impact factors times their weights, per MTU, and the sum of the weights."""
     members = participants.members(unit)
     if not members:
-        return (PPM,) * needs.mtu_count
-    if len(members) == 1:
-        return needs.resource_ppm(zone, members[0].resource)
-    weights = participants.shares(unit, PPM)
-    rows = [(weights[m.resource], needs.resource_ppm(zone, m.resource)) for m in members]
-    return tuple(sum(weight * ppm[mtu] for weight, ppm in rows) // PPM for mtu in range(needs.mtu_count))
+        return [PPM] * needs.mtu_count, 1
+    weights = [member.p_max_w - member.p_min_w if len(members) > 1 else 1 for member in members]
+    rows = [needs.resource_ppm(zone, member.resource) for member in members]
+    return [sum(w * r for w, r in zip(weights, column, strict=True)) for column in zip(*rows, strict=True)], sum(
+        weights
+    )
 
 
 def decide(needs: Needs, participants: Participants, frozen: bool, command: Command) -> Outcome:

@@ -11,7 +11,7 @@ NO_PARENT = -1
 
 
 class Tree(NamedTuple):
-    """A spanning tree by hops: `parent` bus and `parent_branch` of each, `NO_PARENT` at roots; `order` is root first."""
+    """A spanning tree by hops: `parent` and `parent_branch` of each bus, `NO_PARENT` at roots; `order`: root first."""
 
     parent: Integers
     parent_branch: Integers

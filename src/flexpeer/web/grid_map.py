@@ -14,7 +14,7 @@ from flexpeer.web.grid_layout import NO_PARENT, Tree, places, spanning_tree
 from flexpeer.web.wording import Clock, counted, number, percent
 
 WHOLE_UP_TO = 400
-PICKED = 160
+PICKED = 60
 NAMED = 14
 BUS_NAMES_UP_TO = 60
 AREA_TINTS = 6
@@ -285,9 +285,10 @@ def _note(drawn: _Drawn, named: tuple[str, ...]) -> str:
     parts = [f"{counted(network.bus_count, 'bus', 'buses')}, {counted(network.branch_count, 'branch', 'branches')}."]
     if not drawn.buses.all():
         floor = min(np.sort(_peak(drawn.picture))[::-1][:PICKED], default=0.0)
+        drawn_count = counted(int(drawn.branches.sum()), "branch", "branches")
         parts.append(
-            f"The grid is large: drawn are the {counted(int(drawn.branches.sum()), 'branch', 'branches')} that reach "
-            f"{percent(floor)} of their rating in the day, congested elements, and the way from there to the source."
+            f"The grid is large: drawn are branches that reach {percent(floor)} of their rating in the day, congested "
+            f"elements, and the way from there to the source, {drawn_count} in all."
         )
     if len(named) > NAMED:
         parts.append(f"{NAMED} of {len(named)} elements that were congested or bound a trade are named.")

@@ -11,6 +11,9 @@ from flexpeer.web.wording import GRID_SIDE, NOTHING, RESOURCE_SIDE, counted, ene
 DISCLAIMER = "No official formula is published for these KPIs; the formulas here are this program's own."
 
 
+DAYS_PER_YEAR = 365
+
+
 class KpiRow(NamedTuple):
     """One KPI, or one alternative of it; `name` is its name in `result.json`."""
 
@@ -25,12 +28,12 @@ def kpi_rows(outcome: DayOutcome) -> list[KpiRow]:
     """Every KPI of the report, in its order."""
     report = outcome.state.kpis.report
     assert report is not None, "a finished day has its report"
-    currency = outcome.scenario.currency
-    rows = [row for name in _PER_ALTERNATIVE for row in _PER_ALTERNATIVE[name](report, currency)]
+    rows = [row for name in _PER_ALTERNATIVE for row in _PER_ALTERNATIVE[name](report, outcome)]
     return rows + [_single(name, report, outcome) for name in report.__struct_fields__ if name not in _PER_ALTERNATIVE]
 
 
-def _ratios(report: KpiReport, currency: str) -> list[KpiRow]:
+def _ratios(report: KpiReport, outcome: DayOutcome) -> list[KpiRow]:
+    currency = outcome.scenario.currency
     if not report.cost_vs_grid_alternative:
         about = "no alternative with a cost is stated in the scenario"
         return [KpiRow("cost_vs_grid_alternative", about, NOTHING, "C_solution / C_alternative", "")]
@@ -47,7 +50,8 @@ def _ratios(report: KpiReport, currency: str) -> list[KpiRow]:
     ]
 
 
-def _savings(report: KpiReport, currency: str) -> list[KpiRow]:
+def _savings(report: KpiReport, outcome: DayOutcome) -> list[KpiRow]:
+    currency = outcome.scenario.currency
     formula = "C_alternative − C_solution (DSO)"
     rows = [
         KpiRow(
@@ -66,7 +70,8 @@ _PERSPECTIVE_FORMULA = (
 )
 
 
-def _perspectives(report: KpiReport, currency: str) -> list[KpiRow]:
+def _perspectives(report: KpiReport, outcome: DayOutcome) -> list[KpiRow]:
+    currency = outcome.scenario.currency
     rows = [
         KpiRow(
             "cost_by_perspective", f"C_solution with {words(name)} for what is left",
@@ -87,21 +92,33 @@ _ALTERNATIVE_FORMULAS = {
 }
 
 
-def _alternatives(report: KpiReport, currency: str) -> list[KpiRow]:
-    def inputs(name: str) -> str:
-        by_energy = name in ("temporary_subscription", "overdraw")
-        return f"needed {energy(report.need_mwh)} {GRID_SIDE}" if by_energy else "[alternative] of the scenario"
-
+def _alternatives(report: KpiReport, outcome: DayOutcome) -> list[KpiRow]:
+    currency = outcome.scenario.currency
     rows = [
         KpiRow(
-            "alternative_cost", words(name), money(cost, currency), _ALTERNATIVE_FORMULAS.get(name, ""), inputs(name)
+            "alternative_cost", words(name), money(cost, currency), _ALTERNATIVE_FORMULAS.get(name, ""),
+            _stated(name, report, outcome),
         )
         for name, cost in report.alternative_cost.items()
-    ]
+    ]  # fmt: skip
     return rows or [KpiRow("alternative_cost", "no alternative is stated", NOTHING, "", "")]
 
 
-_PER_ALTERNATIVE: dict[str, Callable[[KpiReport, str], list[KpiRow]]] = {
+def _stated(name: str, report: KpiReport, outcome: DayOutcome) -> str:
+    """What the scenario says of an alternative, and the energy it is multiplied with."""
+    stated, per_mwh = outcome.scenario.alternative, f"{outcome.scenario.currency}/MWh"
+    price: Decimal | None = getattr(stated, name, None)
+    if price is not None:
+        mwh = report.alternative_cost[name] / price if price else Decimal(0)
+        side = RESOURCE_SIDE if name == "administrative_curtailment" else GRID_SIDE
+        return f"{number(mwh, 3)} MWh {side} × {number(price)} {per_mwh}"
+    years = stated.lifetime_years if name == "reinforcement_annuity" else stated.deferral_years
+    capex = money(stated.capex or 0, outcome.scenario.currency)
+    days = stated.congested_days_per_year or DAYS_PER_YEAR
+    return f"capex {capex}, r {percent(stated.wacc or 0)}, n {years} years, {counted(days, 'congested day')} per year"
+
+
+_PER_ALTERNATIVE: dict[str, Callable[[KpiReport, DayOutcome], list[KpiRow]]] = {
     "cost_vs_grid_alternative": _ratios,
     "saving": _savings,
     "cost_by_perspective": _perspectives,
@@ -111,7 +128,8 @@ _PER_ALTERNATIVE: dict[str, Callable[[KpiReport, str], list[KpiRow]]] = {
 _ABOUT = {
     "opex": ("running the market, one day", "platform / 365 + staff + orders + trades"),
     "res_curtailment_reduction": (
-        f"renewable energy saved by the market, {RESOURCE_SIDE}", "(E_business_as_usual − E_market) / E_business_as_usual"
+        f"renewable energy saved by the market, {RESOURCE_SIDE}",
+        "(E_business_as_usual − E_market) / E_business_as_usual",
     ),
     "res_curtailed_before_mwh": (f"E_business_as_usual, {RESOURCE_SIDE}", "Σ max(0, plan − starting point)"),
     "res_curtailed_after_mwh": (f"E_market, {RESOURCE_SIDE}", "Σ max(0, plan − starting point − trades)"),

@@ -97,9 +97,10 @@ def money_figure(outcome: DayOutcome) -> Figure | None:
     for (payer, receiver), amount in flows.items():
         merged[payer if payer in payers else OTHERS, receiver if receiver in receivers else OTHERS] += amount
     largest, amount = min(flows.items(), key=lambda item: (-item[1], item[0]))
+    paying, paid = ({pair[end] for pair in flows} for end in (0, 1))
     label = (
-        f"{money(whole / MONEY_PER_MAJOR, currency)} change hands between {counted(len({payer for payer, _ in flows}), 'payer')} and "
-        f"{counted(len({receiver for _, receiver in flows}), 'receiver')} (fees included); most, {money(amount / MONEY_PER_MAJOR, currency)}, "
+        f"{money(whole / MONEY_PER_MAJOR, currency)} change hands between {counted(len(paying), 'payer')} and "
+        f"{counted(len(paid), 'receiver')} (fees included); most, {money(amount / MONEY_PER_MAJOR, currency)}, "
         f"from {largest[0]} to {largest[1]}."
     )
     svg = drawing(_ribbons(merged, (payers, receivers), currency), SANKEY_HEIGHT + 50, label)

@@ -72,7 +72,7 @@
     const top = worst < 0 || rows[worst][mtu] < 0 ? "" : ` Highest: ${map.names[worst]} at ${rows[worst][mtu]} %.`;
     const when = state === "before" ? "before the market" : "after the market";
     document.getElementById("map-told").textContent =
-      `${times[mtu]}, ${when}. Past their rating: ${over} of the branches drawn; past a limit: ${past} of the buses.${top}`;
+      `${times[mtu]}, ${when}. Past their rating: ${over} of the branches drawn; past a limit: ${past} of the buses and connections.${top}`;
   };
   slider.addEventListener("input", draw);
   document.querySelectorAll("input[name=state]").forEach((input) => input.addEventListener("change", draw));

@@ -159,11 +159,8 @@ def _story(outcome: DayOutcome, report: KpiReport, clock: Clock) -> str:
     else:
         parts.append(f"{counted(len(outcome.scenario.orders), 'order')} came in; nothing was traded.")
     left = report.residual_need_mwh
-    parts.append(
-        f"{energy(left)} of relief is still missing afterwards ({GRID_SIDE})."
-        if left
-        else "Afterwards no relief is missing."
-    )
+    still = f"{energy(left)} of relief is still missing afterwards ({GRID_SIDE})."
+    parts.append(still if left else "Afterwards no relief is missing.")
     return " ".join(parts)
 
 
@@ -227,5 +224,7 @@ def _facts(outcome: DayOutcome) -> Iterator[tuple[str, str]]:
     rulebook = outcome.scenario.rulebook
     rules = (rulebook.priority, rulebook.exchange, rulebook.pricing, rulebook.allocation)
     yield "Rules", ", ".join(f"{words(str(rule))}" for rule in rules)
+    for note in outcome.notes:
+        yield "Note", note
     for stage, seconds in outcome.timings_s.items():
         yield f"Time of {stage}", f"{number(seconds, 2)} s"

@@ -27,6 +27,7 @@ class Books:
         self._make_book = make_book
         self._books: dict[tuple[str, Span], Book] = {}
         self._spans: dict[str, tuple[Span, ...]] = {}
+        self._spans_from: dict[tuple[str, int], tuple[Span, ...]] = {}
         self._resting: dict[str, tuple[int, tuple[str, Span]]] = {}
         self._order_of: dict[int, str] = {}
 
@@ -56,6 +57,10 @@ class Books:
     def spans(self, zone: str) -> tuple[Span, ...]:
         """The spans that orders of a zone have had, in order."""
         return self._spans.get(zone, ())
+
+    def spans_from(self, zone: str, first: int) -> tuple[Span, ...]:
+        """The spans of `spans` that begin at an MTU."""
+        return self._spans_from.get((zone, first), ())
 
     def meets(self, view: View, order: Order, span: Span, before: int) -> Iterator[Order]:
         """Open orders of the other side of `order` in the book of `span`, in priority order.
@@ -89,6 +94,8 @@ class Books:
         if book is None:
             book = self._books[place] = self._make_book()
             self._spans[order.zone] = tuple(sorted((*self.spans(order.zone), order.span)))
+            start = (order.zone, order.span.first)
+            self._spans_from[start] = tuple(sorted((*self.spans_from(*start), order.span)))
         book.add(order.number, order.side, order.price_minor, view.ppm(order)[order.span.first])
         self._resting[order.order] = (order.number, place)
         self._order_of[order.number] = order.order

@@ -32,6 +32,7 @@ from flexpeer.market.trades import (
 )
 
 ENERGY = "energy"
+TILINGS_TRIED = 3
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -156,7 +157,7 @@ def _meetings(view: View, books: Books, taker: Order) -> Iterator[Match]:
         if match is not None:
             yield match
     for spanning, groups in tilings(view, books, taker, taker.number):
-        possible = (_match(view, taker, spanning, group) for group in groups)
+        possible = (_match(view, taker, spanning, group) for group in islice(groups, TILINGS_TRIED))
         yield from islice((match for match in possible if match is not None), 1)
 
 
@@ -228,8 +229,8 @@ def _condition_met(view: View, taker: Order) -> bool:
         return False
     if taker.time_in_force is not TimeInForce.FOK or left == 0:
         return True
-    last = view.trades.reserved[-1].legs[-1]
-    return taker.side is Side.SELL and fills_sell(left, last.ppm_sell, last.ppm_buy)
+    last, tick = view.trades.reserved[-1].legs[-1], view.needs.rulebook.quantity_tick_w
+    return taker.side is Side.SELL and fills_sell(left, last.ppm_sell, last.ppm_buy * tick)
 
 
 def concluded(view: View, match: Match) -> list[TradeConcluded]:

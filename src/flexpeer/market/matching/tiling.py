@@ -16,7 +16,6 @@ def tiles(
     view: View, books: Books, spanning: Order, span: Span, before: int, banned: frozenset[str]
 ) -> tuple[Order, ...] | None:
     """Orders opposite to `spanning` that cover `span` exactly, or None. An empty span needs none."""
-    shorter = [s for s in books.spans(spanning.zone) if span.covers(s) and s != spanning.span]
     dead: set[int] = set()
 
     def cover(first: int) -> tuple[Order, ...] | None:
@@ -25,7 +24,9 @@ def tiles(
             return ()
         if first in dead:
             return None
-        for tile_span in (s for s in shorter if s.first == first):
+        for tile_span in books.spans_from(spanning.zone, first):
+            if tile_span.end > span.end or tile_span == spanning.span:
+                continue
             for tile in _crossing(view, books, spanning, tile_span, before):
                 rest = None if tile.order in banned else cover(tile_span.end)
                 if rest is not None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from flexpeer.market.energy import EnergyRoom, energy_room
 from flexpeer.market.matching.crossing import crosses
-from flexpeer.market.needs import Needs, unit_ppm
+from flexpeer.market.needs import Needs, loading_ppm, unit_ppm
 from flexpeer.market.orders import Order, Orders, Side, Status
 from flexpeer.market.participants import Participants
 from flexpeer.market.rulebook import Exchange
@@ -37,7 +37,8 @@ class View(NamedTuple):
 
     def ppm(self, order: Order) -> tuple[int, ...]:
         """Impact factors of an order's unit at its zone, one per MTU."""
-        return unit_ppm(self.needs, self.participants, order.zone, order.unit)
+        derive = unit_ppm if order.side is Side.SELL else loading_ppm
+        return derive(self.needs, self.participants, order.zone, order.unit)
 
     def leg(self, one: Order, other: Order, span: Span) -> Leg | None:
         """The leg between two orders over a span, quantities still open (0); None if they do not cross in it."""
