@@ -79,8 +79,13 @@ class StageWatch:
         return dict(self._times)
 
 
-def run_folder(folder: Path, out: Path, on_progress: Callable[[int, int], None]) -> tuple[DayOutcome, dict[str, Any]]:
-    """`flexpeer run`: read a scenario folder, run it, and fill `out` only if all of it succeeded."""
+def run_folder(
+    folder: Path, out: Path, on_progress: Callable[[int, int], None], scenario_copy: str | None = None
+) -> tuple[DayOutcome, dict[str, Any]]:
+    """`flexpeer run`: read a scenario folder, run it, and fill `out` only if all of it succeeded.
+
+    With `scenario_copy` the scenario itself is kept beside the results under that name.
+    """
     require_fresh(out)
     watch = StageWatch(on_progress)
     with watch.stage("reading"):
@@ -95,6 +100,8 @@ def run_folder(folder: Path, out: Path, on_progress: Callable[[int, int], None])
             report = render_report(outcome)
         result["timings_s"] = watch.timings_s()
         write_results(outcome, result, report, work)
+        if scenario_copy is not None:
+            shutil.copytree(folder, work / scenario_copy)
     return outcome, result
 
 
@@ -104,9 +111,7 @@ def run_demo(out: Path, on_progress: Callable[[int, int], None]) -> tuple[DayOut
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "scenario"
         write_demo(folder)
-        finished = run_folder(folder, out, on_progress)
-        shutil.copytree(folder, out / "scenario")
-    return finished
+        return run_folder(folder, out, on_progress, "scenario")
 
 
 def write_demo(folder: Path) -> None:

@@ -141,6 +141,17 @@ def test_headroom_held_by_a_released_reservation_wakes_nobody() -> None:
     assert len(market.session.state.matching.blocks) == 1
 
 
+def test_a_meeting_reduced_for_a_released_order_does_not_sleep() -> None:
+    """R has room for 4 W: fill-or-kill over 5 W is released, and another order of the same resource may have the 4."""
+    market = Market(NARROW)
+    market.sell("s", "a", 20, 5, zone="P")
+    market.buy("killed", "b", 5, 5, zone="P", time_in_force=FOK)
+    assert market.traded == []
+    assert len(market.session.state.matching.blocks) == 0
+    market.buy("b", "b", 4, 5, zone="P")
+    assert market.traded == [("b", "s", 4, 4, 5)]
+
+
 def test_whoever_asks_while_a_meeting_sleeps_is_not_asked_about_again() -> None:
     market = Market(CROWDED)
     market.sell("s", "a", 100, 1, zone="P")

@@ -1,7 +1,7 @@
 """Limits of a grid as rows of the central optimum: tangents where AC power flow finds its solution past them.
 
 Currents and voltages are close to convex in the injections, so a tangent at a violating point cuts off next to
-nothing that is feasible: the optimum stays an upper bound.
+nothing that is feasible: the optimum is an upper bound but for terms of second order (1e-4 of it, typically).
 """
 
 from collections.abc import Iterable, Mapping

@@ -103,7 +103,9 @@ def raise_limit_w(view: View, match: Match, quantity_w: int) -> int:
 def _blocked(view: View, match: Match, command: RecordVerdict) -> MeetingBlocked:
     answers = (verdict for verdict in command.verdicts if verdict.decision is not Decision.GRANTED)
     binding = next(answers, GridVerdict("", Decision.REFUSED))
-    block = Block(binding.owner, binding.element, binding.mtu, orders_of(match), bool(view.trades.reserved))
+    held = conditional(view.orders.orders[match.taker]) and acceptable(view, match, command.quantity_w) > 0
+    tentative = held or bool(view.trades.reserved)
+    block = Block(binding.owner, binding.element, binding.mtu, orders_of(match), tentative)
     only_these_orders = command.quantity_w > 0 and not acceptable(view, match, command.quantity_w)
     return MeetingBlocked(meeting_of(match, of_orders=only_these_orders), block)
 
