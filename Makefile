@@ -35,7 +35,9 @@ bench-deps: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[simbench]'
 
 bench: $(VENV)/installed
-	$(BIN)/python -m benchmarks
+	$(BIN)/flexpeer bench matching
+	$(BIN)/flexpeer bench screening
+	$(BIN)/python -m benchmarks.market_day
 
 clean:
 	rm -rf $(VENV) build out

@@ -145,7 +145,7 @@ def grid_check(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="matching")],
+    name: Annotated[str, typer.Argument(help="matching or screening")],
     case: Annotated[str | None, typer.Option(help="One case by its name.")] = None,
     as_json: AsJson = False,
 ) -> None:
