@@ -196,6 +196,7 @@ class GridCoordinator:
         self._owners = tuple(owners)
         self._element_of = element_of
         self._held: dict[int, list[GridOwner]] = {}
+        self._failed_at: dict[str, int | None] = {}
         self._watched: dict[Freed, tuple[GridOwner, Kind, float]] = {}
 
     def reserve(self, view: View, match: Match) -> RecordVerdict:
@@ -212,7 +213,7 @@ class GridCoordinator:
             moves = match_moves(view.participants, view.orders, match.at(quantity_w, raised_w))
             return JointAssessment(self._owners, moves if mtu is None else _within(moves, mtu))
 
-        full = joint(match.quantity_w)
+        full = self._first_failing(match, joint) or joint(match.quantity_w)
         if full.worst[0] <= TOLERANCE:
             return self._hold(match, full, match.quantity_w, 0, None)
         raised_w = self._raise(view, match, full, joint)
@@ -221,6 +222,15 @@ class GridCoordinator:
         search = _Search(joint, view.needs.rulebook.quantity_tick_w, match.quantity_w, full)
         fits = search.largest()
         return self._hold(match, fits, search.quantity_w, 0, search.too_much)
+
+    def _first_failing(self, match: Match, joint: Joint) -> JointAssessment | None:
+        """A single MTU of several in which the match does not fit: the one where one of its zone failed last."""
+        mtu = self._failed_at.get(match.zone)
+        several = sum(len(leg.span) for leg in match.legs) > 1
+        if mtu is None or not several or not any(leg.span.first <= mtu < leg.span.end for leg in match.legs):
+            return None
+        alone = joint(match.quantity_w, 0, mtu)
+        return alone if alone.worst[0] > TOLERANCE else None
 
     def _raise(self, view: View, match: Match, full: JointAssessment, joint: Joint) -> int:
         """The least the seller must move beyond the exchange where AC finds the zone's own point worse."""
@@ -250,6 +260,7 @@ class GridCoordinator:
         asked = touched if too_much is None else too_much.touched
         verdicts = [GridVerdict(owner.owner, Decision.GRANTED) for owner, assessment in asked if assessment.fits]
         if too_much is not None:
+            self._failed_at[match.zone] = too_much.bound_at
             binding = self._binding_verdict(too_much, Decision.REDUCED if quantity_w else Decision.REFUSED)
             verdicts = [*(v for v in verdicts if v.owner != binding.owner), binding]
         return RecordVerdict(match.match, quantity_w, raised_w, tuple(verdicts))

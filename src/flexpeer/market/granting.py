@@ -119,7 +119,11 @@ def report_headroom(view: View, matching: Matching, freed: tuple[Freed, ...]) ->
 
 def energy_freed(view: View, matching: Matching, concluded_now: tuple[TradeConcluded, ...]) -> list[object]:
     """The meetings that waited for a resource's energy, once that resource has traded."""
-    places = {f"{ENERGY}:{resource}" for event in concluded_now for resource in event.moves_w}
+    resources = view.participants.resources
+    moved = {name for event in concluded_now for name in event.moves_w if resources[name].energy_wm is not None}
+    if not moved:
+        return []
+    places = {f"{ENERGY}:{resource}" for resource in moved}
     return _waking(view, matching, sorted(m for m, block in matching.blocks.items() if block.element in places))
 
 
