@@ -80,9 +80,8 @@ class MarketDay(msgspec.Struct, frozen=True, dict=True):
 
     def at(self, days_before: int, clock: str) -> int:
         """Instant of a local wall-clock time (`HH:MM`) some days before delivery."""
-        moment = datetime.combine(
-            self.delivery_day - timedelta(days=days_before), time.fromisoformat(clock), ZoneInfo(self.timezone)
-        )
+        day = self.delivery_day - timedelta(days=days_before)
+        moment = datetime.fromisoformat(f"{day}T{clock}").replace(tzinfo=ZoneInfo(self.timezone))
         return int(moment.timestamp()) // 60
 
 

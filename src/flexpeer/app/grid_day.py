@@ -130,6 +130,7 @@ def _by_own_names(scenario: Scenario, grid: GridInput) -> Scenario:
     network = grid.network
 
     def own(element: str, at_bus: bool) -> str:
+        """An element by the network's own name."""
         if at_bus:
             return network.bus_names[_known(grid.bus_index(element))]
         index = grid.branch_index(element)
@@ -146,6 +147,7 @@ def _by_own_names(scenario: Scenario, grid: GridInput) -> Scenario:
 
 def _unknown_buses(scenario: Scenario, grid: GridInput) -> list[Finding]:
     def unknown(where: str, line: int, bus: str) -> Finding:
+        """A bus the grid does not have."""
         return Finding(
             where, line, "bus", f"unknown bus {bus!r}", f"a bus of the grid, such as {grid.network.bus_names[0]!r}"
         )

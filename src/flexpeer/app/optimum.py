@@ -53,11 +53,13 @@ class _Builder:
         self.bounds: list[float] = []
 
     def add(self, coefficients: Mapping[int, float], bound: float) -> None:
+        """One row: coefficients by column, and its right-hand side."""
         row = len(self.bounds)
         self.entries += [(row, column, value) for column, value in coefficients.items()]
         self.bounds.append(bound)
 
     def matrix(self, columns: int) -> csr_matrix:
+        """All rows, (rows, columns)."""
         rows, cols, values = zip(*self.entries, strict=True) if self.entries else ((), (), ())
         return csr_matrix((values, (rows, cols)), shape=(len(self.bounds), columns))
 

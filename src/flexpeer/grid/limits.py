@@ -115,6 +115,7 @@ def _lowest_of_hour(limit_w: Floats, hourly: Flags, starts: Integers) -> Floats:
 
 def _require_usable(network: Network, power: Sequence[PowerLimit], elements: set[str]) -> None:
     def fault(name: str, problem: str, expected: str) -> Finding:
+        """One thing wrong with a limit."""
         return Finding("limits", 0, name, problem, expected)
 
     faults = [
