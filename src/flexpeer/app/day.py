@@ -19,6 +19,7 @@ from flexpeer.app.registration import registrations, resource_dsos
 from flexpeer.app.scenario import OrderRow, Scenario
 from flexpeer.app.session import EventLog, GridOwners, Session
 from flexpeer.app.verification import Picture, Verifier, verify_day
+from flexpeer.errors import BadInput, Finding
 from flexpeer.market.activation import ConfirmTrades, IssueActivations, RecordMeter, VerifyDelivery
 from flexpeer.market.kpi import Alternative, ReportKpis
 from flexpeer.market.machine import state_hash
@@ -39,6 +40,7 @@ from flexpeer.market.needs import (
 )
 from flexpeer.market.orders import CloseGate, OpenGate, PlaceOrder, Side, TimeInForce
 from flexpeer.market.purchase import ExpireOrders, PurchaseResidual
+from flexpeer.market.reasons import CommandRefused
 from flexpeer.market.rulebook import DsoPurchase
 from flexpeer.market.settlement import Settle
 from flexpeer.quantities import MINOR_PER_MAJOR
@@ -149,7 +151,10 @@ class MarketDay:
         self.session.send(*(PublishNeed(point, needs[point]) for point in points))
         if self.scenario.obligations_w is not None:
             owed = sorted(self.scenario.obligations_w.items())
-            self.session.send(*(ImposeCurtailment(name, row) for name, row in owed))
+            events = self.session.send(*(ImposeCurtailment(name, row) for name, row in owed))
+            refused = [event for event in events if isinstance(event, CommandRefused)]
+            if refused:
+                raise BadInput(_beyond_range(event) for event in refused)
             return
         commands = [AllocateCurtailment(point) for point in points]
         for _ in range(NEED_ROUNDS):
@@ -277,6 +282,14 @@ class MarketDay:
             name: (tuple(map(float, flow)), tuple(map(float, points[name].limit_w or ())))
             for name, flow in self.side.flow_w(schedules_w).items()
         }
+
+
+def _beyond_range(refused: CommandRefused) -> Finding:
+    """An obligation that the resource has no range for."""
+    problem = f"the obligation of {refused.subject} is outside its range ({refused.detail} at most)"
+    return Finding(
+        "allocations.csv", 0, "obligation_w", problem, "at most what p_min_w and p_max_w leave of the forecast"
+    )
 
 
 def ceiling_minor(alternative: Alternative) -> int | None:

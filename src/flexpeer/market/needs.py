@@ -411,6 +411,12 @@ def _impose(needs: Needs, participants: Participants, command: ImposeCurtailment
         return [CommandRefused("ImposeCurtailment", command.resource, Reason.NOT_THIS_DAY)]
     signs = (_curtailment_sign(needs, command.resource, mtu) for mtu in range(needs.mtu_count))
     moves = tuple(sign * owed for sign, owed in zip(signs, command.obligation_w, strict=True))
+    resource, start = participants.resources[command.resource], needs.start_w(command.resource)
+    for mtu, (move, begin) in enumerate(zip(moves, start, strict=True)):
+        room = resource.p_max_w - begin if move > 0 else begin - resource.p_min_w
+        if abs(move) > max(room, 0):
+            detail = f"{needs.day.local(mtu) if needs.day else mtu}: {max(room, 0)} W"
+            return [CommandRefused("ImposeCurtailment", command.resource, Reason.OUTSIDE_RANGE, detail)]
     return [CurtailmentAllocated({command.resource: moves})]
 
 

@@ -59,7 +59,7 @@ def _unknown(table: Table, column: str, ids: Ids, what: str) -> Iterator[FoundRo
         return
     for line, name in table.rows(column):
         if name is not None and name not in ids:
-            yield line, column, f"there is no {what} {name}", f"the id of a {what}"
+            yield line, column, f"there is no {what} {name}", f"the id of {_article(what)} {what}"
 
 
 def _check_dsos(tables: Tables) -> None:
@@ -119,3 +119,7 @@ def _check_files(tables: Tables, settings: Settings) -> None:
         if not tables[layout.file].present:
             expected = 'the file, a [grid] in scenario.toml, or exchange = "balanced"'
             tables[layout.file].findings.add(0, "", "the file is missing and there is no grid", expected)
+
+
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "aeiou" else "a"
