@@ -14,7 +14,9 @@ def published(name: str) -> Any:
         "pandapower.networks", reason="pandapower, the reference of this test, is not installed"
     )
     net = getattr(networks, name)()
-    pytest.importorskip("pandapower").runpp(net, calculate_voltage_angles=True, tolerance_mva=1e-9)
+    pytest.importorskip("pandapower", reason="pandapower, the reference of this test, is not installed").runpp(
+        net, calculate_voltage_angles=True, tolerance_mva=1e-9
+    )
     return net
 
 

@@ -149,7 +149,7 @@ def networks() -> Any:
 
 
 def through_file(net: Any, folder: Path) -> GridFile:
-    pp = pytest.importorskip("pandapower")
+    pp = pytest.importorskip("pandapower", reason="pandapower, the reference of this test, is not installed")
     pp.to_json(net, str(folder / "net.json"))
     return open_grid("net.json", folder)
 
@@ -171,7 +171,7 @@ def test_published_networks_agree_with_pandapower(tmp_path: Path, case: str) -> 
 
 def multivoltage() -> Any:
     """Two and three windings, shunt, impedance, many switches; what is refused is taken out."""
-    pp = pytest.importorskip("pandapower")
+    pp = pytest.importorskip("pandapower", reason="pandapower, the reference of this test, is not installed")
     net = networks().example_multivoltage()
     net.gen.drop(net.gen.index, inplace=True)
     net.xward.drop(net.xward.index, inplace=True)
@@ -213,7 +213,7 @@ def test_every_kind_of_tap_agrees_with_pandapower(
 
 
 def test_open_ends_and_dead_buses_agree_with_pandapower(tmp_path: Path) -> None:
-    pp = pytest.importorskip("pandapower")
+    pp = pytest.importorskip("pandapower", reason="pandapower, the reference of this test, is not installed")
     net = networks().create_cigre_network_mv(with_der=False)
     net.line["g_us_per_km"] = 3.0
     net.line["c_nf_per_km"] = 5000.0
@@ -231,7 +231,7 @@ def test_open_ends_and_dead_buses_agree_with_pandapower(tmp_path: Path) -> None:
 
 
 def _unit(net: Any, upper: int, lower: int) -> int:
-    pp = pytest.importorskip("pandapower")
+    pp = pytest.importorskip("pandapower", reason="pandapower, the reference of this test, is not installed")
     unit = pp.create_transformer_from_parameters(net, upper, lower, 0.63, 20.0, 0.4, 1.2, 6.0, 1.5, 0.5)
     return int(unit)
 
