@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-OUT ?= out/demo
 
 .PHONY: demo test check format bench bench-deps clean
 
@@ -14,8 +13,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 demo: $(VENV)/installed
-	rm -rf $(OUT)
-	$(BIN)/flexpeer demo --out $(OUT)
+	rm -rf out/demo
+	$(BIN)/flexpeer demo --out out/demo
 
 test: $(VENV)/installed
 	$(BIN)/pytest

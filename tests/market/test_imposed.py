@@ -1,8 +1,9 @@
 """Obligations decided elsewhere: within the resource's range, in the direction that relieves."""
 
+from tests.market.small_market import Frame, Market, at_first, resource
+
 from flexpeer.market.needs import CurtailmentAllocated, ImposeCurtailment
 from flexpeer.market.reasons import CommandRefused, Reason
-from tests.market.small_market import Frame, Market, at_first, resource
 
 
 def market() -> Market:

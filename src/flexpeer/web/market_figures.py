@@ -34,9 +34,9 @@ ZONE_COLOURS = 5
 GRID_LIMIT = "grid_limit"
 
 BOOK_LEGEND = (
-    Key("sell-offered", "area", "SELL offered (up)"),
+    Key("sell-offered", "area", "SELL offered, above the line"),
     Key("sell", "area", "SELL traded"),
-    Key("buy-offered", "area", "BUY wanted (down)"),
+    Key("buy-offered", "area", "BUY wanted, below the line"),
     Key("buy", "area", "BUY traded"),
 )
 
