@@ -18,7 +18,7 @@ TABLES: dict[str, tuple[str, ...]] = {
         "trade", "order_buy", "order_sell", "congestion_point", "from", "to", "quantity_buy_w", "quantity_sell_w",
         "price", "amount", "phase", "buyer", "seller",
     ),
-    "refusals.csv": ("order", "reason", "owner", "element", "from", "headroom_w", "granted_w", "detail"),
+    "refusals.csv": ("order", "reason", "owner", "element", "from", "headroom", "granted_w", "detail"),
     "confirmations.csv": (
         "trade", "organisation", "order", "resource", "side", "from", "to", "quantity_w", "price", "remuneration",
         "phase",

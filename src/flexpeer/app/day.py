@@ -21,8 +21,8 @@ from flexpeer.app.session import EventLog, GridOwners, Session
 from flexpeer.app.verification import Picture, Verifier, verify_day
 from flexpeer.errors import BadInput, Finding
 from flexpeer.market.activation import ConfirmTrades, IssueActivations, RecordMeter, VerifyDelivery
-from flexpeer.market.kpi import Alternative, ReportKpis
-from flexpeer.market.machine import state_hash
+from flexpeer.market.kpi import Alternative, ReportKpis, welfare_of
+from flexpeer.market.machine import facts, state_hash
 from flexpeer.market.needs import (
     AllocateCurtailment,
     AnnounceOutage,
@@ -43,7 +43,7 @@ from flexpeer.market.purchase import ExpireOrders, PurchaseResidual
 from flexpeer.market.reasons import CommandRefused
 from flexpeer.market.rulebook import DsoPurchase
 from flexpeer.market.settlement import Settle
-from flexpeer.quantities import MINOR_PER_MAJOR
+from flexpeer.quantities import MINOR_PER_MAJOR, MONEY_PER_MAJOR
 
 NEED_ROUNDS = 3
 GRID_MARGIN_PPM = 5_000
@@ -108,7 +108,7 @@ class MarketDay:
         with self._watch.stage("verification"):
             picture = self._verify(verifier)
         with self._watch.stage("optimum"):
-            optimum = welfare_optimum(self.session.state, self._cuts())
+            optimum = self._optimum()
         with self._watch.stage("settlement"):
             residual = self.side.need_w(self.after_w())
             self._settle(residual, optimum, picture)
@@ -215,6 +215,13 @@ class MarketDay:
             room[name] = tuple(max(0, bound - f) for f, bound in zip(flow, limit, strict=True))
         signs = {n: 1 if state.needs.points[n].direction is Direction.EXPORT else -1 for n in flows}
         return FactorCuts(state, room, signs)
+
+    def _optimum(self) -> int | None:
+        """The central optimum; at least what was achieved, which every owner granted and so is possible."""
+        state = self.session.state
+        bound = welfare_optimum(state, self._cuts())
+        achieved = welfare_of(facts(state)) * MONEY_PER_MAJOR
+        return None if bound is None else max(bound, int(achieved))
 
     def _settle(self, residual: dict[str, Watts], optimum: int | None, picture: Picture | None) -> None:
         scenario, session = self.scenario, self.session

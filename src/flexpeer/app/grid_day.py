@@ -35,14 +35,13 @@ class GridInput:
 
 def notes(scenario: Scenario, grid: GridInput) -> tuple[str, ...]:
     """What a reader of the results should know about the grid file."""
-    told = {grid.bus_index(bus) for bus in (*scenario.bus_forecast, *(r.bus for r in scenario.resources))}
+    planned = [r for r in scenario.resources if r.resource in scenario.resource_forecast]
+    told = {grid.bus_index(bus) for bus in (*scenario.bus_forecast, *(r.bus for r in planned))}
     silent = [bus for bus in grid.own_buses if grid.bus_index(bus) not in told]
     found = [str(finding) for finding in grid.findings]
     if silent:
-        some = ", ".join(silent[:3])
-        found.append(
-            f"{len(silent)} buses with injections in the grid file ({some}) have no rows in forecast.csv: nothing there"
-        )
+        some = ", ".join(silent[:3]) + (", ..." if len(silent) > 3 else "")
+        found.append(f"injections of the grid file without rows in forecast.csv count for nothing ({some})")
     return tuple(found)
 
 

@@ -2,7 +2,8 @@
 
     max  sum_o  sign_o price_o hours_o q_o               sign +1 for BUY, -1 for SELL
     s.t. 0 <= q_o <= quantity_o                          (1)
-         sum_buy w q = sum_sell w q   per zone and MTU   (2)  w: impact factor (neutral) or 1 (balanced)
+         sum_buy w q = sum_sell w q   per zone and MTU   (2)  w: impact factor (neutral) or 1 (balanced); <= where
+                                                              a long order's factors differ, as it may relieve more
          flow_start + sum_o s_o q_o <= allowed           (3)  per limit and MTU, first order
          energy limits of each resource                  (4)
 
@@ -25,6 +26,7 @@ from flexpeer.market.rulebook import Exchange
 from flexpeer.quantities import MONEY_PER_MINOR, PPM
 
 CUT_ROUNDS = 8
+PLACES = 1_000_000
 
 
 class Row(NamedTuple):
@@ -65,21 +67,21 @@ class _Builder:
 
 
 def welfare_optimum(state: State, cuts: Cuts) -> int | None:
-    """The optimum as exact money rounded to minor units; None if there is no order, or the solver fails."""
+    """The optimum as exact money rounded to a millionth of a minor unit; None if there is no order, or the solver fails."""
     orders = sorted(state.orders.orders.values(), key=lambda order: order.number)
     if not orders or state.needs.day is None:
         return None
     hours = state.needs.day.mtu_minutes / 60.0
     worth = np.array([_sign(o) * o.price_minor * hours * len(o.span) / 1000.0 for o in orders])
-    equal = _balances(state, orders)
     below = _energy_rows(state, orders)
+    equal = _balances(state, orders, below)
     for row in cuts.first():
         below.add(*_limit_row(state, orders, row))
     for _ in range(CUT_ROUNDS + 1):
         quantities = _solve(worth, orders, equal, below)
         if quantities is None:
             return None
-        optimum = round(float(worth @ quantities)) * MONEY_PER_MINOR
+        optimum = round(float(worth @ quantities) * PLACES) * MONEY_PER_MINOR // PLACES
         rows = list(cuts.violated(_moves(state, orders, quantities)))
         if not rows:
             break
@@ -95,7 +97,9 @@ def _sign(order: Order) -> int:
 def _solve(worth: Floats, orders: list[Order], equal: _Builder, below: _Builder) -> Floats | None:
     """Quantities, kW; None if HiGHS finds no optimum."""
     bounds = [(0.0, order.quantity_w / 1000.0) for order in orders]
-    limits: dict[str, Any] = {"A_eq": equal.matrix(len(orders)), "b_eq": equal.bounds}
+    limits: dict[str, Any] = {}
+    if equal.bounds:
+        limits |= {"A_eq": equal.matrix(len(orders)), "b_eq": equal.bounds}
     if below.bounds:
         limits |= {"A_ub": below.matrix(len(orders)), "b_ub": below.bounds}
     found = linprog(-worth, bounds=bounds, method="highs", **limits)
@@ -105,18 +109,23 @@ def _solve(worth: Floats, orders: list[Order], equal: _Builder, below: _Builder)
     return quantities
 
 
-def _balances(state: State, orders: list[Order]) -> _Builder:
-    """Equation (2)."""
+def _balances(state: State, orders: list[Order], below: _Builder) -> _Builder:
+    """Equation (2): the equalities; inequalities go to `below`."""
     market = view(state)
+    neutral = state.needs.rulebook.exchange is Exchange.NEUTRAL
     balances: dict[tuple[str, int], dict[int, float]] = {}
+    uneven: set[tuple[str, int]] = set()
     for column, order in enumerate(orders):
         ppm = market.ppm(order)
+        differs = neutral and len({ppm[mtu] for mtu in order.span.mtus}) > 1
         for mtu in order.span.mtus:
-            weight = ppm[mtu] / PPM if state.needs.rulebook.exchange is Exchange.NEUTRAL else 1.0
+            weight = ppm[mtu] / PPM if neutral else 1.0
             balances.setdefault((order.zone, mtu), {})[column] = _sign(order) * weight
+            if differs:
+                uneven.add((order.zone, mtu))
     builder = _Builder()
     for key in sorted(balances):
-        builder.add(balances[key], 0.0)
+        (below if key in uneven else builder).add(balances[key], 0.0)
     return builder
 
 

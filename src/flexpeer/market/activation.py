@@ -25,6 +25,9 @@ ROLLING_DAYS = 5
 SATURDAY = 5
 
 
+Readings = tuple[tuple[int, int], ...]
+
+
 class Confirmation(msgspec.Struct, frozen=True):
     """The message of step 3 to one side of a trade. `remuneration` is exact money, positive to receive."""
 
@@ -86,10 +89,10 @@ class ActivationIssued(msgspec.Struct, frozen=True, tag=True):
 
 
 class MeterRecorded(msgspec.Struct, frozen=True, tag=True):
-    """Meter readings of a resource."""
+    """Meter readings of a resource: instants and watts, in order of time."""
 
     resource: str
-    readings_w: dict[int, int]
+    readings_w: Readings
 
 
 class DeliveryVerified(msgspec.Struct, frozen=True, tag=True):
@@ -112,7 +115,7 @@ class Activations(msgspec.Struct, frozen=True):
 
     confirmations: tuple[Confirmation, ...] = ()
     schedules_w: HashTrieMap[str, Watts] = HashTrieMap()
-    meter_w: HashTrieMap[str, dict[int, int]] = HashTrieMap()
+    meter_w: HashTrieMap[str, Readings] = HashTrieMap()
     deliveries: HashTrieMap[str, DeliveryVerified] = HashTrieMap()
 
 
@@ -169,7 +172,7 @@ def record_meter(participants: Participants, command: RecordMeter) -> list[Event
     """Readings of a known resource."""
     if command.resource not in participants.resources:
         return [CommandRefused("RecordMeter", command.resource, Reason.UNKNOWN_RESOURCE)]
-    return [MeterRecorded(command.resource, command.readings_w)]
+    return [MeterRecorded(command.resource, tuple(sorted(command.readings_w.items())))]
 
 
 def verify(
@@ -181,7 +184,7 @@ def verify(
         return [CommandRefused("VerifyDelivery", command.resource, Reason.UNKNOWN_RESOURCE)]
     if ordered is None or needs.day is None:
         return [CommandRefused("VerifyDelivery", command.resource, Reason.NOTHING_TRADED)]
-    readings = activations.meter_w.get(command.resource, {})
+    readings = dict(activations.meter_w.get(command.resource, ()))
     meter = [readings.get(needs.day.instant(mtu)) for mtu in range(needs.mtu_count)]
     baseline = _baseline(resource, needs, readings, ordered)
     missing = [mtu for mtu, moved in enumerate(ordered) if moved and (meter[mtu] is None or baseline[mtu] is None)]
@@ -268,8 +271,8 @@ def evolve(activations: Activations, event: object) -> Activations:
         case ActivationIssued(resource, schedule_w):
             return replace(activations, schedules_w=activations.schedules_w.insert(resource, schedule_w))
         case MeterRecorded(resource, readings_w):
-            merged = {**activations.meter_w.get(resource, {}), **readings_w}
-            return replace(activations, meter_w=activations.meter_w.insert(resource, merged))
+            merged = dict((*activations.meter_w.get(resource, ()), *readings_w))
+            return replace(activations, meter_w=activations.meter_w.insert(resource, tuple(sorted(merged.items()))))
         case DeliveryVerified():
             return replace(activations, deliveries=activations.deliveries.insert(event.resource, event))
         case _:
