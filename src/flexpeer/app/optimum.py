@@ -67,7 +67,7 @@ class _Builder:
 
 
 def welfare_optimum(state: State, cuts: Cuts) -> int | None:
-    """The optimum as exact money rounded to a millionth of a minor unit; None if there is no order, or the solver fails."""
+    """The optimum as money, to a millionth of a minor unit; None if there is no order, or the solver fails."""
     orders = sorted(state.orders.orders.values(), key=lambda order: order.number)
     if not orders or state.needs.day is None:
         return None

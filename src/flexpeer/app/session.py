@@ -70,7 +70,7 @@ class Session:
         return happened
 
     def wake_all(self) -> None:
-        """Give sleeping meetings a last chance, in order of arrival, while that frees headroom; a few rounds at most."""
+        """Give sleeping meetings a last chance, in order of arrival, while that frees headroom, some rounds at most."""
         assert self.owners is not None, "the owners are known while the gate is open"
         for _ in range(LAST_CHANCES):
             freed = self.owners.freed()
