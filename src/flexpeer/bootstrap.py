@@ -19,6 +19,7 @@ from flexpeer.adapters.log_file import FileLog, decode_event
 from flexpeer.adapters.newton import name_and_version, newton_flow
 from flexpeer.adapters.results_files import write_results
 from flexpeer.adapters.scenario_files import read_scenario, write_scenario
+from flexpeer.adapters.scenario_files.grid_names import grid_source, unknown_names
 from flexpeer.app.day import run_day
 from flexpeer.app.grid_day import GridInput
 from flexpeer.app.outcome import DayOutcome
@@ -89,7 +90,7 @@ def run_folder(
     require_fresh(out)
     watch = StageWatch(on_progress)
     with watch.stage("reading"):
-        scenario = read_scenario(folder)
+        scenario = read_whole(folder)
         grid = grid_input(scenario, folder)
     with new_folder(out) as work:
         with FileLog(work / LOG_NAME) as log:
@@ -103,6 +104,35 @@ def run_folder(
         if scenario_copy is not None:
             shutil.copytree(folder, work / scenario_copy)
     return outcome, result
+
+
+def read_whole(folder: Path) -> Scenario:
+    """A scenario folder; `BadInput` with the findings of its files and of the grid they name, all together."""
+    findings: list[Finding] = []
+    scenario = None
+    try:
+        scenario = read_scenario(folder)
+    except BadInput as error:
+        findings += error.findings
+    source = grid_source(folder)
+    try:
+        if source is not None and not source.startswith(SIMBENCH):
+            grid = open_grid(source, folder)
+            findings += [f for f in _unknown_in(folder, grid) if f not in findings]
+    except BadInput as error:
+        findings += [f for f in error.findings if f not in findings]
+    if scenario is None or findings:
+        raise BadInput(findings)
+    return scenario
+
+
+def _unknown_in(folder: Path, grid: GridFile) -> list[Finding]:
+    return unknown_names(
+        folder,
+        lambda name: grid.bus_index(name) is not None,
+        lambda name: grid.branch_index(name) is not None,
+        lambda name: name in grid.network.source_names,
+    )
 
 
 def run_demo(out: Path, on_progress: Callable[[int, int], None]) -> tuple[DayOutcome, dict[str, Any]]:
