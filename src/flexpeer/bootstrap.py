@@ -90,8 +90,8 @@ def run_folder(
     require_fresh(out)
     watch = StageWatch(on_progress)
     with watch.stage("reading"):
-        scenario = read_whole(folder)
-        grid = grid_input(scenario, folder)
+        scenario, opened = read_whole(folder)
+        grid = grid_input(scenario, opened)
     with new_folder(out) as work:
         with FileLog(work / LOG_NAME) as log:
             outcome = run_day(scenario, log, watch, NewtonVerifier(), grid)
@@ -106,10 +106,13 @@ def run_folder(
     return outcome, result
 
 
-def read_whole(folder: Path) -> Scenario:
-    """A scenario folder; `BadInput` with the findings of its files and of the grid they name, all together."""
+def read_whole(folder: Path) -> tuple[Scenario, GridFile | None]:
+    """A scenario folder and its grid file; `BadInput` with the findings of both, all together.
+
+    SimBench grids are loaded later, with the day's profiles.
+    """
     findings: list[Finding] = []
-    scenario = None
+    scenario = grid = None
     try:
         scenario = read_scenario(folder)
     except BadInput as error:
@@ -123,7 +126,7 @@ def read_whole(folder: Path) -> Scenario:
         findings += [f for f in error.findings if f not in findings]
     if scenario is None or findings:
         raise BadInput(findings)
-    return scenario
+    return scenario, grid
 
 
 def _unknown_in(folder: Path, grid: GridFile) -> list[Finding]:
@@ -153,15 +156,15 @@ def write_demo(folder: Path) -> None:
         write_scenario(demo_scenario(), folder, grid_file)
 
 
-def grid_input(scenario: Scenario, folder: Path) -> GridInput | None:
-    """The grid a scenario names, with the day's profiles if it comes with any; None without `[grid]`."""
+def grid_input(scenario: Scenario, opened: GridFile | None) -> GridInput | None:
+    """The grid a day runs on: the file opened before, or SimBench's with the day's profiles; None without `[grid]`."""
+    if opened is not None:
+        return _input(opened, None, None)
     source = scenario.grid_source
     if source is None:
         return None
-    if source.startswith(SIMBENCH):
-        grid = simbench_day(source.removeprefix(SIMBENCH), scenario.day.delivery_day, scenario.day.timezone)
-        return _input(grid, *_per_mtu(grid, scenario))
-    return _input(open_grid(source, folder), None, None)
+    grid = simbench_day(source.removeprefix(SIMBENCH), scenario.day.delivery_day, scenario.day.timezone)
+    return _input(grid, *_per_mtu(grid, scenario))
 
 
 def _input(grid: GridFile, p_w: Floats | None, q_var: Floats | None) -> GridInput:
