@@ -21,6 +21,7 @@ def build(
     sources: tuple[int, ...] = (0,),
     rating_a: float = np.nan,
     shunts: tuple[int, ...] = (),
+    controlled: tuple[int, ...] = (),
 ) -> Network:
     count, branches = len(bus_v), len(ends)
     pairs = np.array(ends, dtype=np.int64).reshape(-1, 2)
@@ -50,6 +51,10 @@ def build(
         source_bus=np.array(sources, dtype=np.int64),
         source_v_pu=np.full(len(sources), 1.02),
         source_angle_rad=np.zeros(len(sources)),
+        controlled_bus=np.array(controlled, dtype=np.int64),
+        controlled_v_pu=np.full(len(controlled), 1.01),
+        controlled_q_min_var=np.full(len(controlled), -np.inf),
+        controlled_q_max_var=np.full(len(controlled), np.inf),
     )
 
 

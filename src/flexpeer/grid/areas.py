@@ -109,6 +109,9 @@ def _part(network: Network, buses: Integers, branches: Integers, sources: Intege
     position = np.full(network.bus_count, -1, dtype=np.int64)
     position[buses] = np.arange(len(buses))
     is_border = np.isin(buses, border_buses)
+    controlled = np.flatnonzero(
+        (position[network.controlled_bus] >= 0) & ~np.isin(network.controlled_bus, border_buses)
+    )
     shunts = np.flatnonzero((position[network.shunt_bus] >= 0) & ~np.isin(network.shunt_bus, border_buses))
     return Network(
         bus_names=tuple(network.bus_names[bus] for bus in buses),
@@ -136,4 +139,8 @@ def _part(network: Network, buses: Integers, branches: Integers, sources: Intege
         source_bus=position[np.concatenate([network.source_bus[sources], border_buses])],
         source_v_pu=np.concatenate([network.source_v_pu[sources], np.ones(len(border_buses))]),
         source_angle_rad=np.concatenate([network.source_angle_rad[sources], np.zeros(len(border_buses))]),
+        controlled_bus=position[network.controlled_bus[controlled]],
+        controlled_v_pu=network.controlled_v_pu[controlled],
+        controlled_q_min_var=network.controlled_q_min_var[controlled],
+        controlled_q_max_var=network.controlled_q_max_var[controlled],
     )

@@ -68,6 +68,18 @@ class SourceRow(NamedTuple):
     angle_deg: float = 0.0
 
 
+class ControlledRow(NamedTuple):
+    """A bus whose voltage magnitude a generator holds by its reactive power; its active power is an injection.
+
+    The range of reactive power is what the file states; it is not enforced.
+    """
+
+    bus: str
+    v_pu: float
+    q_min_var: float = -math.inf
+    q_max_var: float = math.inf
+
+
 class InjectionRow(NamedTuple):
     """A constant power at a bus; injection positive, loads negative."""
 
@@ -85,6 +97,7 @@ class GridRows:
     shunts: tuple[ShuntRow, ...]
     sources: tuple[SourceRow, ...]
     injections: tuple[InjectionRow, ...]
+    controlled: tuple[ControlledRow, ...] = ()
 
 
 def faults(rows: GridRows, where: str) -> tuple[Finding, ...]:
@@ -144,6 +157,10 @@ def assemble(rows: GridRows) -> Network:
         source_bus=_integers([index[source.bus] for source in sources]),
         source_v_pu=_floats([source.v_pu for source in sources]),
         source_angle_rad=_floats([source.angle_deg for source in sources]) * DEGREE,
+        controlled_bus=_integers([index[row.bus] for row in rows.controlled]),
+        controlled_v_pu=_floats([row.v_pu for row in rows.controlled]),
+        controlled_q_min_var=_floats([row.q_min_var for row in rows.controlled]),
+        controlled_q_max_var=_floats([row.q_max_var for row in rows.controlled]),
     )
 
 
@@ -236,7 +253,8 @@ def _voltage_faults(branch: BranchRow, known: dict[str, BusRow], where: str) -> 
 
 
 def _terminal_faults(rows: GridRows, known: dict[str, BusRow], where: str) -> Iterator[Finding]:
-    for group, label in ((rows.shunts, "shunt"), (rows.sources, "source"), (rows.injections, "injection")):
+    groups = (rows.shunts, "shunt"), (rows.sources, "source"), (rows.injections, "injection")
+    for group, label in groups:
         for row in group:
             yield from _row_faults(row, label, known, where)
     if not rows.sources:
@@ -247,6 +265,22 @@ def _terminal_faults(rows: GridRows, known: dict[str, BusRow], where: str) -> It
     for bus, count in Counter(source.bus for source in rows.sources).items():
         if count > 1:
             yield Finding(where, 0, f"source at {bus}", f"{count} sources at one bus", "one source")
+    yield from _controlled_faults(rows, known, where)
+
+
+def _controlled_faults(rows: GridRows, known: dict[str, BusRow], where: str) -> Iterator[Finding]:
+    held = Counter(row.bus for row in (*rows.sources, *rows.controlled))
+    for row in rows.controlled:
+        place = f"controlled at {row.bus}"
+        if row.bus not in known:
+            yield Finding(where, 0, "controlled.bus", f"no bus {row.bus!r}", "a bus of this grid")
+        if not 0 < row.v_pu < math.inf:
+            yield Finding(where, 0, f"{place}.v_pu", f"{row.v_pu}", "a positive voltage")
+        if not row.q_min_var <= row.q_max_var:
+            problem = f"reactive power from {row.q_min_var} to {row.q_max_var} var"
+            yield Finding(where, 0, f"{place}.q_min_var", problem, "q_min_var <= q_max_var")
+        if held[row.bus] > 1:
+            yield Finding(where, 0, place, "its voltage is held more than once", "one source or controlled row a bus")
 
 
 def _row_faults(

@@ -38,8 +38,9 @@ class Network:
     """Buses, branches, shunts and sources of one grid, or of one owner's part of it.
 
     Shapes: `bus_*` and `v_*_pu` (buses,); `branch_*`, `r_pu` ... `in_service` (branches,); `shunt_*`
-    (shunts,); `source_*` (sources,). Ratings are amperes at each end, NaN where there is no limit.
-    Names are unique over buses, branches and sources together.
+    (shunts,); `source_*` (sources,); `controlled_*` (controlled,). Ratings are amperes at each end, NaN where there is
+    no limit. At a controlled bus a generator holds the voltage magnitude by its reactive power. Names are unique over
+    buses, branches and sources together.
     """
 
     bus_names: tuple[str, ...]
@@ -66,6 +67,10 @@ class Network:
     source_bus: Integers
     source_v_pu: Floats
     source_angle_rad: Floats
+    controlled_bus: Integers
+    controlled_v_pu: Floats
+    controlled_q_min_var: Floats
+    controlled_q_max_var: Floats
 
     @property
     def bus_count(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from flexpeer.adapters.gridfiles.grid_file import ReadRows
 from flexpeer.adapters.gridfiles.pandapower_transformers import Nameplate, Tap, pi_section
 from flexpeer.errors import Finding, bad_input
-from flexpeer.grid.assembly import BranchRow, BusRow, GridRows, InjectionRow, ShuntRow, SourceRow
+from flexpeer.grid.assembly import BranchRow, BusRow, ControlledRow, GridRows, InjectionRow, ShuntRow, SourceRow
 
 FORMAT = "flexpeer-grid-1"
 REQUIRED = "required"
@@ -46,6 +46,12 @@ SECTIONS: Mapping[str, Fields] = {
     },
     "shunts": {"bus": NEEDED_TEXT, "g_us": ZERO, "b_us": ZERO},
     "sources": {"name": NEEDED_TEXT, "bus": NEEDED_TEXT, "v_pu": (NUMBER, 1.0), "angle_deg": ZERO},
+    "controlled": {
+        "bus": NEEDED_TEXT,
+        "v_pu": NEEDED_NUMBER,
+        "q_min_var": (NUMBER, -math.inf),
+        "q_max_var": (NUMBER, math.inf),
+    },
     "injections": {"bus": NEEDED_TEXT, "p_w": NEEDED_NUMBER, "q_var": ZERO},
 }
 
@@ -82,6 +88,7 @@ def read_flexpeer(document: object, where: str) -> ReadRows:
         tuple(ShuntRow(**entry.values) for entry in entries["shunts"]),
         tuple(SourceRow(**entry.values) for entry in entries["sources"]),
         tuple(InjectionRow(**entry.values) for entry in entries["injections"]),
+        tuple(ControlledRow(**entry.values) for entry in entries["controlled"]),
     )
     names = {"buses": {bus.name for bus in rows.buses}, "branches": {branch.name for branch in rows.branches}}
     aliases = {group: _aliases(document, group, names[group], where, errors) for group in names}

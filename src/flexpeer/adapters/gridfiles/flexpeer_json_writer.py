@@ -28,6 +28,7 @@ def write_flexpeer_json(grid: GridFile, path: Path) -> None:
         "branches": list(_branches(network)),
         "shunts": list(_shunts(network)),
         "sources": list(_sources(network)),
+        "controlled": list(_controlled(network)),
         "injections": list(_injections(grid)),
         "aliases": {"buses": dict(grid.bus_aliases), "branches": dict(grid.branch_aliases)},
     }
@@ -102,6 +103,16 @@ def _sources(network: Network) -> Iterator[Fields]:
             "v_pu": float(network.source_v_pu[position]),
             "angle_deg": angles[position],
         }
+
+
+def _controlled(network: Network) -> Iterator[Fields]:
+    for position, bus in enumerate(network.controlled_bus):
+        limits = {
+            "q_min_var": float(network.controlled_q_min_var[position]),
+            "q_max_var": float(network.controlled_q_max_var[position]),
+        }
+        finite = {key: value for key, value in limits.items() if math.isfinite(value)}
+        yield {"bus": network.bus_names[bus], "v_pu": float(network.controlled_v_pu[position]), **finite}
 
 
 def _injections(grid: GridFile) -> Iterator[Fields]:
