@@ -290,7 +290,8 @@ def _drawn_w(day: DayFlow, area: Area, source: int, v: Complexes) -> Complexes:
     network = area.network
     bus = int(network.source_bus[source])
     drawn = np.zeros(day.periods, dtype=np.complex128)
-    for circuit, mtus in day.groups(np.arange(day.periods)):
+    for model, mtus in day.groups(np.arange(day.periods)):
+        circuit = model.circuit
         for branch in np.flatnonzero((network.branch_from == bus) | (network.branch_to == bus)):
             f, t = network.branch_from[branch], network.branch_to[branch]
             if f == bus:

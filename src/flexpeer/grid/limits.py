@@ -248,7 +248,8 @@ def read(day: DayFlow, limits: Limits, result: FlowResult) -> Readings:
     mtus = np.arange(day.periods)
     loading = np.empty((day.network.branch_count, day.periods))
     power = np.empty((len(limits.point_element), day.periods))
-    for circuit, at in day.groups(mtus):
+    for model, at in day.groups(mtus):
+        circuit = model.circuit
         v = np.ascontiguousarray(result.v[:, at])
         loading[:, at] = loadings(circuit, gauges, v, mtus[at])
         power[:, at] = point_powers(circuit, gauges, v, np.ascontiguousarray(result.source_power_w[:, at]))
