@@ -144,7 +144,7 @@ def test_a_survey_measures_what_the_day_reads() -> None:
     network.rating_from_a[::2], network.rating_to_a[::3] = 90.0, 70.0
     p_w, q_var = random_injections(network, 8, 75)
     measured, result = survey(flow_model(network), p_w, q_var), solve(network, p_w, q_var)
-    np.testing.assert_array_equal(measured.v_pu, np.abs(result.v))
+    np.testing.assert_allclose(measured.v_pu, np.abs(result.v), atol=1e-15, rtol=1e-15)
     day = DayFlow(network, 75)
     readings = read(day, limits_of(network, 75), result)
     np.testing.assert_allclose(measured.loading, readings.loading, rtol=1e-12)
