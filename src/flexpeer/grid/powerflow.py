@@ -15,15 +15,13 @@ which ends the iteration. A period is iterated apart from the others: its result
 Powers are watts and vars in, injection positive; voltages are per unit.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 
 import numpy as np
 
 from flexpeer.compiled import compiled
-from flexpeer.errors import BadInput, Finding
 from flexpeer.grid.admittance import (
     Circuit,
     Planes,
@@ -38,7 +36,7 @@ from flexpeer.grid.admittance import (
 )
 from flexpeer.grid.network import S_BASE_VA, Complexes, Flags, Floats, Integers, Network
 from flexpeer.grid.newton import NewtonModel, newton_model, solve_one, times
-from flexpeer.grid.topology import upper_from, without
+from flexpeer.grid.topology import upper_from
 
 TOLERANCE_PU = 1e-10
 ITERATION_LIMIT = 200
@@ -99,24 +97,20 @@ def flow_model(network: Network) -> FlowModel:
 class DayFlow:
     """A day of `periods` MTUs: one factorisation for each distinct topology.
 
-    `outages` are pairs of a branch and the MTUs it is out. `topology_of` (periods,) indexes `models`;
-    the first is the network as given. `upper_from` says which end of a branch is upper, all day long.
+    `in_service` (branches, periods) is what outages and switching leave in service (`topology.service`). `topology_of`
+    (periods,) indexes `models`. `upper_from` says which end of a branch is upper, all day long.
     """
 
     def __init__(
-        self,
-        network: Network,
-        periods: int,
-        outages: Sequence[tuple[str, Collection[int]]] = (),
-        upper: Flags | None = None,
+        self, network: Network, periods: int, in_service: Flags | None = None, upper: Flags | None = None
     ) -> None:
-        _require_periods(periods, outages)
-        out = [frozenset(name for name, mtus in outages if t in mtus) for t in range(periods)]
-        distinct = list(dict.fromkeys([frozenset[str](), *out]))
         self.network = network
         self.periods = periods
-        self.models = tuple(flow_model(without(network, sorted(names))) for names in distinct)
-        self.topology_of: Integers = np.array([distinct.index(names) for names in out], dtype=np.int64)
+        if in_service is None:
+            in_service = np.repeat(network.in_service[:, None], periods, axis=1)
+        distinct, at = np.unique(in_service, axis=1, return_inverse=True)
+        self.models = tuple(flow_model(replace(network, in_service=column.copy())) for column in distinct.T)
+        self.topology_of: Integers = at.reshape(-1).astype(np.int64)
         self.upper_from = upper_from(network) if upper is None else upper
 
     def source_v(self) -> Complexes:
@@ -150,13 +144,6 @@ class DayFlow:
         for model, at in self.groups(np.arange(self.periods)):
             losses[at] = losses_w(model, v[:, at])
         return losses
-
-
-def _require_periods(periods: int, outages: Sequence[tuple[str, Collection[int]]]) -> None:
-    outside = [(name, t) for name, mtus in outages for t in mtus if not 0 <= t < periods]
-    if outside:
-        expected = f"an MTU from 0 to {periods - 1}"
-        raise BadInput(Finding("outage", 0, name, f"MTU {t} is outside the day", expected) for name, t in outside)
 
 
 def solve(

@@ -69,21 +69,24 @@ class Gradient(NamedTuple):
     direct: Floats
 
 
-def sensitivity(day: DayFlow, result: FlowResult, p_w: Floats, q_var: Floats, metric: Metric) -> Sensitivity:
+def sensitivity(
+    day: DayFlow, result: FlowResult, p_w: Floats, q_var: Floats, metric: Metric, mtus: Integers | None = None
+) -> Sensitivity:
     """Sensitivity of one metric in every MTU of a day; injections (buses, periods) are those of `result`.
 
-    At a branch's worse end, the worse is by amperes over the rating, or by per-unit current if one has none.
+    With `mtus` only those are calculated, and are the columns of the answer. At a branch's worse end, the worse is by
+    amperes over the rating, or by per-unit current if one has none.
     """
-    s = per_unit(p_w, q_var)
+    every = np.arange(day.periods) if mtus is None else mtus
+    s = per_unit(p_w[:, every], q_var[:, every])
     scale = 1.0 if metric.quantity is Quantity.BUS_VOLTAGE else S_BASE_VA
-    value = np.full(day.periods, np.nan)
+    value = np.full(len(every), np.nan)
     slope = np.full(s.shape, np.nan, dtype=np.complex128)
-    has_state = result.converged
-    for model, at in day.groups(np.arange(day.periods)):
-        circuit = model.circuit
+    has_state = result.converged[every]
+    for model, at in day.groups(every):
         live = at[has_state[at]]
-        v, injected = np.ascontiguousarray(result.v[:, live]), np.ascontiguousarray(s[:, live])
-        gradient = _gradient(day, circuit, v, injected, metric)
+        v, injected = np.ascontiguousarray(result.v[:, every[live]]), np.ascontiguousarray(s[:, live])
+        gradient = _gradient(day, model.circuit, v, injected, metric)
         slope[:, live] = _slopes(model, injected, v, gradient.weight) + gradient.direct
         value[live] = gradient.value * scale
     per_unit_scale = scale / S_BASE_VA
