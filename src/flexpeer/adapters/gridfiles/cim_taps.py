@@ -1,7 +1,7 @@
 """Tap changers of CIM: what the steps of a transformer end do to its ratio, its angle and its impedance.
 
 With n steps from neutral and a step of d (per unit), the voltage of the end over the voltage inside is
-ratio, and the voltage inside leads that of the end by alpha (IEC 61970-301, package Wires):
+ratio, and it leads the voltage inside by alpha (IEC 61970-301, package Wires):
 
     ratio         1 + n d,                  alpha = 0
     linear        1,                        alpha = n x stepPhaseShiftIncrement

@@ -85,7 +85,7 @@ def _winding(draft: Draft, end: Item, terminal: Item, z_ohm: complex) -> Winding
         complex(z_ohm.real * turn.r, z_ohm.imag * turn.x),
         complex(y_s.real * turn.g, y_s.imag * turn.b),
         turn.ratio,
-        -CLOCK_DEG * clock - turn.alpha_deg,
+        turn.alpha_deg - CLOCK_DEG * clock,
     )
 
 
