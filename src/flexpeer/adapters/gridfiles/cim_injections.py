@@ -40,13 +40,21 @@ def read_loads(draft: Draft) -> None:
 
 
 def drawn_va(model: Model, item: Item, attributes: Attributes) -> complex:
-    """What an equipment draws, W + j var; nothing, and a note, where no file says."""
-    if not item.has(*attributes.p, *attributes.q):
-        flows = [f for t in model.terminals(item) for f in model.referring("SvPowerFlow.Terminal", t)]
-        if flows:
-            return _power(model, flows[0], Attributes(("SvPowerFlow.p",), ("SvPowerFlow.q",)))
-        item.note((attributes.p or attributes.q)[0], "no power is stated; it is taken as 0", "a power (SSH)")
+    """What an equipment draws, W + j var; nothing where no file says (see `note_unstated`)."""
+    flows = _flows(model, item)
+    if flows and not item.has(*attributes.p, *attributes.q):
+        return _power(model, flows[0], Attributes(("SvPowerFlow.p",), ("SvPowerFlow.q",)))
     return _power(model, item, attributes)
+
+
+def note_unstated(model: Model, item: Item, attributes: Attributes) -> None:
+    """Say so where no file states what an equipment draws."""
+    if not item.has(*attributes.p, *attributes.q) and not _flows(model, item):
+        item.note((attributes.p or attributes.q)[0], "no power is stated; it is taken as 0", "a power (SSH)")
+
+
+def _flows(model: Model, item: Item) -> list[Item]:
+    return [f for terminal in model.terminals(item) for f in model.referring("SvPowerFlow.Terminal", terminal)]
 
 
 def _power(model: Model, item: Item, attributes: Attributes) -> complex:
@@ -58,6 +66,7 @@ def _consumption(model: Model, consumer: Item) -> complex:
     phases = model.referring("EnergyConsumerPhase.EnergyConsumer", consumer)
     if phases and not consumer.has(*CONSUMER.p, *CONSUMER.q):
         return sum((_power(model, phase, CONSUMER_PHASE) for phase in phases), 0j)
+    note_unstated(model, consumer, CONSUMER)
     return drawn_va(model, consumer, CONSUMER)
 
 

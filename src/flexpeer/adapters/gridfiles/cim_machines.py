@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from flexpeer.adapters.gridfiles.cim_draft import Draft
-from flexpeer.adapters.gridfiles.cim_injections import Attributes, drawn_va
+from flexpeer.adapters.gridfiles.cim_injections import Attributes, drawn_va, note_unstated
 from flexpeer.adapters.gridfiles.cim_objects import Item, Model
 
 POWERS: Mapping[str, Attributes] = {
@@ -56,11 +56,16 @@ def machines(draft: Draft, states: Mapping[str, Voltage]) -> list[Machine]:
 def _injected(model: Model, item: Item, attributes: Attributes) -> complex:
     """Of a machine without a power of its own, the initial power of its generating unit."""
     unit = model.follow(item, "RotatingMachine.GeneratingUnit")
-    if unit is not None and not item.has(*attributes.p, *attributes.q) and unit.has("GeneratingUnit.initialP"):
+    if unit is not None and unit.has("GeneratingUnit.initialP") and not item.has(*attributes.p, *attributes.q):
         return complex(unit.number("GeneratingUnit.initialP") * model.units.watt, 0.0)
-    if item.has(SOURCE_VOLTAGE) and not item.has(*attributes.p, *attributes.q):
-        return 0j
     return -drawn_va(model, item, attributes)
+
+
+def note_unpowered(model: Model, item: Item) -> None:
+    """Say so where no file states what a machine that is not the source injects."""
+    unit = model.follow(item, "RotatingMachine.GeneratingUnit")
+    if unit is None or not unit.has("GeneratingUnit.initialP"):
+        note_unstated(model, item, POWERS[item.kind])
 
 
 def _cancelled(draft: Draft, item: Item, bus: str) -> bool:

@@ -87,7 +87,9 @@ def _node_of(model: Model, terminal: Item) -> str:
 
 def _fused(model: Model, sections: Mapping[str, Section], at: Mapping[str, str]) -> list[list[str]]:
     """Nodes in groups of one bus, in the order of the files."""
-    nodes = list(dict.fromkeys(at.values()))
+    used = dict.fromkeys(at.values())
+    stated = [node.key for node in model.of("TopologicalNode", "ConnectivityNode") if node.key in used]
+    nodes = list(dict.fromkeys([*stated, *used]))
     place = {node: position for position, node in enumerate(nodes)}
     pairs = np.array([[place[a], place[b]] for a, b in _joined(model, sections, at)], dtype=np.int64).reshape(-1, 2)
     graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(nodes), len(nodes)))

@@ -19,6 +19,7 @@ from flexpeer.adapters.gridfiles.cim_machines import (
     Machine,
     Voltage,
     machines,
+    note_unpowered,
     reactive_range,
     state_voltages,
     stated_voltage,
@@ -97,6 +98,7 @@ def _inject(draft: Draft, machine: Machine, *, held: bool) -> None:
     """A machine that is not the source, at a bus whose voltage it may hold (`held`) or the source does."""
     item, bus, power = machine.item, machine.bus, machine.injected_va
     regulates = not math.isnan(machine.held_pu)
+    note_unpowered(draft.model, item)
     draft.injections.append(InjectionRow(bus, power.real, 0.0 if regulates and held else power.imag))
     if item.kind == "StaticVarCompensator":
         known = "holds its voltage; its slope and range are passed over" if regulates else "reactive power as stated"

@@ -1,0 +1,1 @@
+"""Single kinds of CIM equipment by hand, and the star of three windings against pandapower's."""
