@@ -213,3 +213,19 @@ def _limit(document: Document, key: str, owner: Values, limit_a: float) -> None:
             "OperationalLimit.OperationalLimitType": Ref(kind),
         }
         document.define("CurrentLimit", f"limit-{word}-{key}", {"value": limit_a * factor, **of})
+
+
+def small() -> Document:
+    """A source, a line and a load."""
+    document = Document("17")
+    document.define("BaseVoltage", "base", {"nominalVoltage": 20.0})
+    for key in ("A", "B"):
+        document.define("TopologicalNode", key, {"BaseVoltage": Ref("base")})
+    document.define("EnergySource", "grid", {"voltageMagnitude": 20.4})
+    document.terminal("grid", 1, {"TopologicalNode": Ref("A")})
+    document.define("ACLineSegment", "line", {"r": 0.5, "x": 0.4, "bch": 1e-4})
+    document.terminal("line", 1, {"TopologicalNode": Ref("A")})
+    document.terminal("line", 2, {"TopologicalNode": Ref("B")})
+    document.define("EnergyConsumer", "load", {"p": 1.0, "q": 0.2})
+    document.terminal("load", 1, {"TopologicalNode": Ref("B")})
+    return document

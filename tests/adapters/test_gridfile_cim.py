@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.adapters.cim_documents import Document, Ref, bus_branch, node_breaker, write
+from tests.adapters.cim_documents import Document, bus_branch, node_breaker, small, write
 
 from flexpeer.adapters.gridfiles import GridFile, cim_files, open_grid, write_flexpeer_json
 from flexpeer.errors import BadInput
@@ -154,27 +154,6 @@ def test_archives_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert "too deep" in findings(tmp_path, "deep.zip")
     (tmp_path / "torn.zip").write_bytes(content[:100])
     assert "cannot be unpacked" in findings(tmp_path, "torn.zip")
-
-
-def small() -> Document:
-    """A source, a line and a load."""
-    document = Document("17")
-    document.define("BaseVoltage", "base", {"nominalVoltage": 20.0})
-    for key in ("A", "B"):
-        document.define("TopologicalNode", key, {"BaseVoltage": Ref("base")})
-    document.define("EnergySource", "grid", {"voltageMagnitude": 20.4})
-    document.terminal("grid", 1, {"TopologicalNode": Ref("A")})
-    document.define("ACLineSegment", "line", {"r": 0.5, "x": 0.4, "bch": 1e-4})
-    document.terminal("line", 1, {"TopologicalNode": Ref("A")})
-    document.terminal("line", 2, {"TopologicalNode": Ref("B")})
-    document.define("EnergyConsumer", "load", {"p": 1.0, "q": 0.2})
-    document.terminal("load", 1, {"TopologicalNode": Ref("B")})
-    return document
-
-
-def opened(folder: Path, document: Document) -> GridFile:
-    write(folder, {"grid": document})
-    return open_grid("grid.xml", folder)
 
 
 def unconnected(text: str) -> str:
