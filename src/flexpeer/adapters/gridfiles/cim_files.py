@@ -78,13 +78,17 @@ def _read_stream(collection: _Collection, stream: BinaryIO, where: str) -> None:
 
 
 def _read_archive(collection: _Collection, stream: BinaryIO, where: str, depth: int) -> None:
-    with collection.collecting():
-        try:
-            with zipfile.ZipFile(stream) as archive:
-                for entry in sorted(archive.infolist(), key=lambda entry: entry.filename):
-                    _read_entry(collection, archive, entry, where, depth)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as mistake:
-            raise bad_input(where, f"cannot be unpacked: {mistake}", "a whole .zip without password") from mistake
+    with collection.collecting(), _unpacking(where), zipfile.ZipFile(stream) as archive:
+        for entry in sorted(archive.infolist(), key=lambda entry: entry.filename):
+            _read_entry(collection, archive, entry, where, depth)
+
+
+@contextmanager
+def _unpacking(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as mistake:
+        raise bad_input(where, f"cannot be unpacked: {mistake}", "a whole .zip without password") from mistake
 
 
 def _read_entry(

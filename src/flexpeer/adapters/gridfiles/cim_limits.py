@@ -83,12 +83,14 @@ def _voltage_limits(model: Model, nodes: Nodes) -> Iterator[tuple[str, float, bo
         for bus in _buses(model, nodes, limit):
             yield bus, value, side == "high"
     for bus, members in nodes.members.items():
-        for node in members:
-            level = _level(model, node)
-            if level is not None:
-                for attribute, is_high in (("highVoltageLimit", True), ("lowVoltageLimit", False)):
-                    if level.has(f"VoltageLevel.{attribute}"):
-                        yield bus, level.number(f"VoltageLevel.{attribute}"), is_high
+        for level in filter(None, (_level(model, node) for node in members)):
+            yield from ((bus, value, is_high) for value, is_high in _level_limits(level))
+
+
+def _level_limits(level: Item) -> Iterator[tuple[float, bool]]:
+    for attribute, is_high in (("VoltageLevel.highVoltageLimit", True), ("VoltageLevel.lowVoltageLimit", False)):
+        if level.has(attribute):
+            yield level.number(attribute), is_high
 
 
 def _level(model: Model, node: str) -> Item | None:
