@@ -318,6 +318,7 @@ PERMANENT: dict[str, Fields] = {
     "CGMES 3": {"kind": Word("LimitKind.patl"), "isInfiniteDuration": True},
     "CIM 17": {"isInfiniteDuration": True},
     "CDPSM": {"acceptableDuration": "5E9"},
+    "by name": {"IdentifiedObject.name": "PATL", "acceptableDuration": "45000"},
     "unsaid": {},
 }
 
@@ -342,8 +343,11 @@ def test_limits_for_a_time_are_not(tmp_path: Path, of: Fields) -> None:
 def test_apparent_power_limits_are_currents_at_nominal_voltage(tmp_path: Path) -> None:
     grid = opened(tmp_path, limited(small(), "ApparentPowerLimit", 6.0, {}, {"Equipment": Ref("line")}))
     assert grid.network.rating_to_a[0] == pytest.approx(6e6 / math.sqrt(3) / 20e3)
-    with pytest.raises(BadInput, match="a positive limit"):
-        opened(tmp_path, limited(small(), "CurrentLimit", 0.0, {}, {"Equipment": Ref("line")}))
+    with pytest.raises(BadInput, match="a negative limit"):
+        opened(tmp_path, limited(small(), "CurrentLimit", -1.0, {}, {"Equipment": Ref("line")}))
+    grid = opened(tmp_path, limited(small(), "CurrentLimit", 0.0, {}, {"Equipment": Ref("line")}))
+    assert np.isnan(grid.network.rating_to_a[0])
+    assert "a limit of 0 is passed over" in told(grid)
 
 
 def test_voltage_limits_are_the_band(tmp_path: Path) -> None:

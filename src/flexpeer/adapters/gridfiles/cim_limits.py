@@ -41,8 +41,11 @@ def ratings(model: Model) -> Ratings:
             if not _permanent(model, limit):
                 continue
             value = limit.number(f"{kind}.value", f"{kind}.normalValue") * unit
-            if value <= 0:
-                limit.fault(f"{kind}.value", f"{value:g}", "a positive limit")
+            if value < 0:
+                limit.fault(f"{kind}.value", f"{value:g}, a negative limit", "a positive limit")
+            if value == 0:
+                limit.note(f"{kind}.value", "a limit of 0 is passed over", "a positive limit, or none")
+            if not value > 0:
                 continue
             for owner in _owners(model, limit):
                 found[kind][owner] = min(value, found[kind].get(owner, math.inf))
@@ -149,7 +152,12 @@ def _permanent(model: Model, limit: Item) -> bool:
 
 
 def _word(kind: Item | None) -> str:
-    return kind.word("OperationalLimitType.limitType", "OperationalLimitType.kind") if kind else ""
+    """The kind of a limit type, in its attribute or, as in some files, in its name; empty for neither."""
+    if kind is None:
+        return ""
+    stated = kind.word("OperationalLimitType.limitType", "OperationalLimitType.kind")
+    name = kind.name.lower()
+    return stated or (name if name in {"patl", "tatl"} else "")
 
 
 def _side(model: Model, limit: Item) -> str:
