@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.adapters.cim_documents import Document, bus_branch, node_breaker, small, write
 
@@ -68,6 +68,14 @@ def test_archives_may_hold_archives(tmp_path: Path) -> None:
         archive.writestr("state.zip", inner.getvalue())
         archive.writestr("readme.txt", "not read")
     same_as_cigre(open_grid("grid.zip", tmp_path))
+
+
+def test_other_xml_beside_a_model_is_passed_over_and_told(tmp_path: Path) -> None:
+    write(tmp_path / "grid", bus_branch(cigre_mv()))
+    (tmp_path / "grid" / "notes.xml").write_text("<notes/>")
+    grid = open_grid("grid", tmp_path)
+    same_as_cigre(grid)
+    assert str(grid.findings[0]).startswith("grid/notes.xml: XML, but not RDF")
 
 
 def test_the_order_of_the_files_does_not_matter(tmp_path: Path) -> None:
@@ -189,6 +197,7 @@ def test_findings_tell_file_and_line(tmp_path: Path) -> None:
     assert f"grid.xml:{line} [ACLineSegment line.x]" in findings(tmp_path, "grid.xml")
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_no_change_of_a_document_breaks_the_reader(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

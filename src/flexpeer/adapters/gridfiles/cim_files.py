@@ -35,7 +35,9 @@ def read_model(path: Path, where: str) -> Model:
     if collection.errors:
         raise BadInput(collection.errors)
     if not collection.documents:
-        raise bad_input(where, "no CIM document", ACCEPTED_CIM, field="source")
+        missing = Finding(where, 0, "source", "no CIM document", ACCEPTED_CIM)
+        raise BadInput(collection.passed_over or [missing])
+    collection.model.report.remarks.extend(collection.passed_over)
     collection.model.index()
     return collection.model
 
@@ -44,7 +46,7 @@ class _Collection:
     """What is read into, how many bytes of archives were unpacked, and what is wrong so far."""
 
     def __init__(self, model: Model) -> None:
-        self.model, self.errors = model, list[Finding]()
+        self.model, self.errors, self.passed_over = model, list[Finding](), list[Finding]()
         self.documents, self.unpacked = 0, 0
 
     @contextmanager
@@ -74,7 +76,7 @@ def _read_stream(collection: _Collection, stream: BinaryIO, where: str) -> None:
         try:
             collection.documents += read_document(stream, where, collection.model)
         except NotRdf:
-            collection.errors.append(Finding(where, 0, "", "XML, but not RDF", ACCEPTED_CIM))
+            collection.passed_over.append(Finding(where, 0, "", "XML, but not RDF", ACCEPTED_CIM))
 
 
 def _read_archive(collection: _Collection, stream: BinaryIO, where: str, depth: int) -> None:

@@ -31,10 +31,11 @@ def key_of(identifier: str) -> str:
 
 @dataclass
 class Report:
-    """What is wrong (`errors`) and what was read differently (`notes`), per kind of object and attribute."""
+    """What is wrong (`errors`), what is odd about documents (`remarks`), and notes by kind of object and attribute."""
 
     where: str
     errors: list[Finding] = field(default_factory=list)
+    remarks: list[Finding] = field(default_factory=list)
     _notes: dict[tuple[str, str, str, str], list["Item"]] = field(default_factory=dict)
 
     def note(self, item: "Item", attribute: str, problem: str, expected: str) -> None:
@@ -42,8 +43,8 @@ class Report:
         self._notes.setdefault((item.kind, attribute, problem, expected), []).append(item)
 
     def findings(self) -> tuple[Finding, ...]:
-        """One finding per kind of note: where it comes first, and how often."""
-        told = []
+        """The remarks, and one finding per kind of note: where it comes first, and how often."""
+        told = list(self.remarks)
         for (_, attribute, problem, expected), items in self._notes.items():
             first = items[0]
             more = f" (and {len(items) - 1} more)" if len(items) > 1 else ""

@@ -33,7 +33,7 @@ def open_grid(source: str, folder: Path) -> GridFile:
     if not path.exists():
         raise bad_input(source, "no such file", ACCEPTED, field="source")
     if is_cim(path):
-        return grid_file(read_cim(path, source), source)
+        return grid_file(read_cim(path, source or str(path)), source or str(path))
     document = read_json(path, source)
     if is_flexpeer(document):
         return grid_file(read_flexpeer(document, source), source)
