@@ -143,6 +143,24 @@ def grid_check(
     raise typer.Exit(0 if summary["converged"] else 1)
 
 
+@grid_app.command("needs")
+def grid_needs(
+    scenario: Annotated[Path, typer.Argument(help="Scenario folder with a grid.")],
+    conditional: Annotated[bool, typer.Option(help="Move resources with a conditional agreement only.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find where relief is needed, and the least power that gives it; exit 1 if nothing gives all of it."""
+    try:
+        needs = bootstrap.grid_needs(scenario, conditional)
+    except BadInput as error:
+        raise _refuse(error, as_json) from error
+    if as_json:
+        typer.echo(json.dumps(needs, ensure_ascii=False))
+    else:
+        Console(highlight=False).print(narration.needs_summary(needs))
+    raise typer.Exit(0 if not needs["left"] else 1)
+
+
 @app.command()
 def bench(
     name: Annotated[str, typer.Argument(help="matching or screening")],

@@ -218,4 +218,5 @@ def _least(slope: csr_array, room: Floats, most_w: Floats) -> Floats:
     most = np.concatenate([*most_w, np.full(rows, np.inf)])
     bounds: Any = np.stack([np.zeros(len(most)), most], axis=1)
     found = linprog(cost, matrix, room, bounds=bounds, method="highs")
+    assert found.x is not None, "every row has its e, so there is an answer"
     return np.asarray(found.x[:count] - found.x[count : 2 * count])
