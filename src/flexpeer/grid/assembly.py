@@ -269,7 +269,7 @@ def _terminal_faults(rows: GridRows, known: dict[str, BusRow], where: str) -> It
 
 
 def _controlled_faults(rows: GridRows, known: dict[str, BusRow], where: str) -> Iterator[Finding]:
-    held = Counter(row.bus for row in (*rows.sources, *rows.controlled))
+    held = Counter([*(row.bus for row in rows.sources), *(row.bus for row in rows.controlled)])
     for row in rows.controlled:
         place = f"controlled at {row.bus}"
         if row.bus not in known:

@@ -5,16 +5,17 @@ from pathlib import Path
 from flexpeer.adapters.gridfiles.flexpeer_json import FORMAT, is_flexpeer, read_flexpeer
 from flexpeer.adapters.gridfiles.grid_file import GridFile, grid_file
 from flexpeer.adapters.gridfiles.json_text import read_json
+from flexpeer.adapters.gridfiles.matpower_rows import read_matpower
 from flexpeer.adapters.gridfiles.pandapower_json import read_pandapower
 from flexpeer.adapters.gridfiles.pandapower_tables import is_pandapower
 from flexpeer.adapters.gridfiles.simbench_grid import simbench_grid
 from flexpeer.errors import bad_input
 from flexpeer.grid.cigre import NominalGrid, cigre_lv, cigre_mv
 
-ACCEPTED = "cigre_mv, cigre_lv, simbench:<code>, or a .json file (flexpeer or pandapower)"
+ACCEPTED = "cigre_mv, cigre_lv, simbench:<code>, a .json file (flexpeer or pandapower), or a MATPOWER .m file"
 SIMBENCH = "simbench:"
 BUILT_IN = {"cigre_mv": cigre_mv, "cigre_lv": cigre_lv}
-NOT_YET = (".m", ".xml", ".rdf", ".zip")
+NOT_YET = (".xml", ".rdf", ".zip")
 
 
 def open_grid(source: str, folder: Path) -> GridFile:
@@ -25,9 +26,11 @@ def open_grid(source: str, folder: Path) -> GridFile:
         return simbench_grid(source.removeprefix(SIMBENCH))
     path = folder / source
     if path.suffix.lower() in NOT_YET or path.is_dir():
-        raise bad_input(source, "MATPOWER and CIM grids are not read yet", ACCEPTED, field="source")
+        raise bad_input(source, "CIM grids are not read yet", ACCEPTED, field="source")
     if not path.is_file():
         raise bad_input(source, "no such file", ACCEPTED, field="source")
+    if path.suffix.lower() == ".m":
+        return grid_file(read_matpower(path, source), source)
     document = read_json(path, source)
     if is_flexpeer(document):
         return grid_file(read_flexpeer(document, source), source)
