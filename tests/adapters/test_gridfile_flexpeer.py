@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flexpeer.adapters.gridfiles import GridFile, open_grid, write_flexpeer_json
-from flexpeer.adapters.gridfiles.flexpeer_json import SECTIONS
+from flexpeer.adapters.gridfiles.flexpeer_sections import SECTIONS
 from flexpeer.adapters.newton import newton_flow
 from flexpeer.errors import BadInput, Finding
 

@@ -323,6 +323,7 @@ def test_other_parts_of_a_case(tmp_path: Path) -> None:
     findings = opened(tmp_path, text + line.format(status=0)).findings
     assert [finding.field for finding in findings] == ["dcline", "gizmo"]
     assert [finding.field for finding in refused(tmp_path, text + line.format(status=1))] == ["dcline"]
+    assert opened(tmp_path, text + "mpc.line3p = [];\nmpc.dcline = [ ];\n").findings == ()
     assert [finding.field for finding in refused(tmp_path, text + "mpc.line3p = [1 2 3];\n")] == ["line3p"]
     assert [f.field for f in refused(tmp_path, text.replace("version = '2'", "version = '3'"))] == ["version"]
 

@@ -87,7 +87,8 @@ def run_case(text: str, where: str) -> Case:
 
 def _literal(case: Case, literal: Literal) -> None:
     if _runs(case):
-        case.values[literal.target] = np.array(literal.rows, dtype=np.float64).reshape(len(literal.rows), -1)
+        shape = (len(literal.rows), len(literal.rows[0]) if literal.rows else 0)
+        case.values[literal.target] = np.array(literal.rows, dtype=np.float64).reshape(shape)
         case.lines[literal.target] = literal.row_lines
 
 

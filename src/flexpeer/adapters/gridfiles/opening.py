@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from flexpeer.adapters.gridfiles.flexpeer_csv import is_flexpeer_csv, read_flexpeer_csv
 from flexpeer.adapters.gridfiles.flexpeer_json import FORMAT, is_flexpeer, read_flexpeer
 from flexpeer.adapters.gridfiles.grid_file import GridFile, grid_file
 from flexpeer.adapters.gridfiles.json_text import read_json
@@ -12,7 +13,10 @@ from flexpeer.adapters.gridfiles.simbench_grid import simbench_grid
 from flexpeer.errors import bad_input
 from flexpeer.grid.cigre import NominalGrid, cigre_lv, cigre_mv
 
-ACCEPTED = "cigre_mv, cigre_lv, simbench:<code>, a .json file (flexpeer or pandapower), or a MATPOWER .m file"
+ACCEPTED = (
+    "cigre_mv, cigre_lv, simbench:<code>, a .json file (flexpeer or pandapower), a MATPOWER .m file, "
+    "or a folder with buses.csv"
+)
 SIMBENCH = "simbench:"
 BUILT_IN = {"cigre_mv": cigre_mv, "cigre_lv": cigre_lv}
 NOT_YET = (".xml", ".rdf", ".zip")
@@ -25,8 +29,12 @@ def open_grid(source: str, folder: Path) -> GridFile:
     if source.startswith(SIMBENCH):
         return simbench_grid(source.removeprefix(SIMBENCH))
     path = folder / source
+    if is_flexpeer_csv(path):
+        return grid_file(read_flexpeer_csv(path, source), source)
     if path.suffix.lower() in NOT_YET or path.is_dir():
         raise bad_input(source, "CIM grids are not read yet", ACCEPTED, field="source")
+    if path.suffix.lower() == ".csv":
+        raise bad_input(source, "no part of a grid in CSV files", ACCEPTED, field="source")
     if not path.is_file():
         raise bad_input(source, "no such file", ACCEPTED, field="source")
     if path.suffix.lower() == ".m":
