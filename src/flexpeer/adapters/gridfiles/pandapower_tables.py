@@ -15,7 +15,7 @@ from flexpeer.adapters.gridfiles.json_text import parse_json
 from flexpeer.errors import Finding, bad_input
 
 NAMED_TABLES = ("bus", "line", "trafo", "trafo3w", "impedance", "switch", "ext_grid")
-INDEX_FORM = re.compile(r"(bus|line|trafo|trafo3w|impedance|switch|ext_grid) \d+")
+INDEX_FORM = re.compile(r"(bus|line|trafo|trafo3w|impedance|switch|ext_grid|gen|xward) \d+")
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,13 @@ class Element:
             self.fault(column, "no value" if value is None else f"{value!r}", "a finite number")
             return math.nan
         return float(value)
+
+    def number_or(self, column: str, default: float) -> float:
+        """A number, infinite ones too, or the default where the column holds none."""
+        value = self.values.get(column)
+        if isinstance(value, float) and not math.isfinite(value):
+            return default if math.isnan(value) else value
+        return default if value is None else self.number(column)
 
     def positive(self, column: str, default: float | None = None) -> float:
         """A positive number."""
