@@ -131,7 +131,7 @@ def audit_verify(log: Annotated[Path, typer.Argument(help="An events.log.")], as
 
 @grid_app.command("check")
 def grid_check(
-    file: Annotated[str, typer.Argument(help="A grid file, cigre_mv, cigre_lv or simbench:CODE.")],
+    file: Annotated[str, typer.Argument(help="A grid file or folder, cigre_mv, cigre_lv or simbench:CODE.")],
     as_json: AsJson = False,
 ) -> None:
     """Read a grid, run its own power flow and print a summary."""

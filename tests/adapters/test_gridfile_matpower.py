@@ -14,7 +14,9 @@ from typer.testing import CliRunner
 
 from flexpeer.adapters.gridfiles import GridFile, open_grid
 from flexpeer.adapters.gridfiles.matpower_case import Case, run_case
+from flexpeer.adapters.gridfiles.matpower_columns import INDEX_FUNCTIONS
 from flexpeer.adapters.gridfiles.matpower_syntax import without_comments
+from flexpeer.adapters.gridfiles.matpower_values import CONSTANTS, FUNCTIONS
 from flexpeer.cli import app
 from flexpeer.errors import BadInput, Finding
 
@@ -277,6 +279,11 @@ def test_a_statement_outside_the_subset_is_refused_with_its_line(tmp_path: Path,
 def test_a_refused_statement_leads_to_no_further_findings(tmp_path: Path) -> None:
     findings = refused(tmp_path, case33bw().replace("mpc.baseMVA = 100;", "mpc.baseMVA = base();"))
     assert [(finding.line, finding.problem) for finding in findings] == [(5, "unknown function 'base'")]
+
+
+def test_every_function_is_in_the_reference() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "grid-files.md").read_text(encoding="utf-8")
+    assert [name for name in (*FUNCTIONS, *CONSTANTS, *INDEX_FUNCTIONS) if f"`{name}`" not in text] == ["inf", "nan"]
 
 
 def test_a_second_function_of_the_file_is_not_the_case(tmp_path: Path) -> None:
