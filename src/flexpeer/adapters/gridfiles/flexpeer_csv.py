@@ -55,9 +55,24 @@ def _entries(folder: Path, section: str, where: str, errors: list[Finding]) -> I
 
 
 def _items(file: Path, section: str, where: str, errors: list[Finding]) -> Iterator[tuple[int, dict[str, object]]]:
-    """Line and stated values of each row."""
+    """Line and stated values of each row under a header with all that is needed."""
+    rows = _rows(file, where, errors)
+    header = next(rows, (0, None))[1]
+    if header is None or list(_header_errors(header, section, where, errors)):
+        return
+    for line, cells in rows:
+        if len(cells) == len(header):
+            yield line, _stated(dict(zip(header, cells, strict=True)), section)
+        elif any(cells):
+            errors.append(Finding(where, line, "", f"{len(cells)} cells", f"{len(header)}, as the header has"))
+
+
+def _rows(file: Path, where: str, errors: list[Finding]) -> Iterator[tuple[int, list[str]]]:
+    """Line and cells of each row, none where the file is absent."""
+    if not file.exists():
+        return
     try:
-        text = file.read_text(encoding="utf-8-sig") if file.exists() else ""
+        text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as mistake:
         errors.append(Finding(where, 0, "", f"byte {mistake.start} is not UTF-8", "UTF-8 text"))
         return
@@ -65,19 +80,9 @@ def _items(file: Path, section: str, where: str, errors: list[Finding]) -> Itera
         errors.append(Finding(where, 0, "", f"cannot be read: {mistake.strerror}", "a readable file"))
         return
     reader = csv.reader(text.splitlines(keepends=True), strict=True)
-    header: list[str] | None = None
     try:
         for cells in reader:
-            stripped = [cell.strip() for cell in cells]
-            if header is None:
-                header = stripped
-                if list(_header_errors(header, section, where, errors)):
-                    return
-            elif len(stripped) == len(header):
-                yield reader.line_num, _stated(dict(zip(header, stripped, strict=True)), section)
-            elif any(stripped):
-                problem = f"{len(stripped)} cells"
-                errors.append(Finding(where, reader.line_num, "", problem, f"{len(header)}, as the header has"))
+            yield reader.line_num, [cell.strip() for cell in cells]
     except csv.Error as mistake:
         errors.append(Finding(where, reader.line_num, "", f"{mistake}", "comma-separated values"))
 

@@ -63,13 +63,8 @@ def statements(text: str, where: str) -> Iterator[Statement | Literal | BadInput
             position = literal.end()
             yield found
         else:
-            try:
-                statement, position = _next_statement(text, position, line, where)
-                if statement.tokens:
-                    yield statement
-            except BadInput as error:
-                yield error
-                position = _next_line(text, position, error.findings[0].line - line)
+            statement, position = _split(text, position, line, where)
+            yield from [statement] if isinstance(statement, BadInput) or statement.tokens else []
         line += text.count("\n", start, position)
 
 
@@ -93,19 +88,29 @@ def _numeric_literal(literal: re.Match[str], line: int) -> Literal | None:
     if not NUMERIC.fullmatch(body) or re.search(r",\s*[,;]|;\s*,", body):
         return None
     first = line + literal.string.count("\n", literal.start(), literal.start(1))
-    rows, lines = [], []
     try:
-        for offset, text in enumerate(body.split("\n")):
-            for piece in text.split(";"):
-                row = tuple(map(float, piece.replace(",", " ").split()))
-                if row:
-                    rows.append(row)
-                    lines.append(first + offset)
+        rows = [(first + offset, row) for offset, text in enumerate(body.split("\n")) for row in _number_rows(text)]
     except ValueError:
         return None
-    if any(len(row) != len(rows[0]) for row in rows):
+    if any(len(row) != len(rows[0][1]) for _, row in rows):
         return None
-    return Literal(first, literal[1], tuple(rows), tuple(lines))
+    return Literal(first, literal[1], tuple(row for _, row in rows), tuple(at for at, _ in rows))
+
+
+def _number_rows(text: str) -> Iterator[tuple[float, ...]]:
+    """The rows on one line; `ValueError` where a word is no number."""
+    for piece in text.split(";"):
+        row = tuple(map(float, piece.replace(",", " ").split()))
+        if row:
+            yield row
+
+
+def _split(text: str, position: int, line: int, where: str) -> tuple[Statement | BadInput, int]:
+    """The next statement, or what keeps it from being one; reading goes on in the line after that."""
+    try:
+        return _next_statement(text, position, line, where)
+    except BadInput as error:
+        return error, _next_line(text, position, error.findings[0].line - line)
 
 
 def _next_line(text: str, position: int, lines: int) -> int:
