@@ -303,6 +303,8 @@ BAD_ROWS = [
     ("10  0   0   300  -300  1.02", "10  0   0   300  -300  0   ", 11, "Source 10.v_pu", "0.0"),
     ("20  15  3   20   -10 ", "20  15  3   -60  -10 ", 12, "controlled at Bus 20.q_min_var", "reactive power from"),
     ("135   1   1.05  0.95\n    20", "135   1   0.80  0.95\n    20", 4, "Bus 10.v_min_pu", "voltage band"),
+    ("30    1   1.10  0.90\n    40", "1e-9  1   1.10  0.90\n    40", 6, "BASE_KV", "1e-09"),
+    ("30    1   1.10  0.90\n    40", "1e200 1   1.10  0.90\n    40", 6, "BASE_KV", "1e+200"),
     ("baseMVA = 50/0.5", "baseMVA = -1", 0, "baseMVA", "not a positive number"),
     ("baseMVA = 50/0.5", "x = 1", 0, "baseMVA", "missing"),
     ("gen = [", "gone = [", 0, "gen", "no table"),

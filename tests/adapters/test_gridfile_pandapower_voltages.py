@@ -154,3 +154,26 @@ def test_no_change_of_the_text_breaks_the_reader(tmp_path: Path, place: int, len
     (tmp_path / "net.json").write_text(text[:place] + piece + text[place + length :], encoding="utf-8")
     with suppress(BadInput):
         assert open_grid("net.json", tmp_path).network.bus_count > 0
+
+
+ODD: list[object] = [None, 0, -1, 1e200, 1e-200, 10**400, float("nan"), float("inf"), "x", True, [1], {}, [], 99_999]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(step=st.lists(st.integers(0, 60), min_size=2, max_size=6), value=st.sampled_from(ODD))
+def test_no_value_at_any_depth_breaks_the_reader(tmp_path: Path, step: list[int], value: object) -> None:
+    """Tables as objects rather than texts; one part, on whichever level, is replaced."""
+    whole = document()
+    for frame in whole["_object"].values():
+        if isinstance(frame, dict):
+            frame["_object"] = json.loads(frame["_object"])
+    part: Any = whole["_object"]
+    for turn in step:
+        keys: list[Any] = list(part) if isinstance(part, dict) else list(range(len(part)))
+        key = keys[turn % len(keys)]
+        if turn == step[-1] or not isinstance(part[key], dict | list) or not part[key]:
+            part[key] = value
+            break
+        part = part[key]
+    with suppress(BadInput):
+        assert opened(tmp_path, whole).network.bus_count > 0

@@ -4,6 +4,7 @@
 """
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from flexpeer.grid.assembly import BranchRow, BusRow, ControlledRow, GridRows, I
 REQUIRED = "required"
 NUMBER, TEXT, FLAG, LIMIT = "a finite number", "a text", "true or false", "a positive number, or null for no limit"
 Fields = Mapping[str, tuple[str, object]]
+SMALLEST, LARGEST = 1e-12, 1e12
+"""Of a transformer's data, so that what follows from them are floats too."""
 
 NEEDED_TEXT, NEEDED_NUMBER, ZERO, IN_SERVICE = (TEXT, REQUIRED), (NUMBER, REQUIRED), (NUMBER, 0.0), (FLAG, True)
 ENDS_AND_NAMES = {"name", "bus", "from", "to"}
@@ -122,7 +125,7 @@ def _is(kind: str, value: object) -> bool:
         return isinstance(value, bool)
     if value is None:
         return kind == LIMIT
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _float(value: object) -> object:
@@ -150,7 +153,8 @@ def _transformers(entries: list[Entry], voltages: Mapping[str, float], errors: l
         values = entry.values
         if any(isinstance(value, float) and math.isnan(value) for value in values.values()):
             continue
-        wrong = [key for key in ("sn_mva", "v_from_kv", "v_to_kv", "vk_percent") if values[key] <= 0]
+        wrong = [key for key in ("sn_mva", "v_from_kv", "v_to_kv", "vk_percent") if not values[key] >= SMALLEST]
+        wrong += [key for key, value in values.items() if isinstance(value, float) and abs(value) > LARGEST]
         wrong += ["vkr_percent"] * (not 0 <= values["vkr_percent"] <= values["vk_percent"])
         for key in wrong:
             problem = f"{values[key]} of {values['name']!r}" + (", a negative limit" if key == "sn_mva" else "")

@@ -12,6 +12,8 @@ from flexpeer.errors import BadInput, Finding
 
 NOT_READ = frozenset(("RATE_B", "RATE_C", "MBASE", "VM", "ZONE"))
 MAY_BE_INFINITE = frozenset(("QMAX", "QMIN", "RATE_A"))
+LARGEST = 1e15
+"""Of the numbers of a case, so that what follows from them are floats too."""
 TYPES = {1: "PQ", 2: "PV", 3: "reference", 4: "isolated"}
 
 
@@ -78,7 +80,7 @@ def _check_version(case: Case, errors: list[Finding]) -> None:
 def _base_mva(case: Case, errors: list[Finding]) -> float:
     """The base, or NaN and an error unless a statement that would have set it is refused already."""
     stated = case.field("baseMVA")
-    if isinstance(stated, np.ndarray) and stated.size == 1 and 0 < stated[0, 0] < math.inf:
+    if isinstance(stated, np.ndarray) and stated.size == 1 and 1 / LARGEST <= stated[0, 0] <= LARGEST:
         return float(stated[0, 0])
     if case.path("baseMVA") not in case.spoiled:
         problem = "missing" if stated is None else "not a positive number"
@@ -99,7 +101,7 @@ def _rows(case: Case, name: str, errors: list[Finding]) -> tuple[Row, ...] | Non
         errors.append(Finding(case.where, table.lines[0], name, problem, f"at least {', '.join(columns)}"))
         return None
     values = table.values[:, : len(columns)]
-    wrong = np.isnan(values) | (np.isinf(values) & ~np.isin(columns, list(MAY_BE_INFINITE)))
+    wrong = np.isnan(values) | ((np.abs(values) > LARGEST) & ~np.isin(columns, list(MAY_BE_INFINITE)))
     wrong &= ~np.isin(columns, list(NOT_READ))
     for row, column in np.argwhere(wrong):
         number = f"{values[row, column]}"

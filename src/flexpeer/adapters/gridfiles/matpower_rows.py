@@ -22,6 +22,7 @@ from flexpeer.grid.assembly import BranchRow, BusRow, ControlledRow, GridRows, I
 
 PV, REF, ISOLATED = 2, 3, 4
 UNKNOWN_KV = 1.0
+SMALLEST_KV = 1e-6
 OWN_FORMS = ("Bus ", "Line ", "Transformer ", "Source ")
 
 
@@ -72,10 +73,12 @@ def _buses(case: Case, draft: Draft) -> tuple[BusRow, ...]:
         if row["BUS_TYPE"] not in TYPES:
             expected = ", ".join(f"{number} ({kind})" for number, kind in TYPES.items())
             draft.fault(row, "BUS_TYPE", f"{row['BUS_TYPE']:g}", expected)
+        if row["BASE_KV"] and not row["BASE_KV"] >= SMALLEST_KV:
+            draft.fault(row, "BASE_KV", f"{row['BASE_KV']:g}", "a nominal voltage in kV, or 0 where it is unknown")
         without_kv += [row] * (row["BASE_KV"] == 0)
         without_band += [row] * (row["VMAX"] == 0)
         draft.names[number] = name
-        draft.v_kv[number] = row["BASE_KV"] or UNKNOWN_KV
+        draft.v_kv[number] = row["BASE_KV"] if row["BASE_KV"] >= SMALLEST_KV else UNKNOWN_KV
         draft.isolated.update([number] * (row["BUS_TYPE"] == ISOLATED))
         band = (row["VMIN"], row["VMAX"]) if row["VMAX"] != 0 else (0.9, 1.1)
         buses.append(BusRow(name, draft.v_kv[number], *band, area=f"{row['BUS_AREA']:g}"))
