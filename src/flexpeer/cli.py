@@ -131,7 +131,7 @@ def audit_verify(log: Annotated[Path, typer.Argument(help="An events.log.")], as
 
 @grid_app.command("check")
 def grid_check(
-    file: Annotated[str, typer.Argument(help="A grid file, cigre_mv, cigre_lv or simbench:CODE.")],
+    file: Annotated[str, typer.Argument(help="A grid file or folder, cigre_mv, cigre_lv or simbench:CODE.")],
     as_json: AsJson = False,
 ) -> None:
     """Read a grid, run its own power flow and print a summary."""
@@ -146,7 +146,9 @@ def grid_check(
 @grid_app.command("needs")
 def grid_needs(
     scenario: Annotated[Path, typer.Argument(help="Scenario folder with a grid.")],
-    conditional: Annotated[bool, typer.Option(help="Move resources with a conditional agreement only.")] = False,
+    conditional: Annotated[
+        bool, typer.Option("--conditional", help="Move resources with a conditional agreement only.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Find where relief is needed, and the least power that gives it; exit 1 if nothing gives all of it."""
