@@ -50,7 +50,7 @@ def _middle() -> tuple[NominalGrid, float]:
 
 def _large() -> tuple[NominalGrid, float]:
     feeders = {f"Bus {bus}": ("residential", "commercial") * 12 + ("commercial",) * (bus == 3) for bus in range(3, 15)}
-    return cigre_mv_lv(feeders), 0.1
+    return cigre_mv_lv(feeders), 0.06
 
 
 COMPOSED = (
@@ -64,7 +64,9 @@ SIMBENCH = "5,477 buses, SimBench, power flow, day"
 
 def cases(published: Published | None) -> dict[str, Callable[[], Case]]:
     """What makes each case, by its name; the SimBench grid's only where `published` gives it."""
-    made = {name: partial(_composed, name, compose, periods, whole) for name, compose, periods, whole in COMPOSED}
+    made: dict[str, Callable[[], Case]] = {
+        name: partial(_composed, name, compose, periods, whole) for name, compose, periods, whole in COMPOSED
+    }
     return made if published is None else {**made, SIMBENCH: partial(_published, published)}
 
 

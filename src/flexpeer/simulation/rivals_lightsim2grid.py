@@ -29,6 +29,8 @@ def prepare(network: Network, injected: Integers) -> Solver:
     start = grid.dc_pf(flat, ITERATIONS, TOLERANCE_PU)
 
     def solve(p_w: Floats, q_var: Floats) -> Solved:
+        if len(series.converged_mask()) not in (0, p_w.shape[1]):
+            series.clear()
         series.modify_load_p(np.ascontiguousarray(p_w[injected].T) * -1e-6)
         series.modify_load_q(np.ascontiguousarray(q_var[injected].T) * -1e-6)
         series.compute(start, ITERATIONS, TOLERANCE_PU)
