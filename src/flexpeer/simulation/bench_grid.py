@@ -100,10 +100,10 @@ def _alone(engine: str, folder: Path, limit_s: float) -> Measured:
 
 
 def _difference_pu(folder: Path, engine: str) -> float:
-    """The largest difference of a voltage magnitude from ours in any period that the engine solved."""
+    """The largest difference of a voltage magnitude from ours in any period that both solved."""
     ours, theirs = (np.load(voltages_path(folder, name), mmap_mode="r") for name in (OURS, engine))
-    starts = range(0, theirs.shape[1], COMPARED_AT_ONCE)
-    blocks = (slice(at, min(at + COMPARED_AT_ONCE, theirs.shape[1])) for at in starts)
+    periods = min(ours.shape[1], theirs.shape[1])
+    blocks = (slice(at, min(at + COMPARED_AT_ONCE, periods)) for at in range(0, periods, COMPARED_AT_ONCE))
     return float(max(np.abs(ours[:, block] - theirs[:, block]).max() for block in blocks))
 
 

@@ -16,6 +16,7 @@ from time import perf_counter
 
 import numpy as np
 
+from flexpeer.grid.network import Floats
 from flexpeer.simulation.bench_grid_cases import MTUS, Case
 from flexpeer.simulation.rivals import ENGINES, Solved
 
@@ -67,7 +68,7 @@ def measure(engine: str, folder: Path) -> None:
     prepare, injected = ENGINES[engine].load(), case.injected()
     solve = prepare(case.network, injected)
     warm = min(MTUS, case.periods)
-    np.save(voltages_path(folder, engine), solve(*(np.array(s[:, :warm]) for s in (case.p_w, case.q_var))).v_pu)
+    leave(voltages_path(folder, engine), solve(*(np.array(s[:, :warm]) for s in (case.p_w, case.q_var))).v_pu)
     print(READY, flush=True)
 
     def once() -> Solved:
@@ -76,8 +77,16 @@ def measure(engine: str, folder: Path) -> None:
 
     seconds, solved = timed(once)
     found = {"seconds": seconds, "peak_memory_bytes": peak_memory_bytes()}
-    np.save(voltages_path(folder, engine), solved.v_pu)
+    leave(voltages_path(folder, engine), solved.v_pu)
     measurement_path(folder, engine).write_text(json.dumps(found))
+
+
+def leave(path: Path, values: Floats) -> None:
+    """Write an array that is whole at any moment this process is stopped."""
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.save(file, values)
+    part.replace(path)
 
 
 def timed(once: Callable[[], Solved]) -> tuple[list[float], Solved]:
