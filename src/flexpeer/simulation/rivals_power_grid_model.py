@@ -56,56 +56,20 @@ def _input(network: Network, injected: Integers) -> dict[str, Any]:
     base_ohm = network.bus_v**2 / S_BASE_VA
     to_ohm, shunt_ohm = base_ohm[network.branch_to], base_ohm[network.shunt_bus]
     first = buses + branches + loads
-    return {
-        "node": _table("node", buses, 0, u_rated=network.bus_v),
-        "generic_branch": _table(
-            "generic_branch",
-            branches,
-            buses,
-            from_node=network.branch_from,
-            to_node=network.branch_to,
-            from_status=network.in_service,
-            to_status=network.in_service,
-            r1=network.r_pu * to_ohm,
-            x1=network.x_pu * to_ohm,
-            g1=network.g_pu / to_ohm,
-            b1=network.b_pu / to_ohm,
-            k=network.tap,
-            theta=network.shift_rad,
-            sn=S_BASE_VA,
-        ),
-        "sym_load": _table(
-            "sym_load",
-            loads,
-            buses + branches,
-            node=injected,
-            status=1,
-            type=pgm.LoadGenType.const_power,
-            p_specified=0.0,
-            q_specified=0.0,
-        ),
-        "source": _table(
-            "source",
-            len(network.source_bus),
-            first,
-            node=network.source_bus,
-            status=1,
-            u_ref=network.source_v_pu,
-            u_ref_angle=network.source_angle_rad,
-            sk=SOURCE_VA,
-        ),
-        "shunt": _table(
-            "shunt",
-            len(network.shunt_bus),
-            first + len(network.source_bus),
-            node=network.shunt_bus,
-            status=1,
-            g1=network.shunt_g_pu / shunt_ohm,
-            b1=network.shunt_b_pu / shunt_ohm,
-            g0=0.0,
-            b0=0.0,
-        ),
-    }
+    load = _table("sym_load", loads, buses + branches, node=injected, status=1, type=pgm.LoadGenType.const_power)
+    load["p_specified"], load["q_specified"] = 0.0, 0.0
+    source = _table("source", len(network.source_bus), first, node=network.source_bus, status=1, sk=SOURCE_VA)
+    source["u_ref"], source["u_ref_angle"] = network.source_v_pu, network.source_angle_rad
+    shunt = _table("shunt", len(network.shunt_bus), first + len(source), node=network.shunt_bus, status=1)
+    shunt["g1"], shunt["b1"] = network.shunt_g_pu / shunt_ohm, network.shunt_b_pu / shunt_ohm
+    shunt["g0"], shunt["b0"] = 0.0, 0.0
+    branch = _table("generic_branch", branches, buses, from_status=network.in_service, to_status=network.in_service)
+    branch["from_node"], branch["to_node"] = network.branch_from, network.branch_to
+    branch["r1"], branch["x1"] = network.r_pu * to_ohm, network.x_pu * to_ohm
+    branch["g1"], branch["b1"] = network.g_pu / to_ohm, network.b_pu / to_ohm
+    branch["k"], branch["theta"], branch["sn"] = network.tap, network.shift_rad, S_BASE_VA
+    node = _table("node", buses, 0, u_rated=network.bus_v)
+    return {"node": node, "generic_branch": branch, "sym_load": load, "source": source, "shunt": shunt}
 
 
 def _table(component: Any, size: int, first_id: int, **columns: Any) -> Any:
