@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flexpeer.adapters.scenario_files.layouts import LAYOUTS, MANDATORY, Layout
+from flexpeer.adapters.scenario_files.operation import OPERATION_TABLES
 from flexpeer.adapters.scenario_files.settings import RULE_KEYS
 from flexpeer.market.kpi import Alternative, Costs
 from flexpeer.market.rulebook import Rulebook
@@ -51,8 +52,16 @@ def test_every_key_is_documented() -> None:
     keys += [f"rulebook.{rule}" for rule in rules]
     keys += [f"alternative.{key}" for key in Alternative.__struct_fields__]
     keys += [f"costs.{key}" for key in Costs.__struct_fields__]
-    keys += [f"outage.{key}" for key in ("element", "from", "to", "limit_w")]
-    assert sorted(row[0].strip("`") for row in rows("scenario.toml")) == sorted(keys)
+    tables = {
+        "outage": ("element", "from", "to", "limit_w"),
+        "switching": ("element", "state", "from", "to"),
+        "overhead": ("elements", "t_max_c", "t_ref_c"),
+        "unbalance": ("area", "current_percent", "voltage_percent"),
+    }
+    assert tuple(tables) == OPERATION_TABLES
+    keys += [f"{table}.{key}" for table, names in tables.items() for key in names]
+    documented = [name.strip("` ") for row in rows("scenario.toml") for name in row[0].split(",")]
+    assert sorted(documented) == sorted(keys)
 
 
 def test_the_example_is_toml() -> None:

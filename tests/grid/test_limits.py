@@ -8,6 +8,7 @@ from flexpeer.errors import BadInput
 from flexpeer.grid.limits import Kind, PowerLimit, limits_of, read, violations
 from flexpeer.grid.network import Network
 from flexpeer.grid.powerflow import DayFlow
+from flexpeer.grid.topology import service
 
 
 def transformer_and_line() -> Network:
@@ -57,7 +58,7 @@ def test_violations_name_every_limit_passed_and_no_other() -> None:
     network = random_network(3, 40)
     network = replace(network, rating_from_a=np.full(39, 40.0), v_min_pu=np.full(40, 1.0), v_max_pu=np.full(40, 1.02))
     p_w, q_var = random_injections(network, 8, 4)
-    day = DayFlow(network, 4, [("line 30", {2})])
+    day = DayFlow(network, 4, service(network, 4, [("line 30", {2})]))
     p_w[:, 2] = q_var[:, 2] = 0.0
     limits = limits_of(network, 4)
     result = day.solve(p_w, q_var)

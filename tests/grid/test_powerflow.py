@@ -12,7 +12,7 @@ from flexpeer.grid.admittance import admittance, circuit_of, solve, solve_transp
 from flexpeer.grid.network import Network
 from flexpeer.grid.powerflow import DayFlow, FlowStatus, flow_model, losses_w
 from flexpeer.grid.powerflow import solve as power_flow
-from flexpeer.grid.topology import depths, islanded_buses, require_connected, upper_from, without
+from flexpeer.grid.topology import depths, islanded_buses, require_connected, service, upper_from, without
 
 NETWORKS = [
     *(random_network(seed, 12 + 9 * seed) for seed in range(5)),
@@ -65,7 +65,7 @@ def test_a_day_of_outages_equals_each_period_alone() -> None:
     network = meshed_network(3, 40, 10)
     p_w, q_var = random_injections(network, 4, 24)
     chord = network.branch_names[-1], network.branch_names[-2]
-    day = DayFlow(network, 24, [(chord[0], range(5, 11)), (chord[1], {9, 10, 20})])
+    day = DayFlow(network, 24, service(network, 24, [(chord[0], range(5, 11)), (chord[1], {9, 10, 20})]))
     result = day.solve(p_w, q_var)
     assert len(day.models) == 4
     for t in range(24):
@@ -134,7 +134,7 @@ def test_what_cannot_be_calculated_is_bad_input() -> None:
     with pytest.raises(BadInput, match="more than one source"):
         flow_model(replace(network, source_bus=np.array([0, 0])))
     with pytest.raises(BadInput, match="MTU 7"):
-        DayFlow(network, 4, [("line 1", {7})])
+        DayFlow(network, 4, service(network, 4, [("line 1", {7})]))
 
 
 def test_a_singular_matrix_is_bad_input() -> None:

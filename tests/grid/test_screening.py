@@ -11,6 +11,7 @@ from flexpeer.grid.limits import TOLERANCE, Kind, Limits, PowerLimit, limits_of
 from flexpeer.grid.network import Complexes, Floats, Integers, Network
 from flexpeer.grid.powerflow import DayFlow
 from flexpeer.grid.screening import Assessment, TradeScreen, largest
+from flexpeer.grid.topology import service
 
 PERIODS = 8
 HOURS = [0, 4, 8]
@@ -185,7 +186,7 @@ def test_outages_apply_in_their_mtus() -> None:
     network = build(
         [(0, 1), (0, 1), (1, 2)], np.full(3, 0.002), np.full(3, 0.004), np.full(3, 10_000.0), rating_a=100.0
     )
-    day = DayFlow(network, PERIODS, [("line 0", {4, 5})])
+    day = DayFlow(network, PERIODS, service(network, PERIODS, [("line 0", {4, 5})]))
     empty = np.zeros((3, PERIODS))
     screen = TradeScreen(day, limits_of(network, PERIODS), empty, empty)
     move = np.array([[1.0e6, 1.0e6, 2.5e6]])

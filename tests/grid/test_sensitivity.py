@@ -6,6 +6,7 @@ from flexpeer.grid.admittance import branch_currents
 from flexpeer.grid.network import Complexes, Floats, Network
 from flexpeer.grid.powerflow import DayFlow, FlowResult
 from flexpeer.grid.sensitivity import Metric, Quantity, sensitivity
+from flexpeer.grid.topology import service
 
 STEP_W = 2_000.0
 NETWORKS = [random_network(21, 25), random_network(22, 25, loops=5), meshed_network(23, 25, 6)]
@@ -80,10 +81,10 @@ def test_an_outage_has_its_own_sensitivities() -> None:
     network = meshed_network(23, 25, 6)
     p_w, q_var = random_injections(network, 6, 3)
     out = network.branch_names[-1]
-    day = DayFlow(network, 3, [(out, {1})])
+    day = DayFlow(network, 3, service(network, 3, [(out, {1})]))
     metric = Metric(Quantity.BRANCH_EXPORT, 0)
     found = sensitivity(day, day.solve(p_w, q_var), p_w, q_var, metric)
-    always = DayFlow(network, 3, [(out, range(3))])
+    always = DayFlow(network, 3, service(network, 3, [(out, range(3))]))
     expected = sensitivity(always, always.solve(p_w, q_var), p_w, q_var, metric)
     np.testing.assert_allclose(found.per_w[:, 1], expected.per_w[:, 1])
     assert not np.allclose(found.per_w[:, 0], expected.per_w[:, 0])

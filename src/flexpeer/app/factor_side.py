@@ -70,7 +70,7 @@ class FactorSide:
 
     def need_w(self, schedules_w: Schedules) -> dict[str, Watts]:
         """Relief each point needs: what brings it to its limit less the margin, where it is past it."""
-        flows = self.flow_w(schedules_w)
+        flows = self._at_quantile_w(schedules_w)
         return {
             point.congestion_point: tuple(
                 flow - limit + ceil_div(limit * self._margin_ppm, PPM) if flow > limit else 0
@@ -78,6 +78,21 @@ class FactorSide:
             )
             for point in self._points
         }
+
+    def _at_quantile_w(self, schedules_w: Schedules) -> dict[str, Watts]:
+        """`flow_w` with what resources inject at the rulebook's quantile for each point."""
+        flows: dict[str, Watts] = {}
+        for direction in {point.direction for point in self._points}:
+            more_w, _ = self._scenario.beyond_w(direction)
+            stressed = {
+                name: tuple(p + m for p, m in zip(row, more_w[name], strict=True)) if name in more_w else row
+                for name, row in schedules_w.items()
+            }
+            all_flows = self.flow_w(stressed)
+            flows |= {
+                p.congestion_point: all_flows[p.congestion_point] for p in self._points if p.direction is direction
+            }
+        return flows
 
     def coordinator(self, start_w: Schedules) -> PointCoordinator:
         """One owner for each DSO with a congestion point."""

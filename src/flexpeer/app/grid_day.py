@@ -3,17 +3,20 @@
 Arrays are (buses, mtus), (branches, mtus) or (mtus,); W and var, injection positive.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace as renamed
 
+from flexpeer.app.grid_limits import day_limits
 from flexpeer.app.scenario import CongestionPoint, Scenario
 from flexpeer.errors import BadInput, Finding
-from flexpeer.grid.limits import Kind, Limits, PowerLimit, Readings, Violation, limits_of, read, violations
+from flexpeer.grid.limits import Kind, Limits, Readings, Violation, read, violations
 from flexpeer.grid.network import Flags, Floats, Network
 from flexpeer.grid.powerflow import DayFlow, FlowResult, FlowStatus
+from flexpeer.grid.topology import service
 from flexpeer.market.needs import Watts
 
 
@@ -21,7 +24,8 @@ from flexpeer.market.needs import Watts
 class GridInput:
     """A network to run a day on: names (aliases included) to indexes, and injections of the file's own profiles.
 
-    `own_buses` have injections in the file that no profile carries through the day; `findings` is what was odd in it.
+    `own_buses` have injections in the file that no profile carries through the day; `areas` names each bus's zone
+    in the file, or is empty; `findings` is what was odd in it.
     """
 
     network: Network
@@ -30,6 +34,7 @@ class GridInput:
     profile_p_w: Floats | None = None
     profile_q_var: Floats | None = None
     own_buses: tuple[str, ...] = ()
+    areas: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 
@@ -50,8 +55,9 @@ class GridDay:
     """A scenario's grid: a `DayFlow` over its outages, its limits, and everything that is not a listed resource.
 
     `bus_of` maps resources to buses; `base_*` exclude resources' active power but hold their reactive power,
-    which stays as forecast. `owners` names the DSO of each bus, `points` are the scenario's, named as
-    the network does.
+    which stays as forecast. `beyond_*` is what is injected on top (buses, mtus) at the rulebook's quantile where
+    injection, or withdrawal, loads a point; None: nothing. `owners` names the DSO of each bus, `points` are the
+    scenario's, named as the network does.
     """
 
     day: DayFlow
@@ -59,6 +65,8 @@ class GridDay:
     bus_of: Mapping[str, int]
     base_p_w: Floats
     base_q_var: Floats
+    beyond_export_w: Floats | None
+    beyond_import_w: Floats | None
     owners: tuple[str, ...]
     in_service: Flags
     points: tuple[CongestionPoint, ...] | None
@@ -75,9 +83,15 @@ class GridDay:
             p_w[self.bus_of[resource]] += row
         return p_w
 
-    def solve(self, schedules_w: Mapping[str, Watts], what: str) -> tuple[FlowResult, Readings]:
-        """The state of the day; `BadInput` naming the MTUs where there is none."""
-        result = self.day.solve(self.injections(schedules_w), self.base_q_var)
+    def solve(
+        self, schedules_w: Mapping[str, Watts], what: str, more_w: Floats | None = None
+    ) -> tuple[FlowResult, Readings]:
+        """The state of the day, with `more_w` (buses, mtus) injected on top.
+
+        Raises `BadInput` naming the MTUs where there is none.
+        """
+        p_w = self.injections(schedules_w)
+        result = self.day.solve(p_w if more_w is None else p_w + more_w, self.base_q_var)
         failures = result.failures()
         if failures:
             mtus = ", ".join(str(mtu) for mtu, _ in failures[:8])
@@ -101,19 +115,22 @@ def build(scenario: Scenario, grid: GridInput) -> GridDay:
         raise BadInput(findings)
     scenario = _by_own_names(scenario, grid)
     periods = scenario.day.mtu_count
-    outages = [(o.element, set(o.span.mtus)) for o in scenario.outages if o.limit_w is None]
-    day = DayFlow(grid.network, periods, outages)
+    outages = [(o.element, o.span.mtus) for o in scenario.outages if o.limit_w is None]
+    outages += [(s.element, s.span.mtus) for s in scenario.switching if not s.closed]
+    closings = [(s.element, s.span.mtus) for s in scenario.switching if s.closed]
+    in_service = service(grid.network, periods, outages, closings)
+    day = DayFlow(grid.network, periods, in_service)
     base_p_w, base_q_var = _base(scenario, grid, periods)
-    in_service = np.repeat(grid.network.in_service[:, None], periods, axis=1)
-    for element, mtus in outages:
-        in_service[grid.network.branch_names.index(element), sorted(mtus)] = False
+    owners = _owners(scenario, grid)
     return GridDay(
         day,
-        _limits(scenario, grid, periods),
+        day_limits(scenario, grid.network, _zones(owners, grid)),
         {r.resource: _known(grid.bus_index(r.bus)) for r in scenario.resources},
         base_p_w,
         base_q_var,
-        _owners(scenario, grid),
+        _beyond(scenario, grid, "export"),
+        _beyond(scenario, grid, "import"),
+        owners,
         in_service,
         scenario.congestion_points,
     )
@@ -125,7 +142,7 @@ def _known(index: int | None) -> int:
 
 
 def _by_own_names(scenario: Scenario, grid: GridInput) -> Scenario:
-    """Points and outages by the network's own names, whatever aliases they were given by."""
+    """Whatever the scenario says of the grid's elements, by the network's own names instead of aliases."""
     network = grid.network
 
     def own(element: str, at_bus: bool) -> str:
@@ -137,57 +154,67 @@ def _by_own_names(scenario: Scenario, grid: GridInput) -> Scenario:
 
     points = scenario.congestion_points
     if points is not None:
-        points = tuple(
-            msgspec.structs.replace(p, element=own(p.element, p.direction in (Kind.HIGH, Kind.LOW))) for p in points
-        )
-    outages = tuple(msgspec.structs.replace(o, element=own(o.element, False)) for o in scenario.outages)
-    return msgspec.structs.replace(scenario, congestion_points=points, outages=outages)
+        points = tuple(renamed(p, element=own(p.element, p.direction in (Kind.HIGH, Kind.LOW))) for p in points)
+    return msgspec.structs.replace(
+        scenario,
+        congestion_points=points,
+        outages=tuple(renamed(o, element=own(o.element, False)) for o in scenario.outages),
+        switching=tuple(renamed(s, element=own(s.element, False)) for s in scenario.switching),
+        overhead=tuple(renamed(o, elements=tuple(own(e, False) for e in o.elements)) for o in scenario.overhead),
+        ratings=tuple(renamed(r, element=own(r.element, False)) for r in scenario.ratings),
+        bands=tuple(renamed(b, bus=own(b.bus, True)) for b in scenario.bands),
+    )
 
 
 def _unknown_buses(scenario: Scenario, grid: GridInput) -> list[Finding]:
     def unknown(where: str, line: int, bus: str) -> Finding:
         """A bus the grid does not have."""
-        return Finding(
-            where, line, "bus", f"unknown bus {bus!r}", f"a bus of the grid, such as {grid.network.bus_names[0]!r}"
-        )
+        expected = f"a bus of the grid, such as {grid.network.bus_names[0]!r}"
+        return Finding(where, line, "bus", f"unknown bus {bus!r}", expected)
 
     rows = [("resources.csv", line, r.bus) for line, r in enumerate(scenario.resources, 2)]
     rows += [("areas.csv", line, bus) for line, bus in enumerate(scenario.areas, 2)]
     rows += [("forecast.csv", 0, bus) for bus in scenario.bus_forecast]
+    rows += [("voltage_bands.csv", line, b.bus) for line, b in enumerate(scenario.bands, 2)]
     return [unknown(*row) for row in rows if grid.bus_index(row[2]) is None]
 
 
 def _unknown_elements(scenario: Scenario, grid: GridInput) -> list[Finding]:
-    findings = []
-    for line, point in enumerate(scenario.congestion_points or (), 2):
-        known = (
-            grid.bus_index(point.element) is not None
-            if point.direction in (Kind.HIGH, Kind.LOW)
-            else _is_element(grid, point.element)
-        )
-        if not known:
-            problem = f"unknown element {point.element!r}"
-            findings.append(
-                Finding("congestion_points.csv", line, "element", problem, "a branch, source or (voltage) bus")
-            )
-    for outage in scenario.outages:
-        fits = (
-            grid.branch_index(outage.element) is not None
-            if outage.limit_w is None
-            else _is_element(grid, outage.element)
-        )
-        if not fits:
-            problem = f"unknown element {outage.element!r}"
-            findings.append(
-                Finding(
-                    "scenario.toml", 0, "outage.element", problem, "a branch of the grid (or, with limit_w, a source)"
-                )
-            )
+    named = [
+        ("congestion_points.csv", line, "element", p.element, _places(p.direction in (Kind.HIGH, Kind.LOW), True))
+        for line, p in enumerate(scenario.congestion_points or (), 2)
+    ]
+    only_branches = _places(False, False)
+    settings = "scenario.toml"
+    named += [
+        (settings, 0, "outage.element", o.element, _places(False, o.limit_w is not None)) for o in scenario.outages
+    ]
+    named += [(settings, 0, "switching.element", s.element, only_branches) for s in scenario.switching]
+    named += [(settings, 0, "overhead.elements", e, only_branches) for o in scenario.overhead for e in o.elements]
+    named += [("ratings.csv", n, "element", r.element, only_branches) for n, r in enumerate(scenario.ratings, 2)]
+    findings = [
+        Finding(where, line, field, f"unknown element {element!r}", "a " + " or ".join(places))
+        for where, line, field, element, places in named
+        if not _is_element(grid, element, places)
+    ]
+    zones = {*grid.areas, *(o.organisation for o in scenario.organisations)}
+    findings += [
+        Finding(settings, 0, "unbalance.area", f"unknown area {u.area!r}", "an area of the grid or a DSO")
+        for u in scenario.unbalance
+        if u.area is not None and u.area not in zones
+    ]
     return findings
 
 
-def _is_element(grid: GridInput, element: str) -> bool:
-    return grid.branch_index(element) is not None or element in grid.network.source_names
+def _places(at_bus: bool, at_source: bool) -> tuple[str, ...]:
+    """What kinds of element a name may be of."""
+    return ("bus",) if at_bus else ("branch", "source") if at_source else ("branch",)
+
+
+def _is_element(grid: GridInput, element: str, places: tuple[str, ...]) -> bool:
+    if places == ("bus",):
+        return grid.bus_index(element) is not None
+    return grid.branch_index(element) is not None or ("source" in places and element in grid.network.source_names)
 
 
 def _base(scenario: Scenario, grid: GridInput, periods: int) -> tuple[Floats, Floats]:
@@ -214,41 +241,25 @@ def _owners(scenario: Scenario, grid: GridInput) -> tuple[str, ...]:
     return tuple(given.get(index, top) for index in range(grid.network.bus_count))
 
 
+def _beyond(scenario: Scenario, grid: GridInput, direction: str) -> Floats | None:
+    by_resource, by_bus = scenario.beyond_w(direction)
+    if not by_resource and not by_bus:
+        return None
+    more_w = np.zeros((grid.network.bus_count, scenario.day.mtu_count))
+    for resource in scenario.resources:
+        more_w[_known(grid.bus_index(resource.bus))] += by_resource.get(resource.resource, 0)
+    for bus, row in by_bus.items():
+        more_w[_known(grid.bus_index(bus))] += row
+    return more_w
+
+
+def _zones(owners: tuple[str, ...], grid: GridInput) -> list[set[str]]:
+    """The names each bus's area goes by."""
+    areas = grid.areas or owners
+    return [{owner, area} for owner, area in zip(owners, areas, strict=True)]
+
+
 def topmost_dso(scenario: Scenario) -> str:
     """The DSO without an overlying one; a regional one first, then by name."""
     dsos = [o for o in scenario.organisations if o.role in ("REGIONAL_DSO", "LOCAL_DSO")]
     return min(dsos, key=lambda o: (o.parent is not None, o.role != "REGIONAL_DSO", o.organisation)).organisation
-
-
-def _limits(scenario: Scenario, grid: GridInput, periods: int) -> Limits:
-    given = [p for p in scenario.congestion_points or () if p.limit_w is not None]
-    sources = set(grid.network.source_names)
-    power = [
-        PowerLimit(p.element, Kind(p.direction), lowered(scenario, p, periods), p.element in sources) for p in given
-    ]
-    for outage in scenario.outages:
-        if outage.limit_w is not None and outage.element not in {p.element for p in given}:
-            limit = np.full(periods, np.nan)
-            limit[list(outage.span.mtus)] = outage.limit_w
-            kinds = (Kind.EXPORT, Kind.IMPORT)
-            power += [PowerLimit(outage.element, kind, limit, outage.element in sources) for kind in kinds]
-    limits = limits_of(grid.network, periods, power, scenario.day.hour_starts())
-    return _with_bands(limits, grid, scenario.congestion_points or ())
-
-
-def lowered(scenario: Scenario, point: CongestionPoint, periods: int) -> Floats:
-    """A point's limit per MTU, W, with what outages lower it to."""
-    limit = np.full(periods, float(point.limit_w or 0))
-    for outage in scenario.outages:
-        if outage.element == point.element and outage.limit_w is not None:
-            at = list(outage.span.mtus)
-            limit[at] = np.minimum(limit[at], outage.limit_w)
-    return limit
-
-
-def _with_bands(limits: Limits, grid: GridInput, points: Sequence[CongestionPoint]) -> Limits:
-    high, low = limits.v_max_pu.copy(), limits.v_min_pu.copy()
-    for point in points:
-        if point.limit_pu is not None:
-            (high if point.direction == Kind.HIGH else low)[_known(grid.bus_index(point.element))] = point.limit_pu
-    return replace(limits, v_max_pu=high, v_min_pu=low)

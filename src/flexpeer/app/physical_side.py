@@ -18,7 +18,7 @@ from flexpeer.app.validator import GridOwner
 from flexpeer.errors import bad_input
 from flexpeer.grid.areas import Area, branch_owners, split
 from flexpeer.grid.limits import TOLERANCE, Kind, Limits, Readings
-from flexpeer.grid.network import S_BASE_VA, Complexes, Floats, Integers
+from flexpeer.grid.network import S_BASE_VA, Complexes, Flags, Floats, Integers
 from flexpeer.grid.powerflow import DayFlow, FlowResult
 from flexpeer.grid.screening import TradeScreen
 from flexpeer.grid.sensitivity import Metric, Quantity, Sensitivity, sensitivity
@@ -51,6 +51,7 @@ class PhysicalSide:
         self._scenario = scenario
         self._margin = margin_ppm / PPM
         self._forecast: tuple[FlowResult, Readings] | None = None
+        self._beyond: dict[bool, tuple[FlowResult, Readings]] = {}
         self._forecast_p_w: Floats = grid.base_p_w
         self._points: tuple[Point, ...] = ()
         self._slopes: dict[str, Floats] = {}
@@ -58,6 +59,7 @@ class PhysicalSide:
     def observe(self, forecast_w: Schedules) -> tuple[CongestionPoint, ...]:
         """Take the forecast, and find (or take from the scenario) the congestion points."""
         self._forecast = self.grid.solve(forecast_w, "forecast.csv")
+        self._beyond = self._states(forecast_w, "forecast.csv")
         self._forecast_p_w = self.grid.injections(forecast_w)
         given = self.grid.points
         self._points = self._found() if given is None else tuple(self._given(point) for point in given)
@@ -74,14 +76,23 @@ class PhysicalSide:
 
     def need_w(self, schedules_w: Schedules) -> dict[str, Watts]:
         """Relief each point needs, W per MTU: what brings it to its limit less the margin, where it is past it."""
-        _, readings = self.grid.solve(schedules_w, "schedules")
+        states = self._states(schedules_w, "schedules")
         needs = {}
         for point in self._points:
-            value, limit = self._flow(point, readings), self._limit(point)
+            value, limit = self._flow(point, states[_loaded_by_injection(point.point.direction)][1]), self._limit(point)
             past = value > limit + TOLERANCE * np.abs(limit)
             over = np.where(past, value - limit + self._margin * np.abs(limit), 0.0)
             needs[point.point.congestion_point] = tuple(int(np.ceil(w)) for w in np.nan_to_num(over).clip(min=0.0))
         return needs
+
+    def _states(self, schedules_w: Schedules, what: str) -> dict[bool, tuple[FlowResult, Readings]]:
+        """States at the rulebook's quantile, by whether they are for points that injection loads."""
+        beyond = {True: self.grid.beyond_export_w, False: self.grid.beyond_import_w}
+        same = self.grid.solve(schedules_w, what)
+        return {
+            by_injection: same if more_w is None else self.grid.solve(schedules_w, what, more_w)
+            for by_injection, more_w in beyond.items()
+        }
 
     def flows(self, readings: Readings) -> dict[str, tuple[Floats, Floats]]:
         """Flow (in the loading direction) and limit of each point, W per MTU, for a state."""
@@ -91,12 +102,13 @@ class PhysicalSide:
         """The owners' validators, each with its own part of the grid, at the starting point."""
         result, _ = self.grid.solve(start_w, "starting point")
         p_w = self.grid.injections(start_w)
-        areas = split(self.grid.network, self.grid.owners)
+        closes: Flags = np.asarray(self.grid.in_service.any(axis=1))
+        areas = split(self.grid.network, self.grid.owners, closes)
         owners = [self._owner(area, areas, result, p_w) for area in areas]
         return GridCoordinator(owners, {p.point.congestion_point: p.point.element for p in self._points})
 
     def _owner(self, area: Area, areas: tuple[Area, ...], result: FlowResult, p_w: Floats) -> GridOwner:
-        day = DayFlow(area.network, self.grid.day.periods, self._outages(area), area.upper_from)
+        day = DayFlow(area.network, self.grid.day.periods, self.grid.in_service[area.branch_index], area.upper_from)
         source_v = day.source_v()
         for border in area.borders:
             source_v[border.source] = result.v[border.bus]
@@ -114,40 +126,32 @@ class PhysicalSide:
         borders = [border for border in child.borders if border.parent == area.owner]
         if not borders:
             return
-        day = DayFlow(child.network, self.grid.day.periods, self._outages(child), child.upper_from)
+        day = DayFlow(child.network, self.grid.day.periods, self.grid.in_service[child.branch_index], child.upper_from)
         for border in borders:
             drawn = _drawn_w(day, child, border.source, result.v[child.bus_index])
             at = area.bus_at(border.bus_name)
             own[0][at] -= drawn.real
             own[1][at] -= drawn.imag
 
-    def _outages(self, area: Area) -> list[tuple[str, set[int]]]:
-        out = ~self.grid.in_service & self.grid.network.in_service[:, None]
-        names = {
-            self.grid.network.branch_names[i]: set(np.flatnonzero(out[i]).tolist())
-            for i in np.flatnonzero(out.any(axis=1))
-        }
-        return [(name, mtus) for name, mtus in names.items() if name in area.network.branch_names]
-
     def _found(self) -> tuple[Point, ...]:
         """A point for each element and direction that the forecast overloads; the worst bus of each owner and band."""
-        result, readings = self._observed()
-        worst: dict[tuple[str, str, str, Kind], tuple[float, str]] = {}
-        for element, kind, mtu, value, limit in self.grid.violations(readings):
-            by_voltage = kind in (Kind.HIGH, Kind.LOW)
-            if by_voltage and self._is_held(element):
-                continue
-            key = (self.owner_of(kind, element), "" if by_voltage else element,
-                   self._direction(kind, element, mtu, result), kind)  # fmt: skip
-            severity = abs(value - limit) / (limit or 1.0)
-            worst[key] = max(worst.get(key, (0.0, "")), (severity, element))
+        worst: dict[tuple[str, str, Direction, Kind], tuple[float, str]] = {}
+        for by_injection, (result, readings) in self._beyond.items():
+            for element, kind, mtu, value, limit in self.grid.violations(readings):
+                by_voltage = kind in (Kind.HIGH, Kind.LOW)
+                direction = Direction(self._direction(kind, element, mtu, result))
+                if (by_voltage and self._is_held(element)) or _loaded_by_injection(direction) is not by_injection:
+                    continue
+                key = (self.owner_of(kind, element), "" if by_voltage else element, direction, kind)
+                severity = abs(value - limit) / (limit or 1.0)
+                worst[key] = max(worst.get(key, (0.0, "")), (severity, element))
         at = Counter(element for _, element in worst.values())
         towards = Counter((element, key[2]) for key, (_, element) in worst.items())
         points = []
         for (owner, _, direction, kind), (_, element) in sorted(worst.items()):
             name = element if at[element] == 1 else f"{element}:{direction}"
             name = name if towards[element, direction] == 1 else f"{name}:{kind}"
-            points.append(self._point(name, element, Direction(direction), owner, kind))
+            points.append(self._point(name, element, direction, owner, kind))
         return tuple(points)
 
     def _is_held(self, bus: str) -> bool:
@@ -275,6 +279,10 @@ class PhysicalSide:
         return self._forecast
 
 
+def _loaded_by_injection(direction: Direction) -> bool:
+    return direction in (Direction.EXPORT, Direction.HIGH)
+
+
 def _fed(v_pu: Floats) -> Floats:
     """Voltages, NaN where there is no supply."""
     fed: Floats = np.where(v_pu > 0.0, v_pu, np.nan)
@@ -290,7 +298,8 @@ def _drawn_w(day: DayFlow, area: Area, source: int, v: Complexes) -> Complexes:
     network = area.network
     bus = int(network.source_bus[source])
     drawn = np.zeros(day.periods, dtype=np.complex128)
-    for circuit, mtus in day.groups(np.arange(day.periods)):
+    for model, mtus in day.groups(np.arange(day.periods)):
+        circuit = model.circuit
         for branch in np.flatnonzero((network.branch_from == bus) | (network.branch_to == bus)):
             f, t = network.branch_from[branch], network.branch_to[branch]
             if f == bus:

@@ -57,6 +57,53 @@ class Outage(msgspec.Struct, frozen=True):
     limit_w: int | None
 
 
+class Switching(msgspec.Struct, frozen=True):
+    """Planned switching: branch `element` is closed, or open, during `span`, whatever the grid file says."""
+
+    element: str
+    span: Span
+    closed: bool
+
+
+class Overhead(msgspec.Struct, frozen=True):
+    """Overhead lines whose ratings are for `t_ref_c` and a conductor of at most `t_max_c`; the weather changes them."""
+
+    elements: tuple[str, ...]
+    t_max_c: float
+    t_ref_c: float
+
+
+class Unbalance(msgspec.Struct, frozen=True):
+    """What loads unequal over the three phases take of low-voltage limits in `area` (None: all), percent.
+
+    Currents of the fullest phase are `current_percent` above the mean; voltages of the worst phase are
+    `voltage_percent` of nominal beside it.
+    """
+
+    area: str | None
+    current_percent: float
+    voltage_percent: float
+
+
+class RatingRow(msgspec.Struct, frozen=True):
+    """A row of `ratings.csv`: amperes at the `from` end of a branch between two instants."""
+
+    element: str
+    start: int
+    end: int
+    rating_a: float
+
+
+class BandRow(msgspec.Struct, frozen=True):
+    """A row of `voltage_bands.csv`: the band of a bus between two instants; None leaves a side as it is."""
+
+    bus: str
+    start: int
+    end: int
+    v_min_pu: float | None
+    v_max_pu: float | None
+
+
 class OrderRow(msgspec.Struct, frozen=True):
     """A row of `orders.csv`; `start` and `end` are instants, the price is in minor units per MWh."""
 
@@ -75,10 +122,21 @@ class OrderRow(msgspec.Struct, frozen=True):
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """Watts and vars per MTU of one bus or resource, each as long as the day."""
+    """Watts and vars per MTU of one bus or resource, each as long as the day.
+
+    Injection is below `p_low_w` in one case of ten, and above `p_high_w` in one of ten.
+    """
 
     p_w: tuple[int, ...]
     q_var: tuple[int, ...]
+    p_low_w: tuple[int, ...] = ()
+    p_high_w: tuple[int, ...] = ()
+
+    def beyond_w(self, percent: int) -> tuple[int, ...]:
+        """Watts from `p_w` to a quantile from 10 to 90 %, on straight lines between those of 10, 50 and 90 %."""
+        other = self.p_high_w if percent > 50 else self.p_low_w
+        step = abs(percent - 50)
+        return tuple((o - p) * step // 40 for p, o in zip(self.p_w, other or self.p_w, strict=True))
 
 
 class Scenario(msgspec.Struct, frozen=True):
@@ -112,3 +170,24 @@ class Scenario(msgspec.Struct, frozen=True):
     meter_w: dict[str, tuple[int, ...]] | None
     meter_history_w: dict[str, dict[int, int]] = {}
     portfolio_fsp: dict[str, str] = {}
+    switching: tuple[Switching, ...] = ()
+    overhead: tuple[Overhead, ...] = ()
+    unbalance: tuple[Unbalance, ...] = ()
+    ratings: tuple[RatingRow, ...] = ()
+    bands: tuple[BandRow, ...] = ()
+    temperature_c: tuple[float, ...] | None = None
+
+    def beyond_w(self, direction: str) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+        """How far resources and buses are from the forecast at the rulebook's quantile for points of this direction.
+
+        W per MTU of what the forecast has quantiles of; empty where needs are those of the forecast itself.
+        """
+        percent = self.rulebook.need_quantile_percent
+        percent = percent if direction in ("export", "high") else 100 - percent
+        if percent == 50:
+            return {}, {}
+        by_resource, by_bus = (
+            {name: each.beyond_w(percent) for name, each in forecast.items() if each.p_low_w or each.p_high_w}
+            for forecast in (self.resource_forecast, self.bus_forecast)
+        )
+        return by_resource, by_bus

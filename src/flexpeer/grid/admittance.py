@@ -4,12 +4,12 @@ Buses fall in three: sources (s), whose voltage is given, nodes (n), whose volta
 buses no source feeds, which are left out. With i = Y v,
 
     Y_nn v_n = i_n - Y_ns v_s                        (1)
-    P_r Y_nn P_c = L U                               (2)
+    P_r Y_nn P_c = L D U                             (2)
 
-L has a unit diagonal. Phase shifters make Y unsymmetric, so (2) keeps both permutations and is also
-solved transposed. Row r of L U belongs to bus `row_bus[r]`, column c to bus `column_bus[c]`; kernels
-write right-hand sides straight into row order and read solutions in column order, which saves the
-permutations. Factorisation: SuperLU (Demmel et al., SIAM J. Matrix Anal. Appl. 20, 1999).
+L and U have unit diagonals. Phase shifters make Y unsymmetric, so (2) keeps both permutations and is also
+solved transposed. Row r of L D U belongs to bus `row_bus[r]`, column c to bus `column_bus[c]`.
+Factorisation: SuperLU (Demmel et al., SIAM J. Matrix Anal. Appl. 20, 1999), by minimum degree, which leaves a
+tree without fill.
 """
 
 from typing import NamedTuple
@@ -18,22 +18,29 @@ import numpy as np
 from scipy.sparse import coo_array, csc_array
 from scipy.sparse.linalg import splu
 
-from flexpeer.compiled import compiled
+from flexpeer.compiled import compiled, inlined
 from flexpeer.errors import BadInput, Finding, bad_input
-from flexpeer.grid.network import Complexes, Integers, Network
+from flexpeer.grid.network import Complexes, Floats, Integers, Network
 from flexpeer.grid.topology import islanded
 
 
+class Planes(NamedTuple):
+    """Complex numbers as two real arrays of one shape (rows, columns), so that loops over columns use vector units."""
+
+    re: Floats
+    im: Floats
+
+
 class Factors(NamedTuple):
-    """Equation (2): the parts of L and U off the diagonal, by columns, and one over U's diagonal."""
+    """Equation (2): L off the diagonal by columns, U off the diagonal by rows, and one over D."""
 
     l_start: Integers
     l_row: Integers
     l_value: Complexes
     u_start: Integers
-    u_row: Integers
+    u_column: Integers
     u_value: Complexes
-    u_inverse: Complexes
+    d_inverse: Complexes
 
 
 class Circuit(NamedTuple):
@@ -141,7 +148,8 @@ def _factorise(y: csc_array, nodes: Integers) -> tuple[Factors, Integers, Intege
     row_bus, column_bus = np.empty_like(nodes), np.empty_like(nodes)
     row_bus[lu.perm_r] = nodes
     column_bus[lu.perm_c] = nodes
-    factors = Factors(*_strict_columns(csc_array(lu.L)), *_strict_columns(u), 1.0 / diagonal)
+    unit_u = csc_array(u.T.multiply(1.0 / diagonal))
+    factors = Factors(*_strict_columns(csc_array(lu.L)), *_strict_columns(unit_u), 1.0 / diagonal)
     return factors, row_bus, column_bus
 
 
@@ -155,77 +163,83 @@ def _strict_columns(matrix: csc_array) -> tuple[Integers, Integers, Complexes]:
 
 
 @compiled
-def solve_row(factors: Factors, x: Complexes) -> None:
-    """`solve_rows` of one column, (nodes,)."""
-    count = len(x)
-    for j in range(count):
-        known = x[j]
-        for entry in range(factors.l_start[j], factors.l_start[j + 1]):
-            x[factors.l_row[entry]] -= factors.l_value[entry] * known
-    for j in range(count - 1, -1, -1):
-        known = x[j] * factors.u_inverse[j]
-        x[j] = known
-        for entry in range(factors.u_start[j], factors.u_start[j + 1]):
-            x[factors.u_row[entry]] -= factors.u_value[entry] * known
+def planes(values: Complexes) -> Planes:
+    """Split complex values (rows, columns)."""
+    return Planes(values.real.copy(), values.imag.copy())
 
 
-@compiled
-def solve_rows(factors: Factors, x: Complexes) -> None:
-    """Solve L U x = b for each column of `x` (nodes, columns), in place: b in row order, x in column order."""
-    count, width = x.shape
-    if width == 1:
-        solve_row(factors, x.reshape(count))
-        return
-    for j in range(count):
-        for entry in range(factors.l_start[j], factors.l_start[j + 1]):
-            row, value = factors.l_row[entry], factors.l_value[entry]
-            for k in range(width):
-                x[row, k] -= value * x[j, k]
-    for j in range(count - 1, -1, -1):
-        inverse = factors.u_inverse[j]
-        for k in range(width):
-            x[j, k] *= inverse
-        for entry in range(factors.u_start[j], factors.u_start[j + 1]):
-            row, value = factors.u_row[entry], factors.u_value[entry]
-            for k in range(width):
-                x[row, k] -= value * x[j, k]
-
-
-@compiled
-def solve_columns(factors: Factors, x: Complexes) -> None:
-    """Solve (L U)^T x = b for each column of `x`, in place: b in column order, x in row order."""
-    count, width = x.shape
-    for j in range(count):
-        for entry in range(factors.u_start[j], factors.u_start[j + 1]):
-            row, value = factors.u_row[entry], factors.u_value[entry]
-            for k in range(width):
-                x[j, k] -= value * x[row, k]
-        inverse = factors.u_inverse[j]
-        for k in range(width):
-            x[j, k] *= inverse
-    for j in range(count - 1, -1, -1):
-        for entry in range(factors.l_start[j], factors.l_start[j + 1]):
-            row, value = factors.l_row[entry], factors.l_value[entry]
-            for k in range(width):
-                x[j, k] -= value * x[row, k]
+def joined(values: Planes) -> Complexes:
+    """The complex values of planes."""
+    whole: Complexes = values.re + 1j * values.im
+    return whole
 
 
 def solve(circuit: Circuit, current: Complexes) -> Complexes:
     """Solve Y_nn v = `current` at the nodes, all (buses, columns); zero at every other bus."""
-    x = np.ascontiguousarray(current[circuit.row_bus], dtype=np.complex128)
-    solve_rows(circuit.factors, x)
     v = np.zeros_like(current, dtype=np.complex128)
-    v[circuit.column_bus] = x
+    x = planes(np.ascontiguousarray(current[circuit.row_bus], dtype=np.complex128))
+    solve_rows(circuit.factors, x)
+    v[circuit.column_bus] = joined(x)
     return v
 
 
 def solve_transposed(circuit: Circuit, weight: Complexes) -> Complexes:
     """Like `solve`, with Y_nn transposed."""
-    x = np.ascontiguousarray(weight[circuit.column_bus], dtype=np.complex128)
-    solve_columns(circuit.factors, x)
     v = np.zeros_like(weight, dtype=np.complex128)
-    v[circuit.row_bus] = x
+    x = planes(np.ascontiguousarray(weight[circuit.column_bus], dtype=np.complex128))
+    solve_columns(circuit.factors, x)
+    v[circuit.row_bus] = joined(x)
     return v
+
+
+@compiled
+def solve_rows(factors: Factors, x: Planes) -> None:
+    """Solve L D U x = b for each column of `x` (nodes, columns), in place: b in row order, x in column order."""
+    for j in range(x.re.shape[0]):
+        push(x, j, factors.l_start, factors.l_row, factors.l_value)
+    for j in range(x.re.shape[0] - 1, -1, -1):
+        scale(x, j, factors.d_inverse[j])
+        pull(x, j, factors.u_start, factors.u_column, factors.u_value)
+
+
+@compiled
+def solve_columns(factors: Factors, x: Planes) -> None:
+    """Solve (L D U)^T x = b for each column of `x`, in place: b in column order, x in row order."""
+    for j in range(x.re.shape[0]):
+        push(x, j, factors.u_start, factors.u_column, factors.u_value)
+        scale(x, j, factors.d_inverse[j])
+    for j in range(x.re.shape[0] - 1, -1, -1):
+        pull(x, j, factors.l_start, factors.l_row, factors.l_value)
+
+
+@inlined
+def push(x: Planes, j: int, start: Integers, other: Integers, value: Complexes) -> None:
+    """Subtract row `j`, times the entries of a triangle in its place `j`, from the rows they name."""
+    for entry in range(start[j], start[j + 1]):
+        row, a, b = other[entry], value[entry].real, value[entry].imag
+        for k in range(x.re.shape[1]):
+            x.re[row, k] -= a * x.re[j, k] - b * x.im[j, k]
+            x.im[row, k] -= a * x.im[j, k] + b * x.re[j, k]
+
+
+@inlined
+def pull(x: Planes, j: int, start: Integers, other: Integers, value: Complexes) -> None:
+    """Subtract from row `j` the rows that a triangle names in its place `j`, times its entries."""
+    for entry in range(start[j], start[j + 1]):
+        row, a, b = other[entry], value[entry].real, value[entry].imag
+        for k in range(x.re.shape[1]):
+            x.re[j, k] -= a * x.re[row, k] - b * x.im[row, k]
+            x.im[j, k] -= a * x.im[row, k] + b * x.re[row, k]
+
+
+@inlined
+def scale(x: Planes, j: int, factor: complex) -> None:
+    """Multiply row `j`."""
+    a, b = factor.real, factor.imag
+    for k in range(x.re.shape[1]):
+        real = a * x.re[j, k] - b * x.im[j, k]
+        x.im[j, k] = a * x.im[j, k] + b * x.re[j, k]
+        x.re[j, k] = real
 
 
 def branch_currents(circuit: Circuit, v: Complexes) -> tuple[Complexes, Complexes]:

@@ -62,8 +62,10 @@ def branch_owners(network: Network, bus_owner: tuple[str, ...]) -> tuple[str, ..
     return tuple(bus_owner[bus] for bus in buses)
 
 
-def split(network: Network, bus_owner: tuple[str, ...]) -> tuple[Area, ...]:
+def split(network: Network, bus_owner: tuple[str, ...], closes: Flags | None = None) -> tuple[Area, ...]:
     """The areas of all owners, parents before children.
+
+    `closes` (branches,) are branches in service at some time of the day though the network has them out.
 
     Raises `BadInput` where owners border each other in a cycle or an owner has neither source nor border.
     """
@@ -71,7 +73,8 @@ def split(network: Network, bus_owner: tuple[str, ...]) -> tuple[Area, ...]:
         raise bad_input("areas", f"{len(bus_owner)} owners", f"one for each of {network.bus_count} buses")
     owners = branch_owners(network, bus_owner)
     upper = upper_from(network)
-    areas = {owner: _area(network, bus_owner, owners, owner, upper) for owner in sorted(set(bus_owner))}
+    live = network.in_service if closes is None else network.in_service | closes
+    areas = {owner: _area(network, bus_owner, owners, owner, (upper, live)) for owner in sorted(set(bus_owner))}
     unfed = [owner for owner, area in areas.items() if len(area.network.source_bus) == 0]
     if unfed:
         raise BadInput(Finding("areas", 0, owner, "no source and no border", "a way to a source") for owner in unfed)
@@ -85,12 +88,17 @@ def split(network: Network, bus_owner: tuple[str, ...]) -> tuple[Area, ...]:
 
 
 def _area(
-    network: Network, bus_owner: tuple[str, ...], branch_owner: tuple[str, ...], owner: str, upper: Flags
+    network: Network,
+    bus_owner: tuple[str, ...],
+    branch_owner: tuple[str, ...],
+    owner: str,
+    ends_and_live: tuple[Flags, Flags],
 ) -> Area:
+    upper, live = ends_and_live
     own = np.array([name == owner for name in bus_owner], dtype=np.bool_)
     inner = own[network.branch_from] & own[network.branch_to]
     mine = np.array([name == owner for name in branch_owner], dtype=np.bool_)
-    branches = np.flatnonzero(mine & (inner | network.in_service)).astype(np.int64)
+    branches = np.flatnonzero(mine & (inner | live)).astype(np.int64)
     ends = np.concatenate([network.branch_from[branches], network.branch_to[branches]])
     inside = own.copy()
     inside[ends] = True

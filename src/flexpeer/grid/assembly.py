@@ -253,8 +253,7 @@ def _voltage_faults(branch: BranchRow, known: dict[str, BusRow], where: str) -> 
 
 
 def _terminal_faults(rows: GridRows, known: dict[str, BusRow], where: str) -> Iterator[Finding]:
-    groups = (rows.shunts, "shunt"), (rows.sources, "source"), (rows.injections, "injection")
-    for group, label in groups:
+    for group, label in ((rows.shunts, "shunt"), (rows.sources, "source"), (rows.injections, "injection")):
         for row in group:
             yield from _row_faults(row, label, known, where)
     if not rows.sources:
@@ -269,7 +268,7 @@ def _terminal_faults(rows: GridRows, known: dict[str, BusRow], where: str) -> It
 
 
 def _controlled_faults(rows: GridRows, known: dict[str, BusRow], where: str) -> Iterator[Finding]:
-    held = Counter(row.bus for row in (*rows.sources, *rows.controlled))
+    held = Counter([source.bus for source in rows.sources] + [row.bus for row in rows.controlled])
     for row in rows.controlled:
         place = f"controlled at {row.bus}"
         if row.bus not in known:

@@ -11,7 +11,7 @@ is compared with the mean of its hour's MTUs; where it differs within the hour, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -99,6 +99,35 @@ def limits_of(
         _lowest_of_hour(limit_w.reshape(len(power), periods), hourly, starts),
         np.where(hourly, starts[hour], mtus),
         np.where(hourly, starts[hour + 1], mtus + 1),
+    )
+
+
+def overhead_factor(temperature_c: Floats, t_max_c: float, t_ref_c: float) -> Floats:
+    """What air at `temperature_c` makes of an overhead line's rating, (periods,): sqrt((Tmax - Ta) / (Tmax - Tref)).
+
+    Heat goes off in proportion to how much hotter the conductor is than the air, and comes with the square of the
+    current; sun and wind stay as assumed in the rating. Zero where the air is as hot as the conductor may be.
+    """
+    factor: Floats = np.sqrt(np.clip(t_max_c - temperature_c, 0.0, None) / (t_max_c - t_ref_c))
+    return factor
+
+
+def with_unbalance(
+    limits: Limits, at_branch: Flags, at_bus: Flags, current_percent: float, voltage_pu: float
+) -> Limits:
+    """Limits with a margin for loads unequal over the phases, at these branches (branches,) and buses (buses,).
+
+    The fullest phase carries `current_percent` more than the mean, which is what is calculated, so the mean may reach
+    1 / (1 + `current_percent` / 100) of a rating; bands are narrower by `voltage_pu` on both sides.
+    """
+    share = np.where(at_branch, 1.0 / (1.0 + current_percent / 100.0), 1.0)[:, None]
+    margin = np.where(at_bus, voltage_pu, 0.0)[:, None]
+    return replace(
+        limits,
+        rating_from_a=limits.rating_from_a * share,
+        rating_to_a=limits.rating_to_a * share,
+        v_min_pu=limits.v_min_pu + margin,
+        v_max_pu=limits.v_max_pu - margin,
     )
 
 
@@ -248,7 +277,8 @@ def read(day: DayFlow, limits: Limits, result: FlowResult) -> Readings:
     mtus = np.arange(day.periods)
     loading = np.empty((day.network.branch_count, day.periods))
     power = np.empty((len(limits.point_element), day.periods))
-    for circuit, at in day.groups(mtus):
+    for model, at in day.groups(mtus):
+        circuit = model.circuit
         v = np.ascontiguousarray(result.v[:, at])
         loading[:, at] = loadings(circuit, gauges, v, mtus[at])
         power[:, at] = point_powers(circuit, gauges, v, np.ascontiguousarray(result.source_power_w[:, at]))

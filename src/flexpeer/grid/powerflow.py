@@ -3,25 +3,40 @@
     i_n     = conj(s_n / v_n)                        (1)
     Y_nn v' = i_n - Y_ns v_s                         (2)
 
-repeated until no voltage moves by more than `TOLERANCE_PU`. With constant-power injections this is
-the implicit Z-bus Gauss method; it contracts wherever a distribution grid is operated (Bolognani and
-Zampieri, IEEE Trans. Power Syst. 31(1), 2016). Its other solutions repel, so what it finds is the
-operating point. A period is iterated apart from the others: its result does not depend on them.
+With constant-power injections this is the implicit Z-bus Gauss method; it contracts wherever a distribution grid is
+operated (Bolognani and Zampieri, IEEE Trans. Power Syst. 31(1), 2016). Its other solutions repel, so what it finds is
+the operating point. With d the largest move of a voltage in a step, d' in the step before and the contraction c = d/d',
+what is missing from the fixed point is at most (Banach)
+
+    d c / (1 - c)  <=  TOLERANCE_PU                  (3)
+
+which ends the iteration. A period is iterated apart from the others: its result does not depend on them.
 
 Powers are watts and vars in, injection positive; voltages are per unit.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 
 from flexpeer.compiled import compiled
-from flexpeer.errors import BadInput, Finding
-from flexpeer.grid.admittance import Circuit, branch_currents, circuit_of, solve_rows
+from flexpeer.grid.admittance import (
+    Circuit,
+    Planes,
+    branch_currents,
+    circuit_of,
+    joined,
+    planes,
+    pull,
+    push,
+    scale,
+    solve_rows,
+)
 from flexpeer.grid.network import S_BASE_VA, Complexes, Flags, Floats, Integers, Network
-from flexpeer.grid.topology import upper_from, without
+from flexpeer.grid.newton import NewtonModel, newton_model, solve_one, times
+from flexpeer.grid.topology import upper_from
 
 TOLERANCE_PU = 1e-10
 ITERATION_LIMIT = 200
@@ -68,6 +83,11 @@ class FlowModel:
     network: Network
     circuit: Circuit
 
+    @cached_property
+    def newton(self) -> NewtonModel:
+        """The same for Newton's method."""
+        return newton_model(self.network)
+
 
 def flow_model(network: Network) -> FlowModel:
     """Factorise a network; raises `BadInput` as `circuit_of`."""
@@ -77,24 +97,20 @@ def flow_model(network: Network) -> FlowModel:
 class DayFlow:
     """A day of `periods` MTUs: one factorisation for each distinct topology.
 
-    `outages` are pairs of a branch and the MTUs it is out. `topology_of` (periods,) indexes `models`;
-    the first is the network as given. `upper_from` says which end of a branch is upper, all day long.
+    `in_service` (branches, periods) is what outages and switching leave in service (`topology.service`). `topology_of`
+    (periods,) indexes `models`. `upper_from` says which end of a branch is upper, all day long.
     """
 
     def __init__(
-        self,
-        network: Network,
-        periods: int,
-        outages: Sequence[tuple[str, Collection[int]]] = (),
-        upper: Flags | None = None,
+        self, network: Network, periods: int, in_service: Flags | None = None, upper: Flags | None = None
     ) -> None:
-        _require_periods(periods, outages)
-        out = [frozenset(name for name, mtus in outages if t in mtus) for t in range(periods)]
-        distinct = list(dict.fromkeys([frozenset[str](), *out]))
         self.network = network
         self.periods = periods
-        self.models = tuple(flow_model(without(network, sorted(names))) for names in distinct)
-        self.topology_of: Integers = np.array([distinct.index(names) for names in out], dtype=np.int64)
+        if in_service is None:
+            in_service = np.repeat(network.in_service[:, None], periods, axis=1)
+        distinct, at = np.unique(in_service, axis=1, return_inverse=True)
+        self.models = tuple(flow_model(replace(network, in_service=column.copy())) for column in distinct.T)
+        self.topology_of: Integers = at.reshape(-1).astype(np.int64)
         self.upper_from = upper_from(network) if upper is None else upper
 
     def source_v(self) -> Complexes:
@@ -107,12 +123,12 @@ class DayFlow:
         circuit = self.models[self.topology_of[mtu]].circuit
         return tuple(self.network.bus_names[bus] for bus in circuit.unfed_bus)
 
-    def groups(self, mtus: Integers) -> list[tuple[Circuit, Integers]]:
+    def groups(self, mtus: Integers) -> list[tuple[FlowModel, Integers]]:
         """Each topology among `mtus`, with the positions in `mtus` where it holds."""
         topology = self.topology_of[mtus]
         if (topology == topology[0]).all():
-            return [(self.models[topology[0]].circuit, np.arange(len(mtus)))]
-        return [(self.models[index].circuit, np.flatnonzero(topology == index)) for index in np.unique(topology)]
+            return [(self.models[topology[0]], np.arange(len(mtus)))]
+        return [(self.models[index], np.flatnonzero(topology == index)) for index in np.unique(topology)]
 
     def solve(
         self, p_w: Floats, q_var: Floats, source_v: Complexes | None = None, start: Complexes | None = None
@@ -125,19 +141,9 @@ class DayFlow:
     def losses_w(self, v: Complexes) -> Floats:
         """Losses of all branches in each period, (periods,), W."""
         losses = np.empty(self.periods)
-        for circuit, at in self.groups(np.arange(self.periods)):
-            current_from, current_to = branch_currents(circuit, v[:, at])
-            power = v[:, at][circuit.branch_from] * np.conj(current_from)
-            power += v[:, at][circuit.branch_to] * np.conj(current_to)
-            losses[at] = power.real.sum(axis=0) * S_BASE_VA
+        for model, at in self.groups(np.arange(self.periods)):
+            losses[at] = losses_w(model, v[:, at])
         return losses
-
-
-def _require_periods(periods: int, outages: Sequence[tuple[str, Collection[int]]]) -> None:
-    outside = [(name, t) for name, mtus in outages for t in mtus if not 0 <= t < periods]
-    if outside:
-        expected = f"an MTU from 0 to {periods - 1}"
-        raise BadInput(Finding("outage", 0, name, f"MTU {t} is outside the day", expected) for name, t in outside)
 
 
 def solve(
@@ -157,7 +163,7 @@ def solve(
     own = model.network.source_v_pu * np.exp(1j * model.network.source_angle_rad)
     voltages = np.asarray(own if source_v is None else source_v, dtype=np.complex128)
     given = np.broadcast_to(voltages if voltages.ndim == 2 else voltages[:, None], (len(own), s.shape[1]))
-    return _solve_blocks(model.circuit, s, given, start)
+    return solve_model(model, s, given, start)
 
 
 def per_unit(p_w: Floats, q_var: Floats) -> Complexes:
@@ -177,20 +183,58 @@ def flow(day: DayFlow, mtus: Integers, s: Complexes, source_v: Complexes, start:
     """Power flow of some MTUs of a day; every array has one column for each of `mtus`, per unit."""
     groups = day.groups(mtus)
     if len(groups) == 1:
-        return _solve_blocks(groups[0][0], s, source_v, start)
+        return solve_model(groups[0][0], s, source_v, start)
     result = FlowResult(
         np.empty(s.shape, dtype=np.complex128),
         np.empty(source_v.shape, dtype=np.complex128),
         np.empty(len(mtus), dtype=np.int64),
         np.empty(len(mtus), dtype=np.int64),
     )
-    for circuit, at in groups:
-        part = _solve_blocks(circuit, s[:, at], source_v[:, at], None if start is None else start[:, at])
+    for model, at in groups:
+        part = solve_model(model, s[:, at], source_v[:, at], None if start is None else start[:, at])
         result.v[:, at] = part.v
         result.source_power_w[:, at] = part.source_power_w
         result.status[at] = part.status
         result.iterations[at] = part.iterations
     return result
+
+
+def solve_model(model: FlowModel, s: Complexes, source_v: Complexes, start: Complexes | None) -> FlowResult:
+    """One topology, all columns: by the fixed point, and by Newton's method where that gives no state."""
+    controls = len(model.network.controlled_bus) > 0
+    result = _open(model.circuit, s, source_v) if controls else _solve_blocks(model.circuit, s, source_v, start)
+    newton_takes_over(model, s, source_v, result)
+    return result
+
+
+def newton_takes_over(model: FlowModel, s: Complexes, source_v: Complexes, result: FlowResult) -> None:
+    """Solve the columns of `result` that are `DIVERGED`, if Newton's method can."""
+    for k in np.flatnonzero(result.status == FlowStatus.DIVERGED):
+        found = solve_one(model.newton, s[:, k], source_v[:, k])
+        result.v[:, k] = found.v if found.converged else np.nan
+        result.status[k] = FlowStatus.CONVERGED if found.converged else FlowStatus.DIVERGED
+        result.iterations[k] += found.iterations
+        result.source_power_w[:, k] = np.nan
+        if found.converged:
+            column = np.ascontiguousarray(result.v[:, k : k + 1])
+            power = source_power(model.circuit, np.ascontiguousarray(s[:, k : k + 1]), column)
+            result.source_power_w[:, k] = power[:, 0] * S_BASE_VA
+
+
+def _open(circuit: Circuit, s: Complexes, source_v: Complexes) -> FlowResult:
+    """A result without states: `ISLANDED` where it must be, else `DIVERGED`."""
+    cut_off = (s[circuit.unfed_bus] != 0).any(axis=0)
+    status = np.where(cut_off, FlowStatus.ISLANDED, FlowStatus.DIVERGED).astype(np.int64)
+    nothing = np.full(s.shape, np.nan, dtype=np.complex128)
+    return FlowResult(nothing, np.full(source_v.shape, np.nan, dtype=np.complex128), status, np.zeros_like(status))
+
+
+def controlled_q_var(model: FlowModel, v: Complexes, q_var: Floats) -> Floats:
+    """What generators add to the injections `q_var` (buses, periods) to hold their voltages, (controlled, periods)."""
+    at = model.network.controlled_bus
+    leaving = v[at] * np.conj(times(model.newton.y, v)[at])
+    added: Floats = leaving.imag * S_BASE_VA - q_var[at]
+    return added
 
 
 def _solve_blocks(circuit: Circuit, s: Complexes, source_v: Complexes, start: Complexes | None) -> FlowResult:
@@ -202,13 +246,12 @@ def _solve_blocks(circuit: Circuit, s: Complexes, source_v: Complexes, start: Co
     power = np.empty(source_v.shape, dtype=np.complex128)
     for first in range(0, periods, BLOCK):
         block = slice(first, min(first + BLOCK, periods))
-        part = np.ascontiguousarray(v[:, block])
-        injected = np.ascontiguousarray(s[:, block])
+        injected, state = planes(s[:, block]), planes(v[:, block])
         if start is None:
-            no_load(circuit, part)
-        status[block], iterations[block] = iterate(circuit, injected, part)
-        power[:, block] = source_power(circuit, injected, part)
-        v[:, block] = part
+            no_load(circuit, state)
+        status[block], iterations[block] = iterate(circuit, injected, state)
+        v[:, block] = joined(state)
+        power[:, block] = source_power(circuit, s[:, block], v[:, block])
     failed = status != FlowStatus.CONVERGED
     v[:, failed] = np.nan
     power[:, failed] = np.nan
@@ -216,83 +259,109 @@ def _solve_blocks(circuit: Circuit, s: Complexes, source_v: Complexes, start: Co
 
 
 @compiled
-def no_load(circuit: Circuit, v: Complexes) -> None:
+def no_load(circuit: Circuit, v: Planes) -> None:
     """Set the nodes of `v` (buses, columns) to the voltages without injections, given those of the sources."""
-    x = np.zeros((len(circuit.row_bus), v.shape[1]), dtype=np.complex128)
+    width = v.re.shape[1]
+    x = Planes(np.zeros((len(circuit.row_bus), width)), np.zeros((len(circuit.row_bus), width)))
     subtract_sources(circuit, v, x)
     solve_rows(circuit.factors, x)
     for c in range(len(circuit.column_bus)):
-        v[circuit.column_bus[c]] = x[c]
+        v.re[circuit.column_bus[c]] = x.re[c]
+        v.im[circuit.column_bus[c]] = x.im[c]
 
 
 @compiled
-def subtract_sources(circuit: Circuit, v: Complexes, x: Complexes) -> None:
+def subtract_sources(circuit: Circuit, v: Planes, x: Planes) -> None:
     """Subtract Y_ns v_s of equation (2) from `x` (rows, columns)."""
     for entry in range(len(circuit.coupling_row)):
-        row, bus, y = circuit.coupling_row[entry], circuit.coupling_bus[entry], circuit.coupling_y[entry]
-        for k in range(v.shape[1]):
-            x[row, k] -= y * v[bus, k]
+        row, bus = circuit.coupling_row[entry], circuit.coupling_bus[entry]
+        a, b = circuit.coupling_y[entry].real, circuit.coupling_y[entry].imag
+        for k in range(v.re.shape[1]):
+            x.re[row, k] -= a * v.re[bus, k] - b * v.im[bus, k]
+            x.im[row, k] -= a * v.im[bus, k] + b * v.re[bus, k]
 
 
 @compiled
-def set_currents(row_bus: Integers, s: Complexes, v: Complexes, x: Complexes) -> None:
-    """Equation (1) in row order; a bus without injection draws no current at any voltage."""
-    for r in range(len(row_bus)):
-        bus = row_bus[r]
-        for k in range(s.shape[1]):
-            power, at = s[bus, k], v[bus, k]
-            if power == 0:
-                x[r, k] = 0
-            else:
-                x[r, k] = np.conj(power) * at / (at.real * at.real + at.imag * at.imag)
+def injecting(s: Planes) -> Flags:
+    """Buses with an injection in any column; the others draw no current at any voltage."""
+    found = np.zeros(s.re.shape[0], dtype=np.bool_)
+    for bus in range(s.re.shape[0]):
+        for k in range(s.re.shape[1]):
+            found[bus] |= (s.re[bus, k] != 0) | (s.im[bus, k] != 0)
+    return found
 
 
 @compiled
-def take_voltages(column_bus: Integers, x: Complexes, v: Complexes, running: Flags) -> Floats:
-    """Move running columns of `v` to the solution `x`; the largest squared change of each, NaN if not finite."""
-    change = np.zeros(x.shape[1])
-    for k in range(x.shape[1]):
-        if not running[k]:
-            continue
-        largest = 0.0
-        for c in range(len(column_bus)):
-            bus = column_bus[c]
-            step = x[c, k] - v[bus, k]
-            square = step.real * step.real + step.imag * step.imag
-            if not square <= largest:
-                largest = square
-            v[bus, k] = x[c, k]
-        change[k] = largest
-    return change
+def forward(circuit: Circuit, injects: Flags, s: Planes, v: Planes, x: Planes) -> None:
+    """Add equation (1) to `x` (rows, columns) and solve L of it, in one pass."""
+    row_bus, factors = circuit.row_bus, circuit.factors
+    for j in range(len(row_bus)):
+        bus = row_bus[j]
+        if injects[bus]:
+            for k in range(x.re.shape[1]):
+                share = 1.0 / (v.re[bus, k] * v.re[bus, k] + v.im[bus, k] * v.im[bus, k])
+                x.re[j, k] += (s.re[bus, k] * v.re[bus, k] + s.im[bus, k] * v.im[bus, k]) * share
+                x.im[j, k] += (s.re[bus, k] * v.im[bus, k] - s.im[bus, k] * v.re[bus, k]) * share
+        push(x, j, factors.l_start, factors.l_row, factors.l_value)
 
 
 @compiled
-def iterate(circuit: Circuit, s: Complexes, v: Complexes) -> tuple[Integers, Integers]:
-    """Equations (1) and (2) until every column of `v` (buses, columns) stands still; its status and iterations."""
-    width = s.shape[1]
+def backward(circuit: Circuit, x: Planes, running: Flags, v: Planes) -> Floats:
+    """Solve D U of `x` and move running columns of `v` to it, in one pass; the largest squared move of each column."""
+    column_bus, factors = circuit.column_bus, circuit.factors
+    largest = np.zeros(x.re.shape[1])
+    for j in range(len(column_bus) - 1, -1, -1):
+        scale(x, j, factors.d_inverse[j])
+        pull(x, j, factors.u_start, factors.u_column, factors.u_value)
+        bus = column_bus[j]
+        for k in range(x.re.shape[1]):
+            real, imag = x.re[j, k], x.im[j, k]
+            step_re, step_im = real - v.re[bus, k], imag - v.im[bus, k]
+            square = step_re * step_re + step_im * step_im
+            largest[k] = largest[k] if square <= largest[k] else square
+            v.re[bus, k] = real if running[k] else v.re[bus, k]
+            v.im[bus, k] = imag if running[k] else v.im[bus, k]
+    return largest
+
+
+@compiled
+def iterate(circuit: Circuit, s: Planes, v: Planes) -> tuple[Integers, Integers]:
+    """Equations (1) and (2) until (3) holds in every column of `v` (buses, columns); its status and iterations."""
+    rows, width = len(circuit.row_bus), s.re.shape[1]
     status = np.full(width, 1, dtype=np.int64)
     iterations = np.zeros(width, dtype=np.int64)
     running = np.ones(width, dtype=np.bool_)
-    for bus in circuit.unfed_bus:
-        for k in range(width):
-            v[bus, k] = 0
-            if s[bus, k] != 0:
-                status[k], running[k] = 2, False
-    x = np.empty((len(circuit.row_bus), width), dtype=np.complex128)
+    last = np.zeros(width)
+    require_fed(circuit.unfed_bus, s, v, status, running)
+    injects = injecting(s)
+    x = Planes(np.empty((rows, width)), np.empty((rows, width)))
     for _ in range(ITERATION_LIMIT):
         if not running.any():
             break
-        set_currents(circuit.row_bus, s, v, x)
+        x.re[:], x.im[:] = 0.0, 0.0
         subtract_sources(circuit, v, x)
-        solve_rows(circuit.factors, x)
-        change = take_voltages(circuit.column_bus, x, v, running)
+        forward(circuit, injects, s, v, x)
+        step = np.sqrt(backward(circuit, x, running, v))
         for k in range(width):
             iterations[k] += running[k]
-            if running[k] and change[k] <= TOLERANCE_PU * TOLERANCE_PU:
+            stands_still = step[k] <= TOLERANCE_PU
+            within = step[k] < last[k] and step[k] * step[k] <= TOLERANCE_PU * (last[k] - step[k])
+            if running[k] and (stands_still or within):
                 status[k], running[k] = 0, False
-            elif not change[k] <= DIVERGED_PU * DIVERGED_PU:
+            elif not step[k] <= DIVERGED_PU:
                 running[k] = False
+            last[k] = step[k]
     return status, iterations
+
+
+@compiled
+def require_fed(unfed_bus: Integers, s: Planes, v: Planes, status: Integers, running: Flags) -> None:
+    """Voltage zero at unfed buses; a column with an injection there is `ISLANDED` and does not run."""
+    for bus in unfed_bus:
+        for k in range(s.re.shape[1]):
+            v.re[bus, k], v.im[bus, k] = 0.0, 0.0
+            if s.re[bus, k] != 0 or s.im[bus, k] != 0:
+                status[k], running[k] = 2, False
 
 
 @compiled

@@ -231,7 +231,8 @@ class TradeScreen:
         result = flow(self._day, mtus, s, source_v, start)
         loading = np.empty((self._day.network.branch_count, len(mtus)))
         power = np.empty((len(self._limits.point_element), len(mtus)))
-        for circuit, at in self._day.groups(mtus):
+        for model, at in self._day.groups(mtus):
+            circuit = model.circuit
             v = np.ascontiguousarray(result.v[:, at])
             loading[:, at] = loadings(circuit, self._gauges, v, mtus[at])
             power[:, at] = point_powers(circuit, self._gauges, v, np.ascontiguousarray(result.source_power_w[:, at]))

@@ -9,7 +9,8 @@ For a real metric with dm = Re(w^T dv) the multiplier
     l = Z^T (w - conj(D) conj(l))                    (2)
 
 gives dm/dp = Re(l / conj(v)) and dm/dq = Im(l / conj(v)). Equation (2) is a fixed point that contracts
-as the power flow does. An injection at a source bus moves no voltage: it only displaces the source's own power.
+as the power flow does; where it does not, or generators hold voltages, the transposed Newton matrix is
+solved. An injection at a source bus moves no voltage: it only displaces the source's own power.
 """
 
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from typing import NamedTuple
 import numpy as np
 
 from flexpeer.compiled import compiled
-from flexpeer.grid.admittance import Circuit, solve_columns
+from flexpeer.grid.admittance import Circuit, Planes, solve_columns
 from flexpeer.grid.network import S_BASE_VA, Complexes, Flags, Floats, Integers
-from flexpeer.grid.powerflow import ITERATION_LIMIT, DayFlow, FlowResult, per_unit
+from flexpeer.grid.newton import slope_one
+from flexpeer.grid.powerflow import ITERATION_LIMIT, DayFlow, FlowModel, FlowResult, per_unit
 
 TOLERANCE_PU = 1e-10
 
@@ -67,26 +69,40 @@ class Gradient(NamedTuple):
     direct: Floats
 
 
-def sensitivity(day: DayFlow, result: FlowResult, p_w: Floats, q_var: Floats, metric: Metric) -> Sensitivity:
+def sensitivity(
+    day: DayFlow, result: FlowResult, p_w: Floats, q_var: Floats, metric: Metric, mtus: Integers | None = None
+) -> Sensitivity:
     """Sensitivity of one metric in every MTU of a day; injections (buses, periods) are those of `result`.
 
-    At a branch's worse end, the worse is by amperes over the rating, or by per-unit current if one has none.
+    With `mtus` only those are calculated, and are the columns of the answer. At a branch's worse end, the worse is by
+    amperes over the rating, or by per-unit current if one has none.
     """
-    s = per_unit(p_w, q_var)
+    every = np.arange(day.periods) if mtus is None else mtus
+    s = per_unit(p_w[:, every], q_var[:, every])
     scale = 1.0 if metric.quantity is Quantity.BUS_VOLTAGE else S_BASE_VA
-    value = np.full(day.periods, np.nan)
+    value = np.full(len(every), np.nan)
     slope = np.full(s.shape, np.nan, dtype=np.complex128)
-    has_state = result.converged
-    for circuit, at in day.groups(np.arange(day.periods)):
+    has_state = result.converged[every]
+    for model, at in day.groups(every):
         live = at[has_state[at]]
-        v, injected = np.ascontiguousarray(result.v[:, live]), np.ascontiguousarray(s[:, live])
-        gradient = _gradient(day, circuit, v, injected, metric)
-        multiplier = adjoint(circuit, injected, v, gradient.weight)
-        fed = np.where(v == 0, 1.0, v)
-        slope[:, live] = np.where(v == 0, 0.0, multiplier / np.conj(fed)) + gradient.direct
+        v, injected = np.ascontiguousarray(result.v[:, every[live]]), np.ascontiguousarray(s[:, live])
+        gradient = _gradient(day, model.circuit, v, injected, metric)
+        slope[:, live] = _slopes(model, injected, v, gradient.weight) + gradient.direct
         value[live] = gradient.value * scale
     per_unit_scale = scale / S_BASE_VA
     return Sensitivity(value, slope.real * per_unit_scale, slope.imag * per_unit_scale)
+
+
+def _slopes(model: FlowModel, s: Complexes, v: Complexes, weight: Complexes) -> Complexes:
+    """dm/dp + j dm/dq, (buses, columns): by (2), or by the Jacobian where that does not settle or voltages are held."""
+    if len(model.network.controlled_bus):
+        return np.stack([slope_one(model.newton, v[:, k], weight[:, k]) for k in range(v.shape[1])], axis=1)
+    multiplier = adjoint(model.circuit, s, v, weight)
+    fed = np.where(v == 0, 1.0, v)
+    slopes: Complexes = np.where(v == 0, 0.0, multiplier / np.conj(fed))
+    for k in np.flatnonzero(np.isnan(multiplier).any(axis=0)):
+        slopes[:, k] = slope_one(model.newton, v[:, k], weight[:, k])
+    return slopes
 
 
 def _gradient(day: DayFlow, circuit: Circuit, v: Complexes, s: Complexes, metric: Metric) -> Gradient:
@@ -153,15 +169,19 @@ def _source_export(circuit: Circuit, v: Complexes, s: Complexes, source: int) ->
 def adjoint(circuit: Circuit, s: Complexes, v: Complexes, weight: Complexes) -> Complexes:
     """The multiplier of equation (2) at each bus, (buses, columns); NaN in columns where it does not settle."""
     width = v.shape[1]
+    feedback = np.zeros_like(v)
+    for bus in circuit.column_bus:
+        for k in range(width):
+            feedback[bus, k] = 0.0 if s[bus, k] == 0 else s[bus, k] / (v[bus, k] * v[bus, k])
     multiplier = np.zeros_like(v)
-    x = np.empty((len(circuit.row_bus), width), dtype=np.complex128)
+    x = Planes(np.empty((len(circuit.row_bus), width)), np.empty((len(circuit.row_bus), width)))
     settled = np.zeros(width, dtype=np.bool_)
     for _ in range(2 * ITERATION_LIMIT):
         for c in range(len(circuit.column_bus)):
             bus = circuit.column_bus[c]
             for k in range(width):
-                feedback = 0.0 if s[bus, k] == 0 else s[bus, k] / (v[bus, k] * v[bus, k])
-                x[c, k] = weight[bus, k] - feedback * np.conj(multiplier[bus, k])
+                value = weight[bus, k] - feedback[bus, k] * np.conj(multiplier[bus, k])
+                x.re[c, k], x.im[c, k] = value.real, value.imag
         solve_columns(circuit.factors, x)
         settled[:] = take_multipliers(circuit.row_bus, x, multiplier)
         if settled.all():
@@ -173,14 +193,15 @@ def adjoint(circuit: Circuit, s: Complexes, v: Complexes, weight: Complexes) -> 
 
 
 @compiled
-def take_multipliers(row_bus: Integers, x: Complexes, multiplier: Complexes) -> Flags:
+def take_multipliers(row_bus: Integers, x: Planes, multiplier: Complexes) -> Flags:
     """Move `multiplier` to the solution `x`; which columns changed by no more than the tolerance."""
-    settled = np.ones(x.shape[1], dtype=np.bool_)
-    for k in range(x.shape[1]):
+    settled = np.ones(x.re.shape[1], dtype=np.bool_)
+    for k in range(x.re.shape[1]):
         change, size = 0.0, 0.0
         for r in range(len(row_bus)):
-            change = max(change, abs(x[r, k] - multiplier[row_bus[r], k]))
-            size = max(size, abs(x[r, k]))
-            multiplier[row_bus[r], k] = x[r, k]
+            value = complex(x.re[r, k], x.im[r, k])
+            change = max(change, abs(value - multiplier[row_bus[r], k]))
+            size = max(size, abs(value))
+            multiplier[row_bus[r], k] = value
         settled[k] = change <= TOLERANCE_PU * size
     return settled

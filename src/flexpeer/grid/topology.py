@@ -4,7 +4,7 @@ A branch's upper end is the one fewer hops from a source; on a tie it is the `fr
 branches in service only.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -60,13 +60,45 @@ def upper_from(network: Network) -> Flags:
     return np.asarray(distance[network.branch_from] <= distance[network.branch_to])
 
 
+def service(
+    network: Network,
+    periods: int,
+    outages: Sequence[tuple[str, Collection[int]]] = (),
+    closings: Sequence[tuple[str, Collection[int]]] = (),
+) -> Flags:
+    """Which branches are in service in each MTU, (branches, periods).
+
+    `closings` and `outages` are pairs of a branch and the MTUs it is closed, or out; what is out is not closed. Raises
+    `BadInput` with every unknown branch and MTU outside the day.
+    """
+    index = {name: branch for branch, name in enumerate(network.branch_names)}
+    faults = [_unknown_branch(name) for name, _ in (*closings, *outages) if name not in index]
+    faults += [
+        Finding("outage", 0, name, f"MTU {t} is outside the day", f"an MTU from 0 to {periods - 1}")
+        for name, mtus in (*closings, *outages)
+        for t in mtus
+        if not 0 <= t < periods
+    ]
+    if faults:
+        raise BadInput(faults)
+    in_service = np.repeat(network.in_service[:, None], periods, axis=1)
+    for rows, closed in ((closings, True), (outages, False)):
+        for name, mtus in rows:
+            in_service[index[name], sorted(mtus)] = closed
+    return in_service
+
+
+def _unknown_branch(name: str) -> Finding:
+    return Finding("outage", 0, "element", f"unknown branch {name}", "a branch")
+
+
 def without(network: Network, branch_names: Iterable[str]) -> Network:
     """The network with these branches out of service; raises `BadInput` with every name it lacks."""
     index = {name: branch for branch, name in enumerate(network.branch_names)}
     names = tuple(branch_names)
     unknown = sorted({name for name in names if name not in index})
     if unknown:
-        raise BadInput(Finding("outage", 0, "element", f"unknown branch {name}", "a branch") for name in unknown)
+        raise BadInput(map(_unknown_branch, unknown))
     in_service = network.in_service.copy()
     in_service[[index[name] for name in names]] = False
     return replace(network, in_service=in_service)

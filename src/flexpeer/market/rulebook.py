@@ -66,8 +66,9 @@ class BaselineMethod(StrEnum):
 class Rulebook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The rules of one market. Powers in W, prices in minor units per MWh of the resource.
 
-    `need_margin_ppm` of None means the default: 5,000 with a grid, 0 without. `fee_minor_per_mwh` is what
-    each side of a trade pays the market operator.
+    Needs are those of injections at the quantile `need_quantile_percent` where injection loads a point, and at 100 less
+    it where withdrawal does. `need_margin_ppm` of None means the default: 5,000 with a grid, 0 without.
+    `fee_minor_per_mwh` is what each side of a trade pays the market operator.
     """
 
     priority: Priority = Priority.TIME
@@ -77,6 +78,7 @@ class Rulebook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dso_purchase: DsoPurchase = DsoPurchase.ORDERS
     allocation: Allocation = Allocation.PRO_RATA
     need_margin_ppm: int | None = None
+    need_quantile_percent: int = 50
     min_quantity_w: int = 1
     quantity_tick_w: int = 1
     price_tick_minor: int = 1

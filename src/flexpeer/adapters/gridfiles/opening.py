@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from flexpeer.adapters.gridfiles.cim_files import is_cim
+from flexpeer.adapters.gridfiles.cim_grid import read_cim
 from flexpeer.adapters.gridfiles.flexpeer_json import FORMAT, is_flexpeer, read_flexpeer
 from flexpeer.adapters.gridfiles.grid_file import GridFile, grid_file
 from flexpeer.adapters.gridfiles.json_text import read_json
@@ -11,10 +13,12 @@ from flexpeer.adapters.gridfiles.simbench_grid import simbench_grid
 from flexpeer.errors import bad_input
 from flexpeer.grid.cigre import NominalGrid, cigre_lv, cigre_mv
 
-ACCEPTED = "cigre_mv, cigre_lv, simbench:<code>, or a .json file (flexpeer or pandapower)"
+ACCEPTED = (
+    "cigre_mv, cigre_lv, simbench:<code>, a .json file (flexpeer or pandapower), or CIM (.xml, .rdf, .zip or a folder)"
+)
 SIMBENCH = "simbench:"
 BUILT_IN = {"cigre_mv": cigre_mv, "cigre_lv": cigre_lv}
-NOT_YET = (".m", ".xml", ".rdf", ".zip")
+NOT_YET = (".m",)
 
 
 def open_grid(source: str, folder: Path) -> GridFile:
@@ -24,10 +28,12 @@ def open_grid(source: str, folder: Path) -> GridFile:
     if source.startswith(SIMBENCH):
         return simbench_grid(source.removeprefix(SIMBENCH))
     path = folder / source
-    if path.suffix.lower() in NOT_YET or path.is_dir():
-        raise bad_input(source, "MATPOWER and CIM grids are not read yet", ACCEPTED, field="source")
-    if not path.is_file():
+    if path.suffix.lower() in NOT_YET:
+        raise bad_input(source, "MATPOWER grids are not read yet", ACCEPTED, field="source")
+    if not path.exists():
         raise bad_input(source, "no such file", ACCEPTED, field="source")
+    if is_cim(path):
+        return grid_file(read_cim(path, source or str(path)), source or str(path))
     document = read_json(path, source)
     if is_flexpeer(document):
         return grid_file(read_flexpeer(document, source), source)

@@ -72,13 +72,21 @@ def price_minor(text: str) -> int:
     return -value if sign else value
 
 
-def limit_pu(text: str) -> float:
+def above_zero(text: str) -> float:
     """A finite number above zero."""
+    value = number(text)
+    if value <= 0:
+        raise ValueError("is not a finite number above zero")
+    return value
+
+
+def number(text: str) -> float:
+    """A finite number."""
     if not _NUMBER.fullmatch(text):
         raise ValueError("is not a number")
     value = float(text)
-    if not math.isfinite(value) or value <= 0:
-        raise ValueError("is not a finite number above zero")
+    if not math.isfinite(value):
+        raise ValueError("is not a finite number")
     return value
 
 

@@ -18,6 +18,9 @@ UNIQUE = {
     layouts.PORTFOLIOS.file: ("portfolio", "resource"),
     layouts.FORECAST.file: ("bus", "resource", "from"),
     layouts.CONGESTION_POINTS.file: ("congestion_point",),
+    layouts.RATINGS.file: ("element", "from", "to"),
+    layouts.VOLTAGE_BANDS.file: ("bus", "from", "to"),
+    layouts.WEATHER.file: ("from",),
     layouts.IMPACT_FACTORS.file: ("congestion_point", "resource", "from"),
     layouts.ALLOCATIONS.file: ("resource", "from"),
     layouts.ORDERS.file: ("order",),
@@ -32,7 +35,10 @@ def check_rows(tables: Tables, settings: Settings) -> None:
     for table in tables.values():
         table.findings.extend(_duplicates(table, UNIQUE[table.layout.file]))
     _note(tables, layouts.RESOURCES, _ranges, _energies)
-    _note(tables, layouts.FORECAST, _bus_or_resource)
+    _note(tables, layouts.FORECAST, _bus_or_resource, _quantiles)
+    _note(tables, layouts.RATINGS, _spans)
+    _note(tables, layouts.VOLTAGE_BANDS, _spans, _bands)
+    _check_weather(tables[layouts.WEATHER.file], settings)
     _note(tables, layouts.PORTFOLIOS, _portfolio_owners)
     _note(tables, layouts.ORDERS, _arrivals)
     _note(tables, layouts.CONGESTION_POINTS, _limits)
@@ -50,7 +56,7 @@ def _note(tables: Tables, layout: layouts.Layout, *checks: Check) -> None:
 
 
 def _check_times(tables: Tables, day: MarketDay) -> None:
-    for layout in (layouts.FORECAST, layouts.IMPACT_FACTORS, layouts.ALLOCATIONS):
+    for layout in (layouts.FORECAST, layouts.WEATHER, layouts.IMPACT_FACTORS, layouts.ALLOCATIONS):
         index_days_mtus(tables[layout.file], day)
     forecast, meter = tables[layouts.FORECAST.file], tables[layouts.METER.file]
     index_mtus(meter, day)
@@ -86,6 +92,48 @@ def _bus_or_resource(table: Table) -> Iterator[FoundRow]:
                 "there is neither a bus nor a resource" if bus is None else "there are both",
                 expected,
             )
+
+
+def _quantiles(table: Table) -> Iterator[FoundRow]:
+    for line, p_w, low, high in table.rows("p_w", "p_low_w", "p_high_w"):
+        if low is not None and low > p_w:
+            yield line, "p_low_w", f"{low} is above p_w {p_w}", "p_low_w at most p_w"
+        if high is not None and high < p_w:
+            yield line, "p_high_w", f"{high} is below p_w {p_w}", "p_high_w at least p_w"
+
+
+def _spans(table: Table) -> Iterator[FoundRow]:
+    for line, start, end in table.rows("from", "to"):
+        if start >= end:
+            yield line, "to", "it ends before it begins", "a time after from"
+
+
+def _bands(table: Table) -> Iterator[FoundRow]:
+    for line, low, high in table.rows("v_min_pu", "v_max_pu"):
+        if low is None and high is None:
+            yield line, "v_min_pu", "there is neither v_min_pu nor v_max_pu", "at least one of them"
+        elif low is not None and high is not None and low > high:
+            yield line, "v_min_pu", f"{low} is above v_max_pu {high}", "v_min_pu at most v_max_pu"
+
+
+def _check_weather(table: Table, settings: Settings) -> None:
+    """Every MTU has a temperature, below that of the conductors it cools; the file is there if lines depend on it."""
+    hottest = min((line.t_max_c for line in settings.overhead), default=None)
+    if hottest is None:
+        return
+    if not table.present:
+        table.findings.add(0, "", "the file is missing and there are [[overhead]] lines", "a temperature for every MTU")
+        return
+    for line, _, temperature in table.rows("from", "temperature_c"):
+        if temperature >= hottest:
+            expected = f"below t_max_c {hottest:g} of the [[overhead]] lines"
+            table.findings.add(line, "temperature_c", f"{temperature:g} is too hot", expected)
+    there = {mtu for _, mtu in table.rows("from")}
+    if settings.day is not None and not table.partial and BAD not in table.column("from"):
+        missing = sorted(set(range(settings.day.mtu_count)) - there)
+        if missing:
+            problem = f"{len(missing)} MTUs have no row, first {settings.day.local(missing[0])}"
+            table.findings.add(0, "from", problem, "one row for every MTU of the delivery day")
 
 
 def _ranges(table: Table) -> Iterator[FoundRow]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from flexpeer.errors import Finding
 
-BUS_FILES = ("areas.csv", "resources.csv", "forecast.csv")
+BUS_FILES = ("areas.csv", "resources.csv", "forecast.csv", "voltage_bands.csv")
 VOLTAGES = ("high", "low")
 
 
@@ -33,13 +33,35 @@ def unknown_names(
         if name and not (is_bus(name) if at_bus else is_branch(name) or is_source(name)):
             expected = "a bus of the grid" if at_bus else "a branch or source of the grid"
             findings.append(Finding("congestion_points.csv", line, "element", f"unknown element {name!r}", expected))
-    outages = _settings(folder).get("outage", [])
-    for outage in outages if isinstance(outages, list) else []:
-        out = outage.get("element") if isinstance(outage, dict) else None
-        if isinstance(out, str) and not (is_branch(out) or ("limit_w" in outage and is_source(out))):
-            expected = "a branch of the grid (or, with limit_w, a source)"
-            findings.append(Finding("scenario.toml", 0, "outage.element", f"unknown element {out!r}", expected))
-    return findings
+    for line, row in _rows(folder / "ratings.csv"):
+        name = row.get("element") or ""
+        if name and not is_branch(name):
+            findings.append(
+                Finding("ratings.csv", line, "element", f"unknown element {name!r}", "a branch of the grid")
+            )
+    return findings + list(_unknown_in_settings(_settings(folder), is_branch, is_source))
+
+
+def _unknown_in_settings(
+    settings: dict[str, Any], is_branch: Callable[[str], bool], is_source: Callable[[str], bool]
+) -> Iterator[Finding]:
+    where = "scenario.toml"
+    for table in ("outage", "switching"):
+        for row in _tables(settings, table):
+            out = row.get("element")
+            if isinstance(out, str) and not (is_branch(out) or ("limit_w" in row and is_source(out))):
+                more = " (or, with limit_w, a source)" if table == "outage" else ""
+                yield Finding(where, 0, f"{table}.element", f"unknown element {out!r}", "a branch of the grid" + more)
+    for row in _tables(settings, "overhead"):
+        elements = row.get("elements")
+        for out in elements if isinstance(elements, list) else []:
+            if isinstance(out, str) and not is_branch(out):
+                yield Finding(where, 0, "overhead.elements", f"unknown element {out!r}", "a branch of the grid")
+
+
+def _tables(settings: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    rows = settings.get(name, [])
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def _settings(folder: Path) -> dict[str, Any]:

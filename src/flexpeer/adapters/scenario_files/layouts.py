@@ -57,6 +57,7 @@ _WATTS = "whole watts, such as 8000000"
 _NOT_NEGATIVE_W = "whole watts, zero or more"
 _WATT_HOURS = "whole watt-hours, zero or more"
 _PRICE = "a price in major units per MWh with at most two decimals, such as 250.50"
+_VOLTAGE = "a voltage per unit above zero, such as 1.05"
 _FROM = Column("from", cells.instant, _TIME)
 _P_W = Column("p_w", cells.power_w, _WATTS)
 
@@ -107,6 +108,8 @@ FORECAST: Final = Layout(
         _optional("resource", cells.label, "a resource of resources.csv"),
         _P_W,
         Column("q_var", cells.power_w, "whole vars, or nothing for 0", default=0),
+        _optional("p_low_w", cells.power_w, _WATTS + ", at most p_w"),
+        _optional("p_high_w", cells.power_w, _WATTS + ", at least p_w"),
     ),
     required=True,
 )
@@ -121,9 +124,35 @@ CONGESTION_POINTS: Final = Layout(
             "one of " + ", ".join(FLOW_DIRECTIONS + VOLTAGE_DIRECTIONS),
         ),
         _optional("limit_w", cells.size, _NOT_NEGATIVE_W),
-        _optional("limit_pu", cells.limit_pu, "a voltage per unit above zero, such as 1.05"),
+        _optional("limit_pu", cells.above_zero, _VOLTAGE),
         _optional("dso", cells.label, "the organisation id of a DSO, or nothing"),
     ),
+    required=False,
+)
+RATINGS: Final = Layout(
+    "ratings.csv",
+    (
+        _label("element", "a branch of the grid"),
+        Column("from", cells.instant, _TIME),
+        Column("to", cells.instant, _TIME),
+        Column("rating_a", cells.above_zero, "amperes above zero, such as 270"),
+    ),
+    required=False,
+)
+VOLTAGE_BANDS: Final = Layout(
+    "voltage_bands.csv",
+    (
+        _label("bus", "a bus of the grid"),
+        Column("from", cells.instant, _TIME),
+        Column("to", cells.instant, _TIME),
+        _optional("v_min_pu", cells.above_zero, _VOLTAGE),
+        _optional("v_max_pu", cells.above_zero, _VOLTAGE),
+    ),
+    required=False,
+)
+WEATHER: Final = Layout(
+    "weather.csv",
+    (_FROM, Column("temperature_c", cells.number, "degrees Celsius, such as -12.5")),
     required=False,
 )
 IMPACT_FACTORS: Final = Layout(
@@ -172,6 +201,9 @@ LAYOUTS: Final = (
     PORTFOLIOS,
     FORECAST,
     CONGESTION_POINTS,
+    RATINGS,
+    VOLTAGE_BANDS,
+    WEATHER,
     IMPACT_FACTORS,
     ALLOCATIONS,
     ORDERS,

@@ -9,7 +9,16 @@ from flexpeer.adapters.scenario_files.layouts import LAYOUTS, Layout
 from flexpeer.adapters.scenario_files.references import check_references
 from flexpeer.adapters.scenario_files.settings import Settings, read_settings
 from flexpeer.adapters.scenario_files.tables import Table, read_table
-from flexpeer.app.scenario import CongestionPoint, OrderRow, Organisation, Profile, Resource, Scenario
+from flexpeer.app.scenario import (
+    BandRow,
+    CongestionPoint,
+    OrderRow,
+    Organisation,
+    Profile,
+    RatingRow,
+    Resource,
+    Scenario,
+)
 from flexpeer.errors import BadInput, Finding, bad_input
 
 
@@ -71,6 +80,12 @@ def _scenario(settings: Settings, tables: Tables) -> Scenario:
         orders=_structs(OrderRow, tables, layouts.ORDERS),
         meter_w=within if meter.present else None,
         meter_history_w=around,
+        switching=settings.switching,
+        overhead=settings.overhead,
+        unbalance=settings.unbalance,
+        ratings=_structs(RatingRow, tables, layouts.RATINGS),
+        bands=_structs(BandRow, tables, layouts.VOLTAGE_BANDS),
+        temperature_c=_optional(tables, layouts.WEATHER, _temperatures(tables[layouts.WEATHER.file], day.mtu_count)),
         portfolio_fsp={name: fsp for _, name, fsp in tables[layouts.PORTFOLIOS.file].rows("portfolio", "fsp")},
     )
 
@@ -95,12 +110,24 @@ def _portfolios(table: Table) -> dict[str, tuple[str, ...]]:
 
 
 def _profiles(table: Table, key: str, count: int) -> dict[str, Profile]:
-    powers: dict[str, tuple[list[int], list[int]]] = {}
-    for _, name, mtu, p_w, q_var in table.rows(key, "from", "p_w", "q_var"):
-        if name is not None:
-            p, q = powers.setdefault(name, ([0] * count, [0] * count))
-            p[mtu], q[mtu] = p_w, q_var
-    return {name: Profile(tuple(p), tuple(q)) for name, (p, q) in powers.items()}
+    """Powers by MTU; quantiles only where a row has one, and p_w in its other MTUs."""
+    powers: dict[str, tuple[list[int], ...]] = {}
+    spread: set[str] = set()
+    for _, name, mtu, p_w, q_var, low, high in table.rows(key, "from", "p_w", "q_var", "p_low_w", "p_high_w"):
+        if name is None:
+            continue
+        row = powers.setdefault(name, tuple([0] * count for _ in range(4)))
+        values = (p_w, q_var, p_w if low is None else low, p_w if high is None else high)
+        for series, value in zip(row, values, strict=True):
+            series[mtu] = value
+        if low is not None or high is not None:
+            spread.add(name)
+    return {name: Profile(*map(tuple, row if name in spread else row[:2])) for name, row in powers.items()}
+
+
+def _temperatures(table: Table, count: int) -> tuple[float, ...]:
+    by_mtu = {mtu: temperature for _, mtu, temperature in table.rows("from", "temperature_c")}
+    return tuple(by_mtu.get(mtu, 0.0) for mtu in range(count))
 
 
 def _impact(tables: Tables, count: int) -> dict[str, dict[str, tuple[int, ...]]]:

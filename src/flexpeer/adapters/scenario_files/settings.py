@@ -1,4 +1,4 @@
-"""`scenario.toml`: the day, the grid's source, the rulebook, the alternative, the costs and the outages."""
+"""`scenario.toml`: the day, the grid's source, the rulebook, the alternative, the costs; how the grid is run."""
 
 import re
 import tomllib
@@ -13,17 +13,18 @@ import msgspec
 
 from flexpeer.adapters.scenario_files import toml_values as toml
 from flexpeer.adapters.scenario_files.findings import Findings
+from flexpeer.adapters.scenario_files.operation import OPERATION_TABLES, read_operation
 from flexpeer.adapters.scenario_files.toml_values import Place, Section
-from flexpeer.app.scenario import Outage
+from flexpeer.app.scenario import Outage, Overhead, Switching, Unbalance
 from flexpeer.market.kpi import Alternative, Costs
 from flexpeer.market.rulebook import Exchange, Residual, Rulebook
-from flexpeer.periods import MTU_MINUTES, MarketDay, Span, local_midnight
-from flexpeer.quantities import PPM, PRICE_LIMIT_MINOR, QUANTITY_LIMIT_W, ceil_div
+from flexpeer.periods import MTU_MINUTES, MarketDay, local_midnight
+from flexpeer.quantities import PPM, PRICE_LIMIT_MINOR, QUANTITY_LIMIT_W
 
 SETTINGS_FILE: Final = "scenario.toml"
 DEFAULT_TIMEZONE: Final = "Europe/Stockholm"
 DEFAULT_CURRENCY: Final = "SEK"
-TABLES: Final = ("grid", "rulebook", "alternative", "costs", "outage")
+TABLES: Final = ("grid", "rulebook", "alternative", "costs")
 
 _COUNT: Final = (0, 10**9)
 _RULE_RANGES: Final = {
@@ -34,6 +35,7 @@ _RULE_RANGES: Final = {
     "price_cap_minor": (-PRICE_LIMIT_MINOR, PRICE_LIMIT_MINOR),
     "min_impact_ppm": (1, 8 * PPM),
     "cliff_percent": (0, 100),
+    "need_quantile_percent": (50, 90),
     "fee_minor_per_mwh": (0, PRICE_LIMIT_MINOR),
 }
 _ALTERNATIVE_RANGES: Final = {
@@ -63,6 +65,9 @@ class Settings(msgspec.Struct, frozen=True):
     alternative: Alternative | None = None
     costs: Costs | None = None
     outages: tuple[Outage, ...] = ()
+    switching: tuple[Switching, ...] = ()
+    overhead: tuple[Overhead, ...] = ()
+    unbalance: tuple[Unbalance, ...] = ()
 
     @property
     def needs_points(self) -> bool:
@@ -118,8 +123,13 @@ def _settings(folder: Path, values: dict[str, Any], lines: dict[Place, int], fin
         return None if found is None else Section(table, found, lines, findings)
 
     grid, rulebook, alternative, costs = map(section, TABLES[:4])
-    none: list[dict[str, Any]] = []
-    outages = top.take("outage", toml.tables, "tables [[outage]]", none) or none
+
+    def sections(table: str) -> list[Section]:
+        none: list[dict[str, Any]] = []
+        found = top.take(table, toml.tables, f"tables [[{table}]]", none) or none
+        return [Section(table, each, lines, findings, place) for place, each in enumerate(found)]
+
+    operation = read_operation({table: sections(table) for table in OPERATION_TABLES}, day)
     top.done()
     return Settings(
         name=name,
@@ -130,9 +140,10 @@ def _settings(folder: Path, values: dict[str, Any], lines: dict[Place, int], fin
         rulebook=_struct(Rulebook, rulebook, rule_keys()),
         alternative=_struct(Alternative, alternative, _alternative_keys()),
         costs=_struct(Costs, costs, [_Key(key, key, toml.amount, "a number, zero or more") for key in _names(Costs)]),
-        outages=_outages(
-            [Section("outage", outage, lines, findings, place) for place, outage in enumerate(outages)], day
-        ),
+        outages=operation.outages,
+        switching=operation.switching,
+        overhead=operation.overhead,
+        unbalance=operation.unbalance,
     )
 
 
@@ -209,27 +220,3 @@ def _alternative_keys() -> list[_Key]:
         else:
             keys.append(_Key(name, name, toml.amount, "a number, zero or more"))
     return keys
-
-
-def _outages(sections: list[Section], day: MarketDay | None) -> tuple[Outage, ...]:
-    return tuple(outage for section in sections if (outage := _outage(section, day)) is not None)
-
-
-def _outage(section: Section, day: MarketDay | None) -> Outage | None:
-    time = "a time with offset, such as 2026-01-15T00:00:00+01:00"
-    element = section.need("element", toml.text, "an element of the grid")
-    start = section.need("from", toml.instant, time)
-    end = section.need("to", toml.instant, time)
-    limit_w = section.take("limit_w", toml.whole_between(0, QUANTITY_LIMIT_W), "whole watts, zero or more")
-    section.done()
-    if start is None or end is None or day is None:
-        return None
-    if start >= end:
-        section.add("to", "the outage ends before it begins", "a time after from")
-        return None
-    first = max(0, (start - day.start) // day.mtu_minutes)
-    last = min(day.mtu_count, ceil_div(end - day.start, day.mtu_minutes))
-    if first >= last:
-        section.add("from", "the outage does not touch the delivery day", "a time before the end of the day")
-        return None
-    return None if element is None else Outage(element, Span(first, last), limit_w)

@@ -121,6 +121,26 @@ def tables(value: Any) -> list[dict[str, Any]]:
     return value
 
 
+def texts(value: Any) -> tuple[str, ...]:
+    """A list of names, at least one."""
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"{toml_shown(value)} is not a list of texts")
+    return tuple(text(item) for item in value)
+
+
+def number_between(low: float, high: float) -> Callable[[Any], float]:
+    """A reader of numbers from `low` to `high`, both included."""
+
+    def read(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+            raise ValueError(f"{toml_shown(value)} is not a number")
+        if not low <= value <= high:
+            raise ValueError(f"{toml_shown(value)} is out of range")
+        return float(value)
+
+    return read
+
+
 def zone(value: Any) -> str:
     """A time zone of the IANA database."""
     try:

@@ -71,6 +71,17 @@ def _settings(scenario: Scenario) -> Iterator[str]:
         yield f"to = {_quoted(day.local(outage.span.end))}"
         if outage.limit_w is not None:
             yield f"limit_w = {outage.limit_w}"
+    for switching in scenario.switching:
+        yield from ("", "[[switching]]", f"element = {_quoted(switching.element)}")
+        yield f'state = "{"closed" if switching.closed else "open"}"'
+        yield f"from = {_quoted(day.local(switching.span.first))}"
+        yield f"to = {_quoted(day.local(switching.span.end))}"
+    for line in scenario.overhead:
+        yield from ("", "[[overhead]]", f"elements = {json.dumps(list(line.elements), ensure_ascii=False)}")
+        yield from (f"t_max_c = {line.t_max_c!r}", f"t_ref_c = {line.t_ref_c!r}")
+    for margin in scenario.unbalance:
+        yield from ("", "[[unbalance]]", *([f"area = {_quoted(margin.area)}"] if margin.area else []))
+        yield from (f"current_percent = {margin.current_percent!r}", f"voltage_percent = {margin.voltage_percent!r}")
 
 
 def _changed(struct: Any) -> Iterator[str]:
@@ -103,6 +114,12 @@ def _files(scenario: Scenario) -> Iterator[tuple[Layout, Rows]]:
     yield layouts.FORECAST, _forecast(scenario)
     if scenario.congestion_points is not None:
         yield layouts.CONGESTION_POINTS, _structs(scenario.congestion_points)
+    if scenario.ratings:
+        yield layouts.RATINGS, _between(scenario, scenario.ratings)
+    if scenario.bands:
+        yield layouts.VOLTAGE_BANDS, _between(scenario, scenario.bands)
+    if scenario.temperature_c is not None:
+        yield layouts.WEATHER, ([scenario.day.local(m), t] for m, t in enumerate(scenario.temperature_c))
     if scenario.impact_ppm is not None:
         yield layouts.IMPACT_FACTORS, _impact(scenario, scenario.impact_ppm)
     if scenario.obligations_w is not None:
@@ -128,8 +145,16 @@ def _portfolios(scenario: Scenario) -> Iterator[list[Any]]:
 def _forecast(scenario: Scenario) -> Iterator[list[Any]]:
     named = [(bus, None, profile) for bus, profile in scenario.bus_forecast.items()]
     for bus, resource, profile in [*named, *((None, name, each) for name, each in scenario.resource_forecast.items())]:
-        for mtu, (p_w, q_var) in enumerate(zip(profile.p_w, profile.q_var, strict=True)):
-            yield [scenario.day.local(mtu), bus, resource, p_w, q_var]
+        low, high = ((each or (None,) * len(profile.p_w)) for each in (profile.p_low_w, profile.p_high_w))
+        for mtu, row in enumerate(zip(profile.p_w, profile.q_var, low, high, strict=True)):
+            yield [scenario.day.local(mtu), bus, resource, *row]
+
+
+def _between(scenario: Scenario, structs: Iterable[Any]) -> Iterator[list[Any]]:
+    """Rows whose second and third fields are instants."""
+    for row in _structs(structs):
+        row[1:3] = (local_text(instant, scenario.day.timezone) for instant in row[1:3])
+        yield row
 
 
 def _impact(scenario: Scenario, impact_ppm: dict[str, dict[str, tuple[int, ...]]]) -> Iterator[list[Any]]:
