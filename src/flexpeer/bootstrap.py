@@ -23,6 +23,7 @@ from flexpeer.adapters.scenario_files import read_scenario, write_scenario
 from flexpeer.adapters.scenario_files.grid_names import grid_source, unknown_names
 from flexpeer.app.day import run_day
 from flexpeer.app.grid_day import GridInput
+from flexpeer.app.least_relief import needs_object
 from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.results import result_object
 from flexpeer.app.scenario import Scenario
@@ -289,6 +290,15 @@ def summary_of(grid: GridFile) -> dict[str, Any]:
         }
     summary["losses_w"] = float(day.losses_w(result.v)[0])
     return summary
+
+
+def grid_needs(folder: Path, only_conditional: bool) -> dict[str, Any]:
+    """`flexpeer grid needs`: points and needs of a scenario's forecast, and the least moves that relieve them."""
+    scenario, opened = read_whole(folder)
+    grid = grid_input(scenario, opened)
+    if grid is None:
+        raise bad_input("scenario.toml", "there is no [grid]", "a scenario with a grid", field="grid")
+    return needs_object(scenario, grid, only_conditional)
 
 
 def bench(name: str, case: str | None, tell: Callable[[str], None]) -> tuple[list[dict[str, Any]], list[str]]:

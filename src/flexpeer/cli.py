@@ -131,7 +131,7 @@ def audit_verify(log: Annotated[Path, typer.Argument(help="An events.log.")], as
 
 @grid_app.command("check")
 def grid_check(
-    file: Annotated[str, typer.Argument(help="A grid file, cigre_mv, cigre_lv or simbench:CODE.")],
+    file: Annotated[str, typer.Argument(help="A grid file or folder, cigre_mv, cigre_lv or simbench:CODE.")],
     as_json: AsJson = False,
 ) -> None:
     """Read a grid, run its own power flow and print a summary."""
@@ -141,6 +141,26 @@ def grid_check(
         raise _refuse(error, as_json) from error
     typer.echo(json.dumps(summary, ensure_ascii=False) if as_json else narration.grid_summary(summary))
     raise typer.Exit(0 if summary["converged"] else 1)
+
+
+@grid_app.command("needs")
+def grid_needs(
+    scenario: Annotated[Path, typer.Argument(help="Scenario folder with a grid.")],
+    conditional: Annotated[
+        bool, typer.Option("--conditional", help="Move resources with a conditional agreement only.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find where relief is needed, and the least power that gives it; exit 1 if nothing gives all of it."""
+    try:
+        needs = bootstrap.grid_needs(scenario, conditional)
+    except BadInput as error:
+        raise _refuse(error, as_json) from error
+    if as_json:
+        typer.echo(json.dumps(needs, ensure_ascii=False))
+    else:
+        Console(highlight=False).print(narration.needs_summary(needs))
+    raise typer.Exit(0 if not needs["left"] else 1)
 
 
 @app.command()

@@ -162,6 +162,45 @@ def _and_more(table: Table, count: int, shown: int = ROWS) -> None:
         table.add_row(f"... and {count - shown} more", *("" for _ in table.columns[1:]), style="dim")
 
 
+def needs_summary(needs: Mapping[str, Any]) -> RenderableType:
+    """Where relief is needed, what would move least to give it, and whether that is enough."""
+    hours = needs["mtu_minutes"] / 60
+    if not needs["needs"]:
+        return Text("No limit is passed: nothing has to be relieved.")
+    table = _table("Need (grid side)", "congestion point", "owner", "hours", "worst, MW", "need, MWh")
+    for key, rows in _grouped(needs["needs"], "congestion_point", "direction", "dso").items():
+        watts = [row["need_w"] for row in rows]
+        table.add_row(f"{key[0]} ({key[1]})", key[2], f"{len(rows) * hours:g}", *_peak_and_energy(watts, hours))
+    moves = _table("Least power that relieves (resource side)", "resource", "up, MWh", "down, MWh", "most, MW")
+    ranked = sorted(_grouped(needs["moves"], "resource").items(), key=lambda r: -sum(abs(m["change_w"]) for m in r[1]))
+    for (name,), rows in ranked[:ROWS]:
+        watts = [row["change_w"] for row in rows]
+        up, down = (sum(max(sign * w, 0) for w in watts) * hours / 1e6 for sign in (1, -1))
+        moves.add_row(name, f"{up:.3f}", f"{down:.3f}", f"{max(map(abs, watts)) / 1e6:.3f}")
+    more = f", {len(ranked) - ROWS} more resources" if len(ranked) > ROWS else ""
+    told = f"In all {needs['moved_wh'] / 1e6:.3f} MWh{more}; {needs['rounds']} rounds of AC power flow."
+    return Group(table, moves, Text(told), _still_past(needs))
+
+
+def _still_past(needs: Mapping[str, Any]) -> Text:
+    if not needs["left"]:
+        return Text("With these moves every limit is kept.", style="green")
+    elements = sorted({row["element"] for row in needs["left"]})
+    some = ", ".join(elements[:ROWS]) + (", ..." if len(elements) > ROWS else "")
+    return Text(f"Not enough: up to {needs['overload_percent']:.2f} % past a limit at {some}.", style="bold red")
+
+
+def _grouped(rows: Sequence[Mapping[str, Any]], *keys: str) -> dict[tuple[str, ...], list[Mapping[str, Any]]]:
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(str(row[key]) for key in keys), []).append(row)
+    return groups
+
+
+def _peak_and_energy(watts: Sequence[int], hours: float) -> tuple[str, str]:
+    return f"{max(watts) / 1e6:.3f}", f"{sum(watts) * hours / 1e6:.3f}"
+
+
 def grid_summary(summary: Mapping[str, Any]) -> str:
     """What was read, what is odd, and the power flow."""
     lines = [f"{summary['buses']} buses, {summary['branches']} branches"]

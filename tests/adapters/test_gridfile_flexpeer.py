@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from flexpeer.adapters.gridfiles import GridFile, open_grid, write_flexpeer_json
-from flexpeer.adapters.gridfiles.flexpeer_json import SECTIONS
+from flexpeer.adapters.gridfiles.flexpeer_sections import SECTIONS
 from flexpeer.adapters.newton import newton_flow
 from flexpeer.errors import BadInput, Finding
 
@@ -147,8 +147,8 @@ def test_broken_json_names_line_and_column(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
-        ("case.m", "MATPOWER"),
         ("model.xml", "no such file"),
+        ("case.m", "no such file"),
         ("none.json", "no such file"),
         ("other.json", "neither"),
         ("next.json", "another version"),

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from flexpeer.adapters.gridfiles import GridFile, open_grid
 from flexpeer.adapters.newton import newton_flow
 from flexpeer.errors import BadInput
+from flexpeer.grid.network import Floats, Network
 from flexpeer.grid.powerflow import solve
 
 TOLERANCE_PU = 1e-8
@@ -67,9 +69,15 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "load at unknown bus": (small(load=table("bus p_mw q_mvar", [9, 1, 0])), "no bus 9"),
     "no source": (small(ext_grid=table("bus vm_pu", *[])), "no source"),
     "islanded load": (small(line=table(LINE, ["L", 0, 1, 1, 1, 1, 0, 0.3, 1, False])), "no source reaches it"),
-    "gen": (small(gen=table("bus p_mw vm_pu in_service", [1, 1, 1.0, True])), "type gen"),
-    "xward": (small(xward=table("bus ps_mw in_service", [1, 1, True])), "type xward"),
-    "unknown element": (small(svc=table("bus q_mvar in_service", [1, 1, True])), "type svc"),
+    "gen without set-point": (small(gen=table("bus p_mw in_service", [1, 1, True])), "no value"),
+    "gen at unknown bus": (small(gen=table("bus p_mw vm_pu in_service", [9, 1, 1.0, True])), "no bus 9"),
+    "two set-points": (small(gen=table("bus p_mw vm_pu", [1, 1, 1.0], [2, 1, 1.01])), "at a bus that is held at 1"),
+    "xward without impedance": (
+        small(xward=table("bus ps_mw qs_mvar pz_mw qz_mvar r_ohm x_ohm vm_pu", [1, 1, 0, 0, 0, 0, 0, 1.0])),
+        "zero impedance",
+    ),
+    "svc": (small(svc=table("bus q_mvar in_service", [1, 1, True])), "type svc"),
+    "direct current": (small(line_dc=table("from_bus_dc to_bus_dc in_service", [0, 1, True])), "type line_dc"),
     "two voltages": (small(bus=table("vn_kv", [20], [20], [10])), "joined with 20.0 kV"),
     "ragged table": (small(load=table("bus p_mw q_mvar", [1, 1])), "unequal length"),
     "no voltage": (small(bus=table("vn_kv", [0], [20], [20])), "0"),
@@ -111,28 +119,65 @@ def test_what_is_read_differently_is_mentioned(tmp_path: Path) -> None:
         ext_grid=table("bus vm_pu", [0, 1.0], [0, 1.0]),
     )
     grid = opened(tmp_path, document)
-    assert [f.field for f in grid.findings] == [
-        "load 0.const_z_percent",
-        "ext_grid 1.bus",
-    ]
+    assert [f.field for f in grid.findings] == ["ext_grid 1.bus", "load 0.const_z_percent"]
     assert grid.network.rating_from_a[0] == 300
 
 
 # ---- against pandapower itself
 
 
+def with_solved_q(net: Any, grid: GridFile) -> tuple[Network, Floats]:
+    """The network with nothing controlled, and injections with pandapower's reactive power of what holds voltages."""
+    q_var = grid.q_var.copy()
+    network = grid.network
+    solved = [(bus, q) for bus, q in zip(net.gen.bus, net.res_gen.q_mvar, strict=True)]
+    solved += [
+        (bus, -q)
+        for side in ("from", "to")
+        for bus, q in zip(net.dcline[f"{side}_bus"], net.res_dcline[f"q_{side}_mvar"], strict=True)
+    ]
+    for bus, q_mvar in solved:
+        at = grid.bus_index(f"bus {bus}")
+        assert at is not None
+        q_var[at] += 0.0 if at in network.source_bus or math.isnan(q_mvar) else 1e6 * q_mvar
+    for index, inner in net.res_xward.dropna().iterrows():
+        ward = net.xward.loc[index]
+        outer = net.res_bus.loc[ward.bus]
+        v = inner.vm_internal_pu * np.exp(1j * np.deg2rad(inner.va_internal_degree))
+        drop = v - outer.vm_pu * np.exp(1j * np.deg2rad(outer.va_degree))
+        current = drop * net.bus.vn_kv[ward.bus] ** 2 / complex(ward.r_ohm, ward.x_ohm)
+        q_var[grid.bus_index(f"xward {index} internal")] += 1e6 * (v * np.conj(current)).imag
+    none = np.array([], dtype=np.float64)
+    free = replace(
+        network,
+        controlled_bus=np.array([], dtype=np.int64),
+        controlled_v_pu=none,
+        controlled_q_min_var=none,
+        controlled_q_max_var=none,
+    )
+    return free, q_var
+
+
 def compare(net: Any, grid: GridFile) -> None:
-    """Voltages, source power and loadings of both our power flows agree with pandapower's."""
+    """Voltages, source power and loadings of both our power flows agree with pandapower's.
+
+    Where generators hold voltages, pandapower's reactive power must lead to the voltages that the file states,
+    by Newton-Raphson.
+    """
     pp = pytest.importorskip("pandapower", reason="pandapower, the reference of this test, is not installed")
     pp.runpp(net, calculate_voltage_angles=True, tolerance_mva=1e-9, max_iteration=50, init="dc")
     wanted = (net.res_bus.vm_pu * np.exp(1j * np.deg2rad(net.res_bus.va_degree))).dropna()
     at = np.array([grid.bus_index(f"bus {index}") for index in wanted.index], dtype=np.int64)
-    network = grid.network
-    newton = newton_flow(network, grid.p_w[:, None], grid.q_var[:, None])
-    ours = solve(network, grid.p_w, grid.q_var)
+    network, q_var = with_solved_q(net, grid)
+    newton = newton_flow(network, grid.p_w[:, None], q_var[:, None])
+    held = np.abs(newton.v_pu[grid.network.controlled_bus, 0])
+    assert held == pytest.approx(grid.network.controlled_v_pu, abs=TOLERANCE_PU)
     assert np.abs(newton.v_pu[at, 0] - wanted.to_numpy()).max() < TOLERANCE_PU
-    assert np.abs(ours.v[at, 0] - wanted.to_numpy()).max() < TOLERANCE_PU
-    assert newton.source_p_w.sum() == pytest.approx(net.res_ext_grid.p_mw.sum() * 1e6, abs=1.0)
+    if not len(grid.network.controlled_bus):
+        ours = solve(network, grid.p_w, q_var)
+        assert np.abs(ours.v[at, 0] - wanted.to_numpy()).max() < TOLERANCE_PU
+    source_mw = net.res_ext_grid.p_mw.sum() + net.res_gen.p_mw[net.gen.slack.astype(bool)].sum()
+    assert newton.source_p_w.sum() == pytest.approx(source_mw * 1e6, abs=1.0)
     loading = np.maximum(
         newton.current_from_a[:, 0] / network.rating_from_a, newton.current_to_a[:, 0] / network.rating_to_a
     )
@@ -170,11 +215,9 @@ def test_published_networks_agree_with_pandapower(tmp_path: Path, case: str) -> 
 
 
 def multivoltage() -> Any:
-    """Two and three windings, shunt, impedance, many switches; what is refused is taken out."""
+    """Two and three windings, shunt, impedance, many switches; a generator and an extended ward."""
     pp = pytest.importorskip("pandapower", reason="pandapower, the reference of this test, is not installed")
     net = networks().example_multivoltage()
-    net.gen.drop(net.gen.index, inplace=True)
-    net.xward.drop(net.xward.index, inplace=True)
     pp.create_ward(net, 34, 1.0, 0.5, 0.3, 0.2)
     pp.create_motor(net, 45, 0.05, 0.9, efficiency_percent=92.0, loading_percent=70.0)
     net.trafo[["i0_percent", "pfe_kw", "tap_neutral"]] = [0.3, 2.0, 0.0]

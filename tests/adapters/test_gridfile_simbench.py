@@ -14,7 +14,13 @@ from flexpeer.errors import BadInput
 from flexpeer.periods import MarketDay
 
 STOCKHOLM = "Europe/Stockholm"
-CODES = ["1-LV-rural1--0-no_sw", "1-MV-rural--0-sw", "1-MVLV-semiurb-3.202-0-sw", "1-MVLV-urban-5.303-0-no_sw"]
+CODES = [
+    "1-LV-rural1--0-no_sw",
+    "1-MV-rural--0-sw",
+    "1-MVLV-semiurb-3.202-0-sw",
+    "1-MVLV-urban-5.303-0-no_sw",
+    "1-HV-mixed--0-sw",
+]
 
 
 def simbench() -> Any:
@@ -28,22 +34,25 @@ def test_simbench_grids_agree_with_pandapower(code: str) -> None:
     compare(net, open_grid(f"simbench:{code}", Path()))
 
 
-def test_a_day_of_profiles_is_the_package_s_own_sum_per_bus() -> None:
+@pytest.mark.parametrize("code", [CODES[0], "1-EHV-mixed--0-sw"])
+def test_a_day_of_profiles_is_the_package_s_own_sum_per_bus(code: str) -> None:
+    """The second one has generators that hold voltages, with profiles of their own."""
     module = simbench()
-    grid = simbench_day(CODES[0], date(2030, 6, 20))
+    grid = simbench_day(code, date(2030, 6, 20))
     assert grid.profile_p_w is not None
     assert grid.profile_q_var is not None
-    net = module.get_simbench_net(CODES[0])
+    net = module.get_simbench_net(code)
     values = module.get_absolute_values(net, profiles_instead_of_study_cases=True)
     first = net.profiles["load"].time.tolist().index("20.06.2016 00:00")
-    wanted_p, wanted_q = np.zeros((15, 96)), np.zeros((15, 96))
+    wanted_p, wanted_q = np.zeros_like(grid.profile_p_w), np.zeros_like(grid.profile_p_w)
     for index, bus in net.load.bus.items():
         wanted_p[grid.bus_index(f"bus {bus}")] -= values["load", "p_mw"][index].to_numpy()[first : first + 96]
         wanted_q[grid.bus_index(f"bus {bus}")] -= values["load", "q_mvar"][index].to_numpy()[first : first + 96]
-    for index, bus in net.sgen.bus.items():
-        wanted_p[grid.bus_index(f"bus {bus}")] += values["sgen", "p_mw"][index].to_numpy()[first : first + 96]
-    assert np.allclose(grid.profile_p_w, wanted_p * 1e6, rtol=1e-12, atol=1e-6)
-    assert np.allclose(grid.profile_q_var, wanted_q * 1e6, rtol=1e-12, atol=1e-6)
+    for table in ("sgen", "gen"):
+        for index, bus in net[table].bus.items():
+            wanted_p[grid.bus_index(f"bus {bus}")] += values[table, "p_mw"][index].to_numpy()[first : first + 96]
+    assert np.allclose(grid.profile_p_w, wanted_p * 1e6, rtol=1e-12, atol=1e-5)
+    assert np.allclose(grid.profile_q_var, wanted_q * 1e6, rtol=1e-12, atol=1e-5)
     assert wanted_p.max() > 0 > wanted_p.min()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.adapters.scenario_folder import Texts, folder_of
+from tests.adapters.test_gridfile_csv import write
 from tests.app.grid_days import SMALL_GRID, Ask, cigre_day, orders, small_day
 from tests.cli.program import flexpeer
 
@@ -74,6 +75,18 @@ def test_the_same_day_twice_is_the_same_log(tmp_path: Path) -> None:
     texts = small_day() | {"orders.csv": orders(SWAPS)}
     first, second = run(texts, tmp_path / "1"), run(texts, tmp_path / "2")
     assert (first / "events.log").read_bytes() == (second / "events.log").read_bytes()
+
+
+def test_a_grid_in_a_folder_of_csv_files(tmp_path: Path) -> None:
+    """The same grid in another format is the same day."""
+    texts = small_day() | {"orders.csv": orders(SWAPS)}
+    in_json = run(texts, tmp_path / "json")
+    texts["scenario.toml"] = texts["scenario.toml"].replace('"grid.json"', '"grid"')
+    del texts["grid.json"]
+    write(folder_of(texts, tmp_path / "csv" / "in") / "grid", json.loads(SMALL_GRID))
+    in_csv = run(texts, tmp_path / "csv")
+    hashes = [json.loads((out / "result.json").read_text())["state_hash"] for out in (in_json, in_csv)]
+    assert hashes[0] == hashes[1]
 
 
 def test_grid_check(tmp_path: Path) -> None:

@@ -149,3 +149,15 @@ def test_a_survey_measures_what_the_day_reads() -> None:
     readings = read(day, limits_of(network, 75), result)
     np.testing.assert_allclose(measured.loading, readings.loading, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(measured.losses_w, day.losses_w(result.v), rtol=1e-9)
+
+
+def test_a_second_solution_of_higher_voltage_is_not_taken() -> None:
+    """Heavy reactive injection behind a long line: the fixed point settles above 1.25 per unit, Newton does not."""
+    network = build([(0, 1), (1, 2)], np.array([0.01, 0.01]), np.array([0.25, 0.25]), np.full(3, 110_000.0))
+    network.source_v_pu[:] = 1.0
+    p_w, q_var = np.array([0.0, -0.4e6, 0.0]), np.array([0.0, 0.0, 0.9e6])
+    result = solve(network, p_w, q_var)
+    v = result.v[:, 0]
+    y = newton_model(network).y.toarray()
+    np.testing.assert_allclose((v * np.conj(y @ v))[1:], per_unit(p_w, q_var)[1:], atol=1e-8)
+    np.testing.assert_allclose(v, alone(network, p_w, q_var), atol=1e-9)

@@ -12,9 +12,10 @@ from flexpeer.app.factor_side import FactorSide
 from flexpeer.app.grid_cuts import GridCuts
 from flexpeer.app.grid_day import GridInput, build, notes
 from flexpeer.app.journal import Journal
+from flexpeer.app.least_relief import least_moves
 from flexpeer.app.optimum import Cuts, FactorCuts, welfare_optimum
 from flexpeer.app.outcome import Congestion, DayOutcome, PointDay
-from flexpeer.app.physical_side import PhysicalSide
+from flexpeer.app.physical_side import PhysicalSide, margin_ppm
 from flexpeer.app.registration import registrations, resource_dsos
 from flexpeer.app.scenario import OrderRow, Scenario
 from flexpeer.app.session import EventLog, GridOwners, Session
@@ -27,6 +28,7 @@ from flexpeer.market.needs import (
     AllocateCurtailment,
     AnnounceOutage,
     CongestionPoint,
+    CurtailResources,
     DefineCongestionPoint,
     Direction,
     ImposeCurtailment,
@@ -41,12 +43,11 @@ from flexpeer.market.needs import (
 from flexpeer.market.orders import CloseGate, OpenGate, PlaceOrder, Side, TimeInForce
 from flexpeer.market.purchase import ExpireOrders, PurchaseResidual
 from flexpeer.market.reasons import CommandRefused
-from flexpeer.market.rulebook import DsoPurchase
+from flexpeer.market.rulebook import Allocation, DsoPurchase
 from flexpeer.market.settlement import Settle
 from flexpeer.quantities import MINOR_PER_MAJOR, MONEY_PER_MAJOR
 
 NEED_ROUNDS = 3
-GRID_MARGIN_PPM = 5_000
 GATE_OPENS, GATE_CLOSES, CONFIRMED = (2, "10:30"), (1, "09:00"), (1, "10:30")
 
 
@@ -90,11 +91,10 @@ class MarketDay:
         self.journal = Journal()
         self.session.listen(self.journal.note)
         self.physical: PhysicalSide | None = None
-        margin = scenario.rulebook.need_margin_ppm
         if grid is None:
-            self.side: GridSide = FactorSide(scenario, margin or 0)
+            self.side: GridSide = FactorSide(scenario, scenario.rulebook.need_margin_ppm or 0)
         else:
-            self.physical = PhysicalSide(scenario, build(scenario, grid), GRID_MARGIN_PPM if margin is None else margin)
+            self.physical = PhysicalSide(scenario, build(scenario, grid), margin_ppm(scenario))
             self.side = self.physical
         self.dso_of = resource_dsos(scenario, None if self.physical is None else self.physical.grid)
 
@@ -116,9 +116,7 @@ class MarketDay:
 
     def before_w(self) -> dict[str, Watts]:
         """Every resource's forecast."""
-        nothing = (0,) * self.scenario.day.mtu_count
-        given = self.scenario.resource_forecast
-        return {r.resource: given[r.resource].p_w if r.resource in given else nothing for r in self.scenario.resources}
+        return self.scenario.plans_w()
 
     def start_w(self) -> dict[str, Watts]:
         """Every resource's starting point."""
@@ -156,7 +154,11 @@ class MarketDay:
             if refused:
                 raise BadInput(_beyond_range(event) for event in refused)
             return
-        commands = [AllocateCurtailment(point) for point in points]
+        if self.physical is not None and self.scenario.rulebook.allocation is Allocation.LEAST:
+            least = least_moves(self.physical, forecast, only_conditional=True)
+            self.session.send(CurtailResources(least.change_w))
+        left = self.side.need_w(self.start_w())
+        commands = [AllocateCurtailment(point, left[point]) for point in points if any(left[point])]
         for _ in range(NEED_ROUNDS):
             if not self.session.send(*commands):
                 break

@@ -43,13 +43,22 @@ class Point(NamedTuple):
     pu_per_w: float = 1.0
 
 
+GRID_MARGIN_PPM = 5_000
+
+
+def margin_ppm(scenario: Scenario) -> int:
+    """By how much needs stay below limits, unless the rulebook says otherwise."""
+    given = scenario.rulebook.need_margin_ppm
+    return GRID_MARGIN_PPM if given is None else given
+
+
 class PhysicalSide:
     """What the DSOs of one grid know about a day."""
 
     def __init__(self, scenario: Scenario, grid: GridDay, margin_ppm: int) -> None:
         self.grid = grid
-        self._scenario = scenario
-        self._margin = margin_ppm / PPM
+        self.scenario = scenario
+        self.margin = margin_ppm / PPM
         self._forecast: tuple[FlowResult, Readings] | None = None
         self._beyond: dict[bool, tuple[FlowResult, Readings]] = {}
         self._forecast_p_w: Floats = grid.base_p_w
@@ -69,8 +78,8 @@ class PhysicalSide:
 
     def impact_ppm(self, point_id: str) -> dict[str, tuple[int, ...]]:
         """Relief per unit of each resource, ppm: as the scenario states, else where a topology loads the point most."""
-        if self._scenario.impact_ppm is not None:
-            return dict(self._scenario.impact_ppm.get(point_id, {}))
+        if self.scenario.impact_ppm is not None:
+            return dict(self.scenario.impact_ppm.get(point_id, {}))
         ppm = np.rint(self._slopes[point_id] * PPM).clip(0, IMPACT_LIMIT_PPM).astype(np.int64)
         return {resource: tuple(ppm[bus].tolist()) for resource, bus in self.grid.bus_of.items()}
 
@@ -81,7 +90,7 @@ class PhysicalSide:
         for point in self._points:
             value, limit = self._flow(point, states[_loaded_by_injection(point.point.direction)][1]), self._limit(point)
             past = value > limit + TOLERANCE * np.abs(limit)
-            over = np.where(past, value - limit + self._margin * np.abs(limit), 0.0)
+            over = np.where(past, value - limit + self.margin * np.abs(limit), 0.0)
             needs[point.point.congestion_point] = tuple(int(np.ceil(w)) for w in np.nan_to_num(over).clip(min=0.0))
         return needs
 

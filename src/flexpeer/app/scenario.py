@@ -177,6 +177,12 @@ class Scenario(msgspec.Struct, frozen=True):
     bands: tuple[BandRow, ...] = ()
     temperature_c: tuple[float, ...] | None = None
 
+    def plans_w(self) -> dict[str, tuple[int, ...]]:
+        """Every resource's forecast, W per MTU; what has none injects nothing."""
+        nothing = (0,) * self.day.mtu_count
+        given = self.resource_forecast
+        return {r.resource: given[r.resource].p_w if r.resource in given else nothing for r in self.resources}
+
     def beyond_w(self, direction: str) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
         """How far resources and buses are from the forecast at the rulebook's quantile for points of this direction.
 

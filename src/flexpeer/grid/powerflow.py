@@ -4,9 +4,12 @@
     Y_nn v' = i_n - Y_ns v_s                         (2)
 
 With constant-power injections this is the implicit Z-bus Gauss method; it contracts wherever a distribution grid is
-operated (Bolognani and Zampieri, IEEE Trans. Power Syst. 31(1), 2016). Its other solutions repel, so what it finds is
-the operating point. With d the largest move of a voltage in a step, d' in the step before and the contraction c = d/d',
-what is missing from the fixed point is at most (Banach)
+operated (Bolognani and Zampieri, IEEE Trans. Power Syst. 31(1), 2016). Under heavy reactive injection, as of a
+transmission grid's generators, it can settle at another solution of higher voltage: with a voltage outside
+`PLAUSIBLE_PU` Newton's method decides, and also where nothing settles or a bus's voltage is controlled.
+
+With d the largest move of a voltage in a step, d' in the step before and the contraction c = d/d', what is missing from
+the fixed point is at most (Banach)
 
     d c / (1 - c)  <=  TOLERANCE_PU                  (3)
 
@@ -41,6 +44,7 @@ from flexpeer.grid.topology import upper_from
 TOLERANCE_PU = 1e-10
 ITERATION_LIMIT = 200
 DIVERGED_PU = 4.0
+PLAUSIBLE_PU = (0.5, 1.25)
 BLOCK = 16
 
 
@@ -351,7 +355,19 @@ def iterate(circuit: Circuit, s: Planes, v: Planes) -> tuple[Integers, Integers]
             elif not step[k] <= DIVERGED_PU:
                 running[k] = False
             last[k] = step[k]
+    doubt(circuit.column_bus, v, status)
     return status, iterations
+
+
+@compiled
+def doubt(column_bus: Integers, v: Planes, status: Integers) -> None:
+    """Leave columns with a voltage outside `PLAUSIBLE_PU` to Newton's method, as if they had diverged."""
+    low, high = PLAUSIBLE_PU
+    for k in range(len(status)):
+        for bus in column_bus:
+            square = v.re[bus, k] * v.re[bus, k] + v.im[bus, k] * v.im[bus, k]
+            if status[k] == 0 and not low * low <= square <= high * high:
+                status[k] = 1
 
 
 @compiled

@@ -7,8 +7,9 @@
 u and d are what injections rise and fall by (units, MTUs); m the same in the state that x and g, a row's value and its
 sensitivities (`sensitivity`), belong to. A row is one limit in one MTU, or in one hour where it is on hourly means,
 scaled so that its largest sensitivity is 1: x, L and e are then watts of flexible power. Rows are the limits passed so
-far, the worst first. Round after round (2) is linearised anew in the AC state of the last answer, until AC power flow
-finds nothing past a limit. Solved by HiGHS (Huangfu, Hall, Math. Prog. Comp. 10, 2018).
+far and, in their MTUs and without the margin, those that come near. Round after round (2) is linearised anew in the AC
+state of the last answer, until AC power flow finds nothing past a limit and the power falls no further. Solved by HiGHS
+(Huangfu, Hall, Math. Prog. Comp. 10, 2018).
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,10 @@ from flexpeer.grid.sensitivity import Metric, Quantity, sensitivity
 PENALTY = 1e4
 ROUNDS = 3
 ROWS_PER_ROUND = 2_000
-NEGLIGIBLE = 1e-3
+NEGLIGIBLE = 1e-4
+NEAR = 0.3
+NEAR_VOLTAGE = 0.01
+WORTHWHILE = 2e-3
 
 
 class Flexible(NamedTuple):
@@ -67,6 +71,11 @@ class Relief:
     left: tuple[Violation, ...]
     overload_percent: float | None
 
+    @property
+    def power_w(self) -> float:
+        """All moves of all MTUs together, W."""
+        return float(np.abs(self.change_w).sum())
+
 
 class Row(NamedTuple):
     """One limit to keep: `kind` and element index, and the MTUs whose mean counts."""
@@ -85,23 +94,49 @@ class _Lines(NamedTuple):
 
 
 def least_relief(day: Day, flexible: Flexible, margin: float = 0.0, rounds: int = ROUNDS) -> Relief:
-    """Moves of the flexible units that bring the day into its limits less `margin` of each, with the least power."""
-    change_w = np.zeros_like(flexible.up_w)
+    """Moves of the flexible units that bring the day into its limits less `margin` of each, with the least power.
+
+    Once limits are kept, rounds go on as long as one saves more than `WORTHWHILE` of the power.
+    """
     rows: dict[Row, None] = {}
-    for done in range(rounds + 1):
-        p_w = day.p_w.copy()
-        np.add.at(p_w, flexible.bus, change_w)
-        result = day.flow.solve(p_w, day.q_var)
-        if not result.converged.all():
-            return Relief(change_w, done, (), None)
-        state = State(p_w, result, read(day.flow, day.limits, result))
-        past = violations(day.flow, day.limits, state.readings)
-        if not past or done == rounds:
+    passed: set[Row] = set()
+    best, state = _checked(day, flexible, np.zeros_like(flexible.up_w), 0)
+    found = best
+    for done in range(1, rounds + 1):
+        if state is None or (found.left == () and not rows):
             break
-        rows |= dict.fromkeys(_worst_rows(day, past))
-        lines = _linearised(day, flexible, state, list(rows), margin)
-        change_w = _solved(lines, list(rows), flexible, change_w)
-    return Relief(change_w, done, past, 100.0 * max((excess(violation) for violation in past), default=0.0))
+        near = _nearest(day, state.readings, found.left)
+        passed |= {row for distance, row in near if distance > 0.0}
+        rows |= dict.fromkeys(row for _, row in near)
+        margins = np.array([margin if row in passed else 0.0 for row in rows])
+        lines = _linearised(day, flexible, state, list(rows), margins)
+        before = found
+        found, state = _checked(day, flexible, _solved(lines, list(rows), flexible, found.change_w), done)
+        if _better(found, best):
+            best = found
+        if found.left == () and before.left == () and found.power_w > (1.0 - WORTHWHILE) * before.power_w:
+            break
+    return best
+
+
+def _checked(day: Day, flexible: Flexible, change_w: Floats, rounds: int) -> tuple[Relief, State | None]:
+    """What AC power flow says of some moves, and the state they lead to."""
+    p_w = day.p_w.copy()
+    np.add.at(p_w, flexible.bus, change_w)
+    result = day.flow.solve(p_w, day.q_var)
+    if not result.converged.all():
+        return Relief(change_w, rounds, (), None), None
+    state = State(p_w, result, read(day.flow, day.limits, result))
+    left = violations(day.flow, day.limits, state.readings)
+    overload = 100.0 * max((excess(violation) for violation in left), default=0.0)
+    return Relief(change_w, rounds, left, overload), state
+
+
+def _better(found: Relief, best: Relief) -> bool:
+    """Whether it leaves less past limits or, where both leave nothing, takes less power."""
+    if found.overload_percent is None or best.overload_percent is None:
+        return best.overload_percent is None and found.overload_percent is not None
+    return (found.overload_percent, found.power_w) < (best.overload_percent, best.power_w)
 
 
 def excess(violation: Violation) -> float:
@@ -112,23 +147,34 @@ def excess(violation: Violation) -> float:
     return (violation.value - violation.limit) / scale
 
 
-def _worst_rows(day: Day, past: tuple[Violation, ...]) -> list[Row]:
-    network, limits = day.flow.network, day.limits
-    places = {(Kind.LOADING, name): i for i, name in enumerate(network.branch_names)}
-    places |= {(kind, name): i for i, name in enumerate(network.bus_names) for kind in (Kind.HIGH, Kind.LOW)}
-    points = zip(limits.point_kind, limits.point_element, strict=True)
-    places |= {point: i for i, point in enumerate(points)}
-    worst = sorted(past, key=lambda v: (-excess(v), v.kind, v.element, v.mtu))[:ROWS_PER_ROUND]
-    return [_row(limits, v.kind, places[v.kind, v.element], v.mtu) for v in worst]
+def _nearest(day: Day, readings: Readings, past: tuple[Violation, ...]) -> list[tuple[float, Row]]:
+    """In the MTUs of violations, the rows past or near their limit: how far past, the worst first.
+
+    Fractions of the limit; voltages so that `NEAR_VOLTAGE` counts as `NEAR`.
+    """
+    limits, mtus = day.limits, np.unique(np.array([violation.mtu for violation in past], dtype=np.int64))
+    fed = readings.v_pu > 0.0
+    measured = (
+        (Kind.LOADING, readings.loading, np.ones_like(readings.loading), 1.0),
+        (Kind.HIGH, readings.v_pu, limits.v_max_pu, NEAR_VOLTAGE / NEAR),
+        (Kind.LOW, -np.where(fed, readings.v_pu, np.nan), -limits.v_min_pu, NEAR_VOLTAGE / NEAR),
+    )
+    found: list[tuple[float, Row]] = []
+    for kind, value, limit, scale in measured:
+        distance = (value[:, mtus] - limit[:, mtus]) / scale
+        for element, k in np.argwhere(distance > -NEAR):
+            row = Row(kind, int(element), int(mtus[k]), int(mtus[k]) + 1)
+            found.append((float(distance[element, k]), row))
+    for element, kind in enumerate(limits.point_kind):
+        bound = np.fmax(limits.limit_w[element, mtus], POWER_SCALE_MIN_W)
+        distance = (readings.power_w[element, mtus] - limits.limit_w[element, mtus]) / bound
+        for k in np.flatnonzero(distance > -NEAR):
+            window = int(limits.first[element, mtus[k]]), int(limits.end[element, mtus[k]])
+            found.append((float(distance[k]), Row(kind, element, *window)))
+    return sorted(found, key=lambda each: (-each[0], each[1]))[:ROWS_PER_ROUND]
 
 
-def _row(limits: Limits, kind: Kind, element: int, mtu: int) -> Row:
-    if kind in (Kind.EXPORT, Kind.IMPORT):
-        return Row(kind, element, int(limits.first[element, mtu]), int(limits.end[element, mtu]))
-    return Row(kind, element, mtu, mtu + 1)
-
-
-def _linearised(day: Day, flexible: Flexible, state: State, rows: list[Row], margin: float) -> _Lines:
+def _linearised(day: Day, flexible: Flexible, state: State, rows: list[Row], margin: Floats) -> _Lines:
     """Equation (2) around a state for every row; each element is differentiated once for all its MTUs."""
     by_element: dict[tuple[Kind, int], list[int]] = {}
     for number, row in enumerate(rows):
@@ -143,7 +189,7 @@ def _linearised(day: Day, flexible: Flexible, state: State, rows: list[Row], mar
             at = np.searchsorted(mtus, np.arange(rows[n].first, rows[n].end))
             of_units = slope[:, at] / len(at)
             scale = float(np.abs(of_units).max(initial=0.0)) or 1.0
-            target = limit[rows[n].first] - margin * abs(limit[rows[n].first])
+            target = limit[rows[n].first] - margin[n] * abs(limit[rows[n].first])
             room[n] = (target - value[at].mean()) / scale
             unit, k = np.nonzero(np.abs(of_units) > NEGLIGIBLE * scale)
             column = unit * day.flow.periods + rows[n].first + k
@@ -218,4 +264,5 @@ def _least(slope: csr_array, room: Floats, most_w: Floats) -> Floats:
     most = np.concatenate([*most_w, np.full(rows, np.inf)])
     bounds: Any = np.stack([np.zeros(len(most)), most], axis=1)
     found = linprog(cost, matrix, room, bounds=bounds, method="highs")
+    assert found.x is not None, "every row has its e, so there is an answer"
     return np.asarray(found.x[:count] - found.x[count : 2 * count])

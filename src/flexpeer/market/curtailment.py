@@ -1,4 +1,4 @@
-"""How a need is shared between conditional agreements: pro rata, last in first out, or equally."""
+"""How a need is shared between conditional agreements: pro rata, last in first out, equally, by the least watts."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -26,7 +26,10 @@ def allocate(policy: Allocation, need_w: int, candidates: Sequence[Candidate]) -
     if _relief(able, (c.room_w for c in able)) <= need_w * PPM:
         return {c.resource: c.room_w for c in able}
     if policy is Allocation.LIFO:
-        return _last_in_first_out(need_w * PPM, able)
+        by_name = sorted(able, key=lambda c: c.resource)
+        return _one_by_one(need_w * PPM, sorted(by_name, key=lambda c: c.agreement_date, reverse=True))
+    if policy is Allocation.LEAST:
+        return _one_by_one(need_w * PPM, sorted(able, key=lambda c: (-c.ppm, c.resource)))
     shares = _pro_rata(need_w * PPM, able) if policy is Allocation.PRO_RATA else _equal(need_w * PPM, able)
     return {resource: share for resource, share in shares.items() if share}
 
@@ -35,11 +38,10 @@ def _relief(candidates: Sequence[Candidate], obligations_w: Iterable[int]) -> in
     return sum(c.ppm * w for c, w in zip(candidates, obligations_w, strict=True))
 
 
-def _last_in_first_out(need: int, able: Sequence[Candidate]) -> dict[str, int]:
-    """The latest agreement is curtailed first, ties by name."""
+def _one_by_one(need: int, ranked: Sequence[Candidate]) -> dict[str, int]:
+    """All that the first can give, then the second, until the need is met."""
     shares: dict[str, int] = {}
-    by_name = sorted(able, key=lambda c: c.resource)
-    for candidate in sorted(by_name, key=lambda c: c.agreement_date, reverse=True):
+    for candidate in ranked:
         if need <= 0:
             break
         shares[candidate.resource] = min(candidate.room_w, ceil_div(need, candidate.ppm))

@@ -99,7 +99,11 @@ def _decided(state: State, books: Books, command: Command) -> list[Any]:
         case needs.OpenDay() | needs.PublishForecast() | needs.AnnounceOutage() | needs.DefineCongestionPoint():
             return needs.decide(state.needs, state.participants, _frozen(state), command)
         case (
-            needs.PublishImpactFactors() | needs.PublishNeed() | needs.AllocateCurtailment() | needs.ImposeCurtailment()
+            needs.PublishImpactFactors()
+            | needs.PublishNeed()
+            | needs.AllocateCurtailment()
+            | needs.ImposeCurtailment()
+            | needs.CurtailResources()
         ):
             return needs.decide(state.needs, state.participants, _frozen(state), command)
         case (

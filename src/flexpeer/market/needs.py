@@ -6,6 +6,7 @@ plan with the curtailment obligations executed; ranges, commitments and grid che
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property
 
@@ -113,6 +114,12 @@ class PublishImpactFactors(msgspec.Struct, frozen=True, tag=True):
     ppm: dict[str, tuple[int, ...]]
 
 
+class CurtailResources(msgspec.Struct, frozen=True, tag=True):
+    """Command: obligations that the DSOs' calculation decided, as changes of injection, W per MTU by resource."""
+
+    change_w: dict[str, Watts]
+
+
 class PublishNeed(msgspec.Struct, frozen=True, tag=True):
     """Command: watts of relief needed at a point (grid side), per MTU."""
 
@@ -202,6 +209,7 @@ Command = (
     | PublishNeed
     | AllocateCurtailment
     | ImposeCurtailment
+    | CurtailResources
 )
 Event = (
     DayOpened
@@ -334,11 +342,21 @@ def decide(needs: Needs, participants: Participants, frozen: bool, command: Comm
             return _per_point(needs, command, point_id, *ppm.values()) or [ImpactFactorsPublished(point_id, ppm)]
         case PublishNeed(point_id, need_w):
             return _per_point(needs, command, point_id, need_w) or [NeedPublished(point_id, need_w)]
+        case _:
+            return _decide_curtailment(needs, participants, command)
+
+
+def _decide_curtailment(
+    needs: Needs, participants: Participants, command: AllocateCurtailment | ImposeCurtailment | CurtailResources
+) -> Outcome:
+    match command:
         case AllocateCurtailment(point_id, missing_w):
             rows = () if missing_w is None else (missing_w,)
             return _per_point(needs, command, point_id, *rows) or _allocate(needs, participants, command)
         case ImposeCurtailment():
             return _impose(needs, participants, command)
+        case CurtailResources(change_w):
+            return _curtail(needs, participants, change_w)
 
 
 def _publish_forecast(needs: Needs, participants: Participants, command: PublishForecast) -> Outcome:
@@ -405,19 +423,35 @@ def _candidate(needs: Needs, participants: Participants, zone: str, name: str, m
 
 
 def _impose(needs: Needs, participants: Participants, command: ImposeCurtailment) -> Outcome:
-    if command.resource not in participants.resources:
-        return [CommandRefused("ImposeCurtailment", command.resource, Reason.UNKNOWN_RESOURCE)]
-    if len(command.obligation_w) != needs.mtu_count:
-        return [CommandRefused("ImposeCurtailment", command.resource, Reason.NOT_THIS_DAY)]
-    signs = (_curtailment_sign(needs, command.resource, mtu) for mtu in range(needs.mtu_count))
+    known = command.resource in participants.resources and len(command.obligation_w) == needs.mtu_count
+    signs = (
+        _curtailment_sign(needs, command.resource, mtu) if known else 1 for mtu in range(len(command.obligation_w))
+    )
     moves = tuple(sign * owed for sign, owed in zip(signs, command.obligation_w, strict=True))
-    resource, start = participants.resources[command.resource], needs.start_w(command.resource)
+    refused = _beyond(needs, participants, "ImposeCurtailment", command.resource, moves)
+    return [refused] if refused else [CurtailmentAllocated({command.resource: moves})]
+
+
+def _curtail(needs: Needs, participants: Participants, change_w: dict[str, Watts]) -> Outcome:
+    refused = [_beyond(needs, participants, "CurtailResources", name, row) for name, row in sorted(change_w.items())]
+    return [each for each in refused if each is not None] or [CurtailmentAllocated(change_w)]
+
+
+def _beyond(
+    needs: Needs, participants: Participants, command: str, name: str, moves: Sequence[int]
+) -> CommandRefused | None:
+    """Why a resource cannot make these moves from its starting point."""
+    if name not in participants.resources:
+        return CommandRefused(command, name, Reason.UNKNOWN_RESOURCE)
+    if len(moves) != needs.mtu_count:
+        return CommandRefused(command, name, Reason.NOT_THIS_DAY)
+    resource, start = participants.resources[name], needs.start_w(name)
     for mtu, (move, begin) in enumerate(zip(moves, start, strict=True)):
         room = resource.p_max_w - begin if move > 0 else begin - resource.p_min_w
         if abs(move) > max(room, 0):
             detail = f"{needs.day.local(mtu) if needs.day else mtu}: {max(room, 0)} W"
-            return [CommandRefused("ImposeCurtailment", command.resource, Reason.OUTSIDE_RANGE, detail)]
-    return [CurtailmentAllocated({command.resource: moves})]
+            return CommandRefused(command, name, Reason.OUTSIDE_RANGE, detail)
+    return None
 
 
 def _curtailment_sign(needs: Needs, resource: str, mtu: int) -> int:

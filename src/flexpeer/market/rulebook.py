@@ -44,6 +44,7 @@ class Allocation(StrEnum):
     PRO_RATA = "pro_rata"
     LIFO = "lifo"
     EQUAL = "equal"
+    LEAST = "least"
 
 
 class DeliveryRule(StrEnum):

@@ -1,4 +1,4 @@
-"""Grid files: flexpeer JSON, pandapower JSON, CIM, SimBench codes and the CIGRE benchmark networks."""
+"""Grid files: flexpeer JSON and CSV, pandapower JSON, MATPOWER, CIM, SimBench codes and the CIGRE networks."""
 
 from flexpeer.adapters.gridfiles.flexpeer_json_writer import write_flexpeer_json
 from flexpeer.adapters.gridfiles.grid_file import GridFile

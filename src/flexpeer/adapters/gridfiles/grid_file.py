@@ -8,6 +8,8 @@ from flexpeer.errors import BadInput, Finding
 from flexpeer.grid.assembly import GridRows, assemble, bus_injections, faults, unreached
 from flexpeer.grid.network import Floats, Network
 
+Place = tuple[str, int]
+
 
 @dataclass(frozen=True)
 class GridFile:
@@ -48,19 +50,23 @@ class GridFile:
 
 @dataclass(frozen=True)
 class ReadRows:
-    """A file's rows before they are checked: `errors` refuse the file, `findings` do not."""
+    """A file's rows before they are checked: `errors` refuse the file, `findings` do not.
+
+    `places` has file and line of elements, by their name or as `faults` calls them (`shunt at X`).
+    """
 
     rows: GridRows
     errors: tuple[Finding, ...] = ()
     findings: tuple[Finding, ...] = ()
     bus_aliases: Mapping[str, str] = field(default_factory=dict)
     branch_aliases: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
 
 
 def grid_file(read: ReadRows, where: str) -> GridFile:
     """The grid of a file's rows, or `BadInput` with every error of the file."""
     told = bool(read.errors)
-    more = (finding for finding in faults(read.rows, where) if not (told and finding.problem == "nan"))
+    more = (_placed(finding, read.places) for finding in faults(read.rows, where) if not _follows(finding, told))
     errors = tuple(dict.fromkeys((*read.errors, *more)))
     if errors:
         raise BadInput(errors)
@@ -79,3 +85,17 @@ def grid_file(read: ReadRows, where: str) -> GridFile:
         bus_aliases=read.bus_aliases,
         branch_aliases=read.branch_aliases,
     )
+
+
+def _follows(finding: Finding, told: bool) -> bool:
+    """Whether a fault of the rows may only be there because a row has an error that is told already."""
+    return told and (finding.problem == "nan" or "no source reaches" in finding.problem)
+
+
+def _placed(finding: Finding, places: Mapping[str, Place]) -> Finding:
+    """The finding with file and line, where the file has lines."""
+    element = finding.field if finding.field in places else finding.field.rpartition(".")[0]
+    if element not in places:
+        return finding
+    where, line = places[element]
+    return finding._replace(where=where, line=line)

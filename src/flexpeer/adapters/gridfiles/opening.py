@@ -4,9 +4,11 @@ from pathlib import Path
 
 from flexpeer.adapters.gridfiles.cim_files import is_cim
 from flexpeer.adapters.gridfiles.cim_grid import read_cim
+from flexpeer.adapters.gridfiles.flexpeer_csv import is_flexpeer_csv, read_flexpeer_csv
 from flexpeer.adapters.gridfiles.flexpeer_json import FORMAT, is_flexpeer, read_flexpeer
 from flexpeer.adapters.gridfiles.grid_file import GridFile, grid_file
 from flexpeer.adapters.gridfiles.json_text import read_json
+from flexpeer.adapters.gridfiles.matpower_rows import read_matpower
 from flexpeer.adapters.gridfiles.pandapower_json import read_pandapower
 from flexpeer.adapters.gridfiles.pandapower_tables import is_pandapower
 from flexpeer.adapters.gridfiles.simbench_grid import simbench_grid
@@ -14,11 +16,11 @@ from flexpeer.errors import bad_input
 from flexpeer.grid.cigre import NominalGrid, cigre_lv, cigre_mv
 
 ACCEPTED = (
-    "cigre_mv, cigre_lv, simbench:<code>, a .json file (flexpeer or pandapower), or CIM (.xml, .rdf, .zip or a folder)"
+    "cigre_mv, cigre_lv, simbench:<code>, a .json file (flexpeer or pandapower), a MATPOWER .m file, "
+    "a folder with buses.csv, or CIM (.xml, .rdf, .zip or a folder)"
 )
 SIMBENCH = "simbench:"
 BUILT_IN = {"cigre_mv": cigre_mv, "cigre_lv": cigre_lv}
-NOT_YET = (".m",)
 
 
 def open_grid(source: str, folder: Path) -> GridFile:
@@ -28,12 +30,16 @@ def open_grid(source: str, folder: Path) -> GridFile:
     if source.startswith(SIMBENCH):
         return simbench_grid(source.removeprefix(SIMBENCH))
     path = folder / source
-    if path.suffix.lower() in NOT_YET:
-        raise bad_input(source, "MATPOWER grids are not read yet", ACCEPTED, field="source")
     if not path.exists():
         raise bad_input(source, "no such file", ACCEPTED, field="source")
+    if is_flexpeer_csv(path):
+        return grid_file(read_flexpeer_csv(path, source), source)
     if is_cim(path):
         return grid_file(read_cim(path, source or str(path)), source or str(path))
+    if path.suffix.lower() == ".csv":
+        raise bad_input(source, "no part of a grid in CSV files", ACCEPTED, field="source")
+    if path.suffix.lower() == ".m":
+        return grid_file(read_matpower(path, source), source)
     document = read_json(path, source)
     if is_flexpeer(document):
         return grid_file(read_flexpeer(document, source), source)

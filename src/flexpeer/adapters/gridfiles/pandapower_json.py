@@ -12,7 +12,8 @@ from flexpeer.adapters.gridfiles.grid_file import ReadRows
 from flexpeer.adapters.gridfiles.pandapower_branches import read_branches
 from flexpeer.adapters.gridfiles.pandapower_draft import Draft, draft_of
 from flexpeer.adapters.gridfiles.pandapower_tables import Element, aliases, pandapower_tables
-from flexpeer.grid.assembly import GridRows, InjectionRow, ShuntRow, SourceRow
+from flexpeer.adapters.gridfiles.pandapower_voltages import read_voltages
+from flexpeer.grid.assembly import GridRows, InjectionRow, ShuntRow
 
 INJECTION_SIGN = {"load": -1.0, "storage": -1.0, "sgen": 1.0}
 VOLTAGE_DEPENDENCE = (
@@ -26,11 +27,16 @@ VOLTAGE_DEPENDENCE = (
 PASSIVE = frozenset(
     ("bus", "line", "trafo", "trafo3w", "impedance", "switch", "ext_grid", "shunt", "ward", "motor", "measurement")
 )
+HOLDING = frozenset(("gen", "dcline", "xward", "asymmetric_load", "asymmetric_sgen"))
+PQ = (("p", "mw"), ("q", "mvar"))
 INSTEAD = {
-    "gen": "sgen: a fixed injection; voltages are held at ext_grid only",
-    "xward": "load and shunt",
-    "asymmetric_load": "load, equal in the three phases",
-    "asymmetric_sgen": "sgen, equal in the three phases",
+    "svc": "shunt, or gen where it holds a voltage",
+    "ssc": "gen",
+    "tcsc": "impedance",
+    **dict.fromkeys(
+        ("vsc", "b2b_vsc", "vsc_stacked", "vsc_bipolar", "bus_dc", "line_dc", "load_dc", "source_dc"),
+        "dcline, or sgen and load at its AC ends",
+    ),
 }
 
 
@@ -39,16 +45,23 @@ def read_pandapower(document: object, where: str) -> ReadRows:
     tables = pandapower_tables(document, where)
     draft = draft_of(tables)
     read_branches(draft)
-    injections = (*_injections(draft), *_wards(draft), *_motors(draft))
+    held = read_voltages(draft)
+    injections = (*_injections(draft), *_asymmetric(draft), *_wards(draft), *_motors(draft), *held.injections)
     draft.shunts.extend(_shunts(draft))
-    sources = tuple(_sources(draft))
     _refuse_the_rest(draft)
     branch_aliases: dict[str, str] = {}
     for table in ("line", "trafo", "impedance", "switch"):
         group = tables.of(table)
         branch_aliases |= aliases(group, {e.index: draft.names[table, e.index] for e in group})
     return ReadRows(
-        GridRows(tuple(draft.buses), tuple(draft.branches), tuple(draft.shunts), sources, injections),
+        GridRows(
+            tuple(draft.buses),
+            tuple(draft.branches),
+            tuple(draft.shunts),
+            held.sources,
+            injections,
+            held.controlled,
+        ),
         tuple(tables.errors),
         tuple(draft.findings),
         aliases(tables.of("bus"), draft.nodes),
@@ -74,8 +87,8 @@ def _note_voltage_dependence(draft: Draft, element: Element) -> None:
 
 
 def _wards(draft: Draft) -> Iterator[InjectionRow]:
-    """A ward is a load and a shunt, the latter at the bus's nominal voltage."""
-    for ward in draft.tables.of("ward"):
+    """A ward is a load and a shunt, the latter at the bus's nominal voltage; an extended one has that too."""
+    for ward in (*draft.tables.of("ward"), *draft.tables.of("xward")):
         if draft.at_live_bus(ward):
             index = ward.count("bus")
             draft.shunts.append(
@@ -108,26 +121,28 @@ def _shunt(bus: str, p_mw: float, q_mvar: float, v_kv: float) -> ShuntRow:
     return ShuntRow(bus, 1e6 * p_mw / v_kv**2, -1e6 * q_mvar / v_kv**2)
 
 
-def _sources(draft: Draft) -> Iterator[SourceRow]:
-    held: dict[str, tuple[float, float]] = {}
-    for grid in draft.tables.of("ext_grid"):
-        if not draft.at_live_bus(grid):
-            continue
-        bus = draft.nodes[grid.count("bus")]
-        voltage = (grid.number("vm_pu"), grid.number("va_degree", 0.0))
-        if held.get(bus) == voltage:
-            draft.note(grid, "bus", f"{bus!r} has a source with this voltage already; they are one", "one ext_grid")
-            continue
-        held[bus] = voltage
-        yield SourceRow(draft.names["ext_grid", grid.index], bus, *voltage)
+def _asymmetric(draft: Draft) -> Iterator[InjectionRow]:
+    """Loads and generators given by phase, as the sum of the three."""
+    for table, sign in (("asymmetric_load", -1e6), ("asymmetric_sgen", 1e6)):
+        unequal = []
+        for element in draft.tables.of(table):
+            if not draft.at_live_bus(element):
+                continue
+            p_mw, q_mvar = ([element.number(f"{letter}_{phase}_{unit}") for phase in "abc"] for letter, unit in PQ)
+            factor = sign * element.number("scaling", 1.0)
+            yield InjectionRow(draft.nodes[element.count("bus")], sum(p_mw) * factor, sum(q_mvar) * factor)
+            unequal += [element] * (len(set(p_mw)) > 1 or len(set(q_mvar)) > 1)
+        if unequal:
+            problem = f"{len(unequal)} elements of {table} differ by phase; calculated as balanced, at their sum"
+            draft.note(unequal[0], "", problem, "equal phases")
 
 
 def _refuse_the_rest(draft: Draft) -> None:
     """Elements that carry power and have no counterpart here would change the answer silently."""
     for table, elements in draft.tables.elements.items():
-        if table in PASSIVE or table in INJECTION_SIGN:
+        if table in PASSIVE or table in INJECTION_SIGN or table in HOLDING:
             continue
         for element in elements:
-            carries = any(column == "bus" or column.endswith("_bus") for column in element.values)
+            carries = any("bus" in column.split("_") for column in element.values) or table in INSTEAD
             if carries and "in_service" in element.values and element.in_service:
                 element.fault("", f"elements of type {table} are not calculated", INSTEAD.get(table, "AC elements"))

@@ -15,7 +15,16 @@ from flexpeer.adapters.gridfiles.json_text import parse_json
 from flexpeer.errors import Finding, bad_input
 
 NAMED_TABLES = ("bus", "line", "trafo", "trafo3w", "impedance", "switch", "ext_grid")
-INDEX_FORM = re.compile(r"(bus|line|trafo|trafo3w|impedance|switch|ext_grid) \d+")
+INDEX_FORM = re.compile(r"(bus|line|trafo|trafo3w|impedance|switch|ext_grid|gen|xward) \d+")
+
+
+SMALLEST, LARGEST = 1e-30, 1e30
+"""Between these, squares and quotients of a file's numbers are floats too."""
+
+
+def is_usable(value: float) -> bool:
+    """Whether it is a number that can be calculated with."""
+    return value == 0 or SMALLEST <= abs(value) <= LARGEST
 
 
 @dataclass(frozen=True)
@@ -56,10 +65,17 @@ class Element:
         value = self.values.get(column)
         if value is None and default is not None:
             return default
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not is_usable(value):
             self.fault(column, "no value" if value is None else f"{value!r}", "a finite number")
             return math.nan
         return float(value)
+
+    def number_or(self, column: str, default: float) -> float:
+        """A number, infinite ones too, or the default where the column holds none."""
+        value = self.values.get(column)
+        if isinstance(value, float) and not math.isfinite(value):
+            return default if math.isnan(value) else value
+        return default if value is None else self.number(column)
 
     def positive(self, column: str, default: float | None = None) -> float:
         """A positive number."""
@@ -75,7 +91,7 @@ class Element:
         if value is None and default is not None:
             return default
         whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-        if isinstance(value, bool) or not whole or value < 0:
+        if isinstance(value, bool) or not whole or not 0 <= value <= LARGEST:
             self.fault(column, "no value" if value is None else f"{value!r}", "a whole number")
             return -1
         return int(value)
@@ -126,7 +142,7 @@ def pandapower_tables(document: object, where: str) -> Tables:
         raise bad_input(where, "no object '_object' with the tables", "what pandapower's to_json writes")
     errors: list[Finding] = []
     frequency_hz = net.get("f_hz", 50.0)
-    if not isinstance(frequency_hz, int | float) or not frequency_hz > 0:
+    if not isinstance(frequency_hz, int | float) or not SMALLEST <= frequency_hz <= LARGEST:
         errors.append(Finding(where, 0, "f_hz", f"{frequency_hz!r}", "a positive frequency"))
         frequency_hz = math.nan
     elements = {
@@ -146,6 +162,10 @@ def _elements(name: str, table: Mapping[str, Any], where: str, errors: list[Find
         errors.append(Finding(where, 0, name, "not a table", "an object with columns, index and data"))
         return
     columns, rows = frame["columns"], frame["data"]
+    listed = (columns, frame["index"], rows, *(rows if isinstance(rows, list) else ()))
+    if not all(isinstance(part, list) for part in listed) or not all(isinstance(name, str) for name in columns):
+        errors.append(Finding(where, 0, name, "not a table", "lists as columns, index and data, and texts as columns"))
+        return
     if len(frame["index"]) != len(rows) or any(len(row) != len(columns) for row in rows):
         errors.append(Finding(where, 0, name, "rows of unequal length", "one value for each column and an index each"))
         return

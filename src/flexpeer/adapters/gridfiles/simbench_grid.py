@@ -25,8 +25,20 @@ from flexpeer.grid.network import Floats
 from flexpeer.periods import MarketDay
 
 PROFILE_YEAR = 2016
-SUFFIX = {("load", "p_mw"): "_pload", ("load", "q_mvar"): "_qload", ("sgen", "p_mw"): "", ("storage", "p_mw"): ""}
-FAMILIES = {"load": ("load",), "sgen": ("powerplants", "renewables"), "storage": ("storage",)}
+SUFFIX = {
+    ("load", "p_mw"): "_pload",
+    ("load", "q_mvar"): "_qload",
+    ("sgen", "p_mw"): "",
+    ("storage", "p_mw"): "",
+    ("gen", "p_mw"): "",
+}
+FAMILIES = {
+    "load": ("load",),
+    "sgen": ("powerplants", "renewables"),
+    "storage": ("storage",),
+    "gen": ("powerplants", "renewables"),
+}
+SIGN = INJECTION_SIGN | {"gen": 1.0}
 
 
 @dataclass(frozen=True)
@@ -44,17 +56,17 @@ def simbench_grid(code: str) -> GridFile:
 
 
 def simbench_day(code: str, delivery_day: date, timezone: str = "Europe/Stockholm") -> GridFile:
-    """The grid with the profiles of a day, each (buses, 92, 96 or 100 quarter-hours).
+    """The grid with the profiles of a day, each (buses, 92, 96 or 100 quarter-hours); other powers are constant.
 
     A quarter-hour takes the profile of the same month, day and clock time: on 23-hour days one clock hour
     is left out, on 25-hour days it comes twice. See `profile_steps`.
     """
     loaded = _loaded(code)
     steps = profile_steps(loaded.profiles["load"]["time"].tolist(), delivery_day, timezone)
-    powers = {column: np.zeros((loaded.grid.network.bus_count, len(steps))) for column in ("p_mw", "q_mvar")}
-    for table, sign in INJECTION_SIGN.items():
-        for column, target in powers.items():
-            _add_profiles(target, loaded, (table, column), steps, sign * 1e6)
+    constant = {"p_mw": loaded.grid.p_w, "q_mvar": loaded.grid.q_var}
+    powers = {column: np.repeat(power[:, None], len(steps), axis=1) for column, power in constant.items()}
+    for table, column in SUFFIX:
+        _add_profiles(powers[column], loaded, (table, column), steps)
     return replace(loaded.grid, profile_p_w=powers["p_mw"], profile_q_var=powers["q_mvar"])
 
 
@@ -81,20 +93,20 @@ def _label(clock: datetime) -> str:
     return f"{clock.day:02}.{clock.month:02}.{PROFILE_YEAR} {clock.hour:02}:{clock.minute:02}"
 
 
-def _add_profiles(target: Floats, loaded: Loaded, quantity: tuple[str, str], steps: list[int], factor: float) -> None:
-    """Add rated power x relative profile of every element of a table; without a profile power is constant."""
+def _add_profiles(target: Floats, loaded: Loaded, quantity: tuple[str, str], steps: list[int]) -> None:
+    """Turn the rated power of every element of a table into rated power x relative profile."""
     table, column = quantity
     frame = loaded.tables[table]
     for index, element in zip(frame.index, frame.to_dict("records"), strict=True):
         bus = loaded.grid.bus_index(f"bus {element['bus']}")
-        if bus is None or not element["in_service"]:
+        if bus is None or not element["in_service"] or element.get("slack"):
             continue
-        relative = _relative(loaded, quantity, element.get("profile"), steps, f"{table} {index}")
-        target[bus] += factor * element["scaling"] * element[column] * relative
+        change = _relative(loaded, quantity, element.get("profile"), steps, f"{table} {index}") - 1.0
+        target[bus] += SIGN[table] * 1e6 * element["scaling"] * element[column] * change
 
 
 def _relative(loaded: Loaded, quantity: tuple[str, str], profile: object, steps: list[int], element: str) -> Floats:
-    if quantity not in SUFFIX or not isinstance(profile, str):
+    if not isinstance(profile, str):
         return np.ones(len(steps))
     name = profile + SUFFIX[quantity]
     for family in FAMILIES[quantity[0]]:
@@ -113,9 +125,7 @@ def _loaded(code: str) -> Loaded:
     net.trafo["tap_changer_type"] = "Ratio"
     profiles = net.pop("profiles")
     document = parse_json(pandapower.to_json(net), where)
-    return Loaded(
-        {table: net[table] for table in INJECTION_SIGN}, profiles, grid_file(read_pandapower(document, where), where)
-    )
+    return Loaded({table: net[table] for table in SIGN}, profiles, grid_file(read_pandapower(document, where), where))
 
 
 def _extra(code: str, module: str) -> ModuleType:

@@ -1,0 +1,106 @@
+"""A day's needs by optimisation: which resources must move, and by how little, to bring every limit into band."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flexpeer.app.grid_day import GridInput, build
+from flexpeer.app.physical_side import PhysicalSide, margin_ppm
+from flexpeer.app.scenario import Resource, Scenario
+from flexpeer.grid.limits import Violation
+from flexpeer.grid.network import Floats, Integers
+from flexpeer.grid.relief import Day, Flexible, Relief, least_relief
+from flexpeer.market.needs import CongestionPoint, Watts
+
+
+class LeastMoves(NamedTuple):
+    """Changes of injection, W per MTU, of the resources that move; AC power flow's verdict on them.
+
+    `left` is what stays past its limit, at most by `overload_percent` of it.
+    """
+
+    change_w: dict[str, Watts]
+    rounds: int
+    left: tuple[Violation, ...]
+    overload_percent: float
+
+
+def least_moves(side: PhysicalSide, schedules_w: Mapping[str, Watts], *, only_conditional: bool) -> LeastMoves:
+    """The least power that resources must move from these schedules.
+
+    With `only_conditional`, those with a conditional agreement, within what it allows: injection down to none, or
+    withdrawal. Where needs are for a quantile, injection falls for what injection loads, withdrawal for the rest.
+    """
+    grid = side.grid
+    chosen = [r for r in side.scenario.resources if r.conditional or not only_conditional]
+    bus = np.array([grid.bus_of[r.resource] for r in chosen], dtype=np.int64)
+    start = np.array([schedules_w[r.resource] for r in chosen], dtype=np.float64).reshape(len(chosen), grid.day.periods)
+    flexible = Flexible(bus, *_rooms(chosen, start, only_conditional))
+    p_w = grid.injections(schedules_w)
+
+    def relieved(more_w: Floats | None, units: Flexible) -> Relief:
+        day = Day(grid.day, grid.limits, p_w if more_w is None else p_w + more_w, grid.base_q_var)
+        return least_relief(day, units, side.margin)
+
+    if grid.beyond_export_w is None and grid.beyond_import_w is None:
+        found = [relieved(None, flexible)]
+    else:
+        none = np.zeros_like(start)
+        falls, rises = flexible._replace(up_w=none), flexible._replace(down_w=none)
+        found = [relieved(grid.beyond_export_w, falls), relieved(grid.beyond_import_w, rises)]
+    changes = _whole(sum((each.change_w for each in found), np.zeros_like(start)), flexible)
+    moved = {r.resource: tuple(row) for r, row in zip(chosen, changes.tolist(), strict=True) if any(row)}
+    left = tuple(violation for each in found for violation in each.left)
+    most = max((each.overload_percent if each.overload_percent is not None else np.inf for each in found), default=0.0)
+    return LeastMoves(moved, max(each.rounds for each in found), left, float(most))
+
+
+def _rooms(chosen: list[Resource], start: Floats, only_conditional: bool) -> tuple[Floats, Floats]:
+    """By how many watts each can rise and fall, (resources, mtus)."""
+    low = np.array([float(max(r.p_min_w, 0) if only_conditional else r.p_min_w) for r in chosen])[:, None]
+    high = np.array([float(min(r.p_max_w, 0) if only_conditional else r.p_max_w) for r in chosen])[:, None]
+    return np.clip(high - start, 0.0, None), np.clip(start - low, 0.0, None)
+
+
+def _whole(change_w: Floats, flexible: Flexible) -> Integers:
+    """Whole watts, away from zero within the room."""
+    away = np.sign(change_w) * np.ceil(np.abs(change_w) - 1e-3)
+    return np.asarray(np.clip(away, -flexible.down_w, flexible.up_w), dtype=np.int64)
+
+
+def needs_object(scenario: Scenario, grid: GridInput, only_conditional: bool) -> dict[str, Any]:
+    """What `flexpeer grid needs --json` prints: needs (grid side) and least moves (resource side), W per MTU."""
+    side = PhysicalSide(scenario, build(scenario, grid), margin_ppm(scenario))
+    forecast = scenario.plans_w()
+    points = side.observe(forecast)
+    needs = side.need_w(forecast)
+    least = least_moves(side, forecast, only_conditional=only_conditional)
+    day = scenario.day
+    return {
+        "needs": [
+            {**_point_facts(point), "from": day.local(mtu), "need_w": watts}
+            for point in points
+            for mtu, watts in enumerate(needs[point.congestion_point])
+            if watts
+        ],
+        "moves": [
+            {"resource": name, "from": day.local(mtu), "change_w": watts}
+            for name, row in sorted(least.change_w.items())
+            for mtu, watts in enumerate(row)
+            if watts
+        ],
+        "left": [
+            {"element": v.element, "kind": str(v.kind), "from": day.local(v.mtu), "value": v.value, "limit": v.limit}
+            for v in least.left
+        ],
+        "moved_wh": sum(abs(w) for row in least.change_w.values() for w in row) * day.mtu_minutes / 60,
+        "overload_percent": least.overload_percent if np.isfinite(least.overload_percent) else None,
+        "rounds": least.rounds,
+        "mtu_minutes": day.mtu_minutes,
+    }
+
+
+def _point_facts(point: CongestionPoint) -> dict[str, str]:
+    facts = ("congestion_point", "element", "direction", "dso")
+    return {fact: str(getattr(point, fact)) for fact in facts}
