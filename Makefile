@@ -31,11 +31,12 @@ format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 
 bench-deps: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[simbench]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
 
 bench: $(VENV)/installed
 	$(BIN)/flexpeer bench matching
 	$(BIN)/flexpeer bench screening
+	$(BIN)/flexpeer bench grid
 	$(BIN)/python -m benchmarks.market_day
 
 clean:

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -32,15 +33,18 @@ from flexpeer.grid.limits import limits_of, read
 from flexpeer.grid.network import Complexes, Flags, Floats, Network
 from flexpeer.grid.powerflow import DayFlow
 from flexpeer.market.machine import State, evolve, state_hash
+from flexpeer.simulation.bench_grid import rows as grid_rows
 from flexpeer.simulation.bench_matching import rows as matching_rows
 from flexpeer.simulation.bench_screening import rows as screening_rows
 from flexpeer.simulation.demo import demo_grid, demo_scenario
+from flexpeer.simulation.rivals import rival_modules
 from flexpeer.web.report import render_report
 from flexpeer.wire.chain import Damage, Seal, read_events
 
 SIMBENCH = "simbench:"
 LOG_NAME = "events.log"
 SIMBENCH_DAY = date(2016, 1, 18)
+SIMBENCH_CODE = "1-MVLV-rural-all-0-no_sw"
 
 
 class NewtonVerifier:
@@ -297,11 +301,24 @@ def grid_needs(folder: Path, only_conditional: bool) -> dict[str, Any]:
     return needs_object(scenario, grid, only_conditional)
 
 
-def bench(name: str, case: str | None) -> list[dict[str, Any]]:
-    """`flexpeer bench`: rows of one benchmark."""
+def bench(name: str, case: str | None, tell: Callable[[str], None]) -> tuple[list[dict[str, Any]], list[str]]:
+    """`flexpeer bench`: rows of one benchmark, and the rivals that are not installed."""
     if name not in BENCHES:
         raise bad_input("bench", f"unknown benchmark {name!r}", ", ".join(sorted(BENCHES)))
-    return BENCHES[name](case)
+    missing = [module for module in BENCH_MODULES.get(name, ()) if find_spec(module) is None]
+    return BENCHES[name](case, tell), missing
+
+
+def _grid_rows(case: str | None, tell: Callable[[str], None]) -> list[dict[str, Any]]:
+    return grid_rows(_simbench_case if find_spec("simbench") else None, tell, case)
+
+
+def _simbench_case() -> tuple[Network, Floats, Floats]:
+    """A grid of medium and low voltage with a day of its own profiles."""
+    grid = simbench_day(SIMBENCH_CODE, SIMBENCH_DAY)
+    assert grid.profile_p_w is not None
+    assert grid.profile_q_var is not None
+    return grid.network, grid.profile_p_w, grid.profile_q_var
 
 
 def _newton_state(network: Network, p_w: Floats, q_var: Floats) -> tuple[Complexes, Floats, Floats]:
@@ -311,7 +328,9 @@ def _newton_state(network: Network, p_w: Floats, q_var: Floats) -> tuple[Complex
     return found.v_pu, np.fmax(at_from, found.current_to_a / network.rating_to_a[:, None]), found.source_p_w
 
 
-BENCHES: dict[str, Callable[[str | None], list[dict[str, Any]]]] = {
-    "matching": lambda case: matching_rows(case=case),
-    "screening": lambda case: screening_rows(_newton_state, case),
+BENCHES: dict[str, Callable[[str | None, Callable[[str], None]], list[dict[str, Any]]]] = {
+    "grid": _grid_rows,
+    "matching": lambda case, _tell: matching_rows(case=case),
+    "screening": lambda case, _tell: screening_rows(_newton_state, case),
 }
+BENCH_MODULES = {"grid": (*rival_modules(), "simbench")}

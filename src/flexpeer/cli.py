@@ -165,16 +165,18 @@ def grid_needs(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="matching or screening")],
+    name: Annotated[str, typer.Argument(help="matching, screening or grid")],
     case: Annotated[str | None, typer.Option(help="One case by its name.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure an engine beside its rivals in one run."""
     try:
-        rows = bootstrap.bench(name, case)
+        rows, missing = bootstrap.bench(name, case, lambda text: _ERRORS.print(text, markup=False))
     except BadInput as error:
         raise _refuse(error, as_json) from error
-    typer.echo(json.dumps({"rows": rows}) if as_json else narration.bench_table(rows))
+    if missing and not as_json:
+        _ERRORS.print(f"not installed: {', '.join(missing)} (make bench-deps)", markup=False)
+    typer.echo(json.dumps({"rows": rows, "missing": missing}) if as_json else narration.bench_table(rows))
 
 
 def main() -> None:

@@ -229,6 +229,8 @@ BENCH_COLUMNS = {
     "checks": "checks",
     "false_grants": "false grants",
     "identical_trades": "trades identical",
+    "max_voltage_difference_pu": "voltage difference, pu",
+    "lower_bound": "lower bound",
     "peak_memory_bytes": "peak, MB",
 }
 
