@@ -54,15 +54,16 @@ def notes(scenario: Scenario, grid: GridInput) -> tuple[str, ...]:
 class GridDay:
     """A scenario's grid: a `DayFlow` over its outages, its limits, and everything that is not a listed resource.
 
-    `bus_of` maps resources to buses; `base_*` exclude resources' active power but hold their reactive power,
-    which stays as forecast. `beyond_*` is what is injected on top (buses, mtus) at the rulebook's quantile where
-    injection, or withdrawal, loads a point; None: nothing. `owners` names the DSO of each bus, `points` are the
-    scenario's, named as the network does.
+    `bus_of` maps resources to buses, `injecting` (buses,) are those that inject at all. `base_*` exclude resources'
+    active power but hold their reactive power, which stays as forecast. `beyond_*` is what is injected on top (buses,
+    mtus) at the rulebook's quantile where injection, or withdrawal, loads a point; None: nothing. `owners` names the
+    DSO of each bus, `points` are the scenario's, named as the network does.
     """
 
     day: DayFlow
     limits: Limits
     bus_of: Mapping[str, int]
+    injecting: Flags
     base_p_w: Floats
     base_q_var: Floats
     beyond_export_w: Floats | None
@@ -119,13 +120,17 @@ def build(scenario: Scenario, grid: GridInput) -> GridDay:
     outages += [(s.element, s.span.mtus) for s in scenario.switching if not s.closed]
     closings = [(s.element, s.span.mtus) for s in scenario.switching if s.closed]
     in_service = service(grid.network, periods, outages, closings)
-    day = DayFlow(grid.network, periods, in_service)
     base_p_w, base_q_var = _base(scenario, grid, periods)
+    bus_of = {r.resource: _known(grid.bus_index(r.bus)) for r in scenario.resources}
+    injecting: Flags = ((base_p_w != 0.0) | (base_q_var != 0.0)).any(axis=1)
+    injecting[sorted(set(bus_of.values()))] = True
+    day = DayFlow(grid.network, periods, in_service, injecting=injecting)
     owners = _owners(scenario, grid)
     return GridDay(
         day,
         day_limits(scenario, grid.network, _zones(owners, grid)),
-        {r.resource: _known(grid.bus_index(r.bus)) for r in scenario.resources},
+        bus_of,
+        injecting,
         base_p_w,
         base_q_var,
         _beyond(scenario, grid, "export"),

@@ -117,13 +117,15 @@ class PhysicalSide:
         return GridCoordinator(owners, {p.point.congestion_point: p.point.element for p in self._points})
 
     def _owner(self, area: Area, areas: tuple[Area, ...], result: FlowResult, p_w: Floats) -> GridOwner:
-        day = DayFlow(area.network, self.grid.day.periods, self.grid.in_service[area.branch_index], area.upper_from)
-        source_v = day.source_v()
-        for border in area.borders:
-            source_v[border.source] = result.v[border.bus]
         p_own, q_own = area.own(p_w), area.own(self.grid.base_q_var)
         for child in areas:
             self._draw_at_borders(area, child, result, (p_own, q_own))
+        injecting = self.grid.injecting[area.bus_index] | (p_own != 0.0).any(axis=1) | (q_own != 0.0).any(axis=1)
+        in_service = self.grid.in_service[area.branch_index]
+        day = DayFlow(area.network, self.grid.day.periods, in_service, area.upper_from, injecting)
+        source_v = day.source_v()
+        for border in area.borders:
+            source_v[border.source] = result.v[border.bus]
         screen = TradeScreen(
             day, _area_limits(self.grid.limits, area, self.grid.network.branch_names), p_own, q_own, source_v
         )

@@ -20,7 +20,8 @@ from scipy.sparse.linalg import splu
 
 from flexpeer.compiled import compiled, inlined
 from flexpeer.errors import BadInput, Finding, bad_input
-from flexpeer.grid.network import Complexes, Floats, Integers, Network
+from flexpeer.grid.chains import Chains, eliminate
+from flexpeer.grid.network import Complexes, Flags, Floats, Integers, Network
 from flexpeer.grid.topology import islanded
 
 
@@ -46,12 +47,14 @@ class Factors(NamedTuple):
 class Circuit(NamedTuple):
     """One topology of a network, as kernels read it. All per unit.
 
-    `row_bus`, `column_bus` (nodes,): see the module. `unfed_bus`: buses without a source.
+    `lead`: how many passive nodes (`chains`) come first in the order of (2). `row_bus`, `column_bus` (nodes,): see the
+    module. `unfed_bus`: buses without a source.
     `coupling_*`: the entries of Y_ns by row of (2) and bus. `tie_*`: the rows of Y at the sources, by
     source and bus. `branch_*`, `y**` (branches,): equation (1) of `network`.
     """
 
     factors: Factors
+    lead: int
     row_bus: Integers
     column_bus: Integers
     unfed_bus: Integers
@@ -85,8 +88,8 @@ def admittance(network: Network) -> csc_array:
     return csc_array(coo_array((values, (rows, columns)), shape=(network.bus_count, network.bus_count)))
 
 
-def circuit_of(network: Network) -> Circuit:
-    """Factorise one topology.
+def circuit_of(network: Network, injecting: Flags | None = None) -> Circuit:
+    """Factorise one topology; `injecting` (buses,) are those that may inject, if not all: the others cost less.
 
     Raises `BadInput` without a source, with two sources at a bus, or with a singular matrix.
     """
@@ -96,13 +99,16 @@ def circuit_of(network: Network) -> Circuit:
     is_source = np.zeros(network.bus_count, dtype=np.bool_)
     is_source[network.source_bus] = True
     nodes = np.flatnonzero(~unfed & ~is_source).astype(np.int64)
-    factors, row_bus, column_bus = _factorise(y, nodes)
+    passive = np.zeros(network.bus_count, dtype=np.bool_) if injecting is None else ~injecting
+    passive[y[:, network.source_bus].indices] = False
+    factors, row_bus, column_bus, lead = _factorise(y, nodes, passive[nodes])
     position = np.full(network.bus_count, -1, dtype=np.int64)
     position[row_bus] = np.arange(len(nodes))
     coupling = y[nodes][:, network.source_bus].tocoo()
     ties = y[network.source_bus].tocoo()
     return Circuit(
         factors,
+        lead,
         row_bus,
         column_bus,
         np.flatnonzero(unfed).astype(np.int64),
@@ -128,29 +134,56 @@ def _require_sources(network: Network) -> None:
         raise BadInput(Finding("grid", 0, name, "more than one source", "one source at a bus") for name in twice)
 
 
-def _factorise(y: csc_array, nodes: Integers) -> tuple[Factors, Integers, Integers]:
-    if len(nodes) == 0:
-        none = np.zeros(0, dtype=np.int64)
-        nothing = np.zeros(0, dtype=np.complex128)
-        start = np.zeros(1, dtype=np.int64)
-        return Factors(start, none, nothing, start, none, nothing, nothing), none, none
-    try:
-        lu = splu(
-            csc_array(y[nodes][:, nodes]),
-            permc_spec="MMD_AT_PLUS_A",
-            diag_pivot_thresh=0.1,
-            options={"SymmetricMode": True},
-        )
-    except RuntimeError as error:
-        raise bad_input("grid", "the admittance matrix is singular", "branches that determine every voltage") from error
-    u = csc_array(lu.U)
-    diagonal = np.asarray(u.diagonal(), dtype=np.complex128)
+def _factorise(y: csc_array, nodes: Integers, passive: Flags) -> tuple[Factors, Integers, Integers, int]:
+    """Factors of Y_nn, buses in row and column order, and how many passive nodes lead both."""
+    chains = eliminate(csc_array(y[nodes][:, nodes]), passive)
+    lead, rest = len(chains.eliminated), nodes[chains.rest]
     row_bus, column_bus = np.empty_like(nodes), np.empty_like(nodes)
-    row_bus[lu.perm_r] = nodes
-    column_bus[lu.perm_c] = nodes
-    unit_u = csc_array(u.T.multiply(1.0 / diagonal))
-    factors = Factors(*_strict_columns(csc_array(lu.L)), *_strict_columns(unit_u), 1.0 / diagonal)
-    return factors, row_bus, column_bus
+    row_bus[:lead] = column_bus[:lead] = nodes[chains.eliminated]
+    if len(rest) == 0:
+        inner = Factors(*_NO_ENTRIES, *_NO_ENTRIES, _NO_ENTRIES[2])
+    else:
+        try:
+            lu = splu(
+                chains.reduced, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.1, options={"SymmetricMode": True}
+            )
+        except RuntimeError as error:
+            expected = "branches that determine every voltage"
+            raise bad_input("grid", "the admittance matrix is singular", expected) from error
+        row_bus[lead + lu.perm_r] = rest
+        column_bus[lead + lu.perm_c] = rest
+        u = csc_array(lu.U)
+        diagonal = np.asarray(u.diagonal(), dtype=np.complex128)
+        unit_u = csc_array(u.T.multiply(1.0 / diagonal))
+        inner = Factors(*_strict_columns(csc_array(lu.L)), *_strict_columns(unit_u), 1.0 / diagonal)
+    return _preceded(chains, inner, _places(row_bus, nodes), _places(column_bus, nodes)), row_bus, column_bus, lead
+
+
+_NO_ENTRIES = np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.complex128)
+
+
+def _places(order_bus: Integers, nodes: Integers) -> Integers:
+    """Where each of `nodes` (ascending) stands in an order of the same buses."""
+    places = np.empty(len(nodes), dtype=np.int64)
+    places[np.searchsorted(nodes, order_bus)] = np.arange(len(nodes))
+    return places
+
+
+def _preceded(chains: Chains, inner: Factors, row_of: Integers, column_of: Integers) -> Factors:
+    """The factors of the rest with those of the chains before them; `row_of`, `column_of` are places of nodes."""
+    there = chains.neighbour >= 0
+    ends = np.cumsum(there.sum(axis=1))
+    lead, filled = len(chains.eliminated), int(ends[-1]) if len(ends) else 0
+    before, at = np.concatenate([[0], ends]), chains.neighbour[there]
+    return Factors(
+        np.concatenate([before, inner.l_start[1:] + filled]),
+        np.concatenate([row_of[at], inner.l_row + lead]),
+        np.concatenate([chains.l_value[there], inner.l_value]),
+        np.concatenate([before, inner.u_start[1:] + filled]),
+        np.concatenate([column_of[at], inner.u_column + lead]),
+        np.concatenate([chains.u_value[there], inner.u_value]),
+        np.concatenate([1.0 / chains.pivot, inner.d_inverse]),
+    )
 
 
 def _strict_columns(matrix: csc_array) -> tuple[Integers, Integers, Complexes]:

@@ -92,27 +92,33 @@ class FlowModel:
         return newton_model(self.network)
 
 
-def flow_model(network: Network) -> FlowModel:
-    """Factorise a network; raises `BadInput` as `circuit_of`."""
-    return FlowModel(network, circuit_of(network))
+def flow_model(network: Network, injecting: Flags | None = None) -> FlowModel:
+    """Factorise a network; arguments and `BadInput` as of `circuit_of`."""
+    return FlowModel(network, circuit_of(network, injecting))
 
 
 class DayFlow:
     """A day of `periods` MTUs: one factorisation for each distinct topology.
 
     `in_service` (branches, periods) is what outages and switching leave in service (`topology.service`). `topology_of`
-    (periods,) indexes `models`. `upper_from` says which end of a branch is upper, all day long.
+    (periods,) indexes `models`. `upper_from` says which end of a branch is upper, all day long. `injecting` (buses,)
+    are those that may inject, if not all: others may too, but take longer.
     """
 
     def __init__(
-        self, network: Network, periods: int, in_service: Flags | None = None, upper: Flags | None = None
+        self,
+        network: Network,
+        periods: int,
+        in_service: Flags | None = None,
+        upper: Flags | None = None,
+        injecting: Flags | None = None,
     ) -> None:
         self.network = network
         self.periods = periods
         if in_service is None:
             in_service = np.repeat(network.in_service[:, None], periods, axis=1)
         distinct, at = np.unique(in_service, axis=1, return_inverse=True)
-        self.models = tuple(flow_model(replace(network, in_service=column.copy())) for column in distinct.T)
+        self.models = tuple(flow_model(replace(network, in_service=each.copy()), injecting) for each in distinct.T)
         self.topology_of: Integers = at.reshape(-1).astype(np.int64)
         self.upper_from = upper_from(network) if upper is None else upper
 
@@ -295,10 +301,10 @@ def injecting(s: Planes) -> Flags:
 
 
 @compiled
-def forward(circuit: Circuit, injects: Flags, s: Planes, v: Planes, x: Planes) -> None:
-    """Add equation (1) to `x` (rows, columns) and solve L of it, in one pass."""
+def forward(circuit: Circuit, first: int, injects: Flags, s: Planes, v: Planes, x: Planes) -> None:
+    """Add equation (1) to `x` (rows, columns) and solve L of it, in one pass from row `first` on."""
     row_bus, factors = circuit.row_bus, circuit.factors
-    for j in range(len(row_bus)):
+    for j in range(first, len(row_bus)):
         bus = row_bus[j]
         if injects[bus]:
             for k in range(x.re.shape[1]):
@@ -309,11 +315,14 @@ def forward(circuit: Circuit, injects: Flags, s: Planes, v: Planes, x: Planes) -
 
 
 @compiled
-def backward(circuit: Circuit, x: Planes, running: Flags, v: Planes) -> Floats:
-    """Solve D U of `x` and move running columns of `v` to it, in one pass; the largest squared move of each column."""
+def backward(circuit: Circuit, first: int, x: Planes, running: Flags, v: Planes) -> Floats:
+    """Solve D U of `x` down to row `first` and move running columns of `v` to it, in one pass.
+
+    Returns the largest squared move of each column.
+    """
     column_bus, factors = circuit.column_bus, circuit.factors
     largest = np.zeros(x.re.shape[1])
-    for j in range(len(column_bus) - 1, -1, -1):
+    for j in range(len(column_bus) - 1, first - 1, -1):
         scale(x, j, factors.d_inverse[j])
         pull(x, j, factors.u_start, factors.u_column, factors.u_value)
         bus = column_bus[j]
@@ -337,14 +346,18 @@ def iterate(circuit: Circuit, s: Planes, v: Planes) -> tuple[Integers, Integers]
     last = np.zeros(width)
     require_fed(circuit.unfed_bus, s, v, status, running)
     injects = injecting(s)
+    first = circuit.lead
+    for j in range(circuit.lead):
+        if injects[circuit.row_bus[j]]:
+            first = 0
     x = Planes(np.empty((rows, width)), np.empty((rows, width)))
     for _ in range(ITERATION_LIMIT):
         if not running.any():
             break
-        x.re[:], x.im[:] = 0.0, 0.0
+        x.re[first:], x.im[first:] = 0.0, 0.0
         subtract_sources(circuit, v, x)
-        forward(circuit, injects, s, v, x)
-        step = np.sqrt(backward(circuit, x, running, v))
+        forward(circuit, first, injects, s, v, x)
+        step = np.sqrt(backward(circuit, first, x, running, v))
         for k in range(width):
             iterations[k] += running[k]
             stands_still = step[k] <= TOLERANCE_PU
@@ -354,7 +367,24 @@ def iterate(circuit: Circuit, s: Planes, v: Planes) -> tuple[Integers, Integers]
             elif not step[k] <= DIVERGED_PU:
                 running[k] = False
             last[k] = step[k]
+    fill_passive(circuit, first, v)
     return status, iterations
+
+
+@compiled
+def fill_passive(circuit: Circuit, first: int, v: Planes) -> None:
+    """Equation (1) of `chains` for the passive nodes that were left out of the iteration, last to first."""
+    factors, column_bus = circuit.factors, circuit.column_bus
+    for j in range(first - 1, -1, -1):
+        bus = column_bus[j]
+        for k in range(v.re.shape[1]):
+            v.re[bus, k], v.im[bus, k] = 0.0, 0.0
+        for entry in range(factors.u_start[j], factors.u_start[j + 1]):
+            other = column_bus[factors.u_column[entry]]
+            a, b = factors.u_value[entry].real, factors.u_value[entry].imag
+            for k in range(v.re.shape[1]):
+                v.re[bus, k] -= a * v.re[other, k] - b * v.im[other, k]
+                v.im[bus, k] -= a * v.im[other, k] + b * v.re[other, k]
 
 
 @compiled

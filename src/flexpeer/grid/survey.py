@@ -94,7 +94,7 @@ def per_rating(network: Network) -> tuple[Floats, Floats]:
 def measure(circuit: Circuit, load_from: Floats, load_to: Floats, v: Planes, v_pu: Floats, loading: Floats) -> Floats:
     """Fill `v_pu` and `loading` from a block of states; the losses of each column, W."""
     width = v.re.shape[1]
-    losses = np.zeros(width)
+    losses, at_from, at_to = np.zeros(width), np.zeros(width), np.zeros(width)
     for bus in range(v.re.shape[0]):
         for k in range(width):
             v_pu[bus, k] = np.sqrt(v.re[bus, k] * v.re[bus, k] + v.im[bus, k] * v.im[bus, k])
@@ -108,7 +108,8 @@ def measure(circuit: Circuit, load_from: Floats, load_to: Floats, v: Planes, v_p
             ai = ff.real * fi + ff.imag * fr + ft.real * ti + ft.imag * tr
             br = tf.real * fr - tf.imag * fi + tt.real * tr - tt.imag * ti
             bi = tf.real * fi + tf.imag * fr + tt.real * ti + tt.imag * tr
-            at_from, at_to = square_from * (ar * ar + ai * ai), square_to * (br * br + bi * bi)
-            loading[b, k] = np.sqrt(at_to if not at_from >= at_to else at_from)
+            at_from[k], at_to[k] = square_from * (ar * ar + ai * ai), square_to * (br * br + bi * bi)
             losses[k] += fr * ar + fi * ai + tr * br + ti * bi
+        for k in range(width):
+            loading[b, k] = np.sqrt(at_to[k] if not at_from[k] >= at_to[k] else at_from[k])
     return losses * S_BASE_VA
