@@ -1,9 +1,9 @@
 """Whole watts from an interior answer.
 
 Steps within `SNAP` of a bound go to it. The few marginal ones are decided by the exact tree sweep (E3) on what
-is left: all of their size where only flows are limited; where voltages or rows have a price, that price is added to
-theirs and each may move by `room`, what snapping moved in that period and a watt, so that voltages stay where the
-interior answer has them within watts.
+is left. Where only flows are limited they may take any of their size. Where voltages have a price, that price is
+added to theirs and they are rounded first so that in preorder, hence over every subtree, the watts that rounding and
+snapping moved cancel; E3 then moves them, a little and reluctantly, where a limit asks for it.
 """
 
 from collections.abc import Callable
@@ -17,26 +17,46 @@ from flexpeer.compiled import compiled
 
 SNAP = 1e-3
 TINY = 1e-9
+WHOLE = 1e-6
+ROOM_W = 8
+RELUCTANCE = 1e-4
 
 
 @compiled
-def _snap(v: Floats, kw: Floats, free: Integers, period: int, marginal: Integers) -> tuple[int, float]:
-    """Round steps near a bound in place; the others' flat numbers (peer x steps + step) go to `marginal`.
-
-    Returns how many, and the kW that snapping moved.
-    """
-    count, moved = 0, 0.0
+def _snap(v: Floats, kw: Floats, free: Integers, period: int, marginal: Integers) -> int:
+    """Round steps near a bound in place; the others' flat numbers (peer x steps + step) go to `marginal`."""
+    count = 0
     for i in free:
         for k in range(v.shape[2]):
             q, now = kw[i, period, k], v[i, period, k]
             if now <= SNAP * q:
-                v[i, period, k], moved = 0.0, moved + max(now, 0.0)
+                v[i, period, k] = 0.0
             elif now >= (1.0 - SNAP) * q:
-                v[i, period, k], moved = q, moved + abs(q - now)
+                v[i, period, k] = q
             else:
                 marginal[count] = i * v.shape[2] + k
                 count += 1
-    return count, moved
+    return count
+
+
+@compiled
+def _cascade(
+    v: Floats, kw: Floats, sign: Integers, free: Integers, period: int, marginal: Integers
+) -> int:
+    """`_snap`, and marginal steps to the watt so that what was moved cancels along `free`."""
+    count, owed = 0, 0.0
+    for i in free:
+        for k in range(v.shape[2]):
+            q, now = kw[i, period, k], v[i, period, k]
+            if SNAP * q < now < (1.0 - SNAP) * q:
+                wish = np.rint((now + sign[k] * owed) * WATTS_PER_KW) / WATTS_PER_KW
+                v[i, period, k] = min(max(wish, 0.0), q)
+                marginal[count] = i * v.shape[2] + k
+                count += 1
+            else:
+                v[i, period, k] = 0.0 if now <= SNAP * q else q
+            owed += sign[k] * (now - v[i, period, k])
+    return count
 
 
 @compiled
@@ -50,13 +70,16 @@ def finish(problem: Problem, steps_kw: Floats, posted: Posted, on_period: Callab
     """Make free peers' steps (peers, periods, steps) whole watts, in place; coupled ones are taken as they are."""
     tree = preorder(problem.parent)
     free = np.flatnonzero(problem.peer_kind == PeerKind.FREE)
+    free = free[np.argsort(tree.place[problem.peer_bus[free]], kind="stable")]
     marginal = np.empty(len(free) * problem.steps, dtype=np.int64)
     shift = posted.at_buses(problem) - _flow_price(problem, posted)
     for t in range(problem.periods):
-        count, moved = _snap(steps_kw, problem.step_kw, free, t, marginal)
-        priced = bool(np.abs(posted.voltage[:, t]).max(initial=0.0) > TINY or problem.rows)
-        room = np.inf if not priced else np.ceil(moved * WATTS_PER_KW) + 1.0
-        _decide(problem, tree, steps_kw, (t, marginal[:count]), shift[:, t], room)
+        if np.abs(shift[:, t]).max() > TINY:
+            count = _cascade(steps_kw, problem.step_kw, problem.step_sign, free, t, marginal)
+            _adjust(problem, tree, steps_kw, (t, marginal[:count]), shift[:, t])
+        else:
+            count = _snap(steps_kw, problem.step_kw, free, t, marginal)
+            _decide(problem, tree, steps_kw, (t, marginal[:count]))
         on_period(t + 1, problem.periods)
 
 
@@ -64,22 +87,47 @@ def _flow_price(problem: Problem, posted: Posted) -> Floats:
     return Posted(posted.line, np.zeros(posted.voltage.shape), np.zeros(posted.row.shape)).at_buses(problem)
 
 
-def _decide(
-    problem: Problem, tree: Preorder, steps_kw: Floats, chosen: tuple[int, Integers], shift: Floats, room: float
-) -> None:
-    """E3 on the marginal steps of a period."""
+def _decide(problem: Problem, tree: Preorder, steps_kw: Floats, chosen: tuple[int, Integers]) -> None:
+    """E3 on the marginal steps of a period, each free from 0 to its size."""
     t, marginal = chosen
     peer, step = np.divmod(marginal, problem.steps)
-    sign, bus = problem.step_sign[step], problem.peer_bus[peer]
-    now, most = steps_kw[peer, t, step] * WATTS_PER_KW, np.floor(problem.step_kw[peer, t, step] * WATTS_PER_KW + 1e-6)
-    least = np.clip(np.floor(now) - room, 0.0, most)
-    steps_kw[peer, t, step] = least / WATTS_PER_KW
+    most = np.floor(problem.step_kw[peer, t, step] * WATTS_PER_KW + WHOLE)
+    taken = _swept(problem, tree, steps_kw, chosen, (np.zeros(len(peer)), most, problem.step_price[peer, t, step]))
+    steps_kw[peer, t, step] = taken / WATTS_PER_KW
+
+
+def _adjust(
+    problem: Problem, tree: Preorder, steps_kw: Floats, chosen: tuple[int, Integers], shift: Floats
+) -> None:
+    """E3 within `ROOM_W` of where the marginal steps are, `RELUCTANCE` per kWh off their price either way."""
+    t, marginal = chosen
+    peer, step = np.divmod(marginal, problem.steps)
+    now = np.rint(steps_kw[peer, t, step] * WATTS_PER_KW)
+    most = np.floor(problem.step_kw[peer, t, step] * WATTS_PER_KW + WHOLE)
+    now = np.minimum(now, most)
+    low, high = np.maximum(now - ROOM_W, 0.0), np.minimum(now + ROOM_W, most)
+    price = problem.step_price[peer, t, step] + problem.step_sign[step] * shift[problem.peer_bus[peer]]
+    twice = np.concatenate((marginal, marginal))
+    ends = np.concatenate((low, now)), np.concatenate((now, high))
+    taken = _swept(problem, tree, steps_kw, (t, twice), (*ends, np.concatenate((price - RELUCTANCE, price + RELUCTANCE))))
+    down, up = np.split(taken, 2)
+    steps_kw[peer, t, step] = (down + up - now) / WATTS_PER_KW
+
+
+def _swept(
+    problem: Problem, tree: Preorder, steps_kw: Floats, chosen: tuple[int, Integers],
+    span: tuple[Floats, Floats, Floats],
+) -> Floats:  # fmt: skip
+    """Watts up to which E3 takes entries that span low to high at a price; a step in two entries starts with the first."""
+    t, flat = chosen
+    low, high, price = span
+    peer, step = np.divmod(flat, problem.steps)
+    once = np.unique(flat, return_index=True)[1]
+    steps_kw[peer[once], t, step[once]] = low[once] / WATTS_PER_KW
     base = problem.base_kw[:, t].copy()
     _injections(steps_kw, problem.step_sign, problem.peer_bus, t, base)
-    watts = np.clip(np.ceil(now) + room, 0.0, most) - least
-    entries = Entries(bus, marginal, sign, problem.step_price[peer, t, step] + sign * shift[bus], watts.astype(np.int64))
-    taken = sweep(problem, tree, entries, bends_of(problem, t, base))
-    steps_kw[peer, t, step] = (least + taken) / WATTS_PER_KW
+    entries = Entries(problem.peer_bus[peer], flat, problem.step_sign[step], price, (high - low).astype(np.int64))
+    return np.asarray(low + sweep(problem, tree, entries, bends_of(problem, t, base)))
 
 
 def sweep_all(problem: Problem, on_period: Callable[[int, int], None]) -> tuple[Floats, Posted]:
@@ -89,7 +137,7 @@ def sweep_all(problem: Problem, on_period: Callable[[int, int], None]) -> tuple[
     flat = np.arange(problem.peers * problem.steps)
     peer, step = np.divmod(flat, problem.steps)
     for t in range(problem.periods):
-        watts = np.floor(problem.step_kw[:, t] * WATTS_PER_KW + 1e-6).astype(np.int64).ravel()
+        watts = np.floor(problem.step_kw[:, t] * WATTS_PER_KW + WHOLE).astype(np.int64).ravel()
         entries = Entries(
             problem.peer_bus[peer], flat, problem.step_sign[step], problem.step_price[:, t].ravel(), watts
         )

@@ -180,6 +180,8 @@ def _sweep(
 def sweep(problem: Problem, tree: Preorder, entries: Entries, bends: Bends) -> Integers:
     """Watts each entry takes of its step, (entries,)."""
     buses, count = problem.buses, len(entries.bus)
+    if count == 0:
+        return np.zeros(0, dtype=np.int64)
     signed = np.where(entries.sign > 0, entries.watts, -entries.watts)
     span = np.zeros((buses, 2))
     np.add.at(span[:, 0], entries.bus, np.minimum(signed, 0))
