@@ -67,6 +67,7 @@ class Area:
         self.answer, self.second = np.zeros((3 * buses, 3 * LANES)), np.zeros((3 * buses, 2 * LANES))
         self.affine, self.full, self.step = (np.zeros((3 * buses, LANES)) for _ in range(3))
         self.move, self.rest = np.zeros((3 * buses, LANES)), np.zeros((3 * buses, LANES))
+        self.blank_move, self.blank_rest = np.zeros((3 * buses, LANES)), np.zeros((3 * buses, LANES))
         self.own, self.sent = np.zeros((buses, 3 * LANES)), np.zeros((buses, 4 * LANES))
         self.moving, self.told, self.above, self.change = (np.zeros((buses, 2 * LANES)) for _ in range(4))
         self.below = np.zeros((buses, LANES))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from flexpeer.clearing.area import Area, Plan
+from flexpeer.clearing.coupled_newton import CoupledSlabs
 from flexpeer.clearing.evaluation import grid_cost, state_of
 from flexpeer.clearing.outcome import Answer, Engine, Posted
 from flexpeer.clearing.price_newton import NewtonStatus, Tolerance, solve
@@ -51,6 +52,13 @@ class Result:
         kw = self._problem.step_kw
         _take(area.rows[: len(peers.peer)], peers.peer, peers.step, slab.periods, slab.live, kw, self.steps_kw)
 
+    def read_coupled(self, slabs: CoupledSlabs) -> None:
+        """Take over every slab and the steps of coupled peers."""
+        peers, kw = slabs.peers, self._problem.step_kw
+        for slab, group in zip(slabs.slabs, slabs.steps, strict=True):
+            self.read(slab)
+            _take(group.rows, peers.peer, peers.step, slab.periods, slab.live, kw, self.steps_kw)
+
     def posted(self) -> Posted:
         """Prices clipped to their bounds."""
         return Posted.clipped(self._problem, self._line, self._voltage, np.zeros(self._problem.row_base_kw.shape))
@@ -79,3 +87,18 @@ def clear_free(
         status = status if progress.status is NewtonStatus.CONVERGED else progress.status
         on_progress(min(first + LANES, problem.periods), problem.periods)
     return Answer(result.steps_kw, result.posted(), Engine.PRICE_NEWTON, status.value, most)
+
+
+def clear_coupled(problem: Problem, area: Integers, relative: float = RELATIVE) -> Answer:
+    """Price-Newton with coupled peers: all periods at once. Not in whole watts yet."""
+    plan, result = Plan.of(problem, area), Result(problem)
+    slabs = CoupledSlabs(plan)
+    lanes = [tolerance(plan, slab, relative) for slab in slabs.slabs]
+    live = [slab.live for slab in slabs.slabs]
+    idle, floor = (
+        np.array([sum(part[on].sum() for part, on in zip(parts, live, strict=True))])
+        for parts in ([lane.without for lane in lanes], [lane.floor for lane in lanes])
+    )
+    progress = solve(slabs, Tolerance(relative, idle, floor))
+    result.read_coupled(slabs)
+    return Answer(result.steps_kw, result.posted(), Engine.PRICE_NEWTON, progress.status.value, progress.steps)

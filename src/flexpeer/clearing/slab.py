@@ -49,12 +49,20 @@ class Slab:
 
     def predict(self) -> tuple[Floats, Floats, Floats]:
         """Factor, take the affine step and probe it: linear and product sums (LANES,), reach (2 LANES,)."""
+        self.factor()
+        self.sweep()
+        return self.probe()
+
+    def factor(self) -> None:
+        """Eliminate the tree from the leaves up; the devices' affine R are what moves."""
         for area in reversed(self.areas):
             area.factor()
             if area.piece.above >= 0:
                 self.areas[area.piece.above].own[area.piece.entry] += area.sent[0, : 3 * LANES]
             area.move[:] = area.answer[:, MOVE : MOVE + LANES]
-        self._sweep()
+
+    def probe(self) -> tuple[Floats, Floats, Floats]:
+        """What the affine step does: linear and product sums (LANES,), reach (2 LANES,)."""
         for area in self.areas:
             area.probe()
         totals = sum(area.totals for area in self.areas)
@@ -62,9 +70,17 @@ class Slab:
 
     def correct(self, aim: Floats) -> Floats:
         """The step that aims at complementarity `aim` (LANES,): reach (2 LANES,)."""
+        self.aim(aim)
+        self.sweep()
+        return self.bound(aim)
+
+    def aim(self, aim: Floats) -> None:
+        """The devices' R of the corrected step are what moves."""
         for area in self.areas:
             area.correct(aim)
-        self._sweep()
+
+    def bound(self, aim: Floats) -> Floats:
+        """How far the corrected step could go."""
         for area in self.areas:
             area.bound(aim)
         return self._reach()
@@ -74,7 +90,8 @@ class Slab:
         for area in self.areas:
             area.advance(aim, length)
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
+        """Carry what moves up and spread prices down."""
         for area in self.areas:
             area.moving[:] = 0.0
         for area in reversed(self.areas):
