@@ -68,8 +68,9 @@ class Area:
         self.affine, self.full, self.step = (np.zeros((3 * buses, LANES)) for _ in range(3))
         self.move, self.rest = np.zeros((3 * buses, LANES)), np.zeros((3 * buses, LANES))
         self.blank_move, self.blank_rest = np.zeros((3 * buses, LANES)), np.zeros((3 * buses, LANES))
-        self.own, self.sent = np.zeros((buses, 3 * LANES)), np.zeros((buses, 4 * LANES))
-        self.moving, self.told, self.above, self.change = (np.zeros((buses, 2 * LANES)) for _ in range(4))
+        self.own, self.sent = np.zeros((buses, 3 * LANES)), np.zeros((buses, 6 * LANES))
+        self.moving, self.told, self.above = (np.zeros((buses, 2 * LANES)) for _ in range(3))
+        self.change = np.zeros((buses, 5 * LANES))
         self.below = np.zeros((buses, LANES))
         self.totals, self.reach = np.zeros(2 * LANES), np.zeros(2 * LANES)
 
@@ -124,14 +125,13 @@ class Area:
     def carry(self) -> None:
         """Carry `move` up, once messages from below are in `moving`."""
         tree.carry(
-            self.piece.parent, self.rho, self.answer, self.move, self.rest, self.own, self.sent, self.moving, self.told
+            self.piece.parent, self.rho, self.move, self.rest, self.own, self.sent, self.moving, self.told
         )
 
     def spread(self) -> None:
         """Spread (dg, dw) of the bus above down the piece."""
         tree.spread(
-            self.piece.parent, self.rho, self.answer, self.move, self.rest, self.sent, self.told, self.above,
-            self.step, self.change,
+            self.piece.parent, self.rho, self.move, self.rest, self.sent, self.told, self.above, self.step, self.change
         )  # fmt: skip
 
     def probe(self) -> None:
@@ -153,4 +153,4 @@ class Area:
         """Go `length` (2 LANES,), primal and dual."""
         row_passes.advance(self.rows, self.sign, self.first, self.affine, self.full, aim, length)
         self.price += length[DUAL : DUAL + LANES] * self.step
-        self.held += np.tile(length[PRIMAL : PRIMAL + LANES], 2) * self.change
+        self.held += np.tile(length[PRIMAL : PRIMAL + LANES], 2) * self.change[:, : 2 * LANES]

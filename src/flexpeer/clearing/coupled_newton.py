@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flexpeer.clearing.area import Plan
-from flexpeer.clearing.chain import eliminate, solve_chain
+from flexpeer.clearing.chain import Chains, at_peers, beyond
 from flexpeer.clearing.layout import PeerRows, root_price
 from flexpeer.clearing.problem import Floats, Integers
 from flexpeer.clearing.rows import LANES, MOVE, SUM, WEIGHT
@@ -24,7 +24,7 @@ from flexpeer.clearing.slab import Slab
 from flexpeer.clearing.stores import Group, levels_of, sizes, steps_of
 
 SOLVE_LIMIT = 300
-ACCURACY = 1e-3
+PREDICTING, CORRECTING = 1e-2, 1e-3
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,8 @@ class CoupledSlabs:
             self.steps.append(steps_of(problem, self.peers, index, slab.periods, price, spread))
             self.levels.append(levels_of(problem, index, slab.periods, slab.live, spread))
         self._start = sizes(problem, index)[1]
-        self._shape = (len(index), problem.periods)
+        self._shape = (problem.periods, len(index))
+        self._spread, self._right = np.empty(self._shape), np.empty(self._shape)
         rows = sum(slab.size for slab in self.slabs) // len(self.slabs) + 2 * (len(self.peers.peer) + len(index))
         self.size = rows * problem.periods
         self.place = [self._placed(slab) for slab in self.slabs]
@@ -91,12 +92,12 @@ class CoupledSlabs:
         return np.array([max(value for h, value in found if h == half) for half in (0, 1)])
 
     def _joined(self, parts: list[Floats]) -> Floats:
-        """(devices, LANES) of each slab as (devices, periods)."""
-        return np.concatenate([part[:, slab.live] for part, slab in zip(parts, self.slabs, strict=True)], axis=1)
+        """(devices, LANES) of each slab as (periods, devices)."""
+        return np.concatenate([part[:, slab.live].T for part, slab in zip(parts, self.slabs, strict=True)])
 
     def _part(self, values: Floats, k: int) -> Floats:
-        """(devices, periods) as (devices, LANES) of a slab."""
-        return np.asarray(values[:, self.slabs[k].periods] * self.slabs[k].live)
+        """(periods, devices) as (devices, LANES) of a slab."""
+        return np.asarray(values[self.slabs[k].periods].T * self.slabs[k].live)
 
     def gather(self) -> tuple[Floats, Floats]:
         """Gap and cost of all periods."""
@@ -110,31 +111,30 @@ class CoupledSlabs:
     def _eliminate(self) -> None:
         """Every coupled peer eliminates its periods; buses get what it answers in one."""
         at = slice(WEIGHT, WEIGHT + LANES)
-        self._ground = self._joined([group.answer[:, at] for group in self.steps])
-        self._link = self._joined([group.answer[:, at] for group in self.levels])
-        self._link[:, -1] = 0.0
-        self._seen, self._own = np.empty(self._shape), np.empty(self._shape)
-        eliminate(self._ground, self._link, self._seen, self._own)
+        link = self._joined([group.answer[:, at] for group in self.levels])
+        link[-1] = 0.0
+        self._chains = Chains.of(self._joined([group.answer[:, at] for group in self.steps]), link)
         x, level = (self._joined([g.answer[:, SUM : SUM + LANES] for g in groups]) for groups in (self.steps, self.levels))
-        level[:, -1] = self._start
-        before = np.concatenate((self._start[:, None], level[:, :-1]), axis=1)
-        self._lack = x + level - before
+        level[-1] = self._start
+        self._lack = x + level - np.concatenate((self._start[None], level[:-1]))
+        own_at, moved_at = self._at_sites(self._chains.own), self._at_sites(x)
         for k, slab in enumerate(self.slabs):
-            own, moved = (self._at_sites(self._part(values, k)) for values in (self._own, x))
+            own, moved = self._part(own_at, k), self._part(moved_at, k)
             for area, (mine, bus) in zip(slab.areas, self.place[k], strict=True):
                 area.answer[bus, at] += own[mine]
                 area.rest[bus] += moved[mine]
 
     def _at_sites(self, values: Floats) -> Floats:
-        total = np.zeros((len(self.sites.bus), values.shape[1]))
-        np.add.at(total, self.sites.of, values)
+        """Sums over the peers of each site, (periods, sites)."""
+        total, one = np.empty((values.shape[0], len(self.sites.bus))), np.ones(values.shape)
+        beyond(one, 0.0 * one, values, 0.0 * one, self.sites.of, total)
         return total
 
     def predict(self) -> tuple[Floats, Floats, Floats]:
         """The affine step and what it does."""
         for slab in self.slabs:
             slab.factor()
-        self._solve([g.moves() for g in self.steps], [g.moves() for g in self.levels])
+        self._solve([g.moves() for g in self.steps], [g.moves() for g in self.levels], PREDICTING)
         own = [slab.probe() for slab in self.slabs]
         for group in self._groups():
             group.probe()
@@ -145,7 +145,7 @@ class CoupledSlabs:
         for slab in self.slabs:
             slab.aim(np.full(LANES, aim[0]))
         lanes = np.full(LANES, aim[0])
-        self._solve([g.corrected(lanes) for g in self.steps], [g.corrected(lanes) for g in self.levels])
+        self._solve([g.corrected(lanes) for g in self.steps], [g.corrected(lanes) for g in self.levels], CORRECTING)
         for group in self._groups():
             group.bound(lanes)
         return self._reach([slab.bound(lanes) for slab in self.slabs])
@@ -158,39 +158,34 @@ class CoupledSlabs:
         for group in self._groups():
             group.advance(lanes, lengths)
 
-    def _solve(self, step_moves: list[Floats], level_moves: list[Floats]) -> None:
+    def _solve(self, step_moves: list[Floats], level_moves: list[Floats], accuracy: float) -> None:
         """Prices of the Newton step for given R of steps and levels; slabs hold the R of their own devices."""
         moves, levels = self._joined(step_moves), self._joined(level_moves)
-        levels[:, -1] = 0.0
+        levels[-1] = 0.0
         right = moves + levels + self._lack
-        right[:, 1:] -= levels[:, :-1]
-        still = np.empty(self._shape)
-        solve_chain(self._link, self._seen, right, still)
-        self._push(self._summed(moves - self._ground * still))
-        price = self._conjugate(self._sweep())
+        right[1:] -= levels[:-1]
+        still = self._chains.solve(right)
+        self._push(self._at_sites(moves - self._chains.ground * still))
+        price = self._conjugate(self._sweep(), accuracy)
         self._push(-self._beyond(price))
-        price = self._sweep()
-        self._set_steps(price[self.sites.of], still)
-
-    def _summed(self, values: Floats) -> Floats:
-        return self._at_sites(values)
+        self._set_steps(self._sweep()[:, self.sites.of], still)
 
     def _set_steps(self, price: Floats, still: Floats) -> None:
-        change = np.empty(self._shape)
-        solve_chain(self._link, self._seen, -self._ground * price, change)
-        change += still
+        change = self._chains.answer(price) + still
         drop = change.copy()
-        drop[:, :-1] -= change[:, 1:]
-        drop[:, -1] = 0.0
+        drop[:-1] -= change[1:]
+        drop[-1] = 0.0
         for k in range(len(self.slabs)):
             self.steps[k].step[:] = self._part(price + change, k)
             self.levels[k].step[:] = self._part(drop, k)
 
     def _beyond(self, price: Floats) -> Floats:
-        """E times prices at sites (sites, periods)."""
-        at_peers, change = price[self.sites.of], np.empty(self._shape)
-        solve_chain(self._link, self._seen, -self._ground * at_peers, change)
-        return self._summed(self._ground * (at_peers + change) - self._own * at_peers)
+        """E times prices at sites (periods, sites)."""
+        chains, total = self._chains, np.empty(price.shape)
+        at_peers(price, self.sites.of, chains.ground, self._spread, self._right)
+        change = chains.solve(self._right)
+        beyond(chains.ground, chains.own, self._spread, change, self.sites.of, total)
+        return total
 
     def _push(self, values: Floats) -> None:
         for k, slab in enumerate(self.slabs):
@@ -199,12 +194,12 @@ class CoupledSlabs:
                 area.move[bus] += part[mine]
 
     def _sweep(self) -> Floats:
-        """Sweep what buses, lines and voltages move; prices at sites (sites, periods)."""
-        prices = np.empty((len(self.sites.bus), self._shape[1]))
+        """Sweep what buses, lines and voltages move; prices at sites (periods, sites)."""
+        prices = np.empty((self._shape[0], len(self.sites.bus)))
         for k, slab in enumerate(self.slabs):
             slab.sweep()
             for area, (mine, bus) in zip(slab.areas, self.place[k], strict=True):
-                prices[np.ix_(mine, slab.periods[slab.live])] = area.step[bus][:, slab.live]
+                prices[np.ix_(slab.periods[slab.live], mine)] = area.step[bus][:, slab.live].T
         return prices
 
     def _respond(self, values: Floats) -> Floats:
@@ -220,16 +215,15 @@ class CoupledSlabs:
             area.move, area.rest = move, rest
         return price
 
-    def _conjugate(self, price: Floats) -> Floats:
+    def _conjugate(self, price: Floats, accuracy: float) -> Floats:
         """Equations (1), (2) from `price` = G b."""
         residual = -self._beyond(price)
-        scale = float((price * residual).sum())
         z = self._respond(residual)
         fit = float((residual * z).sum())
         first = fit
         direction, image = z, residual.copy()
         for _ in range(SOLVE_LIMIT):
-            if fit <= ACCURACY**2 * first or fit <= 0.0:
+            if fit <= accuracy**2 * first or fit <= 0.0:
                 break
             self.solves += 1
             applied = image + self._beyond(direction)
@@ -240,5 +234,4 @@ class CoupledSlabs:
             ratio, fit = float((residual * z).sum()) / fit, float((residual * z).sum())
             direction = z + ratio * direction
             image = residual + ratio * image
-        del scale
         return price

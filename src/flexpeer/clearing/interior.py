@@ -15,6 +15,7 @@ from flexpeer.clearing.slab import Slab
 from flexpeer.compiled import compiled
 
 RELATIVE = 2e-8
+COUPLED_RELATIVE = 1e-7
 IDLE_SHARE = 1e-2
 
 
@@ -89,7 +90,7 @@ def clear_free(
     return Answer(result.steps_kw, result.posted(), Engine.PRICE_NEWTON, status.value, most)
 
 
-def clear_coupled(problem: Problem, area: Integers, relative: float = RELATIVE) -> Answer:
+def clear_coupled(problem: Problem, area: Integers, relative: float = COUPLED_RELATIVE) -> Answer:
     """Price-Newton with coupled peers: all periods at once. Not in whole watts yet."""
     plan, result = Plan.of(problem, area), Result(problem)
     slabs = CoupledSlabs(plan)

@@ -102,7 +102,7 @@ class Slab:
             if area.piece.above >= 0:
                 upper = self.areas[area.piece.above]
                 area.above[0, :LANES] = upper.step[area.piece.entry]
-                area.above[0, LANES:] = upper.change[area.piece.entry, LANES:]
+                area.above[0, LANES:] = upper.change[area.piece.entry, LANES : 2 * LANES]
             area.spread()
 
     def _reach(self) -> Floats:

@@ -25,9 +25,9 @@ from flexpeer.clearing.problem import Floats, Integers
 from flexpeer.clearing.rows import LANES, MOVE, SUM, WEIGHT
 from flexpeer.compiled import compiled_apart
 
-A, B, D, INV = range(0, 4 * LANES, LANES)
+A, B, D, INV, H, K = range(0, 6 * LANES, LANES)
 U, L, FLOW = range(0, 3 * LANES, LANES)
-F, W = range(0, 2 * LANES, LANES)
+F, W, DG, DY, DZ = range(0, 5 * LANES, LANES)
 
 
 @compiled_apart
@@ -35,7 +35,7 @@ def factor(parent: Integers, rho: Floats, answer: Floats, own: Floats, sent: Flo
     """Equation (4) from the leaves up.
 
     `answer` (3 buses, 3 LANES) is the devices' from `rows.gather`; `own` (buses, 3 LANES) holds border
-    messages from areas below and becomes the bus's a, b, d; `sent` (buses, 4 LANES) is A, B, D, 1/det.
+    messages from areas below and becomes the bus's a, b, d; `sent` (buses, 6 LANES) is A, B, D, 1/det, h, k.
     """
     buses = len(parent)
     for n in range(buses - 1, -1, -1):
@@ -50,7 +50,7 @@ def factor(parent: Integers, rho: Floats, answer: Floats, own: Floats, sent: Flo
             up[A + t] = a * inv
             up[B + t] = (b - r * delta) * inv
             up[D + t] = (d + h * delta) * inv
-            up[INV + t] = inv
+            up[INV + t], up[H + t], up[K + t] = inv, h, k
         if parent[n] >= 0:
             above = own[parent[n]]
             for t in range(3 * LANES):
@@ -65,7 +65,7 @@ def soft(weight: float) -> float:
 
 @compiled_apart
 def carry(
-    parent: Integers, rho: Floats, answer: Floats, move: Floats, rest: Floats, own: Floats, sent: Floats,
+    parent: Integers, rho: Floats, move: Floats, rest: Floats, own: Floats, sent: Floats,
     moving: Floats, told: Floats,
 ) -> None:  # fmt: skip
     """Equation (5) from the leaves up.
@@ -75,12 +75,11 @@ def carry(
     """
     buses = len(parent)
     for n in range(buses - 1, -1, -1):
-        line, volt = answer[buses + n], answer[2 * buses + n]
         bus_move, line_move, volt_move = move[n], move[buses + n], move[2 * buses + n]
         bus_rest, line_rest, volt_rest = rest[n], rest[buses + n], rest[2 * buses + n]
         here, up, now, tell, r = own[n], sent[n], moving[n], told[n], rho[n]
         for t in range(LANES):
-            h, k = soft(line[WEIGHT + t]), soft(volt[WEIGHT + t])
+            h, k = up[H + t], up[K + t]
             a, b, d = here[A + t], here[B + t], here[D + t]
             u = now[U + t] + bus_move[t] + bus_rest[t]
             l = now[L + t] + k * (volt_rest[t] - volt_move[t])  # noqa: E741
@@ -98,17 +97,17 @@ def carry(
 
 @compiled_apart
 def spread(
-    parent: Integers, rho: Floats, answer: Floats, move: Floats, rest: Floats, sent: Floats, told: Floats,
+    parent: Integers, rho: Floats, move: Floats, rest: Floats, sent: Floats, told: Floats,
     above: Floats, change: Floats, held: Floats,
 ) -> None:  # fmt: skip
     """Equations (1), (2) from the root down.
 
     `above` (buses, 2 LANES) holds (dg, dw) of a parent in the area above, 0 at the root; `change`
-    (3 buses, LANES) becomes the change of the devices' prices, `held` (buses, 2 LANES) df and dw.
+    (3 buses, LANES) becomes the change of the devices' prices, `held` (buses, 5 LANES) df, dw and those again.
     """
     buses = len(parent)
     for n in range(buses):
-        line, volt, line_move, volt_move = answer[buses + n], answer[2 * buses + n], move[buses + n], move[2 * buses + n]
+        line_move, volt_move = move[buses + n], move[2 * buses + n]
         line_rest, volt_rest = rest[buses + n], rest[2 * buses + n]
         up, tell, over, moved, r = sent[n], told[n], above[n], held[n], rho[n]
         dg, dy, dz = change[n], change[buses + n], change[2 * buses + n]
@@ -122,10 +121,16 @@ def spread(
             dzeta = up[B + t] * g + up[D + t] * w + tell[L + t]
             dw = w + r * df
             moved[F + t], moved[W + t] = df, dw
-            y = soft(line[WEIGHT + t]) * (df + line_rest[t] - line_move[t])
-            dg[t] = g + y + r * dzeta
-            dy[t] = -y
-            dz[t] = -soft(volt[WEIGHT + t]) * (dw + volt_rest[t] - volt_move[t])
+            y = up[H + t] * (df + line_rest[t] - line_move[t])
+            moved[DG + t] = g + y + r * dzeta
+            moved[DY + t] = -y
+            moved[DZ + t] = -up[K + t] * (dw + volt_rest[t] - volt_move[t])
+        for t in range(LANES):
+            dg[t] = moved[DG + t]
+        for t in range(LANES):
+            dy[t] = moved[DY + t]
+        for t in range(LANES):
+            dz[t] = moved[DZ + t]
 
 
 @compiled_apart
