@@ -16,16 +16,20 @@ from flexpeer.clearing.problem import Floats, Integers, PeerKind, Problem
 
 @dataclass(frozen=True)
 class LinearProgram:
-    """min cost . x, matrix x = right (rows with `below` True: <=), low <= x <= high; `steps` first."""
+    """min cost x, matrix x = right, low <= x <= high; peers' steps are the first columns.
+
+    `line_row`, `voltage_row` (buses, periods), `meshed_row` (rows, periods): the equations whose duals are prices, -1
+    where there is none, None where there are none at all.
+    """
 
     cost: Floats
     matrix: sp.csr_array
     right: Floats
-    upper: sp.csr_array
-    upper_right: Floats
     low: Floats
     high: Floats
-    constant: float
+    line_row: Integers
+    voltage_row: Integers | None
+    meshed_row: Integers | None
 
 
 class _Columns:
@@ -78,23 +82,23 @@ def linear_program(p: Problem) -> LinearProgram:
     shape = p.base_kw.shape
     steps = columns.add(p.step_kw.shape, 0.0, p.step_kw, p.step_price)
     flow = columns.add(shape, -np.inf, np.inf, 0.0)
-    _exchange(p, columns, rows, flow)
+    line_row = np.full(shape, -1)
+    line_row[0] = _exchange(p, columns, rows, flow)
     balance = rows.add(p.base_kw)
     rows.put(balance, flow, 1.0)
     rows.put(balance[p.parent[1:]], flow[1:], -1.0)
     rows.put(balance[p.peer_bus][:, :, None], steps, -p.step_sign.astype(np.float64))
-    _limits(p, columns, rows, flow)
-    if p.has_voltage:
-        _voltages(p, columns, rows, flow)
-    if p.rows:
-        _meshed(p, columns, rows, steps)
+    _limits(p, columns, rows, flow, line_row)
+    voltage_row = _voltages(p, columns, rows, flow) if p.has_voltage else None
+    meshed_row = _meshed(p, columns, rows, steps) if p.rows else None
     _coupled(p, columns, rows, steps)
-    joined = [np.concatenate(part) for part in (columns.cost, rows.right, columns.low, columns.high)]
-    empty = sp.csr_array((0, columns.count))
-    return LinearProgram(joined[0], rows.matrix(columns.count), joined[1], empty, np.zeros(0), *joined[2:], 0.0)
+    cost, right, low, high = (
+        np.concatenate(part) for part in (columns.cost, rows.right, columns.low, columns.high)
+    )
+    return LinearProgram(cost, rows.matrix(columns.count), right, low, high, line_row, voltage_row, meshed_row)
 
 
-def _exchange(p: Problem, columns: _Columns, rows: _Rows, flow: Integers) -> None:
+def _exchange(p: Problem, columns: _Columns, rows: _Rows, flow: Integers) -> Integers:
     """f_0 = sold - bought + (sold - bought) beyond the subscription."""
     limit = p.line_limit_kw[0]
     parts = (
@@ -107,9 +111,10 @@ def _exchange(p: Problem, columns: _Columns, rows: _Rows, flow: Integers) -> Non
     rows.put(row, flow[0], 1.0)
     for sign, most, price in parts:
         rows.put(row, columns.add((p.periods,), 0.0, most, price), -sign)
+    return row
 
 
-def _limits(p: Problem, columns: _Columns, rows: _Rows, flow: Integers) -> None:
+def _limits(p: Problem, columns: _Columns, rows: _Rows, flow: Integers, line_row: Integers) -> None:
     """f - over + under + slack = 0 with |slack| <= F."""
     at = np.argwhere(np.isfinite(p.line_limit_kw[1:]).any(axis=1))[:, 0] + 1
     shape = (len(at), p.periods)
@@ -119,9 +124,10 @@ def _limits(p: Problem, columns: _Columns, rows: _Rows, flow: Integers) -> None:
     rows.put(row, within, -1.0)
     for sign in (1.0, -1.0):
         rows.put(row, columns.add(shape, 0.0, np.inf, p.line_price), -sign)
+    line_row[at] = row
 
 
-def _voltages(p: Problem, columns: _Columns, rows: _Rows, flow: Integers) -> None:
+def _voltages(p: Problem, columns: _Columns, rows: _Rows, flow: Integers) -> Integers:
     """w = w_parent + rho f, and w = within + over - under."""
     shape = p.base_kw.shape
     level = columns.add(shape, -np.inf, np.inf, 0.0)
@@ -134,9 +140,10 @@ def _voltages(p: Problem, columns: _Columns, rows: _Rows, flow: Integers) -> Non
     rows.put(band, columns.add(shape, p.voltage_low, p.voltage_high, 0.0), -1.0)
     for sign in (1.0, -1.0):
         rows.put(band, columns.add(shape, 0.0, np.inf, p.voltage_price), -sign)
+    return band
 
 
-def _meshed(p: Problem, columns: _Columns, rows: _Rows, steps: Integers) -> None:
+def _meshed(p: Problem, columns: _Columns, rows: _Rows, steps: Integers) -> Integers:
     """Factors of peers' steps = flow over the row - its base; the flow within its limit or at a price."""
     shape = p.row_base_kw.shape
     row = rows.add(-p.row_base_kw)
@@ -148,6 +155,7 @@ def _meshed(p: Problem, columns: _Columns, rows: _Rows, steps: Integers) -> None
     rows.put(row, columns.add(shape, -p.row_limit_kw, p.row_limit_kw, 0.0), -1.0)
     for sign in (1.0, -1.0):
         rows.put(row, columns.add(shape, 0.0, np.inf, p.row_price), -sign)
+    return row
 
 
 def _coupled(p: Problem, columns: _Columns, rows: _Rows, steps: Integers) -> None:
@@ -171,15 +179,18 @@ def _coupled(p: Problem, columns: _Columns, rows: _Rows, steps: Integers) -> Non
 
 @dataclass(frozen=True)
 class CentralAnswer:
-    """Optimal value, steps taken (peers, periods, steps), and duals of the balances, g (buses, periods)."""
+    """Optimal value, steps taken (peers, periods, steps), prices y, z (buses, periods) and of rows, iterations."""
 
     objective: float
     steps_kw: Floats
-    price: Floats
+    line_price: Floats
+    voltage_price: Floats
+    row_price: Floats | None
+    iterations: int
 
 
 def solve_central(problem: Problem, method: str = "highs") -> CentralAnswer:
-    """HiGHS on the whole; `method` as scipy's `linprog` names it."""
+    """HiGHS on the whole; `method` as scipy's `linprog` names it. RuntimeError if HiGHS finds no optimum."""
     program = linear_program(problem)
     bounds = np.column_stack((program.low, program.high))
     found = linprog(program.cost, A_eq=program.matrix, b_eq=program.right, bounds=bounds, method=method)
@@ -187,5 +198,11 @@ def solve_central(problem: Problem, method: str = "highs") -> CentralAnswer:
         raise RuntimeError(f"HiGHS: {found.message}")
     shape = problem.step_kw.shape
     steps = np.clip(found.x[: int(np.prod(shape))].reshape(shape), 0.0, problem.step_kw)
-    duals = found.eqlin.marginals[problem.periods :][: problem.base_kw.size]
-    return CentralAnswer(float(found.fun), steps, duals.reshape(problem.base_kw.shape))
+    duals = -np.append(found.eqlin.marginals, 0.0)
+    line, voltage, row = (
+        np.where(numbers < 0, 0.0, duals[numbers]) if numbers is not None else None
+        for numbers in (program.line_row, program.voltage_row, program.meshed_row)
+    )
+    assert line is not None
+    none = np.zeros(problem.base_kw.shape)
+    return CentralAnswer(float(found.fun), steps, line, none if voltage is None else voltage, row, int(found.nit))

@@ -7,9 +7,11 @@ snapping moved cancel; E3 then moves them, a little and reluctantly, where a lim
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
+from flexpeer.clearing.evaluation import cheapest_steps, moves
 from flexpeer.clearing.outcome import Posted, line_prices
 from flexpeer.clearing.problem import WATTS_PER_KW, Floats, Integers, PeerKind, Problem
 from flexpeer.clearing.tree_sweep import Entries, Preorder, bends_of, preorder, prices, sweep
@@ -66,8 +68,9 @@ def _injections(v: Floats, sign: Integers, bus: Integers, period: int, base: Flo
             base[bus[i]] += sign[k] * v[i, period, k]
 
 
-def finish(problem: Problem, steps_kw: Floats, posted: Posted, on_period: Callable[[int, int], None]) -> None:
-    """Make free peers' steps (peers, periods, steps) whole watts, in place; coupled ones are taken as they are."""
+def finish(problem: Problem, steps_kw: Floats, posted: Posted) -> None:
+    """Make steps (peers, periods, steps) whole watts, in place, where their sizes are: coupled peers', then free ones'."""
+    _round_coupled(problem, steps_kw)
     tree = preorder(problem.parent)
     free = np.flatnonzero(problem.peer_kind == PeerKind.FREE)
     free = free[np.argsort(tree.place[problem.peer_bus[free]], kind="stable")]
@@ -80,7 +83,26 @@ def finish(problem: Problem, steps_kw: Floats, posted: Posted, on_period: Callab
         else:
             count = _snap(steps_kw, problem.step_kw, free, t, marginal)
             _decide(problem, tree, steps_kw, (t, marginal[:count]))
-        on_period(t + 1, problem.periods)
+
+
+def _round_coupled(problem: Problem, steps_kw: Floats) -> None:
+    """Round what a coupled peer has moved so far, period by period; so x is off by less than a watt, up or down.
+
+    Its sum and its store keep their bounds, which are whole watts; a peer whose are not stays as it is.
+    """
+    peers = problem.coupled
+    sizes = np.concatenate(
+        (problem.step_kw[peers].reshape(len(peers), -1), problem.energy_kwh[peers, None],
+         problem.energy_start_kwh[peers, None]), axis=1
+    )  # fmt: skip
+    peers = peers[np.abs(sizes * WATTS_PER_KW - np.rint(sizes * WATTS_PER_KW)).max(axis=1, initial=0.0) < WHOLE]
+    if not len(peers):
+        return
+    so_far = np.rint(np.cumsum(moves(problem, steps_kw[peers]), axis=1) * WATTS_PER_KW)
+    so_far[:, -1] = 0.0
+    x_kw = np.diff(so_far, axis=1, prepend=0.0) / WATTS_PER_KW
+    part = replace(problem, peer_bus=problem.peer_bus[peers], step_kw=problem.step_kw[peers], step_price=problem.step_price[peers])
+    steps_kw[peers] = cheapest_steps(part, x_kw)[1]
 
 
 def _flow_price(problem: Problem, posted: Posted) -> Floats:

@@ -90,7 +90,9 @@ def clear_free(
     return Answer(result.steps_kw, result.posted(), Engine.PRICE_NEWTON, status.value, most)
 
 
-def clear_coupled(problem: Problem, area: Integers, relative: float = COUPLED_RELATIVE) -> Answer:
+def clear_coupled(
+    problem: Problem, area: Integers, on_progress: Callable[[int, int], None], relative: float = COUPLED_RELATIVE
+) -> Answer:
     """Price-Newton with coupled peers: all periods at once. Not in whole watts yet."""
     plan, result = Plan.of(problem, area), Result(problem)
     slabs = CoupledSlabs(plan)
@@ -102,4 +104,5 @@ def clear_coupled(problem: Problem, area: Integers, relative: float = COUPLED_RE
     )
     progress = solve(slabs, Tolerance(relative, idle, floor))
     result.read_coupled(slabs)
+    on_progress(problem.periods, problem.periods)
     return Answer(result.steps_kw, result.posted(), Engine.PRICE_NEWTON, progress.status.value, progress.steps)
