@@ -105,10 +105,10 @@ def costs_by_owner(problem: Problem, state: State) -> tuple[Floats, Floats, Floa
 
 def violation_kw(problem: Problem, steps_kw: Floats) -> float:
     """Largest breach of a step's bounds or of a coupled peer's balance or store; grid balances hold by construction."""
-    over = float(np.maximum(steps_kw - problem.step_kw, -steps_kw).max(initial=0.0))
+    over = abs(float(np.maximum(steps_kw - problem.step_kw, -steps_kw).max(initial=0.0)))
     peers = problem.coupled
     if not len(peers):
-        return max(over, 0.0)
+        return over
     level = -np.cumsum(moves(problem, steps_kw[peers]), axis=1)
     stores = problem.peer_kind[peers] == PeerKind.STORAGE
     charge = level[stores] + problem.energy_start_kwh[peers[stores]][:, None]

@@ -1,8 +1,8 @@
 """Whole watts from an interior answer.
 
-Steps within `SNAP` of a bound go to it. The few marginal ones are decided by the exact tree sweep (E3) on what
-is left. Where only flows are limited they may take any of their size. Where voltages have a price, that price is
-added to theirs and they are rounded first so that in preorder, hence over every subtree, the watts that rounding and
+Steps within `SNAP` of their size and `SNAP_KW` of a bound go to it. The few marginal ones are decided by the exact tree sweep (E3) on what
+is left. Where only flows are limited they may take any of their size. Where voltages have a price or would
+otherwise leave their band, that price is added to theirs and they are rounded first so that in preorder, hence over every subtree, the watts that rounding and
 snapping moved cancel; E3 then moves them, a little and reluctantly, where a limit asks for it.
 """
 
@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from flexpeer.clearing.evaluation import cheapest_steps, moves
+from flexpeer.clearing.evaluation import cheapest_steps, moves, sum_down, sum_up
 from flexpeer.clearing.outcome import Posted, line_prices
 from flexpeer.clearing.problem import WATTS_PER_KW, Floats, Integers, PeerKind, Problem
 from flexpeer.clearing.tree_sweep import Entries, Preorder, bends_of, preorder, prices, sweep
 from flexpeer.compiled import compiled
 
-SNAP = 1e-3
+SNAP, SNAP_KW = 1e-3, 1e-4
 TINY = 1e-9
 WHOLE = 1e-6
 ROOM_W = 8
@@ -31,9 +31,10 @@ def _snap(v: Floats, kw: Floats, free: Integers, period: int, marginal: Integers
     for i in free:
         for k in range(v.shape[2]):
             q, now = kw[i, period, k], v[i, period, k]
-            if now <= SNAP * q:
+            near = min(SNAP * q, SNAP_KW)
+            if now <= near:
                 v[i, period, k] = 0.0
-            elif now >= (1.0 - SNAP) * q:
+            elif now >= q - near:
                 v[i, period, k] = q
             else:
                 marginal[count] = i * v.shape[2] + k
@@ -50,13 +51,14 @@ def _cascade(
     for i in free:
         for k in range(v.shape[2]):
             q, now = kw[i, period, k], v[i, period, k]
-            if SNAP * q < now < (1.0 - SNAP) * q:
+            near = min(SNAP * q, SNAP_KW)
+            if near < now < q - near:
                 wish = np.rint((now + sign[k] * owed) * WATTS_PER_KW) / WATTS_PER_KW
                 v[i, period, k] = min(max(wish, 0.0), q)
                 marginal[count] = i * v.shape[2] + k
                 count += 1
             else:
-                v[i, period, k] = 0.0 if now <= SNAP * q else q
+                v[i, period, k] = 0.0 if now <= near else q
             owed += sign[k] * (now - v[i, period, k])
     return count
 
@@ -77,12 +79,28 @@ def finish(problem: Problem, steps_kw: Floats, posted: Posted) -> None:
     marginal = np.empty(len(free) * problem.steps, dtype=np.int64)
     shift = posted.at_buses(problem) - _flow_price(problem, posted)
     for t in range(problem.periods):
-        if np.abs(shift[:, t]).max() > TINY:
-            count = _cascade(steps_kw, problem.step_kw, problem.step_sign, free, t, marginal)
-            _adjust(problem, tree, steps_kw, (t, marginal[:count]), shift[:, t])
-        else:
+        before = steps_kw[:, t].copy()
+        if np.abs(shift[:, t]).max() <= TINY:
             count = _snap(steps_kw, problem.step_kw, free, t, marginal)
             _decide(problem, tree, steps_kw, (t, marginal[:count]))
+            if beyond_band(problem, steps_kw, t) <= beyond_band(problem, before[:, None], 0, t) + TINY:
+                continue
+            steps_kw[:, t] = before
+        count = _cascade(steps_kw, problem.step_kw, problem.step_sign, free, t, marginal)
+        _adjust(problem, tree, steps_kw, (t, marginal[:count]), shift[:, t])
+
+
+def beyond_band(problem: Problem, steps_kw: Floats, at: int, period: int | None = None) -> float:
+    """How far voltages leave their band, summed, under steps_kw[:, at] in `period` (`at` unless given)."""
+    if not problem.has_voltage:
+        return 0.0
+    flow = problem.base_kw[:, at if period is None else period].copy()
+    _injections(steps_kw, problem.step_sign, problem.peer_bus, at, flow)
+    level = flow[:, None]
+    sum_up(problem.parent, level)
+    level *= problem.voltage_drop[:, None]
+    sum_down(problem.parent, level)
+    return float(np.maximum(np.maximum(level - problem.voltage_high, problem.voltage_low - level), 0.0).sum())
 
 
 def _round_coupled(problem: Problem, steps_kw: Floats) -> None:
@@ -91,13 +109,13 @@ def _round_coupled(problem: Problem, steps_kw: Floats) -> None:
     Its sum and its store keep their bounds, which are whole watts; a peer whose are not stays as it is.
     """
     peers = problem.coupled
+    if not len(peers):
+        return
     sizes = np.concatenate(
         (problem.step_kw[peers].reshape(len(peers), -1), problem.energy_kwh[peers, None],
          problem.energy_start_kwh[peers, None]), axis=1
     )  # fmt: skip
     peers = peers[np.abs(sizes * WATTS_PER_KW - np.rint(sizes * WATTS_PER_KW)).max(axis=1, initial=0.0) < WHOLE]
-    if not len(peers):
-        return
     so_far = np.rint(np.cumsum(moves(problem, steps_kw[peers]), axis=1) * WATTS_PER_KW)
     so_far[:, -1] = 0.0
     x_kw = np.diff(so_far, axis=1, prepend=0.0) / WATTS_PER_KW
