@@ -31,9 +31,10 @@ format: $(VENV)/installed
 	$(BIN)/ruff check --fix .
 
 bench-deps: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[simbench]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[simbench,bench]'
 
 bench: $(VENV)/installed
+	$(BIN)/flexpeer bench clearing
 	$(BIN)/flexpeer bench matching
 	$(BIN)/flexpeer bench screening
 	$(BIN)/python -m benchmarks.market_day

@@ -32,7 +32,10 @@ def instance(seed: int, *, coupled: bool = False, flows_only: bool = False) -> P
     buses = int(rng.integers(2, 8))
     problem = rewired(problem, rng, buses)
     if rng.random() < 0.3:
-        problem = replace(problem, line_limit_kw=np.where(rng.random(problem.line_limit_kw.shape) < 0.3, np.inf, problem.line_limit_kw))
+        problem = replace(
+            problem,
+            line_limit_kw=np.where(rng.random(problem.line_limit_kw.shape) < 0.3, np.inf, problem.line_limit_kw),
+        )
     return replace(problem, voltage_price=0.0) if flows_only else problem
 
 

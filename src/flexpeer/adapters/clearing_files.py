@@ -17,7 +17,8 @@ from flexpeer.errors import BadInput, Finding, bad_input
 INTEGERS = ("parent", "area", "peer_bus", "step_sign", "peer_kind")
 SCALARS = ("line_price", "root_limit_price", "voltage_price", "voltage_low", "voltage_high", "row_price")
 OPTIONAL = (
-    "peer_kind", "energy_kwh", "energy_start_kwh", "step_whole", "row_factor", "row_base_kw", "row_limit_kw", "row_price",
+    "peer_kind", "energy_kwh", "energy_start_kwh", "step_whole", "row_factor", "row_base_kw", "row_limit_kw",
+    "row_price",
 )  # fmt: skip
 DIMENSIONS = {
     "base_kw": 2, "line_limit_kw": 2, "step_kw": 3, "step_price": 3, "step_whole": 2, "row_factor": 2, "row_base_kw": 2,
@@ -30,7 +31,9 @@ def read_problem(path: Path) -> Problem:
     """A problem file; `BadInput` with every finding if it is no such file or holds no sound problem."""
     arrays = _arrays(path)
     findings = [Finding(str(path), 0, name, "is missing", "an array") for name in _missing(arrays)]
-    findings += [Finding(str(path), 0, name, "is unknown", "no other arrays") for name in sorted(set(arrays) - {*NAMES})]
+    findings += [
+        Finding(str(path), 0, name, "is unknown", "no other arrays") for name in sorted(set(arrays) - {*NAMES})
+    ]
     values: dict[str, Any] = {}
     for name in NAMES:
         if name in arrays:
@@ -49,9 +52,10 @@ def read_problem(path: Path) -> Problem:
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     expected = "an .npz file of arrays"
     try:
-        with np.load(path, allow_pickle=False) as loaded:
-            if not isinstance(loaded, np.lib.npyio.NpzFile):
-                raise bad_input(str(path), "is a single array", expected)
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise bad_input(str(path), "is a single array", expected)
+        with loaded:
             return {name: loaded[name] for name in loaded.files}
     except OSError as error:
         raise bad_input(str(path), f"cannot be read: {error.strerror or error}", expected) from error
@@ -89,7 +93,11 @@ def _value(where: str, name: str, array: npt.NDArray[Any]) -> Any:
 def _completed(values: dict[str, Any]) -> dict[str, Any]:
     """Peers are free unless the file says otherwise."""
     peers = len(values["peer_bus"])
-    defaults = {"peer_kind": np.zeros(peers, dtype=np.int64), "energy_kwh": np.zeros(peers), "energy_start_kwh": np.zeros(peers)}
+    defaults = {
+        "peer_kind": np.zeros(peers, dtype=np.int64),
+        "energy_kwh": np.zeros(peers),
+        "energy_start_kwh": np.zeros(peers),
+    }
     return defaults | values
 
 

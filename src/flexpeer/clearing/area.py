@@ -10,10 +10,10 @@ import numpy as np
 
 from flexpeer.clearing import layout, tree
 from flexpeer.clearing import rows as row_passes
-from flexpeer.clearing.layout import PeerRows, Slopes
+from flexpeer.clearing.layout import PeerRows
 from flexpeer.clearing.pieces import Piece, Reach, pieces_of, reach_of
 from flexpeer.clearing.problem import Floats, Integers, Problem
-from flexpeer.clearing.rows import BARRIER, DUAL, LANES, MOVE, PRIMAL, ROW, SECOND, C, S, V, Y, Z
+from flexpeer.clearing.rows import BARRIER, DUAL, LANES, MOVE, PRIMAL, SECOND, V, Z
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,7 @@ class Area:
         self.affine, self.full, self.step = (np.zeros((3 * buses, LANES)) for _ in range(3))
         self.move, self.rest = np.zeros((3 * buses, LANES)), np.zeros((3 * buses, LANES))
         self.blank_move, self.blank_rest = np.zeros((3 * buses, LANES)), np.zeros((3 * buses, LANES))
-        self.own, self.sent = np.zeros((buses, 3 * LANES)), np.zeros((buses, 6 * LANES))
-        self.moving, self.told, self.above = (np.zeros((buses, 2 * LANES)) for _ in range(3))
+        self.messages = tree.Messages.room(buses)
         self.change = np.zeros((buses, 5 * LANES))
         self.below = np.zeros((buses, LANES))
         self.totals, self.reach = np.zeros(2 * LANES), np.zeros(2 * LANES)
@@ -111,7 +110,7 @@ class Area:
     def gather(self) -> None:
         """Ask the devices; clear the border messages of the step before."""
         row_passes.gather(self.rows, self.sign, self.first, self.price, self.answer, self.totals)
-        self.own[:] = 0.0
+        self.messages.own[:] = 0.0
         self.below[:] = 0.0
 
     def lack(self) -> None:
@@ -119,20 +118,16 @@ class Area:
         tree.lacking(self.piece.parent, self.answer, self.given, self.held, self.below, self.rest)
 
     def factor(self) -> None:
-        """Eliminate the piece, once messages from below are in `own`."""
-        tree.factor(self.piece.parent, self.rho, self.answer, self.own, self.sent)
+        """Eliminate the piece, once messages from below are in `messages.own`."""
+        tree.factor(self.piece.parent, self.rho, self.answer, self.messages)
 
     def carry(self) -> None:
-        """Carry `move` up, once messages from below are in `moving`."""
-        tree.carry(
-            self.piece.parent, self.rho, self.move, self.rest, self.own, self.sent, self.moving, self.told
-        )
+        """Carry `move` up, once messages from below are in `messages.moving`."""
+        tree.carry(self.piece.parent, self.rho, self.move, self.rest, self.messages)
 
     def spread(self) -> None:
         """Spread (dg, dw) of the bus above down the piece."""
-        tree.spread(
-            self.piece.parent, self.rho, self.move, self.rest, self.sent, self.told, self.above, self.step, self.change
-        )  # fmt: skip
+        tree.spread(self.piece.parent, self.rho, self.move, self.rest, self.messages, self.step, self.change)
 
     def probe(self) -> None:
         """Take the affine step's prices and see how far it could go."""

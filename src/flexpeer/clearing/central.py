@@ -5,6 +5,7 @@ periods (shift) or one per period keeps their store (storage). Rows are equation
 """
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -92,9 +93,7 @@ def linear_program(p: Problem) -> LinearProgram:
     voltage_row = _voltages(p, columns, rows, flow) if p.has_voltage else None
     meshed_row = _meshed(p, columns, rows, steps) if p.rows else None
     _coupled(p, columns, rows, steps)
-    cost, right, low, high = (
-        np.concatenate(part) for part in (columns.cost, rows.right, columns.low, columns.high)
-    )
+    cost, right, low, high = (np.concatenate(part) for part in (columns.cost, rows.right, columns.low, columns.high))
     return LinearProgram(cost, rows.matrix(columns.count), right, low, high, line_row, voltage_row, meshed_row)
 
 
@@ -115,7 +114,7 @@ def _exchange(p: Problem, columns: _Columns, rows: _Rows, flow: Integers) -> Int
 
 
 def _limits(p: Problem, columns: _Columns, rows: _Rows, flow: Integers, line_row: Integers) -> None:
-    """f - over + under + slack = 0 with |slack| <= F."""
+    """F - over + under + slack = 0 with |slack| <= F."""
     at = np.argwhere(np.isfinite(p.line_limit_kw[1:]).any(axis=1))[:, 0] + 1
     shape = (len(at), p.periods)
     within = columns.add(shape, -p.line_limit_kw[at], p.line_limit_kw[at], 0.0)
@@ -128,7 +127,7 @@ def _limits(p: Problem, columns: _Columns, rows: _Rows, flow: Integers, line_row
 
 
 def _voltages(p: Problem, columns: _Columns, rows: _Rows, flow: Integers) -> Integers:
-    """w = w_parent + rho f, and w = within + over - under."""
+    """W = w_parent + rho f, and w = within + over - under."""
     shape = p.base_kw.shape
     level = columns.add(shape, -np.inf, np.inf, 0.0)
     row = rows.add(np.zeros(shape))
@@ -193,7 +192,7 @@ def solve_central(problem: Problem, method: str = "highs") -> CentralAnswer:
     """HiGHS on the whole; `method` as scipy's `linprog` names it. RuntimeError if HiGHS finds no optimum."""
     program = linear_program(problem)
     bounds = np.column_stack((program.low, program.high))
-    found = linprog(program.cost, A_eq=program.matrix, b_eq=program.right, bounds=bounds, method=method)
+    found: Any = cast(Any, linprog)(program.cost, A_eq=program.matrix, b_eq=program.right, bounds=bounds, method=method)
     if found.status != 0:
         raise RuntimeError(f"HiGHS: {found.message}")
     shape = problem.step_kw.shape

@@ -141,7 +141,9 @@ def refuted(
 ) -> Sequence[str]:
     """Why opened terms do not prove the published gap; empty when they do. `scale` is the money that moves."""
     slack = ROUNDING * max(scale, 1.0)
-    wrong = [f"{p}: is not what was hashed" for p, t in terms.items() if digest(p, t, salts[p]) != publication.digests.get(p)]
+    wrong = [
+        f"{p}: is not what was hashed" for p, t in terms.items() if digest(p, t, salts[p]) != publication.digests.get(p)
+    ]
     wrong += [f"{party}: is negative" for party, term in terms.items() if term < -slack]
     wrong += [f"{party}: has not opened its term" for party in publication.digests if party not in terms]
     if abs(float(np.sum(list(terms.values()))) - publication.gap) > slack:

@@ -1,8 +1,9 @@
 """Coupled peers in price-Newton: each eliminates its own periods, in time proportional to their number.
 
 Peer i keeps e_t = e_(t-1) - x_t (kWh in its store, or owed to other periods), price l_t of that equation. Its steps
-answer to p = g + l, its level e_t, a row of size capacity, to l_t - l_(t+1). With W, R of the steps and w, r of
-the levels (see `rows`; w = 0 where there is no level: before the first period and after the last), the change of l solves
+answer to p = g + l, its level e_t, a row of size capacity, to l_t - l_(t+1). With W, R of the steps and w, r of the
+levels (see `rows`; w = 0 where there is no level: before the first period and after the last), the change of l
+solves
 
     (W_t + w_t + w_(t-1)) dl_t - w_t dl_(t+1) - w_(t-1) dl_(t-1)
         = R_t + r_t - r_(t-1) + (x_t + e_t - e_(t-1)) - W_t dg_t                              (1)
@@ -46,7 +47,7 @@ class Chains:
         return change
 
     def answer(self, price: Floats) -> Floats:
-        """dl for a change of prices at the peers alone."""
+        """Dl for a change of prices at the peers alone."""
         return self.solve(-self.ground * price)
 
 
@@ -103,9 +104,7 @@ def at_peers(values: Floats, site: Integers, ground: Floats, spread: Floats, rig
 
 
 @compiled_apart
-def beyond(
-    ground: Floats, own: Floats, price: Floats, change: Floats, site: Integers, total: Floats
-) -> None:
+def beyond(ground: Floats, own: Floats, price: Floats, change: Floats, site: Integers, total: Floats) -> None:
     """Sum over the peers of a site of W (dg + dl) - own dg, into `total` (periods, sites)."""
     total[:] = 0.0
     for t in range(price.shape[0]):

@@ -14,7 +14,7 @@ from flexpeer.clearing.central import solve_central
 from flexpeer.clearing.certificate import Certificate, certify, relief_kw, violation_kw
 from flexpeer.clearing.evaluation import State, moves, state_of
 from flexpeer.clearing.finishing import finish, sweep_all
-from flexpeer.clearing.outcome import Answer, Engine, Posted, line_prices
+from flexpeer.clearing.outcome import Answer, Engine, Posted
 from flexpeer.clearing.price_posting import post_prices
 from flexpeer.clearing.problem import Flags, Floats, Integers, Problem
 from flexpeer.errors import bad_input
@@ -52,7 +52,11 @@ def unable(problem: Problem, engine: Engine) -> str | None:
     if engine is Engine.PRICE_NEWTON and problem.rows:
         return "has rows of a meshed grid, which price-newton does not sweep"
     if engine is Engine.TREE_SWEEP:
-        for fact, wrong in ((problem.rows, "rows"), (len(problem.coupled), "coupled peers"), (problem.has_voltage, "voltages")):
+        for fact, wrong in (
+            (problem.rows, "rows"),
+            (len(problem.coupled), "coupled peers"),
+            (problem.has_voltage, "voltages"),
+        ):
             if fact:
                 return f"has {wrong}, which tree-sweep does not know"
     return None

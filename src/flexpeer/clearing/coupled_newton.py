@@ -1,7 +1,7 @@
-"""E1 with coupled peers: all periods in one Newton step, the tree's sweeps preconditioning conjugate gradients.
+"""E1 with coupled peers: all periods in one Newton step, sweeps of the tree preconditioning conjugate gradients.
 
-With M the answer of coupled peers to prices over all periods, diag(M) what each answers to its own period (`chain`), and
-G the sweeps of `tree` with diag(M) among the weights, the prices at buses solve
+With M the answer of coupled peers to prices over all periods, diag(M) what each answers to its own period
+(`chain`), and G the sweeps of `tree` with diag(M) among the weights, the prices at buses solve
 
     (G^-1 + E) dg = b,   E = M - diag(M)                                                      (1)
 
@@ -11,6 +11,7 @@ G^-1 p of a search direction p follows from the residuals: with z = G r, p = z +
 of it enters the next Newton step as a balance that lacks something.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from flexpeer.clearing.area import Plan
 from flexpeer.clearing.chain import Chains, at_peers, beyond
 from flexpeer.clearing.layout import PeerRows, root_price
 from flexpeer.clearing.problem import Floats, Integers
-from flexpeer.clearing.rows import LANES, MOVE, SUM, WEIGHT
+from flexpeer.clearing.rows import LANES, SUM, WEIGHT
 from flexpeer.clearing.slab import Slab
 from flexpeer.clearing.stores import Group, levels_of, sizes, steps_of
 
@@ -74,7 +75,7 @@ class CoupledSlabs:
     def _total(self, per_slab: list[Floats]) -> Floats:
         return np.array([sum(values[slab.live].sum() for values, slab in zip(per_slab, self.slabs, strict=True))])
 
-    def _totals(self, own: list[tuple[Floats, ...]]) -> tuple[Floats, Floats]:
+    def _totals(self, own: Sequence[tuple[Floats, ...]]) -> tuple[Floats, Floats]:
         pairs = []
         for half in (0, 1):
             at = slice(half * LANES, (half + 1) * LANES)
@@ -114,7 +115,9 @@ class CoupledSlabs:
         link = self._joined([group.answer[:, at] for group in self.levels])
         link[-1] = 0.0
         self._chains = Chains.of(self._joined([group.answer[:, at] for group in self.steps]), link)
-        x, level = (self._joined([g.answer[:, SUM : SUM + LANES] for g in groups]) for groups in (self.steps, self.levels))
+        x, level = (
+            self._joined([g.answer[:, SUM : SUM + LANES] for g in groups]) for groups in (self.steps, self.levels)
+        )
         level[-1] = self._start
         self._lack = x + level - np.concatenate((self._start[None], level[:-1]))
         own_at, moved_at = self._at_sites(self._chains.own), self._at_sites(x)

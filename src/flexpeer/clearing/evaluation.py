@@ -106,9 +106,9 @@ def cheapest_steps(problem: Problem, x_kw: Floats) -> tuple[Floats, Floats]:
 
 def step_cost(problem: Problem, steps_kw: Floats) -> Floats:
     """Cost of steps taken (peers, periods, steps), per peer and period."""
-    return np.einsum("itk,itk->it", problem.step_price, steps_kw)
+    return np.asarray(np.einsum("itk,itk->it", problem.step_price, steps_kw))
 
 
 def moves(problem: Problem, steps_kw: Floats) -> Floats:
-    """x (peers, periods) of steps taken."""
+    """X (peers, periods) of steps taken."""
     return np.asarray(steps_kw @ problem.step_sign.astype(float))

@@ -1,9 +1,10 @@
 """Whole watts from an interior answer.
 
-Steps within `SNAP` of their size and `SNAP_KW` of a bound go to it. The few marginal ones are decided by the exact tree sweep (E3) on what
-is left. Where only flows are limited they may take any of their size. Where voltages have a price or would
-otherwise leave their band, that price is added to theirs and they are rounded first so that in preorder, hence over every subtree, the watts that rounding and
-snapping moved cancel; E3 then moves them, a little and reluctantly, where a limit asks for it.
+Steps within `SNAP` of their size and `SNAP_KW` of a bound go to it. The few marginal ones are decided by the exact
+tree sweep (E3) on what is left. Where only flows are limited they may take any of their size. Where voltages have a
+price or would otherwise leave their band, that price is added to theirs and they are rounded first so that in
+preorder, hence over every subtree, the watts that rounding and snapping moved cancel; E3 then moves them, a little
+and reluctantly, where a limit asks for it.
 """
 
 from collections.abc import Callable
@@ -43,9 +44,7 @@ def _snap(v: Floats, kw: Floats, free: Integers, period: int, marginal: Integers
 
 
 @compiled
-def _cascade(
-    v: Floats, kw: Floats, sign: Integers, free: Integers, period: int, marginal: Integers
-) -> int:
+def _cascade(v: Floats, kw: Floats, sign: Integers, free: Integers, period: int, marginal: Integers) -> int:
     """`_snap`, and marginal steps to the watt so that what was moved cancels along `free`."""
     count, owed = 0, 0.0
     for i in free:
@@ -71,7 +70,7 @@ def _injections(v: Floats, sign: Integers, bus: Integers, period: int, base: Flo
 
 
 def finish(problem: Problem, steps_kw: Floats, posted: Posted) -> None:
-    """Make steps (peers, periods, steps) whole watts, in place, where their sizes are: coupled peers', then free ones'."""
+    """Make steps (peers, periods, steps) whole watts, in place: coupled peers', then free ones'."""
     _round_coupled(problem, steps_kw)
     tree = preorder(problem.parent)
     free = np.flatnonzero(problem.peer_kind == PeerKind.FREE)
@@ -119,7 +118,9 @@ def _round_coupled(problem: Problem, steps_kw: Floats) -> None:
     so_far = np.rint(np.cumsum(moves(problem, steps_kw[peers]), axis=1) * WATTS_PER_KW)
     so_far[:, -1] = 0.0
     x_kw = np.diff(so_far, axis=1, prepend=0.0) / WATTS_PER_KW
-    part = replace(problem, peer_bus=problem.peer_bus[peers], step_kw=problem.step_kw[peers], step_price=problem.step_price[peers])
+    part = replace(
+        problem, peer_bus=problem.peer_bus[peers], step_kw=problem.step_kw[peers], step_price=problem.step_price[peers]
+    )
     steps_kw[peers] = cheapest_steps(part, x_kw)[1]
 
 
@@ -136,9 +137,7 @@ def _decide(problem: Problem, tree: Preorder, steps_kw: Floats, chosen: tuple[in
     steps_kw[peer, t, step] = taken / WATTS_PER_KW
 
 
-def _adjust(
-    problem: Problem, tree: Preorder, steps_kw: Floats, chosen: tuple[int, Integers], shift: Floats
-) -> None:
+def _adjust(problem: Problem, tree: Preorder, steps_kw: Floats, chosen: tuple[int, Integers], shift: Floats) -> None:
     """E3 within `ROOM_W` of where the marginal steps are, `RELUCTANCE` per kWh off their price either way."""
     t, marginal = chosen
     peer, step = np.divmod(marginal, problem.steps)
@@ -149,7 +148,9 @@ def _adjust(
     price = problem.step_price[peer, t, step] + problem.step_sign[step] * shift[problem.peer_bus[peer]]
     twice = np.concatenate((marginal, marginal))
     ends = np.concatenate((low, now)), np.concatenate((now, high))
-    taken = _swept(problem, tree, steps_kw, (t, twice), (*ends, np.concatenate((price - RELUCTANCE, price + RELUCTANCE))))
+    taken = _swept(
+        problem, tree, steps_kw, (t, twice), (*ends, np.concatenate((price - RELUCTANCE, price + RELUCTANCE)))
+    )
     down, up = np.split(taken, 2)
     steps_kw[peer, t, step] = (down + up - now) / WATTS_PER_KW
 
@@ -158,7 +159,7 @@ def _swept(
     problem: Problem, tree: Preorder, steps_kw: Floats, chosen: tuple[int, Integers],
     span: tuple[Floats, Floats, Floats],
 ) -> Floats:  # fmt: skip
-    """Watts up to which E3 takes entries that span low to high at a price; a step in two entries starts with the first."""
+    """Watts up to which E3 takes entries from low to high at a price; a step in two entries begins with the first."""
     t, flat = chosen
     low, high, price = span
     peer, step = np.divmod(flat, problem.steps)

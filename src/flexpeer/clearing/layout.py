@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flexpeer.clearing.pieces import Piece, Reach
+from flexpeer.clearing.pieces import Reach
 from flexpeer.clearing.problem import Flags, Floats, Integers, PeerKind, Problem
 from flexpeer.clearing.rows import LANES, ROW, C, S, V, Y, Z
 from flexpeer.compiled import compiled
@@ -45,7 +45,7 @@ class Slopes:
 
     def sign(self) -> Floats:
         """-1 for the first piece of each device."""
-        sign = np.ones(self.width.shape[:2])
+        sign = np.ones((self.width.shape[0], self.width.shape[1]))
         sign[:, 0] = -1.0
         return sign.ravel()
 
@@ -53,16 +53,17 @@ class Slopes:
         """Rows where they make `start`, with complementarity about `level` (LANES,)."""
         v = np.empty(self.width.shape)
         value = self.low.copy()
-        for piece in range(1, v.shape[1] - 1):
+        last = self.width.shape[1] - 1
+        for piece in range(1, last):
             width = self.width[:, piece]
             v[:, piece] = np.clip(self.start - value, INSET * width, (1.0 - INSET) * width)
             value += v[:, piece]
         slack = level / (np.abs(self.slope[:, 0]) + spread)
         v[:, 0] = np.maximum(value - self.start, 0.0) + slack
-        v[:, -1] = np.maximum(self.start - value, 0.0) + slack
+        v[:, last] = np.maximum(self.start - value, 0.0) + slack
         s = self.width - v
-        s[:, (0, -1)] = np.maximum(s[:, (0, -1)], v[:, (0, -1)])
-        rest = self.slope + np.where(np.arange(v.shape[1]) == 0, -1.0, 1.0)[:, None] * price[:, None]
+        s[:, (0, last)] = np.maximum(s[:, (0, last)], v[:, (0, last)])
+        rest = np.asarray(self.slope + self.sign().reshape(v.shape[0], v.shape[1], 1) * price[:, None, :])
         z = np.where(rest >= 0.0, rest + level / s, level / v)
         return np.stack((v, s, z, z - rest, self.slope), axis=2).reshape(-1, ROW)
 
@@ -117,7 +118,7 @@ def root_exchange(problem: Problem, reach: Reach, periods: Integers, start: Floa
 
 @compiled
 def lay_peers(rows: Floats, peer: Integers, step: Integers, periods: Integers, kw: Floats, price: Floats) -> None:
-    """q (at S) and c of peers' rows from (peers, periods, steps) arrays."""
+    """Q (at S) and c of peers' rows from (peers, periods, steps) arrays."""
     for j in range(len(peer)):
         for t in range(LANES):
             rows[j, S + t] = max(kw[peer[j], periods[t], step[j]], LEAST)
@@ -141,7 +142,7 @@ def typical_price(price: Floats) -> Floats:
         for t in range(price.shape[1]):
             for k in range(price.shape[2]):
                 mean[t] += abs(price[i, t, k])
-    return mean / max(1, price.shape[0] * price.shape[2])
+    return np.asarray(mean / max(1, price.shape[0] * price.shape[2]))
 
 
 @compiled

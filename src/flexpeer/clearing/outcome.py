@@ -38,7 +38,7 @@ class Posted:
         return cls(y, np.clip(voltage, -low, high), np.where(np.isinf(problem.row_limit_kw), 0.0, rows))
 
     def at_buses(self, problem: Problem) -> Floats:
-        """g (buses, periods): what one kW more injected at a bus costs the rest, negative where it is worth something."""
+        """G (buses, periods): what one kW more injected at a bus costs the rest; negative: worth something."""
         zeta = self.voltage.copy()
         sum_up(problem.parent, zeta)
         g = self.line + problem.voltage_drop[:, None] * zeta
@@ -53,7 +53,7 @@ def root_band(problem: Problem) -> tuple[Floats, Floats]:
 
 
 def line_prices(problem: Problem, g: Floats) -> Floats:
-    """y (buses, periods) of prices at buses where no voltage has one."""
+    """Y (buses, periods) of prices at buses where no voltage has one."""
     return np.concatenate((g[:1], g[1:] - g[problem.parent[1:]]))
 
 

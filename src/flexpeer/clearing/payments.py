@@ -1,7 +1,8 @@
 """Who pays whom: every peer at its bus's price, what limits earn to an account of the rulebook.
 
-A peer that injects x kW receives -g x (g is what injection costs the rest, so -g what it is worth). Flows that enter the
-market are paid too: base injection at its bus, the exchange at the root's price. What remains is congestion rent,
+A peer that injects x kW receives -g x (g is what injection costs the rest, so -g what it is worth). Flows that
+enter the market are paid too: base injection at its bus, the exchange at the root's price. What remains is
+congestion rent,
 
     rent = sum y f + sum z w + sum q s                                                        (1)
 
@@ -19,7 +20,7 @@ from flexpeer.clearing.problem import Floats, Problem
 
 @dataclass(frozen=True)
 class Payments:
-    """What each receives per day, money: peers (peers,), base injections (buses,), the exchange and rent, per period."""
+    """What each receives, money: peers (peers,) and base injections (buses,) per day, exchange and rent per period."""
 
     peers: Floats
     base: Floats

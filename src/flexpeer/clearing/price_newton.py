@@ -77,7 +77,7 @@ LEAST = 1e-300
 
 
 def centred(gap: Floats, linear: Floats, product: Floats, reach: Floats) -> Floats:
-    """sigma gap, from what the affine step would leave of the gap."""
+    """Sigma gap, from what the affine step would leave of the gap."""
     primal, dual = np.split(np.minimum(1.0, 1.0 / np.maximum(reach, LEAST)), 2)
     after = gap + primal * linear - dual * (gap + linear) + primal * dual * product
     return np.asarray(np.clip(after / gap, 0.0, 1.0) ** 3 * gap)

@@ -15,14 +15,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from flexpeer.clearing.certificate import certify
 from flexpeer.clearing.evaluation import cheapest_steps, sum_down, sum_up
 from flexpeer.clearing.outcome import Answer, Engine, Posted
 from flexpeer.clearing.problem import Floats, Integers, PeerKind, Problem
 from flexpeer.clearing.projection import Projection
-from flexpeer.clearing.proximal import answer_coupled, answer_free
+from flexpeer.clearing.proximal import Costs, Pull, Store, answer_coupled, answer_free
 
 ROUND_LIMIT = 3000
 LOOK = 20
@@ -39,31 +38,35 @@ class Peers:
     def __init__(self, problem: Problem) -> None:
         slope = problem.step_price * problem.step_sign
         order = np.argsort(slope, axis=2, kind="stable")
-        self._slope = np.take_along_axis(slope, order, axis=2)
-        self._length = np.take_along_axis(problem.step_kw, order, axis=2)
-        self._least = -(problem.step_kw @ (problem.step_sign < 0).astype(np.float64))
+        self._costs = Costs(
+            np.take_along_axis(slope, order, axis=2),
+            np.take_along_axis(problem.step_kw, order, axis=2),
+            -(problem.step_kw @ (problem.step_sign < 0).astype(np.float64)),
+        )
         self._bus, self._kind = problem.peer_bus, problem.peer_kind
-        self._store = np.where(problem.peer_kind == PeerKind.STORAGE, problem.energy_kwh, np.inf)
-        self._start = np.where(problem.peer_kind == PeerKind.STORAGE, problem.energy_start_kwh, 0.0)
-        self._store[problem.peer_kind == PeerKind.SHIFT] = np.inf
-        self.x = np.zeros(self._least.shape)
+        self._capacity, self._start = problem.energy_kwh, problem.energy_start_kwh
+        self.x = np.zeros(self._costs.least.shape)
 
     def answer(self, asked: Integers, g: Floats, weight: float, stand: Floats) -> None:
         """Equation (2) of the peers `asked`."""
-        free = asked[self._kind[asked] == PeerKind.FREE]
-        answer_free(self._slope, self._length, self._least, free, self._bus, g, weight, stand, self.x)
-        for i in asked[self._kind[asked] != PeerKind.FREE]:
-            parts = (self._slope[i], self._length[i], self._least[i])
-            low = -np.inf if np.isinf(self._store[i]) else 0.0
-            span = (low, float(self._store[i]), float(self._start[i]))
-            answer_coupled(parts, 2.0 * g[self._bus[i]], weight, stand[i], span, self.x[i])
+        price = 2.0 * g[self._bus]
+        free = self._kind[asked] == PeerKind.FREE
+        answer_free(self._costs, asked[free], price, weight, stand, self.x)
+        for i in asked[~free]:
+            costs = Costs(self._costs.slope[i], self._costs.length[i], self._costs.least[i])
+            answer_coupled(costs, Pull(price[i], stand[i], weight), self._store(i), self.x[i])
+
+    def _store(self, peer: int) -> Store:
+        if self._kind[peer] == PeerKind.SHIFT:
+            return Store(-np.inf, np.inf, 0.0)
+        return Store(0.0, float(self._capacity[peer]), float(self._start[peer]))
 
 
-def bent(value: Floats, bends: Sequence[npt.ArrayLike], slopes: Sequence[npt.ArrayLike]) -> Floats:
-    """argmin h(v) + r/2 |v - value|^2, where h' over r is `slopes`, ascending, below, between and above `bends`."""
-    answer = value - np.asarray(slopes[0])
+def bent(value: Floats, bends: Sequence[Floats | float], slopes: Sequence[Floats | float]) -> Floats:
+    """Argmin h(v) + r/2 |v - value|^2, where h' over r is `slopes`, ascending, below, between and above `bends`."""
+    answer: Floats = value - np.asarray(slopes[0], dtype=np.float64)
     for bend, slope in zip(bends, slopes[1:], strict=True):
-        answer = np.where(answer > bend, np.maximum(value - np.asarray(slope), bend), answer)
+        answer = np.asarray(np.where(answer > bend, np.maximum(value - np.asarray(slope), bend), answer))
     return answer
 
 
@@ -106,17 +109,17 @@ class Rounds:
         shape = problem.base_kw.shape
         self._problem, self.peers = problem, Peers(problem)
         self.stand = Stand(self.peers.x.copy(), np.zeros(shape), np.zeros(shape), problem.row_base_kw.copy())
+        self.weights, self._centres = Weights.of(problem, weight), dict[str, Floats]()
         self.set_weight(weight)
         self.posted = Posted(np.zeros(shape), np.zeros(shape), np.zeros(problem.row_base_kw.shape))
         self.out_of_balance = self.price_move = 0.0
 
     def set_weight(self, weight: float) -> None:
         """Other weights, the same point and prices."""
-        if hasattr(self, "weights"):
-            share = self.weights.peer / weight
-            for name, centre in self._centres.items():
-                now = getattr(self.stand, name)
-                setattr(self.stand, name, centre + (now - centre) * share)
+        share = self.weights.peer / weight
+        for name, centre in self._centres.items():
+            now = getattr(self.stand, name)
+            setattr(self.stand, name, centre + (now - centre) * share)
         self.weights = Weights.of(self._problem, weight)
         w = self.weights
         self._projection = Projection(self._problem, w.peer, w.line, w.voltage, w.row)

@@ -204,9 +204,19 @@ FINITE = (
 def _storages(p: Problem) -> Iterator[tuple[str, bool, str, str]]:
     storage = p.peer_kind == PeerKind.STORAGE
     start, most = p.energy_start_kwh[storage], p.energy_kwh[storage]
-    yield ("energy_start_kwh", bool(((start < 0.0) | (start > most)).any()), "is outside the storage", "0 to energy_kwh")
+    yield (
+        "energy_start_kwh",
+        bool(((start < 0.0) | (start > most)).any()),
+        "is outside the storage",
+        "0 to energy_kwh",
+    )
     whole = p.step_whole.any(axis=1) if p.step_whole.size else np.zeros(p.peers, dtype=np.bool_)
-    yield ("step_whole", bool((whole & (p.peer_kind != PeerKind.FREE)).any()), "is of a coupled peer", "free peers only")
+    yield (
+        "step_whole",
+        bool((whole & (p.peer_kind != PeerKind.FREE)).any()),
+        "is of a coupled peer",
+        "free peers only",
+    )
 
 
 def _outside(values: Integers, low: int, high: int) -> bool:

@@ -15,8 +15,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from flexpeer.clearing import tree
-from flexpeer.clearing.pieces import Piece, pieces_of
-from flexpeer.clearing.problem import Floats, Integers, Problem
+from flexpeer.clearing.problem import Floats, Problem
 from flexpeer.clearing.rows import LANES, WEIGHT
 
 
@@ -25,14 +24,13 @@ class Projection:
 
     def __init__(self, problem: Problem, weight: float, line: Floats, voltage: Floats, row: float) -> None:
         self._problem = problem
-        self._piece: Piece = pieces_of(problem.parent, np.zeros(problem.buses, dtype=np.int64))[0]
         buses = problem.buses
         answer = np.zeros((3 * buses, 3 * LANES))
         self._ease = np.bincount(problem.peer_bus, minlength=buses) / weight
         for kind, ease in enumerate((self._ease, 1.0 / line, 1.0 / voltage if problem.has_voltage else 0.0 * voltage)):
             answer[kind * buses : (kind + 1) * buses, WEIGHT : WEIGHT + LANES] = ease[:, None]
-        self._own, self._sent = np.zeros((buses, 3 * LANES)), np.zeros((buses, 6 * LANES))
-        tree.factor(problem.parent, problem.voltage_drop, answer, self._own, self._sent)
+        self._messages = tree.Messages.room(buses)
+        tree.factor(problem.parent, problem.voltage_drop, answer, self._messages)
         self._weight, self._row = weight, row
         if problem.rows:
             self._prepare_rows()
@@ -53,11 +51,11 @@ class Projection:
             take = np.minimum(np.arange(first, first + LANES), columns - 1)
             move = np.concatenate((inject[:, take], line[:, take], voltage[:, take]))
             rest, step = np.zeros(move.shape), np.empty(move.shape)
-            moving, told, above = (np.zeros((buses, 2 * LANES)) for _ in range(3))
             change = np.zeros((buses, 5 * LANES))
             p = self._problem
-            tree.carry(p.parent, p.voltage_drop, move, rest, self._own, self._sent, moving, told)
-            tree.spread(p.parent, p.voltage_drop, move, rest, self._sent, told, above, step, change)
+            self._messages.moving[:] = 0.0
+            tree.carry(p.parent, p.voltage_drop, move, rest, self._messages)
+            tree.spread(p.parent, p.voltage_drop, move, rest, self._messages, step, change)
             width = min(LANES, columns - first)
             for at, values in zip(found, (step[:buses], change[:, :LANES], change[:, LANES : 2 * LANES]), strict=True):
                 at[:, first : first + width] = values[:, :width]
@@ -66,7 +64,10 @@ class Projection:
     def solve(
         self, inject: Floats, line: Floats, voltage: Floats, row: Floats
     ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-        """g, f, w (buses, periods), s and q (rows, periods) for base plus what peers would like, per bus, and z_f, z_w, z_s."""
+        """g, f, w (buses, periods), s and q (rows, periods).
+
+        `inject` is the base and what peers would like, per bus; `line`, `voltage`, `row` are z_f, z_w, z_s.
+        """
         problem = self._problem
         g, flow, level = self._swept(inject, line, voltage)
         if not problem.rows:

@@ -2,14 +2,18 @@
 
     x = argmin c(x) + p x + r/2 |x - a|^2                                                     (1)
 
-with p twice the posted price and `a` where the peer stood. A period's cost is a list of (slope, length) ascending from the
-least x, so without coupling (1) is a walk along it. A coupled peer keeps e_t = e_(t-1) - x_t within its store. With x_t(l) the
-answer of period t to p + l, the least-cost way to any level is, as a function of its marginal cost l,
+with p twice the posted price and `a` where the peer stood. A period's cost is a list of (slope, length) ascending
+from the least x, so without coupling (1) is a walk along it. A coupled peer keeps e_t = e_(t-1) - x_t within its
+store. With x_t(l) the answer of period t to p + l, the least-cost way to any level is, as a function of its
+marginal cost l,
 
     E_t(l) = clip(E_(t-1)(l) - x_t(l), 0, capacity),   E_0 = start                            (2)
 
-which ascends; backwards from E_T(l) = start, l stays as it is until a clipped level stops it, and is sought anew there (3).
+which ascends; backwards from E_T(l) = start, l stays as it is until a clipped level stops it, and is sought anew
+there (3).
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +21,7 @@ from flexpeer.clearing.problem import Floats, Integers
 from flexpeer.compiled import compiled
 
 BISECTIONS = 60
+FAR = 1e12
 
 
 @compiled
@@ -24,54 +29,75 @@ def nearest(slope: Floats, length: Floats, least: float, price: float, weight: f
     """Equation (1) for one period: a walk along its steps."""
     x = least
     for k in range(len(slope)):
-        wish = at - (slope[k] + price) / weight
+        wish: float = at - (slope[k] + price) / weight
         if wish <= x:
             return x
         if wish < x + length[k]:
             return wish
-        x += length[k]
+        x += float(length[k])
     return x
 
 
+class Costs(NamedTuple):
+    """Costs as lists: slope, length (peers, periods, steps), least x (peers, periods); or those of one peer."""
+
+    slope: Floats
+    length: Floats
+    least: Floats
+
+
+class Store(NamedTuple):
+    """Least and largest level, which may be infinite, and the one it starts and ends at, kWh."""
+
+    low: float
+    high: float
+    start: float
+
+
+class Pull(NamedTuple):
+    """p, a (periods,) and r of (1)."""
+
+    price: Floats
+    at: Floats
+    weight: float
+
+
 @compiled
-def answer_free(
-    slope: Floats, length: Floats, least: Floats, asked: Integers, bus: Integers, g: Floats, weight: float,
-    at: Floats, x: Floats,
-) -> None:  # fmt: skip
-    """Equation (1) of the peers `asked` into `x` (peers, periods); p is twice g (buses, periods)."""
+def answer_free(costs: Costs, asked: Integers, price: Floats, weight: float, at: Floats, x: Floats) -> None:
+    """Equation (1) of the peers `asked` into `x`; `price`, p, `at` and `x` are (peers, periods)."""
     for i in asked:
         for t in range(x.shape[1]):
-            x[i, t] = nearest(slope[i, t], length[i, t], least[i, t], 2.0 * g[bus[i], t], weight, at[i, t])
+            slope, length = costs.slope[i, t], costs.length[i, t]
+            x[i, t] = nearest(slope, length, costs.least[i, t], price[i, t], weight, at[i, t])
 
 
 @compiled
-def _level(
-    parts: tuple[Floats, Floats, Floats], price: Floats, weight: float, at: Floats, last: int, extra: float,
-    store: tuple[float, float, float],
-) -> float:  # fmt: skip
+def _one(costs: Costs, pull: Pull, t: int, extra: float) -> float:
+    """x_t(extra)."""
+    return nearest(costs.slope[t], costs.length[t], costs.least[t], pull.price[t] + extra, pull.weight, pull.at[t])
+
+
+@compiled
+def _level(costs: Costs, pull: Pull, store: Store, last: int, extra: float) -> float:
     """Equation (2): E_last before its clip, for marginal cost `extra`."""
-    slope, length, least = parts
-    low, high, level = store
+    level = store.start
     for t in range(last + 1):
-        level = level if t == 0 else min(max(level, low), high)
-        level -= nearest(slope[t], length[t], least[t], price[t] + extra, weight, at[t])
+        level = level if t == 0 else min(max(level, store.low), store.high)
+        level -= _one(costs, pull, t, extra)
     return level
 
 
 @compiled
-def _sought(
-    parts: tuple[Floats, Floats, Floats], price: Floats, weight: float, at: Floats, last: int, level: float,
-    store: tuple[float, float, float],
-) -> float:  # fmt: skip
-    """l at which E_last, before its clip, is `level`, by bisection between bounds that reach every x."""
+def _sought(costs: Costs, pull: Pull, store: Store, last: int, level: float) -> float:
+    """The l at which E_last, before its clip, is `level`, by bisection between bounds that reach every x."""
     low, high = -1.0, 1.0
-    while _level(parts, price, weight, at, last, low, store) > level and low > -1e12:
+    while _level(costs, pull, store, last, low) > level and low > -FAR:
         low *= 4.0
-    while _level(parts, price, weight, at, last, high, store) < level and high < 1e12:
+    while _level(costs, pull, store, last, high) < level and high < FAR:
         high *= 4.0
     for _ in range(BISECTIONS):
         middle = 0.5 * (low + high)
-        if _level(parts, price, weight, at, last, middle, store) < level:
+        if _level(costs, pull, store, last, middle) < level:
             low = middle
         else:
             high = middle
@@ -79,23 +105,18 @@ def _sought(
 
 
 @compiled
-def answer_coupled(
-    parts: tuple[Floats, Floats, Floats], price: Floats, weight: float, at: Floats, store: tuple[float, float, float],
-    x: Floats,
-) -> None:  # fmt: skip
-    """Equation (3) of one peer into `x` (periods,); `price` is p, `store` its least and largest level (may be infinite) and start."""
-    slope, length, least = parts
-    extra, goal = 0.0, store[2]
-    seek = True
-    for t in range(len(price) - 1, -1, -1):
+def answer_coupled(costs: Costs, pull: Pull, store: Store, x: Floats) -> None:
+    """Equation (3) of one peer into `x` (periods,)."""
+    extra, goal, seek = 0.0, store.start, True
+    for t in range(len(x) - 1, -1, -1):
         if seek:
-            extra = _sought(parts, price, weight, at, t, goal, store)
-        x[t] = nearest(slope[t], length[t], least[t], price[t] + extra, weight, at[t])
+            extra = _sought(costs, pull, store, t, goal)
+        x[t] = _one(costs, pull, t, extra)
         if t > 0:
-            raw = _level(parts, price, weight, at, t - 1, extra, store)
-            seek = raw < store[0] or raw > store[1]
-            goal = min(max(raw, store[0]), store[1])
-    _balance(x, length, least)
+            raw = _level(costs, pull, store, t - 1, extra)
+            seek = raw < store.low or raw > store.high
+            goal = min(max(raw, store.low), store.high)
+    _balance(x, costs.length, costs.least)
 
 
 @compiled

@@ -17,7 +17,7 @@ from flexpeer.compiled import compiled
 
 @compiled
 def least_free(kw: Floats, price: Floats, sign: Integers, bus: Integers, g: Floats, peers: Integers) -> Floats:
-    """min c(x) + g x of free peers, summed over periods, (peers,)."""
+    """Min c(x) + g x of free peers, summed over periods, (peers,)."""
     best = np.zeros(len(peers))
     for i in range(len(peers)):
         for t in range(kw.shape[1]):
@@ -93,7 +93,7 @@ def _cut(
 
 
 def least(problem: Problem, g: Floats) -> Floats:
-    """min c_i(x) + g x of every peer over what it may do, summed over periods, (peers,); g (buses, periods)."""
+    """Min c_i(x) + g x of every peer over what it may do, summed over periods, (peers,); g (buses, periods)."""
     best = np.zeros(problem.peers)
     free = np.flatnonzero(problem.peer_kind == PeerKind.FREE)
     kw, price, sign = problem.step_kw, problem.step_price, problem.step_sign

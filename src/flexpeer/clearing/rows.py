@@ -81,8 +81,8 @@ def probe(
                 answer[SECOND + t] += d * second * v * s * stiff
                 totals[LINEAR + t] += (z - y) * dv
                 totals[PRODUCT + t] -= dv * (z * (1.0 + r) - y * (1.0 - u))
-                reach[PRIMAL + t] = max(reach[PRIMAL + t], max(-r, u))
-                reach[DUAL + t] = max(reach[DUAL + t], max(1.0 + r, 1.0 - u))
+                reach[PRIMAL + t] = max(reach[PRIMAL + t], -r, u)
+                reach[DUAL + t] = max(reach[DUAL + t], 1.0 + r, 1.0 - u)
 
 
 @compiled
@@ -115,8 +115,8 @@ def aim_at(
                 v, s, z, y, c = row[V + t], row[S + t], row[Z + t], row[Y + t], row[C + t]
                 pull, along = -(c + d * before[t]), -(c + d * p[t])
                 dv, dz, dy = _direction((v, s, z, y), pull, along, aim[t])
-                reach[PRIMAL + t] = max(reach[PRIMAL + t], max(-dv / v, dv / s))
-                reach[DUAL + t] = max(reach[DUAL + t], max(-dz / z, -dy / y))
+                reach[PRIMAL + t] = max(reach[PRIMAL + t], -dv / v, dv / s)
+                reach[DUAL + t] = max(reach[DUAL + t], -dz / z, -dy / y)
 
 
 @compiled_apart

@@ -4,7 +4,7 @@ import numpy as np
 
 from flexpeer.clearing.area import Area, Plan
 from flexpeer.clearing.problem import Floats, Integers
-from flexpeer.clearing.rows import LANES, MOVE, PRIMAL
+from flexpeer.clearing.rows import LANES, MOVE
 
 
 class Slab:
@@ -44,7 +44,7 @@ class Slab:
             area.lack()
             if area.piece.above >= 0:
                 self.areas[area.piece.above].below[area.piece.entry] += area.held[0, :LANES]
-        totals = sum(area.totals for area in self.areas)
+        totals = np.sum([area.totals for area in self.areas], axis=0)
         return totals[:LANES], totals[LANES:]
 
     def predict(self) -> tuple[Floats, Floats, Floats]:
@@ -58,14 +58,14 @@ class Slab:
         for area in reversed(self.areas):
             area.factor()
             if area.piece.above >= 0:
-                self.areas[area.piece.above].own[area.piece.entry] += area.sent[0, : 3 * LANES]
+                self.areas[area.piece.above].messages.own[area.piece.entry] += area.messages.sent[0, : 3 * LANES]
             area.move[:] = area.answer[:, MOVE : MOVE + LANES]
 
     def probe(self) -> tuple[Floats, Floats, Floats]:
         """What the affine step does: linear and product sums (LANES,), reach (2 LANES,)."""
         for area in self.areas:
             area.probe()
-        totals = sum(area.totals for area in self.areas)
+        totals = np.sum([area.totals for area in self.areas], axis=0)
         return totals[:LANES], totals[LANES:], self._reach()
 
     def correct(self, aim: Floats) -> Floats:
@@ -93,17 +93,17 @@ class Slab:
     def sweep(self) -> None:
         """Carry what moves up and spread prices down."""
         for area in self.areas:
-            area.moving[:] = 0.0
+            area.messages.moving[:] = 0.0
         for area in reversed(self.areas):
             area.carry()
             if area.piece.above >= 0:
-                self.areas[area.piece.above].moving[area.piece.entry] += area.told[0]
+                self.areas[area.piece.above].messages.moving[area.piece.entry] += area.messages.told[0]
         for area in self.areas:
             if area.piece.above >= 0:
                 upper = self.areas[area.piece.above]
-                area.above[0, :LANES] = upper.step[area.piece.entry]
-                area.above[0, LANES:] = upper.change[area.piece.entry, LANES : 2 * LANES]
+                area.messages.above[0, :LANES] = upper.step[area.piece.entry]
+                area.messages.above[0, LANES:] = upper.change[area.piece.entry, LANES : 2 * LANES]
             area.spread()
 
     def _reach(self) -> Floats:
-        return np.max([area.reach for area in self.areas], axis=0)
+        return np.asarray(np.max([area.reach for area in self.areas], axis=0))

@@ -50,7 +50,9 @@ class Group:
         self.price += length[LANES:] * self.step
 
 
-def steps_of(problem: Problem, peers: PeerRows, index: Integers, periods: Integers, price: Floats, spread: Floats) -> Group:
+def steps_of(
+    problem: Problem, peers: PeerRows, index: Integers, periods: Integers, price: Floats, spread: Floats
+) -> Group:
     """The steps of coupled peers, devices in the order of `index` (peers,); `price` (devices, LANES)."""
     rows = np.empty((len(peers.peer), ROW))
     place = np.searchsorted(index, peers.peer)

@@ -21,9 +21,34 @@ arXiv 1502.06384.
 Arrays are (buses of the area, k LANES). Devices are numbered buses, lines, voltages.
 """
 
+from typing import NamedTuple
+
+import numpy as np
+
 from flexpeer.clearing.problem import Floats, Integers
-from flexpeer.clearing.rows import LANES, MOVE, SUM, WEIGHT
+from flexpeer.clearing.rows import LANES, SUM, WEIGHT
 from flexpeer.compiled import compiled_apart
+
+
+class Messages(NamedTuple):
+    """What a piece's tree holds between sweeps; what passes the border is the first row of `sent`, `told`, `above`.
+
+    `own` (buses, 3 LANES) takes messages from below and becomes a, b, d; `sent` (buses, 6 LANES) is A, B, D, 1/det,
+    h, k; `moving` (buses, 2 LANES) takes messages from below and becomes u, l; `told` is U, L; `above` (buses,
+    2 LANES) holds (dg, dw) of a parent in the area above, 0 at the root.
+    """
+
+    own: Floats
+    sent: Floats
+    moving: Floats
+    told: Floats
+    above: Floats
+
+    @classmethod
+    def room(cls, buses: int) -> "Messages":
+        """For so many buses."""
+        return cls(*(np.zeros((buses, width * LANES)) for width in (3, 6, 2, 2, 2)))
+
 
 A, B, D, INV, H, K = range(0, 6 * LANES, LANES)
 U, L, FLOW = range(0, 3 * LANES, LANES)
@@ -31,12 +56,9 @@ F, W, DG, DY, DZ = range(0, 5 * LANES, LANES)
 
 
 @compiled_apart
-def factor(parent: Integers, rho: Floats, answer: Floats, own: Floats, sent: Floats) -> None:
-    """Equation (4) from the leaves up.
-
-    `answer` (3 buses, 3 LANES) is the devices' from `rows.gather`; `own` (buses, 3 LANES) holds border
-    messages from areas below and becomes the bus's a, b, d; `sent` (buses, 6 LANES) is A, B, D, 1/det, h, k.
-    """
+def factor(parent: Integers, rho: Floats, answer: Floats, messages: Messages) -> None:
+    """Equation (4) from the leaves up; `answer` (3 buses, 3 LANES) is the devices' from `rows.gather`."""
+    own, sent = messages.own, messages.sent
     buses = len(parent)
     for n in range(buses - 1, -1, -1):
         bus, line, volt = answer[n], answer[buses + n], answer[2 * buses + n]
@@ -64,15 +86,12 @@ def soft(weight: float) -> float:
 
 
 @compiled_apart
-def carry(
-    parent: Integers, rho: Floats, move: Floats, rest: Floats, own: Floats, sent: Floats,
-    moving: Floats, told: Floats,
-) -> None:  # fmt: skip
+def carry(parent: Integers, rho: Floats, move: Floats, rest: Floats, messages: Messages) -> None:
     """Equation (5) from the leaves up.
 
-    `move` (3 buses, LANES) is the devices' R; `rest` (3 buses, LANES) what (1), (2) lack as things stand;
-    `moving` (buses, 2 LANES) holds border messages from below and becomes u, l; `told` is U, L.
+    `move` (3 buses, LANES) is the devices' R; `rest` (3 buses, LANES) what (1), (2) lack as things stand.
     """
+    own, sent, moving, told = messages.own, messages.sent, messages.moving, messages.told
     buses = len(parent)
     for n in range(buses - 1, -1, -1):
         bus_move, line_move, volt_move = move[n], move[buses + n], move[2 * buses + n]
@@ -86,9 +105,9 @@ def carry(
             q = h * (line_rest[t] - line_move[t])
             now[U + t], now[L + t] = u, l
             tell[U + t] = (a * (q + r * l) + (1.0 - r * b) * u) * up[INV + t]
-            tell[L + t] = (
-                (b - r * (b * b - a * d)) * q + (b * h + d * r) * u + (1.0 - a * h - r * b) * l
-            ) * up[INV + t]
+            tell[L + t] = ((b - r * (b * b - a * d)) * q + (b * h + d * r) * u + (1.0 - a * h - r * b) * l) * up[
+                INV + t
+            ]
         if parent[n] >= 0:
             above = moving[parent[n]]
             for t in range(2 * LANES):
@@ -97,14 +116,13 @@ def carry(
 
 @compiled_apart
 def spread(
-    parent: Integers, rho: Floats, move: Floats, rest: Floats, sent: Floats, told: Floats,
-    above: Floats, change: Floats, held: Floats,
-) -> None:  # fmt: skip
+    parent: Integers, rho: Floats, move: Floats, rest: Floats, messages: Messages, change: Floats, held: Floats
+) -> None:
     """Equations (1), (2) from the root down.
 
-    `above` (buses, 2 LANES) holds (dg, dw) of a parent in the area above, 0 at the root; `change`
-    (3 buses, LANES) becomes the change of the devices' prices, `held` (buses, 5 LANES) df, dw and those again.
+    `change` (3 buses, LANES) becomes the change of the devices' prices, `held` (buses, 5 LANES) df, dw and those again.
     """
+    sent, told, above = messages.sent, messages.told, messages.above
     buses = len(parent)
     for n in range(buses):
         line_move, volt_move = move[buses + n], move[2 * buses + n]
@@ -134,9 +152,7 @@ def spread(
 
 
 @compiled_apart
-def lacking(
-    parent: Integers, answer: Floats, given: Floats, held: Floats, below: Floats, rest: Floats
-) -> None:
+def lacking(parent: Integers, answer: Floats, given: Floats, held: Floats, below: Floats, rest: Floats) -> None:
     """What (1), (2) lack: of a bus its balance, of a line f - its rows, of a voltage w - its rows.
 
     `given` (3 buses, LANES) is base injection, and what a line and a voltage are when their rows are 0;

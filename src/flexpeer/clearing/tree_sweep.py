@@ -19,7 +19,7 @@ stretch of one array and (1) is a merge sort that finds the runs its children le
 one of the spare places each line brings. Ties go to the earlier order.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,8 +33,7 @@ SPARE = 3
 ROUNDING_W = 1e-3
 
 
-@dataclass(frozen=True)
-class Preorder:
+class Preorder(NamedTuple):
     """Subtrees as stretches: bus n is `place[n]`-th, its subtree `size[n]` buses from there."""
 
     place: Integers
@@ -57,8 +56,7 @@ def _place(parent: Integers, size: Integers, place: Integers, free: Integers) ->
         free[parent[n]] += size[n]
 
 
-@dataclass(frozen=True)
-class Entries:
+class Entries(NamedTuple):
     """Steps a period may still take: `bus`, `order` (ties), `sign`, `price` per kWh, `watts`, each (entries,)."""
 
     bus: Integers
@@ -68,8 +66,7 @@ class Entries:
     watts: Integers
 
 
-@dataclass(frozen=True)
-class Bends:
+class Bends(NamedTuple):
     """Where h' of each line bends, in watts of its subtree's moves (buses, 3), and h' between (buses, 4)."""
 
     at: Integers
@@ -93,20 +90,34 @@ def bends_of(problem: Problem, period: int, base_kw: Floats) -> Bends:
     return Bends(np.clip(at, -FAR_W, FAR_W).astype(np.int64), np.rint(slope / GRAIN) * GRAIN)
 
 
+class Curve(NamedTuple):
+    """Entries: slope per kWh, watts, the step each belongs to (-1: a spare place) and its order; `at` sorts them."""
+
+    slope: Floats
+    watts: Integers
+    step: Integers
+    order: Integers
+    at: Integers
+    spare: Integers
+
+
 @compiled
-def _merge(slope: Floats, order: Integers, begin: int, end: int, at: Integers, spare: Integers) -> None:
-    """Sort at[begin:end] by (slope, order) of what it points at, from the runs that are there."""
-    ends = [begin]
-    for i in range(begin + 1, end):
-        a, b = at[i - 1], at[i]
-        if slope[b] < slope[a] or (slope[b] == slope[a] and order[b] < order[a]):
-            ends.append(i)
-    ends.append(end)
+def _before(curve: Curve, a: int, b: int) -> bool:
+    """Whether entry a comes before entry b, or with it."""
+    slope, order = curve.slope, curve.order
+    return bool(slope[a] < slope[b] or (slope[a] == slope[b] and order[a] <= order[b]))
+
+
+@compiled
+def _merge(curve: Curve, begin: int, end: int) -> None:
+    """Sort at[begin:end] from the runs that are there."""
+    at = curve.at
+    ends = [begin, *[i for i in range(begin + 1, end) if not _before(curve, at[i - 1], at[i])], end]
     while len(ends) > 2:
         left = [begin]
         for run in range(0, len(ends) - 1, 2):
             if run + 2 < len(ends):
-                _join(slope, order, (ends[run], ends[run + 1], ends[run + 2]), at, spare)
+                _join(curve, ends[run], ends[run + 1], ends[run + 2])
                 left.append(ends[run + 2])
             else:
                 left.append(ends[run + 1])
@@ -114,17 +125,13 @@ def _merge(slope: Floats, order: Integers, begin: int, end: int, at: Integers, s
 
 
 @compiled
-def _join(slope: Floats, order: Integers, run: tuple[int, int, int], at: Integers, spare: Integers) -> None:
-    """Merge at[run[0]:run[1]] and at[run[1]:run[2]]."""
-    begin, middle, end = run
+def _join(curve: Curve, begin: int, middle: int, end: int) -> None:
+    """Merge at[begin:middle] and at[middle:end]."""
+    at, spare = curve.at, curve.spare
     spare[begin:end] = at[begin:end]
     i, j = begin, middle
     for k in range(begin, end):
-        first = j >= end
-        if i < middle and j < end:
-            a, b = spare[i], spare[j]
-            first = slope[a] < slope[b] or (slope[a] == slope[b] and order[a] <= order[b])
-        if first:
+        if j >= end or (i < middle and _before(curve, spare[i], spare[j])):
             at[k] = spare[i]
             i += 1
         else:
@@ -133,11 +140,9 @@ def _join(slope: Floats, order: Integers, run: tuple[int, int, int], at: Integer
 
 
 @compiled
-def _bend(
-    slope: Floats, watts: Integers, ids: Integers, order: Integers, at: Integers, stretch: tuple[int, int],
-    value: int, places: Integers, slopes: Floats,
-) -> None:  # fmt: skip
+def _bend(curve: Curve, stretch: tuple[int, int], value: int, places: Integers, slopes: Floats) -> None:
     """Equation (2) on the sorted at[stretch], whose curve begins at `value`; spare places come first in it."""
+    slope, watts, step, order, at, _ = curve
     zone, free = 0, stretch[0]
     for k in range(stretch[0], stretch[1]):
         e = at[k]
@@ -149,32 +154,31 @@ def _bend(
                 value += watts[e]
                 slope[e] += slopes[zone]
                 break
-            while ids[at[free]] >= 0:
+            while step[at[free]] >= 0:
                 free += 1
             new = at[free]
-            slope[new], watts[new], ids[new], order[new] = slope[e] + slopes[zone], room, ids[e], order[e]
+            slope[new], watts[new], step[new], order[new] = slope[e] + slopes[zone], room, step[e], order[e]
             watts[e] -= room
             value += room
 
 
 @compiled
-def _sweep(
-    place: Integers, size: Integers, first: Integers, least: Integers, most: Integers, places: Integers,
-    slopes: Floats, slope: Floats, watts: Integers, ids: Integers, order: Integers,
-) -> None:  # fmt: skip
-    """From the last subtree to the root; entries of the bus at place k are first[k] to first[k + 1]."""
-    bus_at = np.empty(len(place), dtype=np.int64)
-    for n in range(len(place)):
-        bus_at[place[n]] = n
-    at = np.arange(len(slope))
-    spare = np.empty(len(slope), dtype=np.int64)
-    for k in range(len(place) - 1, -1, -1):
+def _sweep(tree: Preorder, first: Integers, span: Integers, bends: Bends, curve: Curve) -> None:
+    """From the last subtree to the root; entries of the bus at place k are first[k] to first[k + 1].
+
+    `span` (2, buses) is the least and most watts a subtree's entries can make.
+    """
+    buses = len(tree.place)
+    bus_at = np.empty(buses, dtype=np.int64)
+    for n in range(buses):
+        bus_at[tree.place[n]] = n
+    for k in range(buses - 1, -1, -1):
         n = bus_at[k]
-        if n > 0 and least[n] >= places[n, 0] and most[n] <= places[n, 1]:
+        if n > 0 and span[0, n] >= bends.at[n, 0] and span[1, n] <= bends.at[n, 1]:
             continue
-        begin, end = first[k], first[k + size[n]]
-        _merge(slope, order, begin, end, at, spare)
-        _bend(slope, watts, ids, order, at, (begin, end), least[n], places[n], slopes[n])
+        begin, end = first[k], first[k + tree.size[n]]
+        _merge(curve, begin, end)
+        _bend(curve, (begin, end), span[0, n], bends.at[n], bends.slope[n])
 
 
 def sweep(problem: Problem, tree: Preorder, entries: Entries, bends: Bends) -> Integers:
@@ -187,7 +191,6 @@ def sweep(problem: Problem, tree: Preorder, entries: Entries, bends: Bends) -> I
     np.add.at(span[:, 0], entries.bus, np.minimum(signed, 0))
     np.add.at(span[:, 1], entries.bus, np.maximum(signed, 0))
     sum_up(problem.parent, span)
-    least, most = np.rint(span.T).astype(np.int64)
     bus = np.concatenate((entries.bus, np.repeat(np.arange(buses), SPARE)))
     real = np.arange(len(bus)) < count
     rank = np.lexsort((~real, tree.place[bus]))
@@ -198,7 +201,8 @@ def sweep(problem: Problem, tree: Preorder, entries: Entries, bends: Bends) -> I
         for values, fill in ((entries.watts, 0), (np.arange(count), -1), (entries.order * entries.sign, 0))
     )
     first = np.searchsorted(tree.place[bus][rank], np.arange(buses + 1))
-    _sweep(tree.place, tree.size, first, least, most, bends.at, bends.slope, toward, watts, ids, order)
+    curve = Curve(toward, watts, ids, order, np.arange(len(bus)), np.empty(len(bus), dtype=np.int64))
+    _sweep(tree, first, np.rint(span.T).astype(np.int64), bends, curve)
     chosen = (ids >= 0) & ((toward < 0.0) | ((toward == 0.0) & (entries.sign[ids] < 0)))
     taken = np.zeros(count, dtype=np.int64)
     np.add.at(taken, ids[chosen], watts[chosen])
@@ -226,9 +230,7 @@ def prices(problem: Problem, entries: Entries, taken: Integers, bends: Bends) ->
 
 
 @compiled
-def _support(
-    parent: Integers, up: Floats, down: Floats, next_slope: Floats, last_slope: Floats, price: Floats
-) -> None:
+def _support(parent: Integers, up: Floats, down: Floats, next_slope: Floats, last_slope: Floats, price: Floats) -> None:
     for n in range(len(parent) - 1, 0, -1):
         up[parent[n]] = min(up[parent[n]], up[n] + next_slope[n])
         down[parent[n]] = max(down[parent[n]], down[n] + last_slope[n])

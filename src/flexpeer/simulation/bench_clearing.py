@@ -121,9 +121,7 @@ def _piqp(case: Case) -> Row:
     none = sp.csc_matrix((len(program.cost), len(program.cost)))
     solver = piqp.SparseSolver()
     began = perf_counter()
-    solver.setup(
-        none, program.cost, sp.csc_matrix(program.matrix), program.right, x_l=program.low, x_u=program.high
-    )
+    solver.setup(none, program.cost, sp.csc_matrix(program.matrix), program.right, x_l=program.low, x_u=program.high)
     status = solver.solve()
     seconds = perf_counter() - began
     return {"median_s": seconds, "objective": float(solver.result.info.primal_obj), "status": str(status)}
@@ -192,7 +190,9 @@ def rows(case: str | None = None) -> list[Row]:
     first: Row | None = None
     for name, chosen in CASES.items():
         if case in (None, name):
-            ours = {"case": name, "engine": "flexpeer", "version": __version__, "ratio_to_ours": 1.0} | _alone(_ours, chosen)
+            ours = {"case": name, "engine": "flexpeer", "version": __version__, "ratio_to_ours": 1.0} | _alone(
+                _ours, chosen
+            )
             if first is not None and not chosen.shift:
                 ours["growth"] = ours["median_s"] / first["median_s"]
             first = first or ours

@@ -14,7 +14,7 @@ STEP_SIGN = (1, 1, -1, -1)
 LINE_PRICE, ROOT_PRICE, VOLTAGE_PRICE = 5.0, 3.0, 5_000.0
 
 
-def clearing_problem(
+def clearing_problem(  # noqa: PLR0913 - a problem's knobs, by name
     peers: int,
     periods: int,
     seed: int = 1,
@@ -86,13 +86,14 @@ def _steps(rng: np.random.Generator, shape: tuple[int, int, int], ties: bool) ->
     """Sizes of 0.1 to 3 kW; asks for moving up (+) and bids for moving down (as a negative cost)."""
     kw = rng.integers(100, 3_000, shape) / 1000.0
     level = rng.uniform(0.2, 1.2, shape)
-    price = np.round(np.where(np.array(STEP_SIGN) > 0, level, 0.1 - level), 4)
-    if ties:
-        price = np.round(price * 5) / 5
-    return kw, price
+    cost: Floats = np.where(np.array(STEP_SIGN) > 0, level, 0.1 - level)
+    price = np.asarray(np.round(cost, 4), dtype=np.float64)
+    return kw, np.round(price * 5.0) / 5.0 if ties else price
 
 
-def _voltage(rng: np.random.Generator, parent: Integers, flow: Floats, sensitivity: float) -> tuple[Floats, float, float]:
+def _voltage(
+    rng: np.random.Generator, parent: Integers, flow: Floats, sensitivity: float
+) -> tuple[Floats, float, float]:
     """rho, and the band of w: the middle 95 % of what the base flows make of it."""
     drop = rng.uniform(0.5, 1.5, len(parent)) * 1e-5
     drop[0] = 0.0
