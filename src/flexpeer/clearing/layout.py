@@ -63,7 +63,7 @@ class Slopes:
         v[:, last] = np.maximum(self.start - value, 0.0) + slack
         s = self.width - v
         s[:, (0, last)] = np.maximum(s[:, (0, last)], v[:, (0, last)])
-        rest = np.asarray(self.slope + self.sign().reshape(v.shape[0], v.shape[1], 1) * price[:, None, :])
+        rest = self.slope + np.einsum("ij,it->ijt", self.sign().reshape(len(v), last + 1), price)
         z = np.where(rest >= 0.0, rest + level / s, level / v)
         return np.stack((v, s, z, z - rest, self.slope), axis=2).reshape(-1, ROW)
 
