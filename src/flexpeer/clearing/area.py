@@ -13,7 +13,7 @@ from flexpeer.clearing import rows as row_passes
 from flexpeer.clearing.layout import PeerRows
 from flexpeer.clearing.pieces import Piece, Reach, pieces_of, reach_of
 from flexpeer.clearing.problem import Floats, Integers, Problem
-from flexpeer.clearing.rows import BARRIER, DUAL, LANES, MOVE, PRIMAL, SECOND, V, Z
+from flexpeer.clearing.rows import BARRIER, DUAL, LANES, MOVE, PRIMAL, SECOND
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,9 @@ class Area:
             self.price[buses] = -root
         self.given[:buses] = plan.problem.base_kw[np.ix_(self.piece.bus, periods)]
         self.held = np.zeros((buses, 2 * LANES))
-        self.rows = self.peers.rows(plan.problem, periods, root, plan.typical[periods])
+        most = 3 * 2 * buses + 1
+        self.rows = self.peers.rows(plan.problem, periods, root, plan.typical[periods], most)
+        self._level = np.zeros(LANES)
         self.sign = self.peers.sign
         place = np.searchsorted(self.piece.bus, plan.problem.peer_bus[self.peers.peer])
         self.count = np.bincount(place, minlength=3 * buses)
@@ -76,9 +78,8 @@ class Area:
     def injection(self) -> Floats:
         """What peers' rows and the base inject, (buses, LANES)."""
         buses = len(self.piece.bus)
-        at = np.repeat(np.arange(3 * buses), self.count)
         total = self.given[:buses].copy()
-        np.add.at(total, at, self.sign[:, None] * self.rows[:, V : V + LANES])
+        layout.injected(self.rows, self.sign, self.count, total, self._level)
         return total
 
     def lay_grid(self, plan: Plan, flow: Floats, voltage: Floats) -> None:
@@ -91,21 +92,16 @@ class Area:
             kinds.insert(0, (buses, layout.root_exchange(problem, plan.reach, self.periods, flow[:1])))
         kinds.append((2 * buses, layout.voltages(problem, plan.reach, bus, self.periods, voltage)))
         spread = plan.typical[self.periods]
-        level = self._level(spread)
-        rows, signs = [self.rows], [self.sign]
+        level = self._level / len(self.sign) if len(self.sign) else spread
+        signs, used = [self.sign], len(self.sign)
         for offset, kind in kinds:
             self.given[offset + kind.at] = kind.low
             self.count[offset + kind.at] = kind.width.shape[1]
-            rows.append(kind.rows(self.price[offset + kind.at], level, spread))
             signs.append(kind.sign())
-        self.rows, self.sign = np.concatenate(rows), np.concatenate(signs)
+            self.rows[used : used + len(signs[-1])] = kind.rows(self.price[offset + kind.at], level, spread)
+            used += len(signs[-1])
+        self.rows, self.sign = self.rows[:used], np.concatenate(signs)
         self.first = np.concatenate(([0], np.cumsum(self.count)))
-
-    def _level(self, spread: Floats) -> Floats:
-        """The complementarity peers' rows start at, on average, (LANES,)."""
-        if not len(self.rows):
-            return spread
-        return np.asarray((self.rows[:, V : V + LANES] * self.rows[:, Z : Z + LANES]).mean(axis=0))
 
     def gather(self) -> None:
         """Ask the devices; clear the border messages of the step before."""

@@ -12,7 +12,7 @@ import numpy as np
 from flexpeer.clearing import interior
 from flexpeer.clearing.central import solve_central
 from flexpeer.clearing.certificate import Certificate, certify, relief_kw, violation_kw
-from flexpeer.clearing.evaluation import State, moves, state_of
+from flexpeer.clearing.evaluation import State, add_peers, moves, state_of
 from flexpeer.clearing.finishing import finish, sweep_all
 from flexpeer.clearing.outcome import Answer, Engine, Posted
 from flexpeer.clearing.price_posting import post_prices
@@ -117,7 +117,7 @@ def _in_part(problem: Problem, whole: Flags, steps_kw: Floats) -> Flags:
 def _without(problem: Problem, fixed: Flags, taken: Floats) -> Problem:
     """The problem in which fixed steps are gone and what they take is base injection."""
     at_bus = np.zeros(problem.base_kw.shape)
-    np.add.at(at_bus, problem.peer_bus, moves(problem, taken))
+    add_peers(problem.peer_bus, moves(problem, taken), at_bus)
     rows = problem.row_base_kw + problem.row_factor @ at_bus if problem.rows else problem.row_base_kw
     kw = np.where(fixed, 0.0, problem.step_kw)
     return replace(problem, base_kw=problem.base_kw + at_bus, step_kw=kw, row_base_kw=rows)

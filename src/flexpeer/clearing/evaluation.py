@@ -39,7 +39,8 @@ class Relief(NamedTuple):
 
 
 @compiled
-def _add_peers(peer_bus: Integers, x_kw: Floats, at_bus: Floats) -> None:
+def add_peers(peer_bus: Integers, x_kw: Floats, at_bus: Floats) -> None:
+    """Add moves (peers, periods) to what their buses inject (buses, periods)."""
     for i in range(len(peer_bus)):
         at_bus[peer_bus[i]] += x_kw[i]
 
@@ -48,7 +49,7 @@ def state_of(problem: Problem, x_kw: Floats | None) -> State:
     """Flows and voltages by equations (2) to (4) of `problem`; None is no trade."""
     flow = np.zeros(problem.base_kw.shape)
     if x_kw is not None:
-        _add_peers(problem.peer_bus, x_kw, flow)
+        add_peers(problem.peer_bus, x_kw, flow)
     rows = problem.row_base_kw + problem.row_factor @ flow if problem.rows else problem.row_base_kw
     flow += problem.base_kw
     sum_up(problem.parent, flow)

@@ -23,7 +23,7 @@ import numpy as np
 from flexpeer.clearing.pieces import Reach
 from flexpeer.clearing.problem import Flags, Floats, Integers, PeerKind, Problem
 from flexpeer.clearing.rows import LANES, ROW, C, S, V, Y, Z
-from flexpeer.compiled import compiled
+from flexpeer.compiled import compiled, compiled_apart
 
 LEAST = 1e-9
 INSET = 0.05
@@ -145,15 +145,28 @@ def typical_price(price: Floats) -> Floats:
     return np.asarray(mean / max(1, price.shape[0] * price.shape[2]))
 
 
-@compiled
+@compiled_apart
 def balance(rows: Floats, sign: Floats, price: Floats, spread: Floats) -> None:
     """Rows of size q (at S) so that v z = s y and z - y = c + d p, the same p (LANES,) for all."""
     for j in range(len(sign)):
+        row, d = rows[j], sign[j]
         for t in range(LANES):
-            q, rest = rows[j, S + t], rows[j, C + t] + sign[j] * price[t]
+            q, rest = row[S + t], row[C + t] + d * price[t]
             z, y = max(rest, 0.0) + spread[t], max(-rest, 0.0) + spread[t]
-            rows[j, V + t], rows[j, S + t] = q * y / (z + y), q * z / (z + y)
-            rows[j, Z + t], rows[j, Y + t] = z, y
+            share = q / (z + y)
+            row[V + t], row[S + t], row[Z + t], row[Y + t] = share * y, share * z, z, y
+
+
+@compiled
+def injected(rows: Floats, sign: Floats, count: Integers, total: Floats, level: Floats) -> None:
+    """Add what the rows of the first devices make to `total` (devices, LANES), and v z to `level` (LANES,)."""
+    j = 0
+    for n in range(len(total)):
+        for _ in range(count[n]):
+            for t in range(LANES):
+                total[n, t] += sign[j] * rows[j, V + t]
+                level[t] += rows[j, V + t] * rows[j, Z + t]
+            j += 1
 
 
 @dataclass(frozen=True)
@@ -172,9 +185,9 @@ class PeerRows:
         at, step = np.nonzero(used)
         return cls(peers[at], step, problem.step_sign[step].astype(np.float64))
 
-    def rows(self, problem: Problem, periods: Integers, price: Floats, spread: Floats) -> Floats:
-        """Where they start."""
-        rows = np.empty((len(self.peer), ROW))
+    def rows(self, problem: Problem, periods: Integers, price: Floats, spread: Floats, spare: int = 0) -> Floats:
+        """Where they start, and room for `spare` more rows behind them."""
+        rows = np.empty((len(self.peer) + spare, ROW))
         lay_peers(rows, self.peer, self.step, periods, problem.step_kw, problem.step_price)
         balance(rows, self.sign, price, spread)
         return rows

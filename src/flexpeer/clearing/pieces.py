@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flexpeer.clearing.evaluation import sum_down, sum_up
+from flexpeer.clearing.evaluation import add_peers, sum_down, sum_up
 from flexpeer.clearing.problem import Floats, Integers, Problem
 
 
@@ -24,7 +24,7 @@ def reach_of(problem: Problem) -> Reach:
     for sign in (-1.0, 1.0):
         total = problem.base_kw.copy()
         swing = problem.step_kw @ (sign * (problem.step_sign == sign))
-        np.add.at(total, problem.peer_bus, swing)
+        add_peers(problem.peer_bus, swing, total)
         sum_up(problem.parent, total)
         flows.append(total)
     levels = [problem.voltage_drop[:, None] * flow for flow in flows]

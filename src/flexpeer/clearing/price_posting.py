@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flexpeer.clearing.certificate import certify
-from flexpeer.clearing.evaluation import cheapest_steps, sum_down, sum_up
+from flexpeer.clearing.evaluation import add_peers, cheapest_steps, sum_down, sum_up
 from flexpeer.clearing.outcome import Answer, Engine, Posted
 from flexpeer.clearing.problem import Floats, Integers, PeerKind, Problem
 from flexpeer.clearing.projection import Projection
@@ -128,7 +128,7 @@ class Rounds:
         """Equations (1) to (3); peers not `asked` are silent."""
         problem, z, w = self._problem, self.stand, self.weights
         inject = problem.base_kw.copy()
-        np.add.at(inject, problem.peer_bus, z.peer)
+        add_peers(problem.peer_bus, z.peer, inject)
         g, flow, level, row, q = self._projection.solve(inject, z.line, z.voltage, z.row)
         y, zeta = w.line[:, None] * (flow - z.line), w.voltage[:, None] * (level - z.voltage)
         self.posted = Posted.clipped(problem, y, zeta if problem.has_voltage else 0.0 * zeta, q)
