@@ -7,7 +7,7 @@ import numpy as np
 
 from flexpeer.clearing.clearing import Outcome, clear
 from flexpeer.clearing.outcome import Engine
-from flexpeer.clearing.problem import Floats, Problem
+from flexpeer.clearing.problem import Problem
 from flexpeer.simulation.clearing_problems import clearing_problem
 
 WATT_KW = 1e-3
@@ -56,10 +56,6 @@ def rounding_money(problem: Problem) -> float:
     dearest = problem.line_price + problem.root_limit_price + np.abs(problem.import_price).max()
     voltage = problem.voltage_price * problem.voltage_drop.sum()
     return float(WATT_KW * problem.periods * (dearest + voltage) * problem.buses)
-
-
-def with_steps(problem: Problem, kw: Floats) -> Problem:
-    return replace(problem, step_kw=kw)
 
 
 Change = Callable[[Problem], Problem]

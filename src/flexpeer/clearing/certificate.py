@@ -24,7 +24,7 @@ import numpy as np
 
 from flexpeer.clearing.evaluation import State, grid_cost, moves, relief_of, state_of
 from flexpeer.clearing.outcome import Posted
-from flexpeer.clearing.problem import WATTS_PER_KW, Floats, PeerKind, Problem
+from flexpeer.clearing.problem import Floats, PeerKind, Problem
 from flexpeer.clearing.responses import least, spent
 
 ROUNDING = 1e-9
@@ -52,9 +52,11 @@ class Certificate:
 
     @property
     def gap_relative_to_gain(self) -> float:
-        """The gap over what trade gains; 0 when both are nothing."""
+        """The gap over what trade gains; 0 when both are nothing, infinite when only the gain is."""
         gain = self.no_trade_objective - self.objective
-        return self.gap / gain if gain > 0.0 else (0.0 if self.gap <= 0.0 else float("inf"))
+        if self.gap <= ROUNDING * (1.0 + abs(self.no_trade_objective)) and gain <= 0.0:
+            return 0.0
+        return self.gap / gain if gain > 0.0 else float("inf")
 
     def terms(self) -> Floats:
         """All terms, peers first."""
@@ -155,8 +157,3 @@ def relief_kw(problem: Problem, state: State) -> float:
     """What exceeds flow limits at the DSO's price, summed over lines and periods, kW."""
     relief = relief_of(problem, state)
     return float(relief.line_kw.sum() + relief.row_kw.sum())
-
-
-def whole_watts(kw: Floats) -> Floats:
-    """Rounded to watts, kW."""
-    return np.asarray(np.rint(kw * WATTS_PER_KW) / WATTS_PER_KW)

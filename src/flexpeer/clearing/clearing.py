@@ -15,6 +15,7 @@ from flexpeer.clearing.certificate import Certificate, certify, relief_kw, viola
 from flexpeer.clearing.evaluation import State, add_peers, moves, state_of
 from flexpeer.clearing.finishing import finish, sweep_all
 from flexpeer.clearing.outcome import Answer, Engine, Posted
+from flexpeer.clearing.pieces import without_idle_limits
 from flexpeer.clearing.price_posting import post_prices
 from flexpeer.clearing.problem import Flags, Floats, Integers, Problem
 from flexpeer.errors import bad_input
@@ -67,6 +68,7 @@ def clear(problem: Problem, engine: Engine, tell: Tell, area: Integers | None = 
     reason = unable(problem, engine)
     if reason is not None:
         raise bad_input("clear", reason, "another engine", field="engine")
+    problem = without_idle_limits(problem)
     one = np.zeros(problem.buses, dtype=np.int64) if area is None else area
     answer = _dived(problem, engine, one, tell) if problem.step_whole.any() else _solved(problem, engine, one, tell)
     return outcome_of(problem, answer)

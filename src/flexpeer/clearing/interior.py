@@ -17,6 +17,7 @@ from flexpeer.compiled import compiled
 RELATIVE = 2e-8
 COUPLED_RELATIVE = 1e-7
 IDLE_SHARE = 1e-2
+PRECISION = 1e-11
 
 
 @compiled
@@ -69,9 +70,10 @@ def tolerance(plan: Plan, slab: Slab, relative: float) -> Tolerance:
     """Of a slab's lanes; where trade gains nothing, of what the steps are worth."""
     problem = plan.problem
     idle = grid_cost(problem, state_of(problem, None))
-    constant = problem.line_limit_kw[0] * problem.import_price
+    constant = slab.full_import() * problem.import_price[slab.periods]
     worth = plan.typical * problem.step_kw.sum(axis=(0, 2))
-    return Tolerance(relative, (idle - constant)[slab.periods], IDLE_SHARE * relative * worth[slab.periods])
+    floor = IDLE_SHARE * relative * worth + PRECISION * (1.0 + np.abs(idle))
+    return Tolerance(relative, idle[slab.periods] - constant, floor[slab.periods])
 
 
 def clear_free(

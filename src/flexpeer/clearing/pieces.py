@@ -1,6 +1,6 @@
 """The tree cut into areas, and how far flows and voltages can reach."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,14 @@ def reach_of(problem: Problem) -> Reach:
     for level in levels:
         sum_down(problem.parent, level)
     return Reach(flows[0], flows[1], levels[0], levels[1])
+
+
+def without_idle_limits(problem: Problem) -> Problem:
+    """The same problem with limits that no allocation reaches taken away, so that their lines have no price at all."""
+    reach = reach_of(problem)
+    most = np.maximum(np.abs(reach.flow_low), np.abs(reach.flow_high))
+    limit = np.where(most < problem.line_limit_kw, np.inf, problem.line_limit_kw)
+    return replace(problem, line_limit_kw=limit)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from flexpeer.clearing.proximal import Costs, Pull, Store, answer_coupled, answe
 ROUND_LIMIT = 3000
 LOOK = 20
 RELATIVE = 1e-4
+IDLE_SHARE = 1e-2
 RELAXATION = 1.6
 TOO_FAR, FASTER = 5.0, 2.0
 
@@ -187,7 +188,8 @@ def post_prices(
         found = certify(problem, steps_kw, rounds.posted)
         if found.gap < least_gap or best is None:
             least_gap, best = found.gap, (steps_kw, rounds.posted)
-        if found.gap <= relative * (found.no_trade_objective - found.objective):
+        gain = found.no_trade_objective - found.objective
+        if found.gap <= relative * max(gain, IDLE_SHARE * (1.0 + abs(found.no_trade_objective))):
             status = "converged"
             break
         ratio = rounds.out_of_balance / max(rounds.price_move, 1e-300)

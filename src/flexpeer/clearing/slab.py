@@ -36,6 +36,11 @@ class Slab:
             levels.append(level)
             area.lay_grid(plan, flow, level)
 
+    def full_import(self) -> Floats:
+        """Where the exchange's rows begin, kW imported (LANES,); their cost counts from there."""
+        root = self.areas[0]
+        return np.asarray(-root.given[len(root.piece.bus)])
+
     def gather(self) -> tuple[Floats, Floats]:
         """Sum of v z + s y and cost of all rows, each (LANES,)."""
         for area in reversed(self.areas):

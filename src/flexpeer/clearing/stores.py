@@ -54,10 +54,7 @@ def steps_of(
     problem: Problem, peers: PeerRows, index: Integers, periods: Integers, price: Floats, spread: Floats
 ) -> Group:
     """The steps of coupled peers, devices in the order of `index` (peers,); `price` (devices, LANES)."""
-    rows = np.empty((len(peers.peer), ROW))
-    place = np.searchsorted(index, peers.peer)
     rows = peers.rows(problem, periods, price.mean(axis=0), spread)
-    del place
     count = np.bincount(np.searchsorted(index, peers.peer), minlength=len(index))
     return Group(rows, peers.sign, count, price)
 

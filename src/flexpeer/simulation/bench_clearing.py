@@ -2,7 +2,8 @@
 
 Rivals are HiGHS (simplex and interior point), PIQP and Clarabel on the one program of `flexpeer.clearing.central`; a
 rival that takes longer than `STOP_S` is stopped and its row is a lower bound, one that is not installed is said to be
-missing. Times are of solving alone: kernels are compiled before, programs assembled before. Peak memory includes
+missing. Above
+`LARGEST_FOR_RIVALS` peer-periods they are not tried, as their program does not fit into common memory. Times are of solving alone: kernels are compiled before, programs assembled before. Peak memory includes
 the interpreter and the problem.
 """
 
@@ -27,7 +28,7 @@ from flexpeer.errors import bad_input
 from flexpeer.simulation.clearing_problems import clearing_problem
 
 STOP_S = 300.0
-LARGEST_FOR_RIVALS = 240_000
+LARGEST_FOR_RIVALS = 960_000
 Row = dict[str, Any]
 
 
@@ -87,19 +88,19 @@ def _highs(case: Case, method: str) -> Row:
     return {"median_s": perf_counter() - began, "objective": found.objective, "status": "optimal"}
 
 
-def _bounded(program: LinearProgram) -> tuple[sp.csc_array, Any, Any]:
-    """Rows of finite bounds on columns, (rows, low, high) as one-sided inequalities G x <= h."""
+def _bounded(program: LinearProgram) -> tuple[sp.csc_array, Any]:
+    """Finite bounds on columns as inequalities G x <= h."""
     eye = sp.identity(len(program.low), format="csc")
     above, below = np.isfinite(program.high), np.isfinite(program.low)
     rows = sp.vstack((eye[above], -eye[below]), format="csc")
-    return sp.csc_array(rows), np.concatenate((program.high[above], -program.low[below])), None
+    return sp.csc_array(rows), np.concatenate((program.high[above], -program.low[below]))
 
 
 def _clarabel(case: Case) -> Row:
     import clarabel  # noqa: PLC0415
 
     program = linear_program(problem_of(case))
-    rows, right, _ = _bounded(program)
+    rows, right = _bounded(program)
     matrix = sp.vstack((program.matrix, rows), format="csc")
     cones = [clarabel.ZeroConeT(len(program.right)), clarabel.NonnegativeConeT(len(right))]
     settings = clarabel.DefaultSettings()
@@ -208,7 +209,7 @@ def _rival_rows(name: str, case: Case, ours: Row) -> list[Row]:
         row |= {"peak_memory_bytes": None}
         if version is None:
             row["status"] = "not installed: make bench-deps"
-        elif case.peers * case.periods > LARGEST_FOR_RIVALS * 4:
+        elif case.peers * case.periods > LARGEST_FOR_RIVALS:
             row["status"] = "not tried at this size"
         else:
             row |= _alone(rival.run, case)
