@@ -49,7 +49,7 @@ class System(Protocol):
         """Take it."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Progress:
     """Steps taken and where they led: gap and cost per lane."""
 

@@ -71,7 +71,7 @@ def bent(value: Floats, bends: Sequence[Floats | float], slopes: Sequence[Floats
     return answer
 
 
-@dataclass
+@dataclass(frozen=True)
 class Stand:
     """Where all stand, z: peers (peers, periods), lines and voltages (buses, periods), rows (rows, periods)."""
 
@@ -120,7 +120,7 @@ class Rounds:
         share = self.weights.peer / weight
         for name, centre in self._centres.items():
             now = getattr(self.stand, name)
-            setattr(self.stand, name, centre + (now - centre) * share)
+            now[:] = centre + (now - centre) * share
         self.weights = Weights.of(self._problem, weight)
         w = self.weights
         self._projection = Projection(self._problem, w.peer, w.line, w.voltage, w.row)
@@ -141,13 +141,13 @@ class Rounds:
         moved[asked] = (self.peers.x - self._centres["peer"])[asked]
         self.out_of_balance = float(np.linalg.norm(moved))
         self.price_move = float(np.linalg.norm(self.peers.x - before))
-        z.peer += RELAXATION * moved
-        z.line += RELAXATION * (self._lines(2.0 * flow - z.line) - flow)
+        z.peer[:] += RELAXATION * moved
+        z.line[:] += RELAXATION * (self._lines(2.0 * flow - z.line) - flow)
         if problem.has_voltage:
-            z.voltage += RELAXATION * (self._voltages(2.0 * level - z.voltage) - level)
+            z.voltage[:] += RELAXATION * (self._voltages(2.0 * level - z.voltage) - level)
         if problem.rows:
             limit, slope = problem.row_limit_kw, problem.row_price / w.row
-            z.row += RELAXATION * (bent(2.0 * row - z.row, (-limit, limit), (-slope, 0.0, slope)) - row)
+            z.row[:] += RELAXATION * (bent(2.0 * row - z.row, (-limit, limit), (-slope, 0.0, slope)) - row)
 
     def _lines(self, value: Floats) -> Floats:
         """Lines, and the root: within the subscription at its prices, beyond it at the limit price too."""

@@ -2,9 +2,9 @@
 
 Rivals are HiGHS (simplex and interior point), PIQP and Clarabel on the one program of `flexpeer.clearing.central`; a
 rival that takes longer than `STOP_S` is stopped and its row is a lower bound, one that is not installed is said to be
-missing. Above
-`LARGEST_FOR_RIVALS` peer-periods they are not tried, as their program does not fit into common memory. Times are of solving alone: kernels are compiled before, programs assembled before. Peak memory includes
-the interpreter and the problem.
+missing, and above `LARGEST_FOR_RIVALS` peer-periods none is tried: their program would not fit into common memory.
+Ours is timed with kernels compiled before; HiGHS's time includes assembling its program, a small part. Peak memory
+includes the interpreter and the problem.
 """
 
 import multiprocessing
