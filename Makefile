@@ -34,6 +34,7 @@ bench-deps: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[bench]'
 
 bench: $(VENV)/installed
+	$(BIN)/flexpeer bench clearing
 	$(BIN)/flexpeer bench matching
 	$(BIN)/flexpeer bench screening
 	$(BIN)/flexpeer bench grid

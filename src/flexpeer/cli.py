@@ -61,11 +61,11 @@ def _refuse(error: BadInput, as_json: bool) -> typer.Exit:
     return typer.Exit(2)
 
 
-def _with_progress(work: Callable[[Callable[[int, int], None]], Any]) -> Any:
-    """Run `work` with a bar of orders on standard error, if that is a terminal."""
-    columns = (TextColumn("orders"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+def _with_progress(work: Callable[[Callable[[int, int], None]], Any], what: str = "orders") -> Any:
+    """Run `work` with a bar of `what` on standard error, if that is a terminal."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=_ERRORS, transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("orders", total=None)
+        task = bar.add_task(what, total=None)
         return work(lambda done, total: bar.update(task, completed=done, total=total))
 
 
@@ -163,9 +163,28 @@ def grid_needs(
     raise typer.Exit(0 if not needs["left"] else 1)
 
 
+@app.command("clear")
+def clear_problem(
+    problem: Annotated[Path, typer.Argument(help="A clearing problem, .npz.")],
+    out: Annotated[Path | None, typer.Option("--out", help="File for allocation and prices, .npz.")] = None,
+    engine: Annotated[str, typer.Option(help="auto, price-newton, price-posting, tree-sweep or central.")] = "auto",
+    verify: Annotated[bool, typer.Option("--verify", help="Check the certificate from what is published.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Clear what bids are left within all grid limits, with a bound on the distance from the optimum."""
+    try:
+        result = _with_progress(lambda tell: bootstrap.clear_file(problem, engine, out, tell), "clearing")
+        damages = bootstrap.verify_clearing(problem, result) if verify else []
+    except BadInput as error:
+        raise _refuse(error, as_json) from error
+    facts = result.facts | ({"verified": not damages, "damages": damages} if verify else {})
+    typer.echo(json.dumps(facts) if as_json else narration.clearing_story(facts, out))
+    raise typer.Exit(1 if damages else 0)
+
+
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="matching, screening or grid")],
+    name: Annotated[str, typer.Argument(help="clearing, grid, matching or screening")],
     case: Annotated[str | None, typer.Option(help="One case by its name.")] = None,
     as_json: AsJson = False,
 ) -> None:

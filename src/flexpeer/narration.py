@@ -217,6 +217,28 @@ def grid_summary(summary: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def clearing_story(facts: Mapping[str, Any], out: Path | None) -> str:
+    """What trade gained, how far that can be from the optimum, and what the grid had to relieve."""
+    gained = facts["no_trade_objective"] - facts["objective"]
+    relative = facts["gap_relative_to_gain"]
+    distance = f", {relative:.1e} of the gain" if relative is not None else ""
+    lines = [
+        f"{facts['peers']:,} peers at {facts['buses']:,} buses, {facts['periods']} periods",
+        f"cost             {facts['objective']:,.2f}, {gained:,.2f} less than without trade",
+        f"bound            {facts['dual_bound']:,.2f}: the optimum is at most {facts['gap']:.3g} better{distance}",
+        f"relief           {facts['relief_kw']:,.3f} kW beyond limits, at the DSO's price",
+        f"balances, bounds kept within {facts['max_violation_kw']:.1e} kW",
+        f"{facts['engine']}, {facts['status']}: {facts.get('steps', facts.get('rounds'))} "
+        f"{'steps' if 'steps' in facts else 'rounds'}, {facts['seconds']:.3f} s",
+    ]
+    if "verified" in facts:
+        lines.append("the certificate holds" if facts["verified"] else "the certificate does NOT hold:")
+        lines += [f"  {damage}" for damage in facts["damages"][:ROWS]]
+    if out is not None:
+        lines.append(f"allocation and prices in {out}")
+    return "\n".join(lines)
+
+
 BENCH_COLUMNS = {
     "case": "case",
     "engine": "engine",
@@ -226,6 +248,9 @@ BENCH_COLUMNS = {
     "per_second": "per second",
     "ratio_to_ours": "time / ours",
     "growth": "growth",
+    "steps": "steps",
+    "gap_relative_to_gain": "gap / gain",
+    "status": "status",
     "checks": "checks",
     "grants": "grants",
     "false_grants": "false grants",

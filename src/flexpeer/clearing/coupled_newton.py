@@ -1,0 +1,240 @@
+"""E1 with coupled peers: all periods in one Newton step, sweeps of the tree preconditioning conjugate gradients.
+
+With M the answer of coupled peers to prices over all periods, diag(M) what each answers to its own period
+(`chain`), and G the sweeps of `tree` with diag(M) among the weights, the prices at buses solve
+
+    (G^-1 + E) dg = b,   E = M - diag(M)                                                      (1)
+
+Conjugate gradients on (1), preconditioned by G, need one sweep and one pass over coupled peers each, since
+G^-1 p of a search direction p follows from the residuals: with z = G r, p = z + beta p also G^-1 p = r + beta G^-1 p
+(2). They start from G b, whose residual -E G b lies at buses of coupled peers, as all others then do. What is left
+of it enters the next Newton step as a balance that lacks something.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from flexpeer.clearing.area import Plan
+from flexpeer.clearing.chain import Chains, at_peers, beyond
+from flexpeer.clearing.layout import PeerRows, root_price
+from flexpeer.clearing.problem import Floats, Integers
+from flexpeer.clearing.rows import LANES, SUM, WEIGHT
+from flexpeer.clearing.slab import Slab
+from flexpeer.clearing.stores import Group, levels_of, sizes, steps_of
+
+SOLVE_LIMIT = 300
+PREDICTING, CORRECTING = 1e-2, 1e-3
+
+
+@dataclass(frozen=True)
+class Sites:
+    """Where coupled peers are: `index` the peers, `bus` of each distinct site, `of` the site of each peer."""
+
+    index: Integers
+    bus: Integers
+    of: Integers
+
+
+class CoupledSlabs:
+    """All slabs as one system: sums and step lengths are common to all periods, so of one lane."""
+
+    def __init__(self, plan: Plan) -> None:
+        problem = plan.problem
+        index = problem.coupled
+        bus, of = np.unique(problem.peer_bus[index], return_inverse=True)
+        self.sites, self.peers = Sites(index, bus, of), PeerRows.of(problem, index)
+        self.slabs = [Slab(plan, first) for first in range(0, problem.periods, LANES)]
+        self.steps: list[Group] = []
+        self.levels: list[Group] = []
+        for slab in self.slabs:
+            spread = plan.typical[slab.periods]
+            price = np.tile(root_price(problem, slab.periods), (len(index), 1))
+            self.steps.append(steps_of(problem, self.peers, index, slab.periods, price, spread))
+            self.levels.append(levels_of(problem, index, slab.periods, slab.live, spread))
+        self._start = sizes(problem, index)[1]
+        self._shape = (problem.periods, len(index))
+        self._spread, self._right = np.empty(self._shape), np.empty(self._shape)
+        rows = sum(slab.size for slab in self.slabs) // len(self.slabs) + 2 * (len(self.peers.peer) + len(index))
+        self.size = rows * problem.periods
+        self.place = [self._placed(slab) for slab in self.slabs]
+        self.solves = 0
+
+    def _placed(self, slab: Slab) -> list[tuple[Integers, Integers]]:
+        """For each area, which sites it has and their bus in it."""
+        found = []
+        for area in slab.areas:
+            mine = np.flatnonzero(np.isin(self.sites.bus, area.piece.bus))
+            found.append((mine, np.searchsorted(area.piece.bus, self.sites.bus[mine])))
+        return found
+
+    def _groups(self) -> list[Group]:
+        return self.steps + self.levels
+
+    def _total(self, per_slab: list[Floats]) -> Floats:
+        return np.array([sum(values[slab.live].sum() for values, slab in zip(per_slab, self.slabs, strict=True))])
+
+    def _totals(self, own: Sequence[tuple[Floats, ...]]) -> tuple[Floats, Floats]:
+        pairs = []
+        for half in (0, 1):
+            at = slice(half * LANES, (half + 1) * LANES)
+            groups = [s.totals[at] + e.totals[at] for s, e in zip(self.steps, self.levels, strict=True)]
+            pairs.append(self._total([values[half] + group for values, group in zip(own, groups, strict=True)]))
+        return pairs[0], pairs[1]
+
+    def _reach(self, own: list[Floats]) -> Floats:
+        found = []
+        for half in (0, 1):
+            at = slice(half * LANES, (half + 1) * LANES)
+            for k, slab in enumerate(self.slabs):
+                both = np.maximum(self.steps[k].reach[at], self.levels[k].reach[at])
+                found.append((half, np.maximum(both, own[k][at])[slab.live].max()))
+        return np.array([max(value for h, value in found if h == half) for half in (0, 1)])
+
+    def _joined(self, parts: list[Floats]) -> Floats:
+        """(devices, LANES) of each slab as (periods, devices)."""
+        return np.concatenate([part[:, slab.live].T for part, slab in zip(parts, self.slabs, strict=True)])
+
+    def _part(self, values: Floats, k: int) -> Floats:
+        """(periods, devices) as (devices, LANES) of a slab."""
+        return np.asarray(values[self.slabs[k].periods].T * self.slabs[k].live)
+
+    def gather(self) -> tuple[Floats, Floats]:
+        """Gap and cost of all periods."""
+        own = [slab.gather() for slab in self.slabs]
+        for group in self._groups():
+            group.gather()
+        totals = self._totals(own)
+        self._eliminate()
+        return totals
+
+    def _eliminate(self) -> None:
+        """Every coupled peer eliminates its periods; buses get what it answers in one."""
+        at = slice(WEIGHT, WEIGHT + LANES)
+        link = self._joined([group.answer[:, at] for group in self.levels])
+        link[-1] = 0.0
+        self._chains = Chains.of(self._joined([group.answer[:, at] for group in self.steps]), link)
+        x, level = (
+            self._joined([g.answer[:, SUM : SUM + LANES] for g in groups]) for groups in (self.steps, self.levels)
+        )
+        level[-1] = self._start
+        self._lack = x + level - np.concatenate((self._start[None], level[:-1]))
+        own_at, moved_at = self._at_sites(self._chains.own), self._at_sites(x)
+        for k, slab in enumerate(self.slabs):
+            own, moved = self._part(own_at, k), self._part(moved_at, k)
+            for area, (mine, bus) in zip(slab.areas, self.place[k], strict=True):
+                area.answer[bus, at] += own[mine]
+                area.rest[bus] += moved[mine]
+
+    def _at_sites(self, values: Floats) -> Floats:
+        """Sums over the peers of each site, (periods, sites)."""
+        total, one = np.empty((values.shape[0], len(self.sites.bus))), np.ones(values.shape)
+        beyond(one, 0.0 * one, values, 0.0 * one, self.sites.of, total)
+        return total
+
+    def predict(self) -> tuple[Floats, Floats, Floats]:
+        """The affine step and what it does."""
+        for slab in self.slabs:
+            slab.factor()
+        self._solve([g.moves() for g in self.steps], [g.moves() for g in self.levels], PREDICTING)
+        own = [slab.probe() for slab in self.slabs]
+        for group in self._groups():
+            group.probe()
+        return *self._totals(own), self._reach([reach for _, _, reach in own])
+
+    def correct(self, aim: Floats) -> Floats:
+        """The corrected step and its reach."""
+        for slab in self.slabs:
+            slab.aim(np.full(LANES, aim[0]))
+        lanes = np.full(LANES, aim[0])
+        self._solve([g.corrected(lanes) for g in self.steps], [g.corrected(lanes) for g in self.levels], CORRECTING)
+        for group in self._groups():
+            group.bound(lanes)
+        return self._reach([slab.bound(lanes) for slab in self.slabs])
+
+    def advance(self, aim: Floats, length: Floats) -> None:
+        """Take it."""
+        lanes, lengths = np.full(LANES, aim[0]), np.repeat(length, LANES)
+        for slab in self.slabs:
+            slab.advance(lanes, lengths)
+        for group in self._groups():
+            group.advance(lanes, lengths)
+
+    def _solve(self, step_moves: list[Floats], level_moves: list[Floats], accuracy: float) -> None:
+        """Prices of the Newton step for given R of steps and levels; slabs hold the R of their own devices."""
+        moves, levels = self._joined(step_moves), self._joined(level_moves)
+        levels[-1] = 0.0
+        right = moves + levels + self._lack
+        right[1:] -= levels[:-1]
+        still = self._chains.solve(right)
+        self._push(self._at_sites(moves - self._chains.ground * still))
+        price = self._conjugate(self._sweep(), accuracy)
+        self._push(-self._beyond(price))
+        self._set_steps(self._sweep()[:, self.sites.of], still)
+
+    def _set_steps(self, price: Floats, still: Floats) -> None:
+        change = self._chains.answer(price) + still
+        drop = change.copy()
+        drop[:-1] -= change[1:]
+        drop[-1] = 0.0
+        for k in range(len(self.slabs)):
+            self.steps[k].step[:] = self._part(price + change, k)
+            self.levels[k].step[:] = self._part(drop, k)
+
+    def _beyond(self, price: Floats) -> Floats:
+        """E times prices at sites (periods, sites)."""
+        chains, total = self._chains, np.empty(price.shape)
+        at_peers(price, self.sites.of, chains.ground, self._spread, self._right)
+        change = chains.solve(self._right)
+        beyond(chains.ground, chains.own, self._spread, change, self.sites.of, total)
+        return total
+
+    def _push(self, values: Floats) -> None:
+        for k, slab in enumerate(self.slabs):
+            part = self._part(values, k)
+            for area, (mine, bus) in zip(slab.areas, self.place[k], strict=True):
+                area.move[bus] += part[mine]
+
+    def _sweep(self) -> Floats:
+        """Sweep what buses, lines and voltages move; prices at sites (periods, sites)."""
+        prices = np.empty((self._shape[0], len(self.sites.bus)))
+        for k, slab in enumerate(self.slabs):
+            slab.sweep()
+            for area, (mine, bus) in zip(slab.areas, self.place[k], strict=True):
+                prices[np.ix_(slab.periods[slab.live], mine)] = area.step[bus][:, slab.live].T
+        return prices
+
+    def _respond(self, values: Floats) -> Floats:
+        """G times values at sites: a sweep in which nothing else moves."""
+        kept = [(area.move, area.rest) for slab in self.slabs for area in slab.areas]
+        for slab in self.slabs:
+            for area in slab.areas:
+                area.move, area.rest = area.blank_move, area.blank_rest
+                area.move[:] = 0.0
+        self._push(values)
+        price = self._sweep()
+        for area, (move, rest) in zip((a for slab in self.slabs for a in slab.areas), kept, strict=True):
+            area.move, area.rest = move, rest
+        return price
+
+    def _conjugate(self, price: Floats, accuracy: float) -> Floats:
+        """Equations (1), (2) from `price` = G b."""
+        residual = -self._beyond(price)
+        z = self._respond(residual)
+        fit = float((residual * z).sum())
+        first = fit
+        direction, image = z, residual.copy()
+        for _ in range(SOLVE_LIMIT):
+            if fit <= accuracy**2 * first or fit <= 0.0:
+                break
+            self.solves += 1
+            applied = image + self._beyond(direction)
+            length = fit / float((direction * applied).sum())
+            price = price + length * direction
+            residual -= length * applied
+            z = self._respond(residual)
+            ratio, fit = float((residual * z).sum()) / fit, float((residual * z).sum())
+            direction = z + ratio * direction
+            image = residual + ratio * image
+        return price

@@ -1,0 +1,77 @@
+"""The tree cut into areas, and how far flows and voltages can reach."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from flexpeer.clearing.evaluation import add_peers, sum_down, sum_up
+from flexpeer.clearing.problem import Floats, Integers, Problem
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The least and largest flows kW and w that any allocation makes, each (buses, periods)."""
+
+    flow_low: Floats
+    flow_high: Floats
+    voltage_low: Floats
+    voltage_high: Floats
+
+
+def reach_of(problem: Problem) -> Reach:
+    """Bounds on flows and voltages: every step down, or every step up."""
+    flows = []
+    for sign in (-1.0, 1.0):
+        total = problem.base_kw.copy()
+        swing = problem.step_kw @ (sign * (problem.step_sign == sign))
+        add_peers(problem.peer_bus, swing, total)
+        sum_up(problem.parent, total)
+        flows.append(total)
+    levels = [problem.voltage_drop[:, None] * flow for flow in flows]
+    for level in levels:
+        sum_down(problem.parent, level)
+    return Reach(flows[0], flows[1], levels[0], levels[1])
+
+
+def without_idle_limits(problem: Problem) -> Problem:
+    """The same problem with limits that no allocation reaches taken away, so that their lines have no price at all."""
+    reach = reach_of(problem)
+    most = np.maximum(np.abs(reach.flow_low), np.abs(reach.flow_high))
+    limit = np.where(most < problem.line_limit_kw, np.inf, problem.line_limit_kw)
+    return replace(problem, line_limit_kw=limit)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Buses of one area that hang together: `bus` their numbers, `parent` within the piece, -1 first.
+
+    The piece hangs on bus `entry` of piece `above`, both -1 for the piece of the root.
+    """
+
+    bus: Integers
+    parent: Integers
+    above: int
+    entry: int
+
+
+def pieces_of(parent: Integers, area: Integers) -> list[Piece]:
+    """The tree cut where the area changes, upper pieces first."""
+    piece_of, heads = np.zeros(len(parent), dtype=np.int64), [0]
+    for n in range(1, len(parent)):
+        if area[n] == area[parent[n]]:
+            piece_of[n] = piece_of[parent[n]]
+        else:
+            piece_of[n] = len(heads)
+            heads.append(n)
+    place = np.zeros(len(parent), dtype=np.int64)
+    order = np.argsort(piece_of, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(piece_of[order])) + 1)
+    for bus in members:
+        place[bus] = np.arange(len(bus))
+    pieces = []
+    for head, bus in zip(heads, members, strict=True):
+        over = parent[head]
+        local = np.where(bus == head, -1, place[parent[bus]])
+        above, entry = (-1, -1) if over < 0 else (int(piece_of[over]), int(place[over]))
+        pieces.append(Piece(bus, local, above, entry))
+    return pieces

@@ -1,0 +1,96 @@
+"""E1, price-Newton: a primal-dual interior point method whose linear algebra is one sweep up and down the tree.
+
+    repeat   gather:   devices answer with W, R; stop when sum v z + s y <= tolerance        (1)
+             predict:  affine step of the sweeps of `tree`; how far could it go?             (2)
+             sigma = (gap after / gap)^3, aim = sigma gap / size                             (3)
+             correct:  the step that aims there, with Mehrotra's second order                (4)
+             advance:  99 % of the way to the nearest bound                                  (5)
+
+Periods of a slab are independent problems in lockstep: each has its own sigma, step length and end. A slab's
+periods are as many as one vector instruction takes, so the passes over rows run at memory speed.
+Source: Mehrotra, SIAM J. Optim. 2(4), 1992; Nocedal and Wright, Numerical Optimization, ch. 14.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+import numpy as np
+
+from flexpeer.clearing.problem import Flags, Floats
+
+STEP_LIMIT = 60
+NEAREST = 0.995
+
+
+class NewtonStatus(Enum):
+    """How price-Newton ended."""
+
+    CONVERGED = "converged"
+    STALLED = "stalled"
+    STEP_LIMIT = "step limit"
+
+
+class System(Protocol):
+    """Some periods' devices and the tree that joins them; arrays are per lane, (lanes,) or (2 lanes,)."""
+
+    size: int
+
+    def gather(self) -> tuple[Floats, Floats]:
+        """Complementarity gap and cost."""
+
+    def predict(self) -> tuple[Floats, Floats, Floats]:
+        """Linear and product sums of the affine step, and its reach."""
+
+    def correct(self, aim: Floats) -> Floats:
+        """Reach of the corrected step."""
+
+    def advance(self, aim: Floats, length: Floats) -> None:
+        """Take it."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Steps taken and where they led: gap and cost per lane."""
+
+    steps: int
+    status: NewtonStatus
+    gap: Floats
+    cost: Floats
+
+
+def solve(system: System, tolerance: "Tolerance") -> Progress:
+    """Newton steps until every lane is within `tolerance` of its optimum."""
+    for step in range(STEP_LIMIT):
+        gap, cost = system.gather()
+        active = tolerance.unmet(gap, cost)
+        if not active.any():
+            return Progress(step, NewtonStatus.CONVERGED, gap, cost)
+        linear, product, reach = system.predict()
+        aim = centred(gap, linear, product, reach) / system.size
+        length = np.minimum(1.0, NEAREST / np.maximum(system.correct(aim), LEAST))
+        system.advance(aim, length * np.tile(active, 2))
+    return Progress(STEP_LIMIT, NewtonStatus.STEP_LIMIT, gap, cost)
+
+
+LEAST = 1e-300
+
+
+def centred(gap: Floats, linear: Floats, product: Floats, reach: Floats) -> Floats:
+    """Sigma gap, from what the affine step would leave of the gap."""
+    primal, dual = np.split(np.minimum(1.0, 1.0 / np.maximum(reach, LEAST)), 2)
+    after = gap + primal * linear - dual * (gap + linear) + primal * dual * product
+    return np.asarray(np.clip(after / gap, 0.0, 1.0) ** 3 * gap)
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Relative to what trade gains over `without` (lanes,), but never below `floor` (lanes,)."""
+
+    relative: float
+    without: Floats
+    floor: Floats
+
+    def unmet(self, gap: Floats, cost: Floats) -> Flags:
+        """Which lanes are not there yet."""
+        return np.asarray(gap > np.maximum(self.relative * (self.without - cost), self.floor))
