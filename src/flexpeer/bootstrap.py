@@ -37,7 +37,7 @@ from flexpeer.clearing.problem import Problem
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.grid.limits import limits_of, read
 from flexpeer.grid.network import Complexes, Flags, Floats, Network
-from flexpeer.grid.powerflow import DayFlow
+from flexpeer.grid.powerflow import DayFlow, FlowModel, controlled_q_var
 from flexpeer.market.machine import State, evolve, state_hash
 from flexpeer.simulation.bench_clearing import rows as clearing_rows
 from flexpeer.simulation.bench_grid import rows as grid_rows
@@ -297,6 +297,7 @@ def summary_of(grid: GridFile) -> dict[str, Any]:
             "max_loading_element": network.branch_names[worst],
         }
     summary["losses_w"] = float(day.losses_w(result.v)[0])
+    summary["findings"] += _beyond_reactive_range(network, day.models[0], result.v, grid.q_var)
     return summary
 
 
@@ -307,6 +308,19 @@ def grid_needs(folder: Path, only_conditional: bool) -> dict[str, Any]:
     if grid is None:
         raise bad_input("scenario.toml", "there is no [grid]", "a scenario with a grid", field="grid")
     return needs_object(scenario, grid, only_conditional)
+
+
+def _beyond_reactive_range(network: Network, model: FlowModel, v: Complexes, q_var: Floats) -> list[str]:
+    """Generators that would need more reactive power to hold their voltage than they have."""
+    added = controlled_q_var(model, v, q_var[:, None])[:, 0]
+    given = q_var[network.controlled_bus] + added
+    low, high = network.controlled_q_min_var, network.controlled_q_max_var
+    slack = 1.0 + 1e-6 * np.abs(given)
+    return [
+        f"{network.bus_names[network.controlled_bus[i]]}: holds its voltage with {given[i] / 1e6:.3f} Mvar; "
+        f"expected {low[i] / 1e6:g} to {high[i] / 1e6:g} Mvar"
+        for i in np.flatnonzero((given < low - slack) | (given > high + slack))
+    ]
 
 
 def bench(name: str, case: str | None, tell: Callable[[str], None]) -> tuple[list[dict[str, Any]], list[str]]:

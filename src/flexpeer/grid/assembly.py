@@ -20,6 +20,7 @@ from flexpeer.errors import Finding
 from flexpeer.grid.network import S_BASE_VA, Floats, Integers, Network
 
 LINE_KINDS = ("line", "switch")
+PHASES = ("a", "b", "c")
 DEGREE = math.pi / 180.0
 
 
@@ -81,11 +82,15 @@ class ControlledRow(NamedTuple):
 
 
 class InjectionRow(NamedTuple):
-    """A constant power at a bus; injection positive, loads negative."""
+    """A constant power at a bus; injection positive, loads negative.
+
+    On one phase of `PHASES`, or with an empty `phase` a third on each.
+    """
 
     bus: str
     p_w: float
     q_var: float
+    phase: str = ""
 
 
 @dataclass(frozen=True)
@@ -264,6 +269,11 @@ def _terminal_faults(rows: GridRows, known: dict[str, BusRow], where: str) -> It
     for bus, count in Counter(source.bus for source in rows.sources).items():
         if count > 1:
             yield Finding(where, 0, f"source at {bus}", f"{count} sources at one bus", "one source")
+    for row in rows.injections:
+        if row.phase and row.phase not in PHASES:
+            yield Finding(
+                where, 0, f"injection at {row.bus}.phase", f"{row.phase!r}", "a, b, c, or nothing for all three"
+            )
     yield from _controlled_faults(rows, known, where)
 
 

@@ -56,7 +56,7 @@ SECTIONS: Mapping[str, Fields] = {
         "q_min_var": (NUMBER, -math.inf),
         "q_max_var": (NUMBER, math.inf),
     },
-    "injections": {"bus": NEEDED_TEXT, "p_w": NEEDED_NUMBER, "q_var": ZERO},
+    "injections": {"bus": NEEDED_TEXT, "p_w": NEEDED_NUMBER, "q_var": ZERO, "phase": (TEXT, "")},
 }
 
 

@@ -1,12 +1,14 @@
 """What every grid file becomes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import ceil
 
 from flexpeer.errors import BadInput, Finding
 from flexpeer.grid.assembly import GridRows, assemble, bus_injections, faults, unreached
 from flexpeer.grid.network import Floats, Network
+from flexpeer.grid.unbalance import unbalances
 
 Place = tuple[str, int]
 
@@ -81,10 +83,18 @@ def grid_file(read: ReadRows, where: str) -> GridFile:
         p_w=p_w,
         q_var=q_var,
         areas=tuple(bus.area for bus in rows.buses),
-        findings=read.findings + islands,
+        findings=read.findings + islands + tuple(_unequal(rows, where)),
         bus_aliases=read.bus_aliases,
         branch_aliases=read.branch_aliases,
     )
+
+
+def _unequal(rows: GridRows, where: str) -> Iterator[Finding]:
+    """What loads on single phases take of each low-voltage area's limits."""
+    for area, percent in unbalances(rows):
+        problem = f"the fullest phase carries {percent:.0f} % more than the mean; calculated as three equal phases"
+        expected = f"[[unbalance]] in scenario.toml with current_percent = {ceil(percent)} to leave room for it"
+        yield Finding(where, 0, f"area {area}" if area else "low voltage", problem, expected)
 
 
 def _follows(finding: Finding, told: bool) -> bool:

@@ -13,7 +13,7 @@ from flexpeer.adapters.gridfiles.pandapower_branches import read_branches
 from flexpeer.adapters.gridfiles.pandapower_draft import Draft, draft_of
 from flexpeer.adapters.gridfiles.pandapower_tables import Element, aliases, pandapower_tables
 from flexpeer.adapters.gridfiles.pandapower_voltages import read_voltages
-from flexpeer.grid.assembly import GridRows, InjectionRow, ShuntRow
+from flexpeer.grid.assembly import PHASES, GridRows, InjectionRow, ShuntRow
 
 INJECTION_SIGN = {"load": -1.0, "storage": -1.0, "sgen": 1.0}
 VOLTAGE_DEPENDENCE = (
@@ -122,7 +122,7 @@ def _shunt(bus: str, p_mw: float, q_mvar: float, v_kv: float) -> ShuntRow:
 
 
 def _asymmetric(draft: Draft) -> Iterator[InjectionRow]:
-    """Loads and generators given by phase, as the sum of the three."""
+    """Loads and generators given by phase, an injection for each."""
     for table, sign in (("asymmetric_load", -1e6), ("asymmetric_sgen", 1e6)):
         unequal = []
         for element in draft.tables.of(table):
@@ -130,7 +130,9 @@ def _asymmetric(draft: Draft) -> Iterator[InjectionRow]:
                 continue
             p_mw, q_mvar = ([element.number(f"{letter}_{phase}_{unit}") for phase in "abc"] for letter, unit in PQ)
             factor = sign * element.number("scaling", 1.0)
-            yield InjectionRow(draft.nodes[element.count("bus")], sum(p_mw) * factor, sum(q_mvar) * factor)
+            bus = draft.nodes[element.count("bus")]
+            for phase, p, q in zip(PHASES, p_mw, q_mvar, strict=True):
+                yield InjectionRow(bus, p * factor, q * factor, phase)
             unequal += [element] * (len(set(p_mw)) > 1 or len(set(q_mvar)) > 1)
         if unequal:
             problem = f"{len(unequal)} elements of {table} differ by phase; calculated as balanced, at their sum"
