@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.adapters.scenario_folder import HOURS, Texts
-from tests.app.grid_days import SMALL_GRID, WINDY, Day, small_day
+from tests.app.grid_days import SMALL_GRID, WINDY, Ask, Day, orders, small_day
 from tests.app.test_grid_day_needs import MARGIN, outage, rated_w, with_settings
 
 from flexpeer.errors import BadInput
@@ -139,6 +139,23 @@ def test_the_least_curtailment_keeps_every_limit_with_less_power(tmp_path: Path)
     flow = least.newton(least.outcome.start_w)
     assert np.nanmax(least.loading(flow)) <= 1.0 + 1e-6
     assert {mtu for row in least.owed_w.values() for mtu, w in enumerate(row) if w} <= set(WINDY)
+
+
+def test_a_day_with_a_controlled_voltage_is_traded_and_verified(tmp_path: Path) -> None:
+    grid = json.loads(SMALL_GRID)
+    grid["controlled"] = [{"bus": "C", "v_pu": 1.01}]
+    texts = small_day() | {"grid.json": json.dumps(grid)}
+    point = Day(texts, tmp_path / "observed").outcome.points[0].point.congestion_point
+    asks = [Ask(seller, "SELL", 900_000, 20, point) for seller in ("HA", "HB", "Bat")]
+    asks += [Ask(buyer, "BUY", 200_000, 300, point) for buyer in ("WA", "WB", "WC")]
+    day = Day(texts | {"orders.csv": orders(asks)}, tmp_path / "traded")
+    assert day.market.physical is not None
+    result, _ = day.market.physical.grid.solve(day.outcome.after_w, "test")
+    np.testing.assert_allclose(np.abs(result.v[day.bus("C")]), 1.01, atol=1e-9)
+    assert day.outcome.largest_difference_pu is not None
+    assert day.outcome.largest_difference_pu < 1e-8
+    assert day.outcome.worsened == ()
+    assert day.trades
 
 
 def refused(texts: Texts, folder: Path) -> list[str]:

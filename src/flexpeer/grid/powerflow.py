@@ -147,6 +147,15 @@ class DayFlow:
         voltages = self.source_v() if source_v is None else source_v
         return flow(self, np.arange(self.periods), s, voltages, start)
 
+    def held_q_var(self, v: Complexes, q_var: Floats) -> Floats:
+        """Reactive injections (buses, periods) with what generators add at controlled buses to hold the state `v`."""
+        held = q_var.copy()
+        for model, at in self.groups(np.arange(self.periods)):
+            np.add.at(
+                held, (model.network.controlled_bus[:, None], at), controlled_q_var(model, v[:, at], q_var[:, at])
+            )
+        return held
+
     def losses_w(self, v: Complexes) -> Floats:
         """Losses of all branches in each period, (periods,), W."""
         losses = np.empty(self.periods)
