@@ -36,7 +36,6 @@ bench-deps: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/flexpeer bench clearing
 	$(BIN)/flexpeer bench matching
-	$(BIN)/flexpeer bench screening
 	$(BIN)/flexpeer bench grid
 	$(BIN)/python -m benchmarks.market_day
 

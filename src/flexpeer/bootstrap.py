@@ -332,7 +332,12 @@ def bench(name: str, case: str | None, tell: Callable[[str], None]) -> tuple[lis
 
 
 def _grid_rows(case: str | None, tell: Callable[[str], None]) -> list[dict[str, Any]]:
-    return grid_rows(_simbench_case if find_spec("simbench") else None, tell, case)
+    screening = case is not None and "screening" in case
+    rows = [] if screening else grid_rows(_simbench_case if find_spec("simbench") else None, tell, case)
+    if screening or case is None:
+        tell("screening: flexpeer, and power-grid-model's Newton on every verdict")
+        rows += screening_rows(_newton_state, case)
+    return rows
 
 
 def _simbench_case() -> tuple[Network, Floats, Floats]:

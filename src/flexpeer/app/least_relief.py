@@ -40,6 +40,7 @@ def least_moves(side: PhysicalSide, schedules_w: Mapping[str, Watts], *, only_co
     p_w = grid.injections(schedules_w)
 
     def relieved(more_w: Floats | None, units: Flexible) -> Relief:
+        """The least moves of these units with `more_w` (buses, mtus) injected on top."""
         day = Day(grid.day, grid.limits, p_w if more_w is None else p_w + more_w, grid.base_q_var)
         return least_relief(day, units, side.margin)
 
