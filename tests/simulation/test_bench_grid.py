@@ -81,14 +81,14 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("alone")
 def test_missing_rivals_are_told_and_ours_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_grid, "cases", lambda _published: {"15 buses, test": lambda: tiny(whole=False)})
-    shown = flexpeer("bench", "grid", "--json").object
+    shown = flexpeer("bench", "grid", "--case", "15 buses, test", "--json").object
     assert shown["missing"] == list(RIVALS)
     assert [row["engine"] for row in shown["rows"]] == [
         "flexpeer",
         "power-grid-model, Newton",
         "power-grid-model, iterative current",
     ]
-    table = flexpeer("bench", "grid")
+    table = flexpeer("bench", "grid", "--case", "15 buses, test")
     assert "| flexpeer |" in table.out
     assert "not installed: lightsim2grid, pandapower, simbench (make bench-deps)" in table.err
 
