@@ -17,6 +17,27 @@ class Reach:
     voltage_low: Floats
     voltage_high: Floats
 
+    @classmethod
+    def of(cls, flow_low: Floats, flow_high: Floats, voltage_low: Floats, voltage_high: Floats) -> "Reach":
+        """A little wider, and too coarse to show in what order flows were summed."""
+        flows, levels = (
+            (_coarse(low, -WIDER), _coarse(high, WIDER))
+            for low, high in ((flow_low, flow_high), (voltage_low, voltage_high))
+        )
+        return cls(*flows, *levels)
+
+    @property
+    def most_kw(self) -> Floats:
+        """The largest flow either way."""
+        return np.maximum(np.abs(self.flow_low), np.abs(self.flow_high))
+
+
+WIDER = 1e-6
+
+
+def _coarse(values: Floats, wider: float) -> Floats:
+    return np.asarray((values + wider * np.abs(values)).astype(np.float32).astype(np.float64))
+
 
 def reach_of(problem: Problem) -> Reach:
     """Bounds on flows and voltages: every step down, or every step up."""
@@ -30,15 +51,17 @@ def reach_of(problem: Problem) -> Reach:
     levels = [problem.voltage_drop[:, None] * flow for flow in flows]
     for level in levels:
         sum_down(problem.parent, level)
-    return Reach(flows[0], flows[1], levels[0], levels[1])
+    return Reach.of(flows[0], flows[1], levels[0], levels[1])
 
 
 def without_idle_limits(problem: Problem) -> Problem:
     """The same problem with limits that no allocation reaches taken away, so that their lines have no price at all."""
-    reach = reach_of(problem)
-    most = np.maximum(np.abs(reach.flow_low), np.abs(reach.flow_high))
-    limit = np.where(most < problem.line_limit_kw, np.inf, problem.line_limit_kw)
-    return replace(problem, line_limit_kw=limit)
+    return replace(problem, line_limit_kw=needed_limits(problem, reach_of(problem)))
+
+
+def needed_limits(problem: Problem, reach: Reach) -> Floats:
+    """Limits (buses, periods), infinite where no allocation reaches them."""
+    return np.where(reach.most_kw < problem.line_limit_kw, np.inf, problem.line_limit_kw)
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,13 @@ class NewtonStatus(Enum):
 
 
 class System(Protocol):
-    """Some periods' devices and the tree that joins them; arrays are per lane, (lanes,) or (2 lanes,)."""
+    """Some periods' devices and the tree that joins them; arrays are per lane, (lanes,) or (2 lanes,).
 
-    size: int
+    `size` counts the complementarity products, of all lanes alike or of each.
+    """
+
+    @property
+    def size(self) -> int | Floats: ...
 
     def gather(self) -> tuple[Floats, Floats]:
         """Complementarity gap and cost."""

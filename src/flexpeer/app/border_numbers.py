@@ -1,0 +1,44 @@
+"""Numbers of border messages to and from arrays (rows, periods), with the periods that no longer move left out."""
+
+import numpy as np
+
+from flexpeer.clearing.problem import Flags, Floats
+from flexpeer.wire.borders import Numbers
+
+Lanes = Flags | None
+
+
+def packed(values: Floats, lanes: Lanes) -> Numbers:
+    """Rows as bytes; of `lanes` (periods,) only, None being all."""
+    if not len(values):
+        return Numbers()
+    chosen = values if lanes is None else values[:, lanes]
+    return Numbers(len(values), np.ascontiguousarray(chosen, dtype="<f8").tobytes())
+
+
+def unpacked(numbers: Numbers, columns: int, lanes: Lanes) -> Floats | None:
+    """The rows, 0 where a period was left out; None if they do not fit `columns` or are not finite."""
+    width = columns if lanes is None else int(lanes.sum())
+    if len(numbers.data) != 8 * width * numbers.rows:
+        return None
+    values = np.frombuffer(numbers.data, dtype="<f8").reshape(numbers.rows, width).astype(np.float64)
+    if not np.isfinite(values).all():
+        return None
+    if lanes is None:
+        return values
+    full = np.zeros((numbers.rows, columns))
+    full[:, lanes] = values
+    return full
+
+
+def lane_bits(lanes: Lanes) -> bytes:
+    """One bit a period, low bits first; empty is all."""
+    return b"" if lanes is None else np.packbits(lanes, bitorder="little").tobytes()
+
+
+def lanes_of(bits: bytes, periods: int) -> Lanes:
+    """The other way round."""
+    if not bits:
+        return None
+    flags = np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=periods, bitorder="little")
+    return np.asarray(flags, dtype=np.bool_)
