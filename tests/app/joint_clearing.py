@@ -71,5 +71,3 @@ class Traffic:
             self.messages.append((dso, msgspec.msgpack.encode(reply)))
             replies.append(reply)
         return replies
-
-

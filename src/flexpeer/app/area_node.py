@@ -24,12 +24,7 @@ FOLLOWS: Mapping[Step, tuple[Step, ...]] = {
     (Pass.FINISH, Ascend): ((Pass.PRICE, Descend),),
     (Pass.FINISH, Descend): ((Pass.FINISH, Ascend),),
 }
-SHARED_ROWS: Mapping[Step, tuple[int, ...]] = {
-    (Pass.SURVEY, Ascend): (1,),
-    (Pass.PREDICT, Ascend): (0, 3),
-    (Pass.CORRECT, Ascend): (1,),
-    (Pass.CORRECT, Descend): (1,),
-}
+SHARED_ROWS = {Pass.SURVEY: (1,), Pass.PREDICT: (0, 2), Pass.CORRECT: (1,)}
 UP_ROWS = {Pass.OFFER: 0, Pass.SURVEY: 4, Pass.PREDICT: 6, Pass.CORRECT: 2, Pass.PRICE: 1, Pass.FINISH: 1}
 DOWN_ROWS = {Pass.SURVEY: 4, Pass.PREDICT: 2, Pass.CORRECT: 2, Pass.PRICE: 2, Pass.FINISH: 1}
 
@@ -76,12 +71,12 @@ class AreaNode:
     def _told(self, part: Part, question: Ascend | Descend, lanes: Lanes) -> Told | None:
         """None if a message has not the rows it should have."""
         what, columns = question.what, part.problem.periods
-        shared = unpacked(question.shared, columns, lanes)
-        if shared is None or len(shared) not in SHARED_ROWS.get((what, type(question)), (0,)):
-            return None
         if isinstance(question, Descend):
             above = unpacked(question.above, columns, lanes)
-            return _down(self.sweeps[part.number], what, shared, above) if _fits(above, DOWN_ROWS[what]) else None
+            return _down(self.sweeps[part.number], what, above) if _fits(above, DOWN_ROWS[what]) else None
+        shared = unpacked(question.shared, columns, lanes)
+        if shared is None or len(shared) not in SHARED_ROWS.get(what, (0,)):
+            return None
         below = {number: unpacked(numbers, columns, lanes) for number, numbers in question.below.items()}
         expected = part.entries if what is not Pass.OFFER else ()
         if set(below) != set(expected) or not all(_fits(rows, UP_ROWS[what]) for rows in below.values()):
@@ -122,7 +117,7 @@ def _up(sweeps: PartSweeps, what: Pass, shared: Floats, below: Mapping[int, Floa
             return sweeps.finish_up(below)
 
 
-def _down(sweeps: PartSweeps, what: Pass, shared: Floats, above: Floats | None) -> Told:
+def _down(sweeps: PartSweeps, what: Pass, above: Floats | None) -> Told:
     assert above is not None
     match what:
         case Pass.SURVEY:
@@ -130,7 +125,7 @@ def _down(sweeps: PartSweeps, what: Pass, shared: Floats, above: Floats | None) 
         case Pass.PREDICT:
             return sweeps.predict_down(above)
         case Pass.CORRECT:
-            return sweeps.correct_down(shared[0], above)
+            return sweeps.correct_down(above)
         case Pass.PRICE:
             return sweeps.price_down(above)
         case _:

@@ -13,15 +13,19 @@ def packed(values: Floats, lanes: Lanes) -> Numbers:
     if not len(values):
         return Numbers()
     chosen = values if lanes is None else values[:, lanes]
-    return Numbers(len(values), np.ascontiguousarray(chosen, dtype="<f8").tobytes())
+    with np.errstate(over="ignore"):
+        single = chosen.astype(np.float32)
+    kind = "<f4" if np.array_equal(single.astype(np.float64), chosen) else "<f8"
+    return Numbers(len(values), np.ascontiguousarray(chosen, dtype=kind).tobytes())
 
 
 def unpacked(numbers: Numbers, columns: int, lanes: Lanes) -> Floats | None:
     """The rows, 0 where a period was left out; None if they do not fit `columns` or are not finite."""
     width = columns if lanes is None else int(lanes.sum())
-    if len(numbers.data) != 8 * width * numbers.rows:
+    kind = {8 * width * numbers.rows: "<f8", 4 * width * numbers.rows: "<f4"}.get(len(numbers.data))
+    if kind is None or numbers.rows < 0:
         return None
-    values = np.frombuffer(numbers.data, dtype="<f8").reshape(numbers.rows, width).astype(np.float64)
+    values = np.frombuffer(numbers.data, dtype=kind).reshape(numbers.rows, width).astype(np.float64)
     if not np.isfinite(values).all():
         return None
     if lanes is None:

@@ -71,13 +71,12 @@ class Relay:
             self.idle = {n: self._rows(told[n], self.outline.periods, None, n)[IDLE_ROW] for n in self.numbers}
         return self._tally(what, answers, lanes)
 
-    def down(self, what: Pass, shared: Floats | None = None, lanes: Lanes = None) -> Tally:
+    def down(self, what: Pass, lanes: Lanes = None) -> Tally:
         """From the root down; the root has zeros above it."""
-        common = Numbers() if shared is None else packed(shared, lanes)
         root = packed(np.zeros((DOWN_ROWS[what], self.outline.periods)), lanes)
         told, answers = {0: root}, dict[int, Answer]()
         for level in self.levels:
-            found = self._asked([(n, Descend(what, n, lane_bits(lanes), common, told[n])) for n in level])
+            found = self._asked([(n, Descend(what, n, lane_bits(lanes), told[n])) for n in level])
             for n, answer in found.items():
                 if set(answer.down) != set(self.outline.below[n]):
                     raise Silent([self.outline.hooks[n].dso])
@@ -110,7 +109,11 @@ class Relay:
             [self._rows(numbers, columns, lanes, n) for n, numbers in parts]
             for parts in ([(n, answers[n].sums) for n in self.numbers], [(n, answers[n].most) for n in self.numbers])
         )
-        odd = [n for n, a, b in zip(self.numbers, sums, most, strict=True) if (len(a), len(b)) != (len(sums[0]), len(most[0]))]
+        odd = [
+            n
+            for n, a, b in zip(self.numbers, sums, most, strict=True)
+            if (len(a), len(b)) != (len(sums[0]), len(most[0]))
+        ]
         if odd:
             raise Silent([self.outline.hooks[n].dso for n in odd])
         return Tally(np.sum(sums, axis=0), np.max(most, axis=0))

@@ -6,7 +6,7 @@ again without it and without what lies below it, whose borders then carry what t
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,9 +15,9 @@ from flexpeer.clearing.area import scale_of
 from flexpeer.clearing.interior import IDLE_SHARE, PRECISION, RELATIVE
 from flexpeer.clearing.part_sweeps import nothing
 from flexpeer.clearing.price_newton import Progress, Tolerance, solve
-from flexpeer.clearing.problem import Floats
+from flexpeer.clearing.problem import Flags, Floats
 from flexpeer.clearing.shares import Outline
-from flexpeer.wire.borders import Close, Pass
+from flexpeer.wire.borders import Answer, Close, Pass
 
 ROOT_SILENT = "the organisation at the root is silent"
 UNANSWERED = "no answer before the first border message"
@@ -28,23 +28,21 @@ class BorderSystem:
 
     def __init__(self, relay: Relay) -> None:
         self._relay, periods = relay, relay.outline.periods
-        outline = relay.outline
         price, kw, count = relay.up(Pass.OFFER).sums
         typical = scale_of(price / np.maximum(1.0, count))
         relay.up(Pass.SURVEY, typical[None])
-        idle, imports, rows = relay.down(Pass.SURVEY).sums
+        idle, rows = relay.down(Pass.SURVEY).sums
         self._rows = 2.0 * rows
-        constant = imports * outline.import_price
         floor = IDLE_SHARE * RELATIVE * typical * kw + PRECISION * (1.0 + np.abs(idle))
-        self.tolerance = Tolerance(RELATIVE, idle - constant, floor)
+        self.tolerance = Tolerance(RELATIVE, idle, floor)
         self._pending = nothing(periods)
-        self._lanes = np.ones(periods, dtype=np.bool_)
+        self._lanes: Flags = np.ones(periods, dtype=np.bool_)
         self._gap, self._cost = np.zeros(periods), np.zeros(periods)
 
     @property
     def size(self) -> Floats:
         """Products v z and s y of each period."""
-        return self._rows
+        return np.asarray(self._rows)
 
     def gather(self) -> tuple[Floats, Floats]:
         """Complementarity gap and cost; a period that no longer moves keeps its own."""
@@ -55,19 +53,19 @@ class BorderSystem:
 
     def predict(self) -> tuple[Floats, Floats, Floats]:
         """Linear and product sums of the affine step, and its reach."""
-        (linear, product), reach = self._relay.down(Pass.PREDICT, None, self._lanes)
+        (linear, product), reach = self._relay.down(Pass.PREDICT, self._lanes)
         return linear, product, reach.ravel()
 
     def correct(self, aim: Floats) -> Floats:
         """Reach of the corrected step."""
         self._relay.up(Pass.CORRECT, aim[None], self._lanes)
-        return self._relay.down(Pass.CORRECT, aim[None], self._lanes).most.ravel()
+        return self._relay.down(Pass.CORRECT, self._lanes).most.ravel()
 
     def advance(self, aim: Floats, length: Floats) -> None:
-        """Taken with the next question; periods that have arrived are asked no more."""
-        lengths = length.reshape(2, -1)
-        self._lanes = lengths.any(axis=0)
-        self._pending = np.concatenate((aim[None], lengths))
+        """Taken with the next question, by those who know the aim; periods that have arrived are asked no more."""
+        del aim
+        self._pending = length.reshape(2, -1)
+        self._lanes = np.asarray(self._pending.any(axis=0))
 
     def settle(self) -> None:
         """Let a last step be taken."""
@@ -80,18 +78,19 @@ class JointOutcome:
     """What the market operator knows of a run: money per day, kW, who took no part, and how it ended.
 
     The certificate's figures are of the organisations that took part; the others' part is worth what it is without
-    trade, and what it would have gained is not in the gap.
+    trade, and what it would have gained is not in the gap. `unconfirmed` did not confirm how the run ended.
     """
 
     accepted: bool
     status: str
-    objective: float
-    dual_bound: float
-    no_trade_objective: float
-    relief_kw: float
-    max_violation_kw: float
-    steps: int
-    silent: Sequence[str]
+    steps: int = 0
+    objective: float = 0.0
+    dual_bound: float = 0.0
+    no_trade_objective: float = 0.0
+    relief_kw: float = 0.0
+    max_violation_kw: float = 0.0
+    silent: Sequence[str] = ()
+    unconfirmed: Sequence[str] = ()
 
     @property
     def gap(self) -> float:
@@ -120,7 +119,8 @@ def clear_together(outline: Outline, areas: Areas, tell: Callable[[str], None]) 
     while True:
         left_out = [n for n, hook in enumerate(outline.hooks) if hook.dso in silent]
         if 0 in left_out or not all(n in idle for n in left_out):
-            return _closed(outline, areas, [], nothing_traded(ROOT_SILENT if 0 in left_out else UNANSWERED, silent))
+            status = ROOT_SILENT if 0 in left_out else UNANSWERED
+            return _closed(outline, areas, [], JointOutcome(False, status, silent=tuple(silent)))
         relay = Relay(outline, areas, {n: idle[n] for n in left_out})
         try:
             return _closed(outline, areas, relay.numbers, _attempt(relay, silent))
@@ -135,13 +135,9 @@ def _attempt(relay: Relay, silent: Sequence[str]) -> JointOutcome:
     price(relay)
     relay.up(Pass.FINISH)
     sums, most = relay.down(Pass.FINISH)
-    figures = [float(value) for value in (*sums[:, 0], most[0, 0])]
-    return JointOutcome(True, progress.status.value, *figures, progress.steps, tuple(silent))
-
-
-def nothing_traded(status: str, silent: Sequence[str]) -> JointOutcome:
-    """Everybody as without trade."""
-    return JointOutcome(False, status, 0.0, 0.0, 0.0, 0.0, 0.0, 0, tuple(silent))
+    objective, bound, without, relief = (float(value) for value in sums[:, 0])
+    status, violation = progress.status.value, float(most[0, 0])
+    return JointOutcome(True, status, progress.steps, objective, bound, without, relief, violation, tuple(silent))
 
 
 def _closed(outline: Outline, areas: Areas, pieces: Sequence[int], outcome: JointOutcome) -> JointOutcome:
@@ -150,5 +146,6 @@ def _closed(outline: Outline, areas: Areas, pieces: Sequence[int], outcome: Join
     for dso in outline.dsos:
         own = tuple(n for n in pieces if outline.hooks[n].dso == dso)
         closing.append((dso, Close(own, outcome.status)))
-    areas.ask(closing)
-    return outcome
+    replies = areas.ask(closing)
+    lacking = [dso for dso, reply in zip(outline.dsos, replies, strict=True) if not isinstance(reply, Answer)]
+    return replace(outcome, unconfirmed=tuple(dso for dso in lacking if dso not in outcome.silent))

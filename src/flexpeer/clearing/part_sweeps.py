@@ -6,7 +6,7 @@ A pass runs up (what the pieces below told comes in, what the piece above has to
 | pass | up | down | sums | largest |
 |---|---|---|---|---|
 | offer | | | step prices' size, step kW, their number | |
-| survey | least, largest, idle and first flow | the same of w | idle cost, full import, rows | |
+| survey | least, largest, idle and first flow | the same of w | idle cost, rows | |
 | predict | f, A, B, D, U, L of `tree` | dg, dw | gap, cost; linear, product | reach |
 | correct | U, L | dg, dw | | reach |
 | price | z below | g, and its part from lines | | |
@@ -30,6 +30,7 @@ from flexpeer.clearing.interior import take_steps
 from flexpeer.clearing.layout import PeerRows
 from flexpeer.clearing.outcome import Posted
 from flexpeer.clearing.pieces import Piece, Reach, needed_limits
+from flexpeer.clearing.price_newton import coarse
 from flexpeer.clearing.problem import Floats
 from flexpeer.clearing.responses import least, spent
 from flexpeer.clearing.rows import LANES, MOVE
@@ -95,7 +96,9 @@ class PartSweeps:
         peers = PeerRows.of(p, layout.free_peers(p, piece.bus))
         blank = np.zeros(p.base_kw.shape)
         self._plan = Plan(p, [piece], [peers], Reach(blank, blank, blank, blank), typical)
-        self._areas = [Area(self._plan, 0, self._pad[first : first + LANES]) for first in range(0, len(self._pad), LANES)]
+        self._areas = [
+            Area(self._plan, 0, self._pad[first : first + LANES]) for first in range(0, len(self._pad), LANES)
+        ]
         flows = [*self._extremes(), p.base_kw.copy(), self._joined([area.injection() for area in self._areas])]
         for row, flow in enumerate(flows):
             for number, entry in self._entries:
@@ -127,20 +130,18 @@ class PartSweeps:
             area.lay_grid(self._plan, flow, level)
         self._idle = State(flows[2], levels[2], p.row_base_kw)
         cost = sum(values.sum(axis=0) for values in costs_by_owner(self.part.bare, self._idle)[:2])
-        imports = [-area.given[p.buses] if self.part.root else np.zeros(LANES) for area in self._areas]
         rows = [np.full(LANES, float(len(area.rows))) for area in self._areas]
-        sums = np.stack((np.asarray(cost), self._joined(imports), self._joined(rows)))
+        sums = np.stack((np.asarray(cost), self._joined(rows)))
         return self._told(down=self._hand_down(lambda entry: np.stack([level[entry] for level in levels])), sums=sums)
 
-    def predict_up(self, advance: Floats, below: Borders) -> Told:
-        """Take the step before, if any (aim, primal and dual length), then ask the devices and eliminate."""
+    def predict_up(self, length: Floats, below: Borders) -> Told:
+        """Go the `length` (2, periods), primal and dual, of the step before, if any; then ask devices and eliminate."""
+        if len(length):
+            for area, aim, far in zip(self._areas, self._aims, self._slabs(length), strict=True):
+                area.advance(aim, far.ravel())
         borders = {number: self._slabs(below[number]) for number, _ in self._entries}
-        lengths = self._slabs(advance)
         ups, sums = [], []
         for slab, area in enumerate(self._areas):
-            if len(advance):
-                aim, *length = lengths[slab]
-                area.advance(aim, np.concatenate(length))
             area.gather()
             for number, entry in self._entries:
                 area.below[entry] += borders[number][slab][0]
@@ -151,15 +152,22 @@ class PartSweeps:
             area.move[:] = area.answer[:, MOVE : MOVE + LANES]
             told = self._carry(area, {number: borders[number][slab][4:6] for number, _ in self._entries})
             ups.append(np.concatenate((area.held[:1, :LANES], area.messages.sent[0, : 3 * LANES].reshape(3, -1), told)))
-            sums.append(area.totals.reshape(2, -1))
+            sums.append(area.totals.reshape(2, -1) + self._from_zero(area))
         return self._told(up=self._joined(ups), sums=self._joined(sums))
+
+    def _from_zero(self, area: Area) -> Floats:
+        """Nothing to the gap; to the cost what the exchange costs where its rows begin, at full import."""
+        more = np.zeros((2, LANES))
+        if self.part.root:
+            more[1] = -area.given[self._problem.buses] * self._problem.import_price[area.periods]
+        return more
 
     def _carry(self, area: Area, below: Borders) -> Floats:
         area.messages.moving[:] = 0.0
         for number, entry in self._entries:
             area.messages.moving[entry] += below[number].ravel()
         area.carry()
-        return area.messages.told[0].reshape(2, -1)
+        return np.asarray(area.messages.told[0].reshape(2, -1))
 
     def predict_down(self, above: Floats) -> Told:
         """Spread the affine step's prices and see how far it could go."""
@@ -172,17 +180,18 @@ class PartSweeps:
     def correct_up(self, aim: Floats, below: Borders) -> Told:
         """Carry the step that aims at complementarity `aim` (periods,)."""
         borders = {number: self._slabs(below[number]) for number, _ in self._entries}
+        self._aims = [slab[0] for slab in self._slabs(aim[None])]
         ups = []
-        for slab, (area, target) in enumerate(zip(self._areas, self._slabs(aim[None]), strict=True)):
-            area.correct(target[0])
+        for slab, (area, target) in enumerate(zip(self._areas, self._aims, strict=True)):
+            area.correct(target)
             ups.append(self._carry(area, {number: borders[number][slab] for number, _ in self._entries}))
         return self._told(up=self._joined(ups))
 
-    def correct_down(self, aim: Floats, above: Floats) -> Told:
+    def correct_down(self, above: Floats) -> Told:
         """Spread the corrected step's prices and see how far it could go."""
         self._spread(above)
-        for area, target in zip(self._areas, self._slabs(aim[None]), strict=True):
-            area.bound(target[0])
+        for area, aim in zip(self._areas, self._aims, strict=True):
+            area.bound(aim)
         return self._told(down=self._changes(), most=self._reach())
 
     def _spread(self, above: Floats) -> None:
@@ -192,14 +201,14 @@ class PartSweeps:
 
     def _changes(self) -> Borders:
         def at(entry: int) -> Floats:
-            return self._joined([
-                np.stack((area.step[entry], area.change[entry, LANES : 2 * LANES])) for area in self._areas
-            ])
+            return self._joined(
+                [np.stack((area.step[entry], area.change[entry, LANES : 2 * LANES])) for area in self._areas]
+            )
 
         return self._hand_down(at)
 
     def _reach(self) -> Floats:
-        return self._joined([area.reach.reshape(2, -1) for area in self._areas])
+        return coarse(self._joined([area.reach.reshape(2, -1) for area in self._areas]))
 
     def price_up(self, below: Borders) -> Told:
         """Read steps and prices; voltages' prices summed over all below."""
@@ -260,7 +269,10 @@ class PartSweeps:
         bare, g, posted = self.part.bare, self._price, self.posted
         own = spent(self.steps_kw, bare.step_price, bare.step_sign, bare.peer_bus, np.zeros(g.shape)).sum()
         star = conjugates(bare, posted)[:2]
-        relief = sum(float(((y * v) - s).sum()) for y, v, s in zip((posted.line, posted.voltage), self._idle[:2], star, strict=True))
+        relief = sum(
+            float(((y * v) - s).sum())
+            for y, v, s in zip((posted.line, posted.voltage), self._idle[:2], star, strict=True)
+        )
         cost, idle = (sum(float(c.sum()) for c in costs_by_owner(bare, at)[:2]) for at in (state, self._idle))
         return float(own) + cost, float(least(bare, g).sum()) + relief, idle
 

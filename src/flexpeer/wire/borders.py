@@ -1,7 +1,8 @@
 """Messages of a clearing between organisations: questions of the market operator, answers of DSOs.
 
-Numbers are rows of little-endian float64, one column per period asked for. What the rows of a pass mean is told in
-`clearing.part_sweeps`. Nothing here can hold a bid, a resource or an element of a network.
+Numbers are rows of little-endian float64, or float32 where that is exact, one column per period asked for. What the
+rows of a pass mean is told in `clearing.part_sweeps`. Nothing here can hold a bid, a resource or an element of a
+network.
 """
 
 from enum import StrEnum
@@ -21,7 +22,7 @@ class Pass(StrEnum):
 
 
 class Numbers(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """So many rows of float64."""
+    """So many rows of numbers; how long `data` is says of which kind."""
 
     rows: int = 0
     data: bytes = b""
@@ -41,12 +42,11 @@ class Ascend(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
 
 class Descend(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="d"):
-    """A pass down at a piece: what is common to all, and what the piece above told."""
+    """A pass down at a piece: what the piece above told."""
 
     what: Pass
     piece: int
     lanes: bytes
-    shared: Numbers
     above: Numbers
 
 
