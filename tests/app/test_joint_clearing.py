@@ -13,7 +13,7 @@ from flexpeer.clearing.evaluation import grid_cost, moves, state_of, step_cost
 from flexpeer.clearing.interior import clear_free
 from flexpeer.clearing.part_sweeps import PartSweeps
 from flexpeer.clearing.pieces import pieces_of, without_idle_limits
-from flexpeer.clearing.problem import Problem
+from flexpeer.clearing.problem import Floats, Problem
 from flexpeer.simulation.clearing_problems import clearing_problem
 from flexpeer.wire.borders import Answer, Ascend, Close, Descend, Numbers, Pass, Refusal
 
@@ -128,9 +128,14 @@ def test_who_does_not_hear_the_end_is_named() -> None:
 def with_own_digits(problem: Problem) -> Problem:
     """Every number of its own, so that none of them is in a message by chance."""
     rng = np.random.default_rng(0)
-    names = ("step_kw", "step_price", "voltage_drop", "line_limit_kw", "base_kw")
-    values = {name: np.asarray(getattr(problem, name)) for name in names}
-    return replace(problem, **{name: old * (1.0 + rng.uniform(1e-8, 1e-6, old.shape)) for name, old in values.items()})
+
+    def own(values: Floats) -> Floats:
+        return np.asarray(values * (1.0 + rng.uniform(1e-8, 1e-6, values.shape)))
+
+    return replace(
+        problem, step_kw=own(problem.step_kw), step_price=own(problem.step_price), base_kw=own(problem.base_kw),
+        voltage_drop=own(problem.voltage_drop), line_limit_kw=own(problem.line_limit_kw),
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

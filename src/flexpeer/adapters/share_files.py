@@ -8,9 +8,11 @@ it, and the prices of the exchange.
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from flexpeer.adapters.clearing_files import arrays_in, arrays_of, problem_of, save
 from flexpeer.clearing.part_sweeps import PartOutcome
@@ -64,7 +66,7 @@ def read_outline(path: Path) -> Outline:
 
 def write_parts(parts: Sequence[Part], path: Path) -> None:
     """For one DSO."""
-    arrays = {}
+    arrays: dict[str, npt.NDArray[Any]] = {}
     for part in parts:
         own = dict(arrays_in(part.problem))
         own["below_piece"] = np.array(list(part.entries), dtype=np.int64)
@@ -82,21 +84,19 @@ def read_parts(path: Path) -> list[Part]:
     return [_part(str(path), int(number), arrays) for number in sorted(numbers, key=int)]
 
 
-def _part(where: str, number: int, arrays: dict[str, "np.typing.NDArray[np.generic]"]) -> Part:
+def _part(where: str, number: int, arrays: dict[str, npt.NDArray[Any]]) -> Part:
     start = f"{number}/"
     own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
     below, bus = (own.pop(name, np.zeros(0)).astype(np.int64).ravel() for name in ("below_piece", "below_bus"))
     problem = problem_of(f"{where}: {number}", own)
     if len(below) != len(bus) or (bus < 0).any() or (bus >= problem.buses).any():
-        raise bad_input(
-            where, f"hangs pieces on buses that piece {number} has not", "one of its buses each", "below_bus"
-        )
+        raise bad_input(where, f"hangs pieces on buses that piece {number} has not", "one of its buses each")
     return Part(number, problem, dict(zip(below.tolist(), bus.tolist(), strict=True)))
 
 
 def write_part_outcomes(outcomes: dict[int, PartOutcome], path: Path) -> None:
-    """What stands at a DSO: `PIECE/x` arrays like those of a clearing outcome; none where nothing is traded."""
-    arrays = {}
+    """What stands at a DSO: `PIECE/array`, like those of a clearing outcome; none where nothing is traded."""
+    arrays: dict[str, npt.NDArray[Any]] = {}
     for number, outcome in sorted(outcomes.items()):
         for name, array in outcome._asdict().items():
             arrays[f"{number}/{name}"] = array

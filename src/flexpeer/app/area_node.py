@@ -44,6 +44,11 @@ class AreaNode:
         """What the DSO holds, by piece."""
         return self._parts
 
+    @property
+    def finished(self) -> bool:
+        """Whether an outcome waits for the market operator's word."""
+        return self.closed is None and (Pass.FINISH, Descend) in self._last.values()
+
     def answer(self, question: Question) -> Reply:
         """One question; a `Refusal` changes nothing."""
         if isinstance(question, Close):
