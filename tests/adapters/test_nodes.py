@@ -1,6 +1,9 @@
 """Organisations over NATS: each in a thread of its own with its own connection, files and keys."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,8 +12,9 @@ from typing import Any
 import nats
 import numpy as np
 import pytest
-from tests.adapters.nats_server import nats_server
+from tests.adapters.nats_server import free_port, nats_server, program
 from tests.app.joint_clearing import nodes_of
+from tests.docs.pages import ROOT
 
 from flexpeer.adapters.clearing_files import write_problem
 from flexpeer.adapters.ed25519 import read_keys
@@ -24,6 +28,7 @@ from flexpeer.errors import BadInput
 from flexpeer.nodes import Place, run_dso, run_market_operator, split_file
 from flexpeer.simulation.clearing_problems import clearing_problem
 
+SCRIPT = ROOT / "docs" / "examples" / "several-organisations" / "run.sh"
 DSOS = ("dso-0", "dso-1", "dso-2")
 
 
@@ -159,3 +164,14 @@ def test_files_that_are_not_what_they_should_be(shares: Path, tmp_path: Path) ->
 def test_no_server_is_bad_input(shares: Path) -> None:
     with pytest.raises(BadInput, match="cannot be reached"):
         run_market_operator(shares / OUTLINE, Place("nats://127.0.0.1:1", shares, 1.0), print)
+
+
+def test_the_documented_script_runs(tmp_path: Path) -> None:
+    here = Path(program()).parent
+    port = free_port()
+    done = subprocess.run(
+        ["sh", str(SCRIPT), str(tmp_path / "out"), str(port)], capture_output=True, text=True, check=False, timeout=120,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{here}{os.pathsep}{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [line.split(",")[0] for line in done.stdout.splitlines()[-3:]] == [f"{dso}: converged" for dso in DSOS]
