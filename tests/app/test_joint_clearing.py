@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.app.joint_clearing import Traffic, gathered, gathered_prices, nodes_of, with_random_areas
+from tests.app.joint_clearing import Traffic, gathered, gathered_prices, names, nodes_of, with_random_areas
 from tests.clearing.instances import instance, rounding_money, untold
 
 from flexpeer.app.area_node import AreaNode, AreasHere
@@ -14,8 +14,9 @@ from flexpeer.clearing.interior import clear_free
 from flexpeer.clearing.part_sweeps import PartSweeps
 from flexpeer.clearing.pieces import pieces_of, without_idle_limits
 from flexpeer.clearing.problem import Floats, Problem
+from flexpeer.clearing.shares import split
 from flexpeer.simulation.clearing_problems import clearing_problem
-from flexpeer.wire.borders import Answer, Ascend, Close, Descend, Numbers, Pass, Refusal
+from flexpeer.wire.borders import Answer, Ascend, Close, Descend, Numbers, Pass, Question, Refusal, Reply
 
 KB_PER_DSO_DAY = 50.0
 
@@ -190,3 +191,25 @@ def test_questions_that_do_not_fit_are_refused_and_change_nothing() -> None:
     assert isinstance(root.answer(Ascend(Pass.OFFER, 0, b"", none, {})), Answer)
     wrong = Numbers(1, np.full(problem.periods, np.nan).tobytes())
     assert isinstance(root.answer(Ascend(Pass.SURVEY, 0, b"", wrong, {})), Refusal)
+
+
+class Wrong(AreaNode):
+    """Answers the corrected pass as no border can be."""
+
+    def answer(self, question: Question) -> Reply:
+        reply = super().answer(question)
+        if isinstance(reply, Answer) and isinstance(question, Ascend) and question.what is Pass.CORRECT:
+            return Answer(Numbers(1, reply.up.data), reply.down, reply.sums, reply.most)
+        return reply
+
+
+def test_who_answers_what_cannot_be_is_left_out_and_nobody_else() -> None:
+    problem = clearing_problem(200, 4)
+    outline, parts = split(problem, names(problem))
+    nodes = {dso: AreaNode(own) for dso, own in parts.items()}
+    nodes["dso-2"] = Wrong(parts["dso-2"])
+    joint = clear_together(outline, AreasHere(nodes), lambda _text: None)
+    assert joint.accepted
+    assert joint.silent == ("dso-2",)
+    assert nodes["dso-0"].accepted
+    assert not nodes["dso-2"].accepted

@@ -28,6 +28,15 @@ SHARED_ROWS = {Pass.SURVEY: (1,), Pass.PREDICT: (0, 2), Pass.CORRECT: (1,)}
 UP_ROWS = {Pass.OFFER: 0, Pass.SURVEY: 4, Pass.PREDICT: 6, Pass.CORRECT: 2, Pass.PRICE: 1, Pass.FINISH: 1}
 DOWN_ROWS = {Pass.SURVEY: 4, Pass.PREDICT: 2, Pass.CORRECT: 2, Pass.PRICE: 2, Pass.FINISH: 1}
 
+SUM_ROWS: Mapping[Step, int] = {
+    (Pass.OFFER, Ascend): 3,
+    (Pass.SURVEY, Descend): 2,
+    (Pass.PREDICT, Ascend): 2,
+    (Pass.PREDICT, Descend): 2,
+    (Pass.FINISH, Descend): 4,
+}
+MOST_ROWS: Mapping[Step, int] = {(Pass.PREDICT, Descend): 2, (Pass.CORRECT, Descend): 2, (Pass.FINISH, Descend): 1}
+
 
 class AreaNode:
     """A DSO's parts through one or more runs; `accepted` holds what stands after the last, by piece."""

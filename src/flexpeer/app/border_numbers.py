@@ -23,7 +23,7 @@ def unpacked(numbers: Numbers, columns: int, lanes: Lanes) -> Floats | None:
     """The rows, 0 where a period was left out; None if they do not fit `columns` or are not finite."""
     width = columns if lanes is None else int(lanes.sum())
     kind = {8 * width * numbers.rows: "<f8", 4 * width * numbers.rows: "<f4"}.get(len(numbers.data))
-    if kind is None or numbers.rows < 0:
+    if kind is None or numbers.rows < 0 or (numbers.rows > 0 and width == 0):
         return None
     values = np.frombuffer(numbers.data, dtype=kind).reshape(numbers.rows, width).astype(np.float64)
     if not np.isfinite(values).all():

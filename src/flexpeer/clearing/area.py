@@ -31,7 +31,9 @@ class Plan:
         """With `area` (buses,) instead of the problem's own; all zeros make one area."""
         pieces = pieces_of(problem.parent, area)
         peers = [PeerRows.of(problem, layout.free_peers(problem, piece.bus)) for piece in pieces]
-        return cls(problem, pieces, peers, reach_of(problem), scale_of(layout.typical_price(problem.step_price)))
+        return cls(
+            problem, pieces, peers, reach_of(problem, pieces), scale_of(layout.typical_price(problem.step_price))
+        )
 
 
 LEAST_PRICE = 1e-6

@@ -122,7 +122,7 @@ class PartSweeps:
         for row, level in enumerate(levels):
             level[0] += above[row]
             sum_down(p.parent, level)
-        reach = Reach.of(flows[0], flows[1], levels[0], levels[1])
+        reach = Reach(flows[0], flows[1], levels[0], levels[1])
         self._problem = replace(p, line_limit_kw=needed_limits(p, reach))
         self.part = replace(self.part, problem=self._problem)
         self._plan = replace(self._plan, problem=self._problem, reach=reach)
