@@ -106,9 +106,9 @@ def test_a_silent_dso_is_left_out_and_nobody_waits_for_ever(
     others = [area_desk(dso, shares) for dso in DSOS[:2]]
     outline = read_outline(shares / OUTLINE)
     with ThreadPoolExecutor(3) as pool:
-        fading = pool.submit(serve, silent, server, 2.0)
+        fading = pool.submit(serve, silent, server, 1.5)
         running = [pool.submit(serve, desk, server, 20.0) for desk in others]
-        with NatsAreas(Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, shares)), server, 1.5) as areas:
+        with NatsAreas(Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, shares)), server, 1.0) as areas:
             found = clear_together(outline, areas, print)
         assert [work.result() for work in running] == [True, True]
         assert not fading.result()

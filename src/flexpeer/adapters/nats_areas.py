@@ -37,7 +37,7 @@ async def _connected(server: str) -> Client:
 
     try:
         return await nats.connect(
-            server, connect_timeout=CONNECT_S, max_reconnect_attempts=3, reconnect_time_wait=1, error_cb=quiet
+            server, connect_timeout=CONNECT_S, max_reconnect_attempts=1, reconnect_time_wait=1, error_cb=quiet
         )
     except (TimeoutError, NoServersError, NatsError, OSError, ValueError) as error:
         raise bad_input(server, f"cannot be reached: {error}", "the address of a NATS server") from error
