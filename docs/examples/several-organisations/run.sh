@@ -18,7 +18,7 @@ flexpeer split "$folder/problem.npz" --out "$folder/shares"
 
 nats-server --addr 127.0.0.1 --port "$port" >"$folder/server.txt" 2>&1 &
 server_pid=$!
-trap 'kill "$server_pid"' EXIT
+trap 'kill "$server_pid"; wait "$server_pid" || true' EXIT
 trap 'exit 1' INT TERM
 sleep 1
 
