@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from flexpeer import __version__, bootstrap, narration
-from flexpeer.errors import BadInput
+from flexpeer import __version__, bootstrap, narration, nodes
+from flexpeer.errors import BadInput, bad_input
 from flexpeer.market.machine import state_hash
 
 FINDINGS_SHOWN = 30
@@ -180,6 +180,47 @@ def clear_problem(
     facts = result.facts | ({"verified": not damages, "damages": damages} if verify else {})
     typer.echo(json.dumps(facts) if as_json else narration.clearing_story(facts, out))
     raise typer.Exit(1 if damages else 0)
+
+
+@app.command("split")
+def split_problem(
+    problem: Annotated[Path, typer.Argument(help="A clearing problem, .npz.")],
+    out: Annotated[Path, typer.Option("--out", help="New or empty folder for what each organisation gets.")],
+    as_json: AsJson = False,
+) -> None:
+    """Split a clearing problem by its areas: a file per DSO, an outline for the market operator, and keys."""
+    try:
+        facts = nodes.split_file(problem, out)
+    except BadInput as error:
+        raise _refuse(error, as_json) from error
+    typer.echo(json.dumps(facts) if as_json else narration.split_story(facts, out))
+
+
+@app.command()
+def node(  # noqa: PLR0913 - options of either role
+    *,
+    dso: Annotated[str | None, typer.Option(help="Run as this DSO.")] = None,
+    problem: Annotated[Path | None, typer.Option(help="The DSO's part of the problem, .npz.")] = None,
+    market_operator: Annotated[Path | None, typer.Option(help="Run as market operator of this outline.json.")] = None,
+    keys: Annotated[Path, typer.Option(help="Folder with one's own NAME.key and public-keys.json.")] = Path(),
+    server: Annotated[str, typer.Option(help="Address of the NATS server.")] = "nats://127.0.0.1:4222",
+    timeout: Annotated[float, typer.Option(help="Seconds until who does not answer is silent.", min=0.1)] = 10.0,
+    out: Annotated[Path | None, typer.Option("--out", help="File for what stands at the DSO, .npz.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take part in one clearing between organisations, as a DSO or as the market operator; exit 1 if nothing stands."""
+    place = nodes.Place(server, keys, timeout)
+    try:
+        if market_operator is not None and dso is None and problem is None and out is None:
+            facts = nodes.run_market_operator(market_operator, place, lambda text: _ERRORS.print(text, markup=False))
+        elif market_operator is None and dso is not None and problem is not None:
+            facts = nodes.run_dso(dso, problem, place, out)
+        else:
+            raise bad_input("node", "has no role", "--dso with --problem, or --market-operator", field="dso")
+    except BadInput as error:
+        raise _refuse(error, as_json) from error
+    typer.echo(json.dumps(facts) if as_json else narration.node_story(facts))
+    raise typer.Exit(0 if facts["accepted"] else 1)
 
 
 @app.command()

@@ -239,6 +239,35 @@ def clearing_story(facts: Mapping[str, Any], out: Path | None) -> str:
     return "\n".join(lines)
 
 
+def split_story(facts: Mapping[str, Any], out: Path) -> str:
+    """Who got what."""
+    lines = [f"{dso:16} {peers:,} peers" for dso, peers in facts["dsos"].items()]
+    return "\n".join([*lines, f"{facts['pieces']} pieces, {facts['periods']} periods; files and keys in {out}"])
+
+
+def node_story(facts: Mapping[str, Any]) -> str:
+    """How a run ended, for a DSO or for the market operator."""
+    dropped = [f"dropped          {count} letters, {why}" for why, count in facts["dropped"].items()]
+    if "dso" in facts:
+        stands = f"{facts['moved_kwh']:,.3f} kWh moved" if facts["accepted"] else "nothing is traded"
+        return "\n".join([f"{facts['dso']}: {facts['status']}, {stands}", *dropped])
+    lines = [facts["status"] if facts["accepted"] else f"nothing is traded: {facts['status']}"]
+    if facts["accepted"]:
+        gained = facts["no_trade_objective"] - facts["objective"]
+        lines += [
+            f"cost             {facts['objective']:,.2f}, {gained:,.2f} less than without trade",
+            f"bound            the optimum is at most {facts['gap']:.3g} better",
+            f"{facts['steps']} steps, {facts['seconds']:.3f} s",
+        ]
+    for word in ("silent", "unconfirmed"):
+        lines += [f"{word:16} {', '.join(facts[word])}"] * bool(facts[word])
+    lines += [
+        f"{dso:16} sent {count['sent'] / 1e3:,.1f} kB, received {count['received'] / 1e3:,.1f} kB"
+        for dso, count in facts["bytes"].items()
+    ]
+    return "\n".join([*lines, *dropped])
+
+
 BENCH_COLUMNS = {
     "case": "case",
     "engine": "engine",

@@ -29,15 +29,17 @@ NAMES = tuple(f.name for f in fields(Problem))
 
 def read_problem(path: Path) -> Problem:
     """A problem file; `BadInput` with every finding if it is no such file or holds no sound problem."""
-    arrays = _arrays(path)
-    findings = [Finding(str(path), 0, name, "is missing", "an array") for name in _missing(arrays)]
-    findings += [
-        Finding(str(path), 0, name, "is unknown", "no other arrays") for name in sorted(set(arrays) - {*NAMES})
-    ]
+    return problem_of(str(path), arrays_of(path))
+
+
+def problem_of(where: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Problem:
+    """The problem that arrays are; `BadInput` with every finding of `where` if they are none."""
+    findings = [Finding(where, 0, name, "is missing", "an array") for name in _missing(arrays)]
+    findings += [Finding(where, 0, name, "is unknown", "no other arrays") for name in sorted(set(arrays) - {*NAMES})]
     values: dict[str, Any] = {}
     for name in NAMES:
         if name in arrays:
-            found = _value(str(path), name, arrays[name])
+            found = _value(where, name, arrays[name])
             if isinstance(found, Finding):
                 findings.append(found)
             else:
@@ -45,11 +47,12 @@ def read_problem(path: Path) -> Problem:
     if findings:
         raise BadInput(findings)
     problem = Problem(**_completed(values))
-    require_sound(problem, str(path))
+    require_sound(problem, where)
     return problem
 
 
-def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+def arrays_of(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Every array of an `.npz` file."""
     expected = "an .npz file of arrays"
     try:
         loaded = np.load(path, allow_pickle=False)
@@ -103,11 +106,16 @@ def _completed(values: dict[str, Any]) -> dict[str, Any]:
 
 def write_problem(problem: Problem, path: Path) -> None:
     """A problem file; arrays a problem does without are left out."""
+    save(path, arrays_in(problem))
+
+
+def arrays_in(problem: Problem) -> dict[str, npt.NDArray[Any]]:
+    """What a problem file holds of a problem."""
     arrays = {name: np.asarray(getattr(problem, name)) for name in NAMES}
     without = ("step_whole",) * (not problem.step_whole.size) + tuple(n for n in NAMES if n.startswith("row_")) * (
         not problem.rows
     )
-    _save(path, {name: array for name, array in arrays.items() if name not in without})
+    return {name: array for name, array in arrays.items() if name not in without}
 
 
 def write_outcome(outcome: Outcome, path: Path) -> None:
@@ -128,10 +136,11 @@ def write_outcome(outcome: Outcome, path: Path) -> None:
         "voltage_term": certificate.voltage_term,
         "row_term": certificate.row_term,
     }
-    _save(path, arrays)
+    save(path, arrays)
 
 
-def _save(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+def save(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write an `.npz` file."""
     try:
         with path.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)

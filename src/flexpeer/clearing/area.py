@@ -31,11 +31,17 @@ class Plan:
         """With `area` (buses,) instead of the problem's own; all zeros make one area."""
         pieces = pieces_of(problem.parent, area)
         peers = [PeerRows.of(problem, layout.free_peers(problem, piece.bus)) for piece in pieces]
-        typical = layout.typical_price(problem.step_price)
-        return cls(problem, pieces, peers, reach_of(problem), typical + LEAST_PRICE)
+        return cls(
+            problem, pieces, peers, reach_of(problem, pieces), scale_of(layout.typical_price(problem.step_price))
+        )
 
 
 LEAST_PRICE = 1e-6
+
+
+def scale_of(typical: Floats) -> Floats:
+    """Typical prices (periods,) as a scale: above zero, and too coarse to show in what order they were summed."""
+    return np.asarray(typical.astype(np.float32).astype(np.float64) + LEAST_PRICE)
 
 
 class Area:

@@ -89,6 +89,20 @@ def finish(problem: Problem, steps_kw: Floats, posted: Posted) -> None:
         _adjust(problem, tree, steps_kw, (t, marginal[:count]), shift[:, t])
 
 
+def finish_part(problem: Problem, steps_kw: Floats, shift: Floats) -> None:
+    """Make free peers' steps whole watts, in place, so that what leaves the first bus hardly moves.
+
+    `shift` (buses, periods) is what voltages add to the price at a bus. E3 moves marginal steps a little, and only
+    where a limit among these buses asks for it.
+    """
+    tree = preorder(problem.parent)
+    order = np.argsort(tree.place[problem.peer_bus], kind="stable")
+    marginal = np.empty(problem.peers * problem.steps, dtype=np.int64)
+    for t in range(problem.periods):
+        count = _cascade(steps_kw, problem.step_kw, problem.step_sign, order, t, marginal)
+        _adjust(problem, tree, steps_kw, (t, marginal[:count]), shift[:, t])
+
+
 def beyond_band(problem: Problem, steps_kw: Floats, at: int, period: int | None = None) -> float:
     """How far voltages leave their band, summed, under steps_kw[:, at] in `period` (`at` unless given)."""
     if not problem.has_voltage:

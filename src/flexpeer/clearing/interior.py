@@ -21,9 +21,10 @@ PRECISION = 1e-11
 
 
 @compiled
-def _take(
+def take_steps(
     rows: Floats, peer: Integers, step: Integers, periods: Integers, live: Flags, kw: Floats, steps_kw: Floats
 ) -> None:
+    """What rows of peers' steps say, into `steps_kw` (peers, periods, steps); `kw` are the steps' sizes."""
     for j in range(len(peer)):
         for t in range(LANES):
             if live[t]:
@@ -52,14 +53,14 @@ class Result:
     def _read_peers(self, area: Area, slab: Slab) -> None:
         peers = area.peers
         kw = self._problem.step_kw
-        _take(area.rows[: len(peers.peer)], peers.peer, peers.step, slab.periods, slab.live, kw, self.steps_kw)
+        take_steps(area.rows[: len(peers.peer)], peers.peer, peers.step, slab.periods, slab.live, kw, self.steps_kw)
 
     def read_coupled(self, slabs: CoupledSlabs) -> None:
         """Take over every slab and the steps of coupled peers."""
         peers, kw = slabs.peers, self._problem.step_kw
         for slab, group in zip(slabs.slabs, slabs.steps, strict=True):
             self.read(slab)
-            _take(group.rows, peers.peer, peers.step, slab.periods, slab.live, kw, self.steps_kw)
+            take_steps(group.rows, peers.peer, peers.step, slab.periods, slab.live, kw, self.steps_kw)
 
     def posted(self) -> Posted:
         """Prices clipped to their bounds."""

@@ -1,44 +1,12 @@
 """The tree cut into areas, and how far flows and voltages can reach."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from flexpeer.clearing.evaluation import add_peers, sum_down, sum_up
 from flexpeer.clearing.problem import Floats, Integers, Problem
-
-
-@dataclass(frozen=True)
-class Reach:
-    """The least and largest flows kW and w that any allocation makes, each (buses, periods)."""
-
-    flow_low: Floats
-    flow_high: Floats
-    voltage_low: Floats
-    voltage_high: Floats
-
-
-def reach_of(problem: Problem) -> Reach:
-    """Bounds on flows and voltages: every step down, or every step up."""
-    flows = []
-    for sign in (-1.0, 1.0):
-        total = problem.base_kw.copy()
-        swing = problem.step_kw @ (sign * (problem.step_sign == sign))
-        add_peers(problem.peer_bus, swing, total)
-        sum_up(problem.parent, total)
-        flows.append(total)
-    levels = [problem.voltage_drop[:, None] * flow for flow in flows]
-    for level in levels:
-        sum_down(problem.parent, level)
-    return Reach(flows[0], flows[1], levels[0], levels[1])
-
-
-def without_idle_limits(problem: Problem) -> Problem:
-    """The same problem with limits that no allocation reaches taken away, so that their lines have no price at all."""
-    reach = reach_of(problem)
-    most = np.maximum(np.abs(reach.flow_low), np.abs(reach.flow_high))
-    limit = np.where(most < problem.line_limit_kw, np.inf, problem.line_limit_kw)
-    return replace(problem, line_limit_kw=limit)
 
 
 @dataclass(frozen=True)
@@ -52,6 +20,57 @@ class Piece:
     parent: Integers
     above: int
     entry: int
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The least and largest flows kW and w that any allocation makes, each (buses, periods)."""
+
+    flow_low: Floats
+    flow_high: Floats
+    voltage_low: Floats
+    voltage_high: Floats
+
+    @property
+    def most_kw(self) -> Floats:
+        """The largest flow either way."""
+        return np.maximum(np.abs(self.flow_low), np.abs(self.flow_high))
+
+
+def reach_of(problem: Problem, pieces: Sequence[Piece]) -> Reach:
+    """Bounds on flows and voltages: every step down, or every step up; summed piece by piece, as their owners would."""
+    flows = []
+    for sign in (-1.0, 1.0):
+        total = problem.base_kw.copy()
+        swing = problem.step_kw @ (sign * (problem.step_sign == sign))
+        add_peers(problem.peer_bus, swing, total)
+        _sum_pieces(pieces, total)
+        flows.append(total)
+    levels = [problem.voltage_drop[:, None] * flow for flow in flows]
+    for level in levels:
+        sum_down(problem.parent, level)
+    return Reach(flows[0], flows[1], levels[0], levels[1])
+
+
+def _sum_pieces(pieces: Sequence[Piece], values: Floats) -> None:
+    """Turn values per bus (buses, periods) into sums over the bus and all below it, in place."""
+    for piece in reversed(pieces):
+        own = values[piece.bus]
+        sum_up(piece.parent, own)
+        values[piece.bus] = own
+        if piece.above >= 0:
+            values[pieces[piece.above].bus[piece.entry]] += own[0]
+
+
+def without_idle_limits(problem: Problem) -> Problem:
+    """The same problem with limits that no allocation reaches taken away, so that their lines have no price at all."""
+    whole = pieces_of(problem.parent, np.zeros_like(problem.parent))
+    return replace(problem, line_limit_kw=needed_limits(problem, reach_of(problem, whole)))
+
+
+def needed_limits(problem: Problem, reach: Reach) -> Floats:
+    """Limits (buses, periods), infinite where no allocation reaches them."""
+    return np.where(reach.most_kw < problem.line_limit_kw, np.inf, problem.line_limit_kw)
 
 
 def pieces_of(parent: Integers, area: Integers) -> list[Piece]:

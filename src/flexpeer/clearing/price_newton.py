@@ -34,7 +34,9 @@ class NewtonStatus(Enum):
 class System(Protocol):
     """Some periods' devices and the tree that joins them; arrays are per lane, (lanes,) or (2 lanes,)."""
 
-    size: int
+    @property
+    def size(self) -> int | Floats:
+        """How many complementarity products there are, of all lanes alike or of each."""
 
     def gather(self) -> tuple[Floats, Floats]:
         """Complementarity gap and cost."""
@@ -67,13 +69,19 @@ def solve(system: System, tolerance: "Tolerance") -> Progress:
         if not active.any():
             return Progress(step, NewtonStatus.CONVERGED, gap, cost)
         linear, product, reach = system.predict()
-        aim = centred(gap, linear, product, reach) / system.size
-        length = np.minimum(1.0, NEAREST / np.maximum(system.correct(aim), LEAST))
+        aim = coarse(centred(gap, linear, product, reach) / system.size)
+        length = coarse(np.minimum(1.0, NEAREST / np.maximum(system.correct(aim), LEAST)))
         system.advance(aim, length * np.tile(active, 2))
     return Progress(STEP_LIMIT, NewtonStatus.STEP_LIMIT, gap, cost)
 
 
 LEAST = 1e-300
+LARGEST = 3e38
+
+
+def coarse(values: Floats) -> Floats:
+    """In single precision, which does for aims, reaches and lengths and halves what messages carry."""
+    return np.asarray(np.minimum(values, LARGEST).astype(np.float32).astype(np.float64))
 
 
 def centred(gap: Floats, linear: Floats, product: Floats, reach: Floats) -> Floats:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from flexpeer.clearing.area import Area, Plan
+from flexpeer.clearing.price_newton import coarse
 from flexpeer.clearing.problem import Floats, Integers
 from flexpeer.clearing.rows import LANES, MOVE
 
@@ -111,4 +112,4 @@ class Slab:
             area.spread()
 
     def _reach(self) -> Floats:
-        return np.asarray(np.max([area.reach for area in self.areas], axis=0))
+        return coarse(np.max([area.reach for area in self.areas], axis=0))

@@ -1,0 +1,62 @@
+"""Ed25519 keys as files: `NAME.key`, an organisation's own (32 bytes in hex), and `public-keys.json`, everybody's."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from flexpeer.errors import bad_input
+
+PUBLIC_KEYS = "public-keys.json"
+
+
+class Ed25519Signatures:
+    """One's own private key, and public keys by organisation."""
+
+    def __init__(self, own: Ed25519PrivateKey, known: Mapping[str, Ed25519PublicKey]) -> None:
+        self._own, self._known = own, known
+
+    def sign(self, text: bytes) -> bytes:
+        """64 bytes."""
+        return self._own.sign(text)
+
+    def holds(self, sender: str, text: bytes, signature: bytes) -> bool:
+        """Whether `sender` signed it; False for an unknown sender."""
+        if sender not in self._known:
+            return False
+        try:
+            self._known[sender].verify(signature, text)
+        except InvalidSignature:
+            return False
+        return True
+
+
+def write_keys(names: Iterable[str], folder: Path) -> None:
+    """New keys, private ones readable by their owner only; to try things out: in earnest everybody makes their own."""
+    public: dict[str, str] = {}
+    for name in names:
+        key = Ed25519PrivateKey.generate()
+        public[name] = key.public_key().public_bytes_raw().hex()
+        with os.fdopen(os.open(folder / f"{name}.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(key.private_bytes_raw().hex() + "\n")
+    (folder / PUBLIC_KEYS).write_text(json.dumps(public, indent=1) + "\n", encoding="utf-8")
+
+
+def read_keys(name: str, folder: Path) -> Ed25519Signatures:
+    """An organisation's own key and all public ones; `BadInput` if a file is not what it should be."""
+    path = folder / PUBLIC_KEYS
+    try:
+        known = {
+            who: Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
+            for who, key in json.loads(path.read_text(encoding="utf-8")).items()
+        }
+        path = folder / f"{name}.key"
+        own = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+    except OSError as error:
+        raise bad_input(str(path), f"cannot be read: {error.strerror}", "a key file") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise bad_input(str(path), f"holds no keys: {error}", "Ed25519 keys, 32 bytes in hex") from error
+    return Ed25519Signatures(own, known)

@@ -1,0 +1,164 @@
+"""Letters over NATS: the market operator's `Areas`, and a DSO's side that answers until the run is closed.
+
+Subjects are `flexpeer.clearing.NAME`, one per organisation; replies come to the market operator's. NATS promises no
+delivery, so a question is sent again every `AGAIN_S` until its reply has come or the time is up.
+"""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Sequence
+from time import time_ns
+from types import TracebackType
+from typing import Any, TypeVar
+
+import nats
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.errors import NoServersError
+
+from flexpeer.app.letters import MARKET_OPERATOR, AreaDesk, Desk, Dropped, reply_in
+from flexpeer.errors import bad_input
+from flexpeer.wire.borders import Question, Reply
+
+AGAIN_S = 0.5
+CONNECT_S = 5
+T = TypeVar("T")
+
+
+def subject(name: str) -> str:
+    """Where an organisation listens."""
+    return f"flexpeer.clearing.{name}"
+
+
+async def _connected(server: str) -> Client:
+    async def quiet(_error: Exception) -> None:
+        return None
+
+    try:
+        return await nats.connect(
+            server, connect_timeout=CONNECT_S, max_reconnect_attempts=1, reconnect_time_wait=1, error_cb=quiet
+        )
+    except (TimeoutError, NoServersError, NatsError, OSError, ValueError) as error:
+        raise bad_input(server, f"cannot be reached: {error}", "the address of a NATS server") from error
+
+
+class NatsAreas:
+    """DSOs behind a NATS server, as a context; `timeout_s` is how long each question may take."""
+
+    def __init__(self, desk: Desk, server: str, timeout_s: float) -> None:
+        self._desk, self._server, self._timeout_s = desk, server, timeout_s
+        self._run, self._number = time_ns(), 0
+        self._waiting: dict[tuple[str, int], asyncio.Future[Reply]] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self.sent_bytes: dict[str, int] = {}
+        self.received_bytes: dict[str, int] = {}
+
+    def __enter__(self) -> "NatsAreas":
+        self._thread.start()
+        try:
+            self._client = self._awaited(self._open())
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._awaited(self._client.close())
+        self._stop()
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _awaited(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _open(self) -> Client:
+        client = await _connected(self._server)
+        await client.subscribe(subject(MARKET_OPERATOR), cb=self._received)
+        return client
+
+    async def _received(self, message: Msg) -> None:
+        letter = self._desk.opened(message.data)
+        if letter is None:
+            return
+        waiting = self._waiting.get((letter.head.sender, letter.head.number))
+        if waiting is None or waiting.done() or letter.head.run != self._run:
+            self._desk.drop(Dropped.OLD)
+            return
+        reply = reply_in(letter)
+        if reply is None:
+            self._desk.drop(Dropped.UNREADABLE)
+            return
+        sender = letter.head.sender
+        self.received_bytes[sender] = self.received_bytes.get(sender, 0) + len(message.data)
+        waiting.set_result(reply)
+
+    def ask(self, questions: Sequence[tuple[str, Question]]) -> Sequence[Reply | None]:
+        """All at once to different DSOs, in order to the same one; None for who was silent until the time was up."""
+        return self._awaited(self._ask_all(questions))
+
+    async def _ask_all(self, questions: Sequence[tuple[str, Question]]) -> list[Reply | None]:
+        replies: list[Reply | None] = [None] * len(questions)
+
+        async def ask_in_order(dso: str) -> None:
+            for at, (name, question) in enumerate(questions):
+                if name == dso:
+                    replies[at] = await self._ask(dso, question)
+                    if replies[at] is None:
+                        return
+
+        await asyncio.gather(*(ask_in_order(dso) for dso in dict.fromkeys(name for name, _ in questions)))
+        return replies
+
+    async def _ask(self, dso: str, question: Question) -> Reply | None:
+        self._number += 1
+        number = self._number
+        written = self._desk.letter(dso, self._run, number, question)
+        self.sent_bytes[dso] = self.sent_bytes.get(dso, 0) + len(written)
+        waiting: asyncio.Future[Reply] = self._loop.create_future()
+        self._waiting[dso, number] = waiting
+        until = self._loop.time() + self._timeout_s
+        try:
+            while (left := until - self._loop.time()) > 0.0:
+                await self._client.publish(subject(dso), written)
+                done, _ = await asyncio.wait((waiting,), timeout=min(AGAIN_S, left))
+                if done:
+                    return waiting.result()
+        except NatsError:
+            return None
+        finally:
+            del self._waiting[dso, number]
+        return None
+
+
+def serve(desk: AreaDesk, server: str, patience_s: float) -> bool:
+    """Answer questions until the run is closed; False if none came for `patience_s`."""
+    return asyncio.run(_serve(desk, server, patience_s))
+
+
+async def _serve(desk: AreaDesk, server: str, patience_s: float) -> bool:
+    client = await _connected(server)
+    heard = asyncio.Event()
+
+    async def received(message: Msg) -> None:
+        reply = desk.reply_to(message.data)
+        if reply is not None:
+            await client.publish(subject(MARKET_OPERATOR), reply)
+            heard.set()
+
+    await client.subscribe(subject(desk.desk.name), cb=received)
+    try:
+        while desk.closed is None:
+            heard.clear()
+            await asyncio.wait_for(heard.wait(), patience_s)
+    except TimeoutError:
+        return False
+    finally:
+        if not client.is_closed:
+            await client.flush()
+            await client.close()
+    return True

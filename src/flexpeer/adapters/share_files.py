@@ -1,0 +1,103 @@
+"""A problem split for several organisations: `NAME.npz` of each DSO's parts, `outline.json` for the market operator.
+
+`NAME.npz` holds the arrays of a clearing problem for each piece, named `PIECE/array`, and `PIECE/below_piece` and
+`PIECE/below_bus`, which pieces hang on which of its buses. The outline names the DSO of each piece and the piece above
+it, and the prices of the exchange.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from flexpeer.adapters.clearing_files import arrays_in, arrays_of, problem_of, save
+from flexpeer.clearing.part_sweeps import PartOutcome
+from flexpeer.clearing.shares import Hook, Outline, Part
+from flexpeer.errors import bad_input
+
+OUTLINE = "outline.json"
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class _Piece(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    dso: str
+    above: int
+
+
+class _Outline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pieces: list[_Piece]
+    import_price: list[float]
+    export_price: list[float]
+
+
+def write_outline(outline: Outline, path: Path) -> None:
+    """For the market operator."""
+    pieces = [_Piece(hook.dso, hook.above) for hook in outline.hooks]
+    written = _Outline(pieces, outline.import_price.tolist(), outline.export_price.tolist())
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(written), indent=1) + b"\n")
+
+
+def read_outline(path: Path) -> Outline:
+    """`BadInput` if it is no outline."""
+    try:
+        read = msgspec.json.decode(path.read_bytes(), type=_Outline)
+    except OSError as error:
+        raise bad_input(str(path), f"cannot be read: {error.strerror}", "an outline") from error
+    except msgspec.DecodeError as error:
+        raise bad_input(str(path), f"is no outline: {error}", "pieces and prices") from error
+    above = [piece.above for piece in read.pieces]
+    if not above or above[0] != -1 or any(not 0 <= over < n for n, over in enumerate(above) if n):
+        raise bad_input(str(path), "has no single root first, or a piece before the one above it", "upper pieces first")
+    if not read.import_price or len(read.import_price) != len(read.export_price):
+        raise bad_input(str(path), "has not an import and an export price for each period", "prices of all periods")
+    for piece in read.pieces:
+        if not NAME.fullmatch(piece.dso):
+            raise bad_input(str(path), f"names a DSO {piece.dso!r}", "letters, digits, - and _")
+    return Outline(
+        [Hook(piece.dso, piece.above) for piece in read.pieces],
+        np.array(read.import_price),
+        np.array(read.export_price),
+    )
+
+
+def write_parts(parts: Sequence[Part], path: Path) -> None:
+    """For one DSO."""
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for part in parts:
+        own = dict(arrays_in(part.problem))
+        own["below_piece"] = np.array(list(part.entries), dtype=np.int64)
+        own["below_bus"] = np.array(list(part.entries.values()), dtype=np.int64)
+        arrays |= {f"{part.number}/{name}": array for name, array in own.items()}
+    save(path, arrays)
+
+
+def read_parts(path: Path) -> list[Part]:
+    """`BadInput` if they are not what `write_parts` writes."""
+    arrays = arrays_of(path)
+    numbers = {name.partition("/")[0] for name in arrays}
+    if not numbers or not all(number.isdecimal() for number in numbers):
+        raise bad_input(str(path), "has arrays of no piece", "PIECE/array, as flexpeer split writes")
+    return [_part(str(path), int(number), arrays) for number in sorted(numbers, key=int)]
+
+
+def _part(where: str, number: int, arrays: dict[str, npt.NDArray[Any]]) -> Part:
+    start = f"{number}/"
+    own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
+    below, bus = (own.pop(name, np.zeros(0)).astype(np.int64).ravel() for name in ("below_piece", "below_bus"))
+    problem = problem_of(f"{where}: {number}", own)
+    if len(below) != len(bus) or (bus < 0).any() or (bus >= problem.buses).any():
+        raise bad_input(where, f"hangs pieces on buses that piece {number} has not", "one of its buses each")
+    return Part(number, problem, dict(zip(below.tolist(), bus.tolist(), strict=True)))
+
+
+def write_part_outcomes(outcomes: dict[int, PartOutcome], path: Path) -> None:
+    """What stands at a DSO: `PIECE/array`, like those of a clearing outcome; none where nothing is traded."""
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for number, outcome in sorted(outcomes.items()):
+        for name, array in outcome._asdict().items():
+            arrays[f"{number}/{name}"] = array
+    save(path, arrays)

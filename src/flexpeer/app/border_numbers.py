@@ -1,0 +1,48 @@
+"""Numbers of border messages to and from arrays (rows, periods), with the periods that no longer move left out."""
+
+import numpy as np
+
+from flexpeer.clearing.problem import Flags, Floats
+from flexpeer.wire.borders import Numbers
+
+Lanes = Flags | None
+
+
+def packed(values: Floats, lanes: Lanes) -> Numbers:
+    """Rows as bytes; of `lanes` (periods,) only, None being all."""
+    if not len(values):
+        return Numbers()
+    chosen = values if lanes is None else values[:, lanes]
+    with np.errstate(over="ignore"):
+        single = chosen.astype(np.float32)
+    kind = "<f4" if np.array_equal(single.astype(np.float64), chosen) else "<f8"
+    return Numbers(len(values), np.ascontiguousarray(chosen, dtype=kind).tobytes())
+
+
+def unpacked(numbers: Numbers, columns: int, lanes: Lanes) -> Floats | None:
+    """The rows, 0 where a period was left out; None if they do not fit `columns` or are not finite."""
+    width = columns if lanes is None else int(lanes.sum())
+    kind = {8 * width * numbers.rows: "<f8", 4 * width * numbers.rows: "<f4"}.get(len(numbers.data))
+    if kind is None or numbers.rows < 0 or (numbers.rows > 0 and width == 0):
+        return None
+    values = np.frombuffer(numbers.data, dtype=kind).reshape(numbers.rows, width).astype(np.float64)
+    if not np.isfinite(values).all():
+        return None
+    if lanes is None:
+        return values
+    full = np.zeros((numbers.rows, columns))
+    full[:, lanes] = values
+    return full
+
+
+def lane_bits(lanes: Lanes) -> bytes:
+    """One bit a period, low bits first; empty is all."""
+    return b"" if lanes is None else np.packbits(lanes, bitorder="little").tobytes()
+
+
+def lanes_of(bits: bytes, periods: int) -> Lanes:
+    """The other way round."""
+    if not bits:
+        return None
+    flags = np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=periods, bitorder="little")
+    return np.asarray(flags, dtype=np.bool_)

@@ -1,0 +1,135 @@
+"""Signed letters between organisations: what is not signed by whom it says it is from is dropped, and counted.
+
+A letter carries the run and a number. A run begins later than the one before, and within a run numbers only rise, so
+that an old letter, sent once more by anybody, does nothing; the letter that came last may be asked for again.
+"""
+
+from collections import Counter
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+from flexpeer.app.area_node import AreaNode
+from flexpeer.wire.borders import Close, Question, Reply
+
+MARKET_OPERATOR = "market-operator"
+
+
+class Signatures(Protocol):
+    """One's own key, and what is known of the others'."""
+
+    def sign(self, text: bytes) -> bytes:
+        """With one's own key."""
+
+    def holds(self, sender: str, text: bytes, signature: bytes) -> bool:
+        """Whether `sender` signed it; False for an unknown sender."""
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """From whom to whom, in which run, and the how-manieth."""
+
+    sender: str
+    recipient: str
+    run: int
+    number: int
+
+
+class Letter(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A head, a message as written, and the sender's signature of both."""
+
+    head: Head
+    body: bytes
+    signature: bytes
+
+
+class Dropped(StrEnum):
+    """Why a letter was dropped."""
+
+    UNREADABLE = "unreadable"
+    NOT_SIGNED = "not signed by its sender"
+    MISDIRECTED = "for somebody else"
+    OLD = "old"
+
+
+_LETTERS = msgspec.msgpack.Decoder(Letter)
+_QUESTIONS: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
+_REPLIES: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Desk:
+    """Where an organisation's letters are signed and opened."""
+
+    def __init__(self, name: str, signatures: Signatures) -> None:
+        self.name, self._signatures = name, signatures
+        self.dropped: Counter[Dropped] = Counter()
+
+    def letter(self, recipient: str, run: int, number: int, message: Question | Reply) -> bytes:
+        """Signed and written."""
+        head, body = Head(self.name, recipient, run, number), _encode(message)
+        return _encode(Letter(head, body, self._signatures.sign(_encode(head) + body)))
+
+    def opened(self, written: bytes) -> Letter | None:
+        """None, and counted, if it is not a letter to this organisation that its sender signed."""
+        try:
+            letter = _LETTERS.decode(written)
+        except msgspec.DecodeError:
+            self.drop(Dropped.UNREADABLE)
+            return None
+        if letter.head.recipient != self.name:
+            self.drop(Dropped.MISDIRECTED)
+            return None
+        if not self._signatures.holds(letter.head.sender, _encode(letter.head) + letter.body, letter.signature):
+            self.drop(Dropped.NOT_SIGNED)
+            return None
+        return letter
+
+    def drop(self, why: Dropped) -> None:
+        """Count it."""
+        self.dropped[why] += 1
+
+
+class AreaDesk:
+    """A DSO's desk: opens the market operator's questions, has the node answer them."""
+
+    def __init__(self, desk: Desk, node: AreaNode) -> None:
+        self.desk, self._node = desk, node
+        self._last = (0, 0)
+        self._reply = b""
+
+    def reply_to(self, written: bytes) -> bytes | None:
+        """The signed reply; None for a letter that is dropped."""
+        letter = self.desk.opened(written)
+        if letter is None:
+            return None
+        head = letter.head
+        if head.sender != MARKET_OPERATOR:
+            self.desk.drop(Dropped.NOT_SIGNED)
+            return None
+        if (head.run, head.number) == self._last:
+            return self._reply
+        if (head.run, head.number) < self._last:
+            self.desk.drop(Dropped.OLD)
+            return None
+        try:
+            question = _QUESTIONS.decode(letter.body)
+        except msgspec.DecodeError:
+            self.desk.drop(Dropped.UNREADABLE)
+            return None
+        self._last = (head.run, head.number)
+        self._reply = self.desk.letter(MARKET_OPERATOR, head.run, head.number, self._node.answer(question))
+        return self._reply
+
+    @property
+    def closed(self) -> Close | None:
+        """How the run ended, once it has."""
+        return self._node.closed
+
+
+def reply_in(letter: Letter) -> Reply | None:
+    """The reply a letter carries; None if it carries none."""
+    try:
+        return _REPLIES.decode(letter.body)
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,215 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.app.joint_clearing import Traffic, gathered, gathered_prices, names, nodes_of, with_random_areas
+from tests.clearing.instances import instance, rounding_money, untold
+
+from flexpeer.app.area_node import AreaNode, AreasHere
+from flexpeer.app.border_relay import Relay
+from flexpeer.app.coordination import ROOT_SILENT, UNANSWERED, clear_together, newton, price
+from flexpeer.clearing.certificate import certify
+from flexpeer.clearing.evaluation import grid_cost, moves, state_of, step_cost
+from flexpeer.clearing.interior import clear_free
+from flexpeer.clearing.part_sweeps import PartSweeps
+from flexpeer.clearing.pieces import pieces_of, without_idle_limits
+from flexpeer.clearing.problem import Floats, Problem
+from flexpeer.clearing.shares import split
+from flexpeer.simulation.clearing_problems import clearing_problem
+from flexpeer.wire.borders import Answer, Ascend, Close, Descend, Numbers, Pass, Question, Refusal, Reply
+
+KB_PER_DSO_DAY = 50.0
+
+
+def sweeps_of(nodes: dict[str, AreaNode]) -> dict[int, PartSweeps]:
+    return {number: sweeps for node in nodes.values() for number, sweeps in node.sweeps.items()}
+
+
+def problem_of(seed: int) -> Problem:
+    return with_random_areas(instance(seed), seed)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_many_organisations_are_one_process(seed: int) -> None:
+    problem = without_idle_limits(problem_of(seed))
+    outline, nodes = nodes_of(problem)
+    relay = Relay(outline, AreasHere(nodes), {})
+    progress = newton(relay)
+    price(relay)
+    found = sweeps_of(nodes)
+    steps_kw = gathered(problem, lambda number: found[number].steps_kw)
+    together = certify(problem, steps_kw, gathered_prices(problem, lambda number: found[number].posted))
+    answer = clear_free(problem, problem.area, untold)
+    alone = certify(problem, answer.steps_kw, answer.posted)
+    scale = 1.0 + abs(alone.objective)
+    assert progress.steps == answer.steps
+    assert progress.status.value == answer.status
+    assert abs(together.objective - alone.objective) <= 1e-12 * scale
+    assert abs(together.dual_bound - alone.dual_bound) <= 1e-12 * scale
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_sum_of_what_each_adds_is_the_certificate(seed: int) -> None:
+    problem = without_idle_limits(problem_of(seed))
+    outline, nodes = nodes_of(problem)
+    joint = clear_together(outline, AreasHere(nodes), print)
+    found = sweeps_of(nodes)
+    accepted = {number: outcome for node in nodes.values() for number, outcome in node.accepted.items()}
+    steps_kw = gathered(problem, lambda number: accepted[number].steps_kw)
+    whole = certify(problem, steps_kw, gathered_prices(problem, lambda number: found[number].posted))
+    scale = 1e-9 * (1.0 + abs(whole.objective) + abs(whole.dual_bound) + abs(whole.no_trade_objective))
+    assert joint.objective == pytest.approx(whole.objective, abs=scale)
+    assert joint.dual_bound == pytest.approx(whole.dual_bound, abs=scale)
+    assert joint.no_trade_objective == pytest.approx(whole.no_trade_objective, abs=scale)
+    watts = steps_kw * 1000.0
+    assert np.abs(watts - np.rint(watts)).max(initial=0.0) < 1e-6
+    assert joint.max_violation_kw < 1e-9
+    flow = state_of(problem, moves(problem, steps_kw)).flow_kw
+    at_root = next(outcome for number, outcome in accepted.items() if number == 0)
+    assert at_root.flow_kw[0] == pytest.approx(flow[0], abs=1e-9)
+    gain = joint.no_trade_objective - joint.objective
+    assert -scale <= joint.gap <= 1e-6 * abs(gain) + rounding_money(problem)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_silent_organisation_keeps_its_border_and_the_others_trade(seed: int) -> None:
+    problem = with_random_areas(instance(seed, flows_only=True), seed)
+    outline, nodes = nodes_of(problem)
+    others = [dso for dso in outline.dsos if dso != outline.hooks[0].dso]
+    rng = np.random.default_rng(seed)
+    silent_from = {dso: int(rng.integers(9, 120)) for dso in others[:2]}
+    told: list[str] = []
+    joint = clear_together(outline, Traffic(AreasHere(nodes), silent_from), told.append)
+    assert set(joint.silent) <= set(silent_from)
+    assert all(not nodes[dso].accepted for dso in joint.silent)
+    assert bool(told) == bool(joint.silent)
+    if not joint.accepted:
+        assert joint.status == UNANSWERED
+        return
+    accepted = {number: outcome for node in nodes.values() for number, outcome in node.accepted.items()}
+    in_doubt = [nodes[dso].sweeps.items() for dso in joint.unconfirmed]
+    accepted |= {number: sweeps.outcome for items in in_doubt for number, sweeps in items}
+    steps_kw = gathered(problem, lambda number: accepted[number].steps_kw if number in accepted else np.zeros(0))
+    assert (steps_kw >= 0.0).all()
+    assert (steps_kw <= problem.step_kw + 1e-9).all()
+    state = state_of(problem, moves(problem, steps_kw))
+    for number, piece in enumerate(pieces_of(problem.parent, problem.area)):
+        if number in accepted:
+            assert accepted[number].flow_kw == pytest.approx(state.flow_kw[piece.bus], abs=1e-9)
+    gained = grid_cost(problem, state_of(problem, None)).sum() - grid_cost(problem, state).sum()
+    gained -= step_cost(problem, steps_kw).sum()
+    assert joint.no_trade_objective - joint.objective == pytest.approx(gained, abs=1e-8)
+    assert joint.gap <= 1e-6 * abs(gained) + rounding_money(problem)
+
+
+def test_nobody_trades_when_the_root_is_silent_or_nobody_ever_answered() -> None:
+    problem = with_random_areas(instance(3), 3)
+    for which, status in ((0, ROOT_SILENT), (-1, UNANSWERED)):
+        outline, nodes = nodes_of(problem)
+        assert len(outline.dsos) > 1
+        silent = outline.dsos[which]
+        joint = clear_together(outline, Traffic(AreasHere(nodes), {silent: 0}), lambda _text: None)
+        assert (joint.accepted, joint.status, joint.silent) == (False, status, (silent,))
+        assert not any(node.accepted for node in nodes.values())
+
+
+def test_who_does_not_hear_the_end_is_named() -> None:
+    outline, nodes = nodes_of(problem_of(3))
+    whole = Traffic(AreasHere(nodes))
+    clear_together(outline, whole, print)
+    last = outline.dsos[-1]
+    questions = sum(dso == last for dso, _ in whole.messages)
+    again, others = nodes_of(problem_of(3))
+    joint = clear_together(again, Traffic(AreasHere(others), {last: questions - 2}), print)
+    assert joint.accepted
+    assert joint.unconfirmed == (last,)
+    assert not others[last].accepted
+
+
+def with_own_digits(problem: Problem) -> Problem:
+    """Every number of its own, so that none of them is in a message by chance."""
+    rng = np.random.default_rng(0)
+
+    def own(values: Floats) -> Floats:
+        return np.asarray(values * (1.0 + rng.uniform(1e-8, 1e-6, values.shape)))
+
+    return replace(
+        problem, step_kw=own(problem.step_kw), step_price=own(problem.step_price), base_kw=own(problem.base_kw),
+        voltage_drop=own(problem.voltage_drop), line_limit_kw=own(problem.line_limit_kw),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def day() -> tuple[Problem, Traffic]:
+    problem = with_own_digits(clearing_problem(1000, 24))
+    outline, nodes = nodes_of(problem)
+    traffic = Traffic(AreasHere(nodes))
+    joint = clear_together(outline, traffic, print)
+    assert joint.accepted
+    assert joint.gap <= 1e-6 * (joint.no_trade_objective - joint.objective)
+    return problem, traffic
+
+
+def test_no_bid_and_no_element_leaves_an_organisation(day: tuple[Problem, Traffic]) -> None:
+    """Numbers at buses and peers would show in the bytes; what a bus alone in its area injects is its border's sum."""
+    problem, traffic = day
+    written = b"".join(message for _, message in traffic.messages)
+    eights = {written[i : i + 8] for i in range(len(written) - 7)}
+    crowded = np.flatnonzero(np.bincount(problem.area)[problem.area] > 1)
+    own = (problem.step_price, problem.step_kw, problem.voltage_drop, problem.line_limit_kw, problem.base_kw[crowded])
+    secret = {value.tobytes() for array in own for value in array.ravel() if value}
+    assert len(secret) > 100_000
+    assert not secret & eights
+    assert not any(name in written for name in (b"step", b"peer", b"bus", b"limit", b"line"))
+
+
+def test_a_day_of_an_organisation_is_small(day: tuple[Problem, Traffic]) -> None:
+    """What a DSO sends; the largest is the root's, which answers nine borders."""
+    problem, traffic = day
+    dsos = np.unique(problem.area).size
+    sent = sum(len(message) for _, message in traffic.messages[1::2])
+    assert sent / dsos / 1000.0 <= KB_PER_DSO_DAY
+
+
+def test_questions_that_do_not_fit_are_refused_and_change_nothing() -> None:
+    problem = problem_of(3)
+    outline, nodes = nodes_of(problem)
+    root = nodes[outline.dsos[0]]
+    clear_together(outline, AreasHere(nodes), print)
+    before = dict(root.accepted)
+    none = Numbers()
+    for question in (
+        Ascend(Pass.OFFER, 999, b"", none, {}),
+        Ascend(Pass.PREDICT, 0, b"", none, {}),
+        Descend(Pass.OFFER, 0, b"", none),
+        Ascend(Pass.OFFER, 0, b"", Numbers(1, b"123"), {}),
+        Ascend(Pass.OFFER, 0, b"", none, {1: none}),
+        Close((999,), "converged"),
+    ):
+        assert isinstance(root.answer(question), Refusal), question
+    assert root.accepted == before
+    assert isinstance(root.answer(Ascend(Pass.OFFER, 0, b"", none, {})), Answer)
+    wrong = Numbers(1, np.full(problem.periods, np.nan).tobytes())
+    assert isinstance(root.answer(Ascend(Pass.SURVEY, 0, b"", wrong, {})), Refusal)
+
+
+class Wrong(AreaNode):
+    """Answers the corrected pass as no border can be."""
+
+    def answer(self, question: Question) -> Reply:
+        reply = super().answer(question)
+        if isinstance(reply, Answer) and isinstance(question, Ascend) and question.what is Pass.CORRECT:
+            return Answer(Numbers(1, reply.up.data), reply.down, reply.sums, reply.most)
+        return reply
+
+
+def test_who_answers_what_cannot_be_is_left_out_and_nobody_else() -> None:
+    problem = clearing_problem(200, 4)
+    outline, parts = split(problem, names(problem))
+    nodes = {dso: AreaNode(own) for dso, own in parts.items()}
+    nodes["dso-2"] = Wrong(parts["dso-2"])
+    joint = clear_together(outline, AreasHere(nodes), lambda _text: None)
+    assert joint.accepted
+    assert joint.silent == ("dso-2",)
+    assert nodes["dso-0"].accepted
+    assert not nodes["dso-2"].accepted

@@ -1,0 +1,73 @@
+import hashlib
+import hmac
+
+from tests.app.joint_clearing import nodes_of, with_random_areas
+from tests.clearing.instances import instance
+
+from flexpeer.app.letters import MARKET_OPERATOR, AreaDesk, Desk, Dropped, reply_in
+from flexpeer.wire.borders import Answer, Ascend, Numbers, Pass, Refusal
+
+OFFER = Ascend(Pass.OFFER, 0, b"", Numbers(), {})
+
+
+class Seals:
+    """Signatures by a secret per name, which everybody here knows."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def sign(self, text: bytes) -> bytes:
+        return hmac.digest(self._name.encode(), text, hashlib.sha256)
+
+    def holds(self, sender: str, text: bytes, signature: bytes) -> bool:
+        return hmac.compare_digest(hmac.digest(sender.encode(), text, hashlib.sha256), signature)
+
+
+def desks() -> tuple[Desk, AreaDesk]:
+    outline, nodes = nodes_of(with_random_areas(instance(3), 3))
+    name = outline.dsos[0]
+    return Desk(MARKET_OPERATOR, Seals(MARKET_OPERATOR)), AreaDesk(Desk(name, Seals(name)), nodes[name])
+
+
+def test_a_question_is_answered_and_asked_again_gets_the_same_letter() -> None:
+    operator, area = desks()
+    question = operator.letter(area.desk.name, 7, 1, OFFER)
+    reply = area.reply_to(question)
+    assert reply is not None
+    letter = operator.opened(reply)
+    assert letter is not None
+    assert isinstance(reply_in(letter), Answer)
+    assert (letter.head.sender, letter.head.run, letter.head.number) == (area.desk.name, 7, 1)
+    assert area.reply_to(question) == reply
+    assert not area.desk.dropped
+
+
+def test_what_its_sender_did_not_sign_is_dropped_and_counted() -> None:
+    operator, area = desks()
+    good = operator.letter(area.desk.name, 7, 1, OFFER)
+    forged = Desk(MARKET_OPERATOR, Seals("somebody")).letter(area.desk.name, 7, 1, OFFER)
+    peer = Desk("dso-9", Seals("dso-9")).letter(area.desk.name, 7, 1, OFFER)
+    elsewhere = operator.letter("dso-9", 7, 1, OFFER)
+    changed = good[:-40] + bytes([good[-40] ^ 1]) + good[-39:]
+    for written in (forged, peer, elsewhere, changed, b"", b"nonsense"):
+        assert area.reply_to(written) is None
+    assert area.desk.dropped == {Dropped.NOT_SIGNED: 3, Dropped.MISDIRECTED: 1, Dropped.UNREADABLE: 2}
+    assert area.reply_to(good) is not None
+
+
+def test_an_old_letter_does_nothing() -> None:
+    operator, area = desks()
+    letters = [operator.letter(area.desk.name, run, number, OFFER) for run, number in ((7, 1), (7, 2), (8, 1))]
+    assert all(area.reply_to(written) is not None for written in letters)
+    assert area.reply_to(letters[0]) is None
+    assert area.reply_to(letters[1]) is None
+    assert area.desk.dropped == {Dropped.OLD: 2}
+
+
+def test_a_refusal_is_a_reply() -> None:
+    operator, area = desks()
+    reply = area.reply_to(operator.letter(area.desk.name, 7, 1, Ascend(Pass.PREDICT, 0, b"", Numbers(), {})))
+    assert reply is not None
+    letter = operator.opened(reply)
+    assert letter is not None
+    assert isinstance(reply_in(letter), Refusal)

@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+from tests.cli.program import everything_in, flexpeer
+
+from flexpeer.adapters.clearing_files import write_problem
+from flexpeer.simulation.clearing_problems import clearing_problem
+
+
+@pytest.fixture
+def problem(tmp_path: Path) -> Path:
+    write_problem(clearing_problem(200, 24), tmp_path / "problem.npz")
+    return tmp_path / "problem.npz"
+
+
+def test_split(problem: Path, tmp_path: Path) -> None:
+    answer = flexpeer("split", problem, "--out", tmp_path / "shares", "--json")
+    assert answer.code == 0
+    assert answer.object == {"dsos": {"dso-0": 142, "dso-1": 44, "dso-2": 14}, "pieces": 3, "periods": 24}
+    names = {"market-operator", "dso-0", "dso-1", "dso-2"}
+    files = {f"{name}.key" for name in names} | {f"{name}.npz" for name in names - {"market-operator"}}
+    assert everything_in(tmp_path / "shares") == files | {"outline.json", "public-keys.json"}
+    assert all((tmp_path / "shares" / f"{name}.key").stat().st_mode & 0o077 == 0 for name in names)
+    assert flexpeer("split", problem, "--out", tmp_path / "shares").code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["--dso", "dso-0"], ["--dso", "a.b", "--problem", "x.npz"], ["--market-operator", "o.json", "--dso", "dso-0"]],
+)
+def test_a_node_needs_one_role_and_a_name(words: list[str], tmp_path: Path) -> None:
+    answer = flexpeer("node", *words, "--keys", tmp_path, "--json")
+    assert answer.code == 2
+    assert answer.object["error"] == "bad input"
+
+
+def test_files_and_keys_that_are_missing_are_bad_input(problem: Path, tmp_path: Path) -> None:
+    flexpeer("split", problem, "--out", tmp_path / "shares")
+    wrong: tuple[list[str | Path], ...] = (
+        ["--market-operator", tmp_path / "outline.json", "--keys", tmp_path / "shares"],
+        ["--market-operator", tmp_path / "shares" / "outline.json", "--keys", tmp_path],
+        ["--dso", "dso-9", "--problem", tmp_path / "shares" / "dso-0.npz", "--keys", tmp_path / "shares"],
+        ["--dso", "dso-0", "--problem", problem, "--keys", tmp_path / "shares"],
+    )
+    for words in wrong:
+        assert flexpeer("node", *words).code == 2
