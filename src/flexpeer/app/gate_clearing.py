@@ -1,8 +1,9 @@
 """At gate closure: what is left is cleared, checked by the owners like any trade, and granted whole or not at all.
 
-One linear program clears the rows known so far; its answer is rounded to whole watts; energy limits and, with a grid, AC
-power flow say which rows it violates beside. These are added, until there is none or `ROUNDS` have passed; then less
-and less of the allocation is asked for. Owners are asked last and have the last word.
+The central reference of `clearing` clears the rows known so far (price-posting needs thousands of rounds on orders over
+several MTUs); its answer is rounded to whole watts; energy limits and, with a grid, AC power flow say which rows it
+violates beside. These are added, until there is none or `ROUNDS` have passed; then less and less of the allocation is
+asked for. Owners are asked last and have the last word.
 """
 
 from math import ceil, floor
@@ -81,7 +82,7 @@ class GateClearing:
         return _Allocation(whole, price, _gap_ppm(problem, outcome, whole))
 
     def _whole(self, change_w: Floats, price: Floats, low_w: Floats, high_w: Floats) -> Floats:
-        """Whole watts within bounds, which are narrowed: what would be left below its minimum keeps it or gets nothing."""
+        """Whole watts within bounds; these are narrowed for orders that would be left below their minimum acceptance."""
         while True:
             for at in self._gate.below_minimum(change_w):
                 order = self._gate.orders[at]

@@ -1,0 +1,38 @@
+"""The clearing at gate closure on a grid: checked by Newton's method, like any trade."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.adapters.scenario_folder import Texts
+from tests.app.grid_days import SMALL_UNITS, Ask, Day, small_day
+from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
+
+from flexpeer.market.trades import Phase
+
+RULES = "[rulebook]\nresidual = 'distributed'\nreopening = 'own_limit'\n"
+
+
+def cleared_day(asks: list[Ask]) -> Texts:
+    texts = with_orders(small_day(), asks)
+    return texts | {"scenario.toml": texts["scenario.toml"] + RULES}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_limit_is_worse_than_at_the_starting_point(seed: int, tmp_path: Path) -> None:
+    texts = cleared_day(random_orders(SMALL_UNITS, ["Cable 1", "Cable 3"], seed))
+    day = Day(texts, tmp_path)
+    report = day.outcome.state.kpis.report
+    assert report is not None
+    assert any(trade.phase is Phase.CLEARING for trade in day.trades)
+    assert report.welfare_clearing > 0
+    start, after = day.excess(day.newton(day.outcome.start_w)), day.excess(day.newton(day.outcome.after_w))
+    assert (after <= np.maximum(start, 0.0) + 2e-6).all()
+    assert not day.outcome.worsened
+
+
+def test_owners_of_three_areas_grant_it_together(tmp_path: Path) -> None:
+    texts = three_levels(cleared_day(random_orders(SMALL_UNITS, ["Cable 1", "Cable 3"], 0)))
+    day = Day(texts, tmp_path)
+    assert any(trade.phase is Phase.CLEARING for trade in day.trades)
+    assert not day.outcome.worsened
