@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.adapters.scenario_folder import Texts
+from tests.adapters.scenario_folder import HOURS, Texts
 from tests.app.grid_days import SMALL_UNITS, Ask, Day, small_day
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
 
+from flexpeer.app.grid_cuts import GridCuts
 from flexpeer.market.trades import Phase
 
 RULES = "[rulebook]\nresidual = 'distributed'\nreopening = 'own_limit'\n"
@@ -36,3 +37,15 @@ def test_owners_of_three_areas_grant_it_together(tmp_path: Path) -> None:
     day = Day(texts, tmp_path)
     assert any(trade.phase is Phase.CLEARING for trade in day.trades)
     assert not day.outcome.worsened
+
+
+def test_an_element_without_a_limit_in_an_mtu_binds_nothing_there(tmp_path: Path) -> None:
+    """The substation is limited at 12:00 only; 3 MW more are past that limit, and none at 03:00."""
+    outage = f"[[outage]]\nelement = 'Overlying grid'\nfrom = '{HOURS[12]}'\nto = '{HOURS[13]}'\nlimit_w = 5000000\n"
+    texts = small_day()
+    day = Day(texts | {"scenario.toml": texts["scenario.toml"] + outage}, tmp_path)
+    assert day.market.physical is not None
+    cuts = GridCuts(day.market.physical, day.outcome.start_w)
+    more = np.zeros(24)
+    more[[3, 12]] = 3e6
+    assert {row.mtu for row in cuts.violated({"WA": more})} == {12}

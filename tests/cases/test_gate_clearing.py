@@ -99,6 +99,30 @@ def test_who_sold_early_buys_back_from_who_is_cheaper() -> None:
     assert report.efficiency == 1
 
 
+def test_what_a_limit_earns_is_congestion_rent() -> None:
+    """Balanced exchange, 1 MW of room; factors 1 (buyer), 0.5 (cheap seller) and 1.5 (dear seller), 4 MW each.
+
+    In order of arrival the buyer takes 2 MW at 100, which uses the room, and 2 MW at 300. Best are 3 and 1: prices 100
+    and 300, so a relief of 1 is worth 200 and the room of 1 MW earns 200.
+    """
+    resources = (
+        Resource("W", "A", "n", "wind", 0, 40 * MW),
+        Resource("cheap", "B", "n", "boiler", -5 * MW, 0),
+        Resource("dear", "C", "n", "boiler", -5 * MW, 0),
+    )
+    orders = (
+        order("s1", 1, "cheap", "SELL", 4, 100, 10),
+        order("s2", 2, "dear", "SELL", 4, 300, 10),
+        order("b", 3, "W", "BUY", 4, 400, 10),
+    )
+    factors = {"W": 1_000_000, "cheap": 500_000, "dear": 1_500_000}
+    forecast = {resource.resource: hour_of(0, 0) for resource in resources}
+    rulebook = replace(REOPENED, exchange=Exchange.BALANCED)
+    done = Finished(scenario(resources, forecast, ("export", 1 * MW), factors, orders, rulebook))
+    assert [done.of_order(name) for name in ("s1", "s2")] == [("SELL", 1 * MW, 100), ("BUY", 1 * MW, 300)]
+    assert balances(done.outcome) == {"A": -800, "B": 300, "C": 300, POOL: 200}
+
+
 def test_traded_is_traded_unless_the_rulebook_reopens_it() -> None:
     assert Finished(replace_rules(swap_hour(Priority.TIME), CLEARED)).cleared == []
 
@@ -115,7 +139,7 @@ def replace_rules(given: Scenario, rulebook: Rulebook) -> Scenario:
 
 
 def random_day(seed: int, rulebook: Rulebook) -> Scenario:
-    """Eight resources with factors of 0.4 to 1 (one a storage), 40 orders of one to three hours, some with a minimum."""
+    """Eight resources with factors of 0.4 to 1, one a storage; 40 orders of one to three hours, some with a minimum."""
     rng = Random(seed)
     names = [f"R{n}" for n in range(8)]
     resources = tuple(Resource(name, f"F{name}", "n", "any", -20 * MW, 20 * MW) for name in names)

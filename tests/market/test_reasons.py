@@ -133,9 +133,9 @@ def unread() -> list[Reason]:
     return reasons(market, CloseGate(0), VerifyDelivery("a"))
 
 
-def cleared(*allocation: Cleared, **resources: object) -> list[Reason]:
+def cleared(*allocation: Cleared, energy_wm: int | None = None) -> list[Reason]:
     """The answer to an allocation of a SELL at 5 and a BUY at 4, which did not meet."""
-    market = Market(Frame((resource("a", **resources), resource("b"))))
+    market = Market(Frame((resource("a", energy_wm=energy_wm), resource("b"))))
     market.sell("s", "a", 10, 5)
     market.buy("b", "b", 10, 4)
     return reasons(market, CloseGate(0), ClearOrders(allocation, (), 0))

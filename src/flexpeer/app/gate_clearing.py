@@ -82,7 +82,7 @@ class GateClearing:
         return _Allocation(whole, price, _gap_ppm(problem, outcome, whole))
 
     def _whole(self, change_w: Floats, price: Floats, low_w: Floats, high_w: Floats) -> Floats:
-        """Whole watts within bounds; these are narrowed for orders that would be left below their minimum acceptance."""
+        """Whole watts within bounds, which are narrowed for orders left below their minimum acceptance."""
         while True:
             for at in self._gate.below_minimum(change_w):
                 order = self._gate.orders[at]

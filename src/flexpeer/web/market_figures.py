@@ -72,8 +72,8 @@ def _books(outcome: DayOutcome) -> dict[str, _Book]:
             row[mtu] += order.quantity_w
     for trade in outcome.state.trades.trades.values():
         book = books[trade.zone]
-        for order, acts, quantity_w in trade.leg.parties:
-            side = outcome.state.orders.orders[order].side
+        for order_id, acts, quantity_w in trade.leg.parties:
+            side = outcome.state.orders.orders[order_id].side
             row = book.buy if side is Side.BUY else book.sell
             for mtu in trade.leg.span.mtus:
                 row[mtu] += quantity_w if acts is side else -quantity_w
