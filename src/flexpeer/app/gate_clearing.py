@@ -41,7 +41,7 @@ class GateClearing:
     def __init__(self, session: Session, cuts: Cuts) -> None:
         self._session, self._cuts = session, cuts
         self._gate = gate = GateOrders(session.state)
-        self._limits, self._energy = gate.balances().with_rows(gate.tangents(cuts.first())), gate.energy()
+        self._limits = gate.balances().with_rows(gate.tangents(cuts.first()))
         self._low_w, self._high_w = gate.low_w.copy(), gate.high_w.copy()
         self.rounds = 0
 
@@ -65,8 +65,7 @@ class GateClearing:
         while True:
             self.rounds += 1
             allocation = self._solved()
-            passed = self._energy.passed(allocation.change_w)
-            more, self._energy = self._energy.at(passed), self._energy.at(~passed)
+            more = self._gate.past_energy(allocation.change_w)
             if not len(more.bound):
                 more = self._gate.tangents(self._cuts.violated(self._gate.moves_w(allocation.change_w)))
             if not len(more.bound) or self.rounds == ROUNDS:

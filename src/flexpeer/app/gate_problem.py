@@ -10,13 +10,13 @@ x_o is what more is executed of order o in all its MTUs at once, so an order ove
 order has its own bus of a star without limits; all limits are rows, as of a meshed grid, with one side that binds.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from flexpeer.app.optimum import Row
-from flexpeer.clearing.problem import Flags, Floats, Integers, PeerKind, Problem
+from flexpeer.clearing.problem import Floats, Integers, PeerKind, Problem
 from flexpeer.market.energy import energy_room
 from flexpeer.market.machine import State, view
 from flexpeer.market.orders import Order, Side
@@ -39,14 +39,6 @@ class Limits:
         """These and more."""
         return Limits(np.vstack((self.factor, more.factor)), np.concatenate((self.bound, more.bound)))
 
-    def at(self, rows: Flags) -> "Limits":
-        """Some of them."""
-        return Limits(self.factor[rows], self.bound[rows])
-
-    def passed(self, change_w: Floats) -> Flags:
-        """Which of them changes (orders,) pass."""
-        return np.asarray(self.factor @ change_w > self.bound + SLACK)
-
 
 class GateOrders:
     """The orders that can be cleared, in order of arrival, and how far each may move.
@@ -66,6 +58,9 @@ class GateOrders:
         self.hours = state.needs.day.mtu_minutes / 60.0
         self._executed_w = np.array([order.executed_w for order in self.orders], dtype=np.float64)
         self._least_w = np.array([order.min_quantity_w for order in self.orders], dtype=np.float64)
+        self._first = np.array([order.span.first for order in self.orders], dtype=np.int64)
+        self._length = np.array([len(order.span) for order in self.orders], dtype=np.int64)
+        self._told: set[tuple[str, float, int]] = set()
         self._slopes = [self._slopes_of(order) for order in self.orders]
         signed = [o.price_minor * len(o.span) * (1 if o.side is Side.BUY else -1) for o in self.orders]
         self.value = np.array(signed, dtype=np.float64) * self.hours / 1e6
@@ -78,10 +73,6 @@ class GateOrders:
     def balances(self) -> Limits:
         """Rows (2)."""
         return self._stacked(self._balances())
-
-    def energy(self) -> Limits:
-        """Rows (3)."""
-        return self._stacked(self._energy())
 
     def _stacked(self, pairs: Iterable[tuple[Floats, float]]) -> Limits:
         rows = list(pairs)
@@ -119,21 +110,29 @@ class GateOrders:
                 rows.setdefault((order.zone, mtu), np.zeros(len(self.orders)))[column] = loading
         return ((rows[place], float(rooms.get(place, 0))) for place in sorted(rows))
 
-    def _energy(self) -> Iterable[tuple[Floats, float]]:
+    def past_energy(self, change_w: Floats) -> Limits:
+        """Rows (3) that changes (orders,) pass and that have not been told before."""
+        moves = self.moves_w(change_w)
+        names = [name for name in sorted(moves) if self.state.participants.resources[name].energy_wm is not None]
+        return self._stacked(pair for name in names for pair in self._energy(name, moves[name]))
+
+    def _energy(self, name: str, moves_w: Floats) -> Iterator[tuple[Floats, float]]:
         needs, minutes = self.state.needs, round(60 * self.hours)
-        for name, resource in sorted(self.state.participants.resources.items()):
-            slope = np.array([slopes.get(name, 0.0) for slopes in self._slopes])
-            if resource.energy_wm is None or not slope.any():
-                continue
-            moved = self.state.trades.moves_w.get(name, (0,) * needs.mtu_count)
-            room = energy_room(resource, needs.start_w(name), moved, minutes)
-            for mtu in range(needs.mtu_count):
-                so_far = [max(0, min(mtu + 1, order.span.end) - order.span.first) for order in self.orders]
-                drawn = slope * np.array(so_far)
-                shared = float(np.sum(so_far, where=(slope != 0.0) & (np.abs(slope) != 1.0)))
-                if drawn.any():
-                    yield drawn, max(room.less_wm[mtu] / minutes - shared, 0.0)
-                    yield -drawn, max(room.more_wm[mtu] / minutes - shared, 0.0)
+        moved = self.state.trades.moves_w.get(name, (0,) * needs.mtu_count)
+        room = energy_room(self.state.participants.resources[name], needs.start_w(name), moved, minutes)
+        slope = np.array([slopes.get(name, 0.0) for slopes in self._slopes])
+        drawn = np.cumsum(moves_w)
+        for sign, rooms_wm in ((1.0, room.less_wm), (-1.0, room.more_wm)):
+            for mtu in np.flatnonzero(sign * drawn > np.array(rooms_wm) / minutes - self._shared(slope) + SLACK):
+                if (name, sign, int(mtu)) in self._told:
+                    continue
+                self._told.add((name, sign, int(mtu)))
+                so_far = np.clip(mtu + 1 - self._first, 0, self._length)
+                yield sign * slope * so_far, max(rooms_wm[mtu] / minutes - self._shared(slope), 0.0)
+
+    def _shared(self, slope: Floats) -> float:
+        """What rounding may add where members of a portfolio share an order: a watt in each of its MTUs."""
+        return float(self._length[(slope != 0.0) & (np.abs(slope) != 1.0)].sum())
 
     def problem(self, limits: Limits, low_w: Floats, high_w: Floats) -> Problem:
         """Everything as arrays of `clearing`, kW and minor units; rows scaled to a largest factor of 1."""
