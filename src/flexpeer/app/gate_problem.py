@@ -8,6 +8,7 @@
 
 x_o is what more is executed of order o in all its MTUs at once, so an order over several MTUs keeps one quantity. Each
 order has its own bus of a star without limits; all limits are rows, as of a meshed grid, with one side that binds.
+To pass a row costs `DEAREST` times what any order is worth, so none is; nothing, x = 0, is within all of them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,7 +25,7 @@ from flexpeer.market.pool import back_w, loading_ppm_w, more_w, room_ppm_w
 from flexpeer.quantities import PPM
 
 WATTS_PER_KW = 1000.0
-DEAREST = 16.0
+DEAREST = 1e4
 SLACK = 1e-6
 
 
@@ -87,7 +88,7 @@ class GateOrders:
             for column, order in enumerate(self.orders):
                 if order.span.first <= row.mtu < order.span.end:
                     factor[at, column] = sum(s * row.slopes.get(name, 0.0) for name, s in self._slopes[column].items())
-        return Limits(factor, np.array([row.room_w for row in rows]))
+        return Limits(factor, np.array([max(row.room_w, 0.0) for row in rows]))
 
     def moves_w(self, change_w: Floats) -> dict[str, Floats]:
         """What changes (orders,) of executed watts move of each resource, per MTU."""
