@@ -138,8 +138,8 @@ REPLACED = [
     (
         TOML,
         "[rulebook]\n",
-        "[rulebook]\nresidual = 'distributed'\n",
-        [Place(8, "rulebook.residual", "not available yet")],
+        "[rulebook]\nresidual = 'central'\n",
+        [Place(8, "rulebook.residual", "'central' is not known")],
     ),
     (TOML, "[rulebook]\n", "[rulebook]\nprice_cap = 1.005\n", [Place(8, "rulebook.price_cap", "two decimals")]),
     (TOML, "[rulebook]\n", "[rulebook]\nprice_cap = nan\n", [Place(8, "rulebook.price_cap", "finite")]),

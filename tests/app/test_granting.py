@@ -224,6 +224,10 @@ class Stubborn:
         """The same answer to everything."""
         return RecordVerdict(match.match, *self.answer, ())
 
+    def hold(self, _match: int, _moves: Sequence[Move]) -> tuple[GridVerdict, ...]:
+        """Never asked."""
+        raise AssertionError("nothing is cleared here")
+
     def commit(self, _match: int) -> tuple[Freed, ...]:
         """Nothing freed."""
         return ()

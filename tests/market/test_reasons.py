@@ -13,9 +13,11 @@ from flexpeer.market.machine import Command, State, decide, evolve
 from flexpeer.market.needs import PublishForecast, PublishNeed, Regulation
 from flexpeer.market.orders import CloseGate, OpenGate, Side, WithdrawOrder
 from flexpeer.market.participants import Check, FormPortfolio, Organisation, Portfolio, RegisterOrganisation, Role
+from flexpeer.market.pool import Cleared, ClearOrders
 from flexpeer.market.purchase import PurchaseResidual
 from flexpeer.market.reasons import EXPECTED, CommandRefused, Reason
 from flexpeer.market.rulebook import Exchange, Rulebook
+from flexpeer.market.trades import Decision, GridVerdict
 
 FRAME = Frame((resource("a"), resource("b"), resource("far")), impact_ppm={"P": {"far": 0}})
 TWO_POINTS = FRAME._replace(points=(export_point("P"), export_point("Q")))
@@ -131,6 +133,14 @@ def unread() -> list[Reason]:
     return reasons(market, CloseGate(0), VerifyDelivery("a"))
 
 
+def cleared(*allocation: Cleared, energy_wm: int | None = None) -> list[Reason]:
+    """The answer to an allocation of a SELL at 5 and a BUY at 4, which did not meet."""
+    market = Market(Frame((resource("a", energy_wm=energy_wm), resource("b"))))
+    market.sell("s", "a", 10, 5)
+    market.buy("b", "b", 10, 4)
+    return reasons(market, CloseGate(0), ClearOrders(allocation, (), 0))
+
+
 NOBODY = resource("n", organisation="nobody")
 
 PRODUCERS: dict[Reason, Callable[[], list[Reason]]] = {
@@ -168,6 +178,9 @@ PRODUCERS: dict[Reason, Callable[[], list[Reason]]] = {
     Reason.MATCH_PENDING: placed_while_pending,
     Reason.NO_SUCH_MATCH: lambda: answered(7, 0),
     Reason.VERDICT_IMPOSSIBLE: lambda: answered(1, 11),
+    Reason.PRICE_PAST_LIMIT: lambda: cleared(Cleared("s", 10, 4), Cleared("b", 10, 4)),
+    Reason.POINT_WORSE: lambda: cleared(Cleared("b", 10, 4)),
+    Reason.PAST_ENERGY: lambda: cleared(Cleared("s", 10, 5), energy_wm=60),
     Reason.NOTHING_TRADED: lambda: reasons(opened(), VerifyDelivery("a")),
     Reason.NO_METER_READING: unread,
 }
@@ -208,6 +221,26 @@ def test_a_refusal_changes_nothing_but_the_count() -> None:
 )
 def test_portfolios_are_of_one_organisation(members: tuple[str, ...], reason: Reason) -> None:
     assert reasons(opened(), FormPortfolio(Portfolio("pf", "A", members))) == [reason]
+
+
+@pytest.mark.parametrize(
+    ("allocation", "reason"),
+    [
+        ((Cleared("nothing", 1, 5),), Reason.UNKNOWN_ORDER),
+        ((Cleared("s", 11, 5),), Reason.WRONG_QUANTITY),
+        ((Cleared("s", 0, 5),), Reason.WRONG_QUANTITY),
+        ((Cleared("s", -1, 5),), Reason.WRONG_QUANTITY),
+        ((Cleared("s", 1, 5), Cleared("s", 1, 5)), Reason.ALREADY_KNOWN),
+    ],
+)
+def test_an_impossible_allocation_is_refused_whole(allocation: tuple[Cleared, ...], reason: Reason) -> None:
+    assert cleared(*allocation) == [reason]
+
+
+def test_an_allocation_waits_for_the_gate_and_for_every_owner() -> None:
+    assert reasons(opened(), ClearOrders((), (), 0)) == [Reason.GATE_NOT_CLOSED]
+    refusal = GridVerdict(DSO, Decision.REFUSED, "line P", 0)
+    assert reasons(closed(), ClearOrders((), (refusal,), 0)) == [Reason.VERDICT_IMPOSSIBLE]
 
 
 def test_other_commands_about_unknown_things_are_refused() -> None:

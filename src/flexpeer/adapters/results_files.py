@@ -21,7 +21,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "refusals.csv": ("order", "reason", "owner", "element", "from", "headroom", "granted_w", "detail"),
     "confirmations.csv": (
         "trade", "organisation", "order", "resource", "side", "from", "to", "quantity_w", "price", "remuneration",
-        "phase",
+        "phase", "price_of",
     ),
     "schedules.csv": ("resource", "from", "before_w", "after_w", "start_w"),
     "settlement.csv": ("organisation", "trade", "kind", "amount", "invoiced"),
@@ -80,6 +80,7 @@ def _confirmation(outcome: DayOutcome, c: Confirmation) -> Row:
     return (
         c.trade, c.organisation, c.order, c.unit, c.side, day.local(span.first), day.local(span.end), c.quantity_w,
         _price(c.price_minor), decimal_text(major(c.remuneration)), c.phase,
+        c.phase.price_of,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from flexpeer.app.factor_side import FactorSide
+from flexpeer.app.gate_clearing import GateClearing
 from flexpeer.app.grid_cuts import GridCuts
 from flexpeer.app.grid_day import GridInput, build, notes
 from flexpeer.app.journal import Journal
@@ -43,11 +44,12 @@ from flexpeer.market.needs import (
 from flexpeer.market.orders import CloseGate, OpenGate, PlaceOrder, Side, TimeInForce
 from flexpeer.market.purchase import ExpireOrders, PurchaseResidual
 from flexpeer.market.reasons import CommandRefused
-from flexpeer.market.rulebook import Allocation, DsoPurchase
+from flexpeer.market.rulebook import Allocation, DsoPurchase, Residual
 from flexpeer.market.settlement import Settle
 from flexpeer.quantities import MINOR_PER_MAJOR, MONEY_PER_MAJOR
 
 NEED_ROUNDS = 3
+CLEARING_TOLERANCE, CLEARING_MARGIN = 5e-7, 2e-6
 GATE_OPENS, GATE_CLOSES, CONFIRMED = (2, "10:30"), (1, "09:00"), (1, "10:30")
 
 
@@ -174,6 +176,9 @@ class MarketDay:
             self._watch.progress(number, len(self.scenario.orders))
         self.session.wake_all()
         self.session.send(CloseGate(day.at(*GATE_CLOSES)))
+        if self.scenario.rulebook.residual is Residual.DISTRIBUTED:
+            with self._watch.stage("clearing"):
+                GateClearing(self.session, self._cuts(self.after_w(), exact=True)).run()
         ceiling = ceiling_minor(self.scenario.alternative)
         if self.scenario.rulebook.dso_purchase is DsoPurchase.AUTOMATIC and ceiling is not None:
             for point in sorted(self.session.state.needs.points):
@@ -206,12 +211,13 @@ class MarketDay:
             return None
         return verify_day(self.physical, verifier, self.before_w(), self.start_w(), self.after_w())
 
-    def _cuts(self) -> Cuts:
+    def _cuts(self, schedules_w: Mapping[str, Watts], *, exact: bool) -> Cuts:
+        """What limits moves from these schedules; `exact` as the owners check it, else as near as a bound needs."""
         if self.physical is not None:
-            return GridCuts(self.physical, self.start_w())
+            return GridCuts(self.physical, schedules_w, *((CLEARING_TOLERANCE, CLEARING_MARGIN) if exact else ()))
         assert isinstance(self.side, FactorSide), "without a grid there are impact factors"
         state = self.session.state
-        flows, room = self.side.flow_w(self.start_w()), {}
+        flows, room = self.side.flow_w(schedules_w), {}
         for name, flow in flows.items():
             limit = state.needs.points[name].limit_w or ()
             room[name] = tuple(max(0, bound - f) for f, bound in zip(flow, limit, strict=True))
@@ -221,7 +227,7 @@ class MarketDay:
     def _optimum(self) -> int | None:
         """The central optimum; at least what was achieved, which every owner granted and so is possible."""
         state = self.session.state
-        bound = welfare_optimum(state, self._cuts())
+        bound = welfare_optimum(state, self._cuts(self.start_w(), exact=False))
         achieved = welfare_of(facts(state)) * MONEY_PER_MAJOR
         return None if bound is None else max(bound, int(achieved))
 

@@ -223,6 +223,19 @@ class GridCoordinator:
         fits = search.largest()
         return self._hold(match, fits, search.quantity_w, 0, search.too_much)
 
+    def hold(self, match: int, moves: Sequence[Move]) -> tuple[GridVerdict, ...]:
+        """The answers to moves that are granted whole or not at all; they are held if all grant."""
+        try:
+            joint = JointAssessment(self._owners, moves)
+        except OwnerSilent as silent:
+            return (GridVerdict(silent.owner, Decision.REFUSED, SILENT),)
+        if joint.worst[0] > TOLERANCE:
+            return (self._binding_verdict(joint, Decision.REFUSED),)
+        self._held[match] = [owner for owner, _ in joint.touched]
+        for owner, assessment in joint.touched:
+            owner.hold(match, assessment)
+        return tuple(GridVerdict(owner.owner, Decision.GRANTED) for owner, _ in joint.touched)
+
     def _first_failing(self, match: Match, joint: Joint) -> JointAssessment | None:
         """A single MTU of several in which the match does not fit: the one where one of its zone failed last."""
         mtu = self._failed_at.get(match.zone)
@@ -344,6 +357,20 @@ class PointCoordinator:
             granted = (GridVerdict(each.owner, Decision.GRANTED) for each in self._owners)
             return RecordVerdict(match.match, quantity, 0, tuple(granted))
         return self._partly(match, quantity, *binding)
+
+    def hold(self, match: int, moves: Sequence[Move]) -> tuple[GridVerdict, ...]:
+        """The answers to moves that are granted whole or not at all; they are held if all grant."""
+        try:
+            binding = max((owner.excess(moves), owner.owner) for owner in self._owners)
+        except OwnerSilent as silent:
+            return (GridVerdict(silent.owner, Decision.REFUSED, SILENT),)
+        excess, name = binding
+        if excess.excess > 0:
+            return (GridVerdict(name, Decision.REFUSED, excess.element, excess.mtu, excess.headroom_w),)
+        self._held[match] = list(self._owners)
+        for owner in self._owners:
+            owner.hold(match, tuple(moves))
+        return tuple(GridVerdict(owner.owner, Decision.GRANTED) for owner in self._owners)
 
     def _partly(self, match: Match, quantity: int, binding: PointExcess, owner: PointOwner) -> RecordVerdict:
         """The answer where the least that does not fit is bound by one owner's point; it is watched from now on."""

@@ -12,6 +12,7 @@ import numpy as np
 from flexpeer.app.outcome import Congestion, DayOutcome
 from flexpeer.grid.network import Floats
 from flexpeer.market.kpi import KpiReport
+from flexpeer.market.orders import Side
 from flexpeer.quantities import MONEY_PER_MAJOR, MONEY_PER_MINOR
 
 MINUTES_PER_HOUR = 60
@@ -38,6 +39,8 @@ def result_object(outcome: DayOutcome, log_head: str) -> dict[str, Any]:
         "reduced_by_grid": sum(1 for refusal in outcome.refusals if refusal.detail == "REDUCED"),
         "volume_wh": volume_wh(outcome),
         "welfare": float(report.welfare),
+        "welfare_continuous": float(report.welfare_continuous),
+        "welfare_clearing": float(report.welfare_clearing),
         "welfare_optimum": _number(report.welfare_optimum),
         "efficiency": _number(report.efficiency),
         "settlement_sum": settlement_sum(outcome),
@@ -72,9 +75,8 @@ def _highest_percent(loading: Floats) -> float | None:
 def volume_wh(outcome: DayOutcome) -> int | float:
     """Energy of all trades, on the buyers' resource side, Wh; a fraction only where watts and quarters make one."""
     minutes = outcome.scenario.day.mtu_minutes
-    total = sum(
-        trade.leg.quantity_buy_w * len(trade.leg.span) * minutes for trade in outcome.state.trades.trades.values()
-    )
+    bought = (order for order in outcome.state.orders.orders.values() if order.side is Side.BUY)
+    total = sum(order.executed_w * len(order.span) * minutes for order in bought)
     whole, rest = divmod(total, MINUTES_PER_HOUR)
     return whole if rest == 0 else total / MINUTES_PER_HOUR
 

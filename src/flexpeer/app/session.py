@@ -1,6 +1,6 @@
 """One market being run: the state, its books and its log, moved by commands and by the owners' answers."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from flexpeer.market import trades
@@ -10,9 +10,10 @@ from flexpeer.market.matching.books import Books
 from flexpeer.market.matching.compiled_book import CompiledBook
 from flexpeer.market.matching.view import View
 from flexpeer.market.needs import DayOpened
+from flexpeer.market.pool import Cleared, ClearOrders, moves
 from flexpeer.market.reasons import CommandRefused
 from flexpeer.market.rulebook import Priority
-from flexpeer.market.trades import Match
+from flexpeer.market.trades import Decision, GridVerdict, Match, Move, Phase
 
 
 class EventLog(Protocol):
@@ -27,6 +28,9 @@ class GridOwners(Protocol):
 
     def reserve(self, view: View, match: Match) -> RecordVerdict:
         """The joint answer to a match, which the owners hold from now on unless it is a refusal."""
+
+    def hold(self, match: int, moves: Sequence[Move]) -> tuple[GridVerdict, ...]:
+        """The answers to moves that are granted whole or not at all; they are held if all grant."""
 
     def commit(self, match: int) -> tuple[Freed, ...]:
         """Make a reservation final; places where blocked meetings have more headroom now."""
@@ -78,6 +82,19 @@ class Session:
                 return
             self.send(ReportHeadroom(freed))
 
+    def clear(self, cleared: tuple[Cleared, ...], gap_ppm: int) -> bool:
+        """Ask the owners for an allocation, and let it happen if all grant it; whether they did."""
+        assert self.owners is not None, "the owners are known when the gate closes"
+        here = view(self.state)
+        match = here.trades.next_match
+        verdicts = self.owners.hold(match, moves(here, cleared))
+        if any(verdict.decision is not Decision.GRANTED for verdict in verdicts):
+            return False
+        events = self._step(ClearOrders(cleared, verdicts, gap_ppm))
+        assert not isinstance(events[0], CommandRefused), f"the market refuses its own clearing: {events[0]}"
+        self.owners.commit(match)
+        return True
+
     def _step(self, command: Command) -> list[Event]:
         events = decide(self.state, self.books, command)
         self._log.append(events)
@@ -116,6 +133,7 @@ class Session:
                 self.owners.abort(event.matches)
             elif isinstance(event, trades.VerdictRecorded) and event.quantity_w == 0:
                 self.owners.abort((event.match,))
-        for match in dict.fromkeys(e.trade.match for e in events if isinstance(e, trades.TradeConcluded)):
+        concluded = [event.trade for event in events if isinstance(event, trades.TradeConcluded)]
+        for match in dict.fromkeys(trade.match for trade in concluded if trade.phase is not Phase.CLEARING):
             freed += self.owners.commit(match)
         return self._step(ReportHeadroom(tuple(freed))) if freed else []

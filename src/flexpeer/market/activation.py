@@ -122,11 +122,11 @@ class Activations(msgspec.Struct, frozen=True):
 def confirm(
     participants: Participants, needs: Needs, trades: Trades, activations: Activations, command: ConfirmTrades
 ) -> list[Event]:
-    """Confirmations of new trades, seller and buyer each, and a notice per FSP that moves anything."""
+    """Confirmations of new trades, to buyer and seller but not the pool, and a notice per FSP that moves anything."""
     told = {confirmation.trade for confirmation in activations.confirmations}
     minutes = needs.day.mtu_minutes if needs.day else 0
     fresh = sorted((trade for name, trade in trades.trades.items() if name not in told), key=_log_order)
-    confirmations = tuple(c for trade in fresh for c in _both_sides(trade, minutes))
+    confirmations = tuple(c for trade in fresh for c in _both_sides(trade, minutes) if c.order)
     if not confirmations:
         return []
     brps = sorted(o.organisation for o in participants.organisations.values() if o.role is Role.BRP)

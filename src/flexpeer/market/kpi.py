@@ -23,7 +23,7 @@ from flexpeer.market.needs import Needs, Watts
 from flexpeer.market.orders import Orders, Side
 from flexpeer.market.participants import Participants
 from flexpeer.market.settlement import Settlements, operator
-from flexpeer.market.trades import Trade, Trades
+from flexpeer.market.trades import POOL, Phase, Trade, Trades
 from flexpeer.quantities import MONEY_PER_MAJOR, PPM, WATT_MINUTES_PER_MWH, money
 
 RENEWABLE_KINDS = ("wind", "pv", "hydro")
@@ -87,6 +87,8 @@ class KpiReport(msgspec.Struct, frozen=True):
     residual_need_mwh: Decimal
     residual_overload_mwh: Decimal | None
     welfare: Decimal
+    welfare_continuous: Decimal
+    welfare_clearing: Decimal
     welfare_optimum: Decimal | None
     efficiency: Decimal | None
     liquidity: Decimal | None
@@ -168,6 +170,8 @@ def report(facts: Facts, command: ReportKpis) -> list[KpisReported]:
         residual_need_mwh=_decimal(left),
         residual_overload_mwh=_mwh(command.residual_overload_wm),
         welfare=_decimal(welfare),
+        welfare_continuous=_decimal(welfare_of(facts, Phase.CONTINUOUS)),
+        welfare_clearing=_decimal(welfare_of(facts, Phase.CLEARING)),
         welfare_optimum=None if optimum is None else _decimal(optimum),
         efficiency=None if optimum is None else _ratio(welfare, optimum),
         liquidity=_ratio(_offered_mwh(facts), need),
@@ -201,23 +205,27 @@ def alternative_costs(stated: Alternative, need_mwh: Fraction, curtailed_mwh: Fr
     return costs
 
 
-def welfare_of(facts: Facts) -> Fraction:
-    """Traded BUYs less traded SELLs at their own limit prices, major units."""
-    return _value(facts, Side.BUY) - _sellers_cost(facts)
+def welfare_of(facts: Facts, phase: Phase | None = None) -> Fraction:
+    """Traded BUYs less traded SELLs at their own limit prices, major units; of one phase or of all."""
+    return _value(facts, Side.BUY, phase) - _value(facts, Side.SELL, phase)
 
 
-def _value(facts: Facts, side: Side) -> Fraction:
+def _value(facts: Facts, side: Side, phase: Phase | None) -> Fraction:
+    """What orders of a side traded, less what they took back, at their own limit prices."""
     total = 0
     for trade in facts.trades.trades.values():
-        leg = trade.leg
-        order = facts.orders.orders[leg.buy if side is Side.BUY else leg.sell]
-        quantity = leg.quantity_buy_w if side is Side.BUY else leg.quantity_sell_w
-        total += money(order.price_minor, quantity, len(leg.span) * facts.mtu_minutes)
+        if phase is not None and trade.phase is not phase:
+            continue
+        for order_id, acts, quantity_w in trade.leg.parties:
+            order = facts.orders.orders[order_id]
+            if order.side is side:
+                signed = quantity_w if acts is side else -quantity_w
+                total += money(order.price_minor, signed, len(trade.leg.span) * facts.mtu_minutes)
     return Fraction(total, MONEY_PER_MAJOR)
 
 
 def _sellers_cost(facts: Facts) -> Fraction:
-    return _value(facts, Side.SELL)
+    return _value(facts, Side.SELL, None)
 
 
 def _dso_cost(facts: Facts) -> Fraction:
@@ -236,7 +244,7 @@ def _participants_cost(facts: Facts) -> Fraction:
     received = sum(
         posting.amount
         for posting in facts.settlements.postings
-        if posting.account != others and not facts.participants.is_dso(posting.account)
+        if posting.account not in (others, POOL) and not facts.participants.is_dso(posting.account)
     )
     return _sellers_cost(facts) - Fraction(received, MONEY_PER_MAJOR)
 
@@ -300,15 +308,16 @@ def _fill_rate(orders: Orders) -> Decimal | None:
 
 
 def _fsps(facts: Facts, trade: Trade) -> set[str]:
-    return {party for party in (trade.buyer, trade.seller) if not facts.participants.is_dso(party)}
+    return {party for party in (trade.buyer, trade.seller) if party != POOL and not facts.participants.is_dso(party)}
 
 
 def _concentration(facts: Facts) -> Decimal | None:
     """Herfindahl-Hirschman index of sellers' energy, 0 to 1."""
     sold: dict[str, int] = {}
-    for trade in facts.trades.trades.values():
-        energy = trade.leg.quantity_sell_w * len(trade.leg.span)
-        sold[trade.seller] = sold.get(trade.seller, 0) + energy
+    for order in facts.orders.orders.values():
+        if order.side is Side.SELL and order.executed_w:
+            energy = order.executed_w * len(order.span)
+            sold[order.organisation] = sold.get(order.organisation, 0) + energy
     whole = sum(sold.values())
     return _ratio(Fraction(sum(energy**2 for energy in sold.values())), Fraction(whole**2))
 

@@ -12,7 +12,19 @@ import msgspec
 from msgspec.structs import replace
 from rpds import HashTrieMap
 
-from flexpeer.market import activation, door, granting, kpi, needs, orders, participants, purchase, settlement, trades
+from flexpeer.market import (
+    activation,
+    door,
+    granting,
+    kpi,
+    needs,
+    orders,
+    participants,
+    pool,
+    purchase,
+    settlement,
+    trades,
+)
 from flexpeer.market.activation import Activations
 from flexpeer.market.kpi import Kpis
 from flexpeer.market.matching import sweep
@@ -42,6 +54,7 @@ Command = (
     | granting.RecordVerdict
     | granting.ReportHeadroom
     | Advance
+    | pool.ClearOrders
     | purchase.PurchaseResidual
     | purchase.ExpireOrders
     | activation.Command
@@ -89,7 +102,7 @@ def decide(state: State, books: Books, command: Command) -> list[Event]:
     """The events a command leads to; a refusal is an event too. Nothing changes."""
     events = _decided(state, books, command)
     trade_events = tuple(event for event in events if isinstance(event, trades.TradeConcluded))
-    if trade_events:
+    if trade_events and not isinstance(command, pool.ClearOrders):
         events += granting.energy_freed(view(state), state.matching, trade_events)
     return events
 
@@ -116,6 +129,8 @@ def _decided(state: State, books: Books, command: Command) -> list[Any]:
             return granting.record_verdict(view(state), command)
         case granting.ReportHeadroom(freed):
             return granting.report_headroom(view(state), state.matching, freed)
+        case pool.ClearOrders():
+            return _busy(state, command) or pool.clear(view(state), command)
         case purchase.PurchaseResidual():
             return _busy(state, command) or purchase.purchase(view(state), command)
         case purchase.ExpireOrders():
@@ -188,6 +203,8 @@ def evolve(state: State, event: Event) -> State:
         case trades.MatchProposed() | trades.VerdictRecorded() | trades.MatchReserved() | trades.ReservationsReleased():
             matching = sweep.evolve(state.matching, event)
             return replace(counted, trades=trades.evolve(state.trades, mtu_count, event), matching=matching)
+        case trades.OrdersCleared():
+            return replace(counted, trades=trades.evolve(state.trades, mtu_count, event))
         case sweep.MeetingBlocked() | sweep.MeetingsWoken() | sweep.SweepEnded():
             return replace(counted, matching=sweep.evolve(state.matching, event))
         case CommandRefused():

@@ -214,7 +214,7 @@ class Orders(msgspec.Struct, frozen=True):
         return table.get(resource, (0,) * mtu_count)
 
     def filled(self, participants: Participants, order_id: str, quantity_w: int, mtu_count: int) -> Self:
-        """The orders after `quantity_w` of one of them was traded."""
+        """The orders after `quantity_w` of one of them was traded, or taken back where negative."""
         order = self.orders[order_id]
         left = order.remaining_w - quantity_w
         status = Status.OPEN if left else Status.FILLED

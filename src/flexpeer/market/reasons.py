@@ -40,6 +40,9 @@ class Reason(StrEnum):
     MATCH_PENDING = "match_pending"
     NO_SUCH_MATCH = "no_such_match"
     VERDICT_IMPOSSIBLE = "verdict_impossible"
+    PRICE_PAST_LIMIT = "price_past_limit"
+    POINT_WORSE = "point_worse"
+    PAST_ENERGY = "past_energy"
     NOTHING_TRADED = "nothing_traded"
     NO_METER_READING = "no_meter_reading"
 
@@ -77,6 +80,9 @@ EXPECTED: dict[Reason, str] = {
     Reason.MATCH_PENDING: "this after the pending match has its verdicts",
     Reason.NO_SUCH_MATCH: "verdicts of the pending match",
     Reason.VERDICT_IMPOSSIBLE: "a quantity between 0 and the proposed one, and within both orders and prices",
+    Reason.PRICE_PAST_LIMIT: "a clearing price no worse for the order than its own limit price",
+    Reason.POINT_WORSE: "an allocation whose SELLs relieve each congestion point by what its BUYs load it with",
+    Reason.PAST_ENERGY: "an allocation that keeps resources within their energy limits",
     Reason.NOTHING_TRADED: "a resource that traded in this day",
     Reason.NO_METER_READING: "meter readings for the baseline and every ordered MTU",
 }

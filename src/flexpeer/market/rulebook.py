@@ -29,6 +29,14 @@ class Residual(StrEnum):
     """What happens to the orders left at gate closure."""
 
     NONE = "none"
+    DISTRIBUTED = "distributed"
+
+
+class Reopening(StrEnum):
+    """Whether the clearing may take back what an order has traded, at no worse than the order's own limit price."""
+
+    NEVER = "never"
+    OWN_LIMIT = "own_limit"
 
 
 class DsoPurchase(StrEnum):
@@ -76,6 +84,7 @@ class Rulebook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exchange: Exchange = Exchange.NEUTRAL
     pricing: Pricing = Pricing.RESTING
     residual: Residual = Residual.NONE
+    reopening: Reopening = Reopening.NEVER
     dso_purchase: DsoPurchase = DsoPurchase.ORDERS
     allocation: Allocation = Allocation.PRO_RATA
     need_margin_ppm: int | None = None

@@ -1,7 +1,8 @@
 """Stage 8: who pays whom. Double entry in exact money; every revision sums to zero, exactly and as invoiced.
 
 A buyer pays the whole amount. Its seller gets the share its delivery earned; what is withheld goes to the DSO
-of the congestion point, who has to make up for it. Fees go from both sides to the market operator.
+of the congestion point, who has to make up for it. Fees go from both sides to the market operator. Cleared orders
+pay to and are paid by the account `POOL`, each at its node's price: what stays there is the congestion rent.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from rpds import HashTrieMap
 from flexpeer.market.activation import Activations
 from flexpeer.market.needs import Needs
 from flexpeer.market.participants import Participants, Role
-from flexpeer.market.trades import Trade, Trades
+from flexpeer.market.trades import POOL, Trade, Trades
 from flexpeer.quantities import money, round_to_zero_sum
 
 OPERATOR_ACCOUNT = "market operator"
@@ -84,7 +85,7 @@ def _postings(
         postings.append(Posting(_owner(participants, needs, trade.zone), trade.trade, "withheld", amount - earned))
     fee = needs.rulebook.fee_minor_per_mwh
     for party, quantity_w in ((trade.buyer, leg.quantity_buy_w), (trade.seller, leg.quantity_sell_w)):
-        if fee:
+        if fee and quantity_w:
             charge = money(fee, quantity_w, minutes * len(leg.span))
             postings.append(Posting(party, trade.trade, "fee", -charge))
             postings.append(Posting(payee, trade.trade, "fee", charge))
@@ -92,7 +93,9 @@ def _postings(
 
 
 def _earned_ppm(participants: Participants, activations: Activations, trade: Trade, mtu: int) -> int:
-    """The share of pay the seller's delivery earned in an MTU; all of it until it is verified."""
+    """The share of pay the seller's delivery earned in an MTU; all of it until it is verified, and of the pool."""
+    if trade.seller == POOL:
+        return 1_000_000
     shares = participants.shares(trade.leg.sell_unit, trade.leg.quantity_sell_w)
     earned = 0
     for resource, share in shares.items():

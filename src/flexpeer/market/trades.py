@@ -32,14 +32,33 @@ class Phase(StrEnum):
     """Which part of the market a trade comes from; it decides how its price was made."""
 
     CONTINUOUS = "continuous"
+    CLEARING = "clearing"
     PURCHASE = "purchase"
+
+    @property
+    def price_of(self) -> str:
+        """Whose price its trades have."""
+        return {"continuous": "resting order", "clearing": "node", "purchase": "own offer"}[self]
+
+
+POOL = "clearing"
+"""The account that cleared orders trade with; what it keeps is congestion rent."""
+
+
+class Party(NamedTuple):
+    """An order in a leg, the side it acts on, and the watts it moves; a SELL that acts as BUY takes back."""
+
+    order: str
+    acts: Side
+    quantity_w: int
 
 
 class Leg(msgspec.Struct, frozen=True):
     """One buy and one sell order over a span, and how far the seller moves for the buyer.
 
     The seller moves `quantity_buy_w * ppm_buy / ppm_sell`, rounded up; `ppm_*` are those of the MTU where
-    that is most (1 and 1 under balanced exchange). The price is the resting order's.
+    that is most (1 and 1 under balanced exchange). The price is the resting order's. In the clearing one side
+    is the pool: no order, no unit, no watts.
     """
 
     buy: str
@@ -57,6 +76,12 @@ class Leg(msgspec.Struct, frozen=True):
     def exchanged_w(self, quantity_buy_w: int) -> int:
         """What the seller moves for a buyer's move."""
         return ceil_div(quantity_buy_w * self.ppm_buy, self.ppm_sell)
+
+    @property
+    def parties(self) -> tuple[Party, ...]:
+        """The orders of both sides, the pool left out."""
+        both = (Party(self.buy, Side.BUY, self.quantity_buy_w), Party(self.sell, Side.SELL, self.quantity_sell_w))
+        return tuple(party for party in both if party.order)
 
     @property
     def resting_w(self) -> int:
@@ -144,11 +169,22 @@ class ReservationsReleased(msgspec.Struct, frozen=True, tag=True):
     matches: tuple[int, ...]
 
 
+class OrdersCleared(msgspec.Struct, frozen=True, tag=True):
+    """What was left at the gate is cleared, and every owner grants it; the trades of `match` follow.
+
+    `gap_ppm` is how far the outcome can be from the optimum, in parts per million of what the clearing gains.
+    """
+
+    match: int
+    gap_ppm: int
+    verdicts: tuple[GridVerdict, ...]
+
+
 class TradeConcluded(msgspec.Struct, frozen=True, tag=True):
     """A leg of a match became a trade.
 
     `moves_w` are the signed injection changes of the resources over its span, `fills_w` what it takes from
-    orders (a spanning order is taken from once, by its first leg).
+    orders (a spanning order is taken from once, by its first leg); negative where an order takes back.
     """
 
     trade: Trade
@@ -165,15 +201,16 @@ class Move(NamedTuple):
 
 
 def leg_moves(participants: Participants, orders: Orders, leg: Leg) -> dict[str, int]:
-    """The signed injection changes a leg asks of resources; a DSO's own purchase moves nothing of its.
+    """The signed injection changes a leg asks of resources; a DSO's own purchase and the pool move nothing.
 
     A portfolio's members share what is executed of the order in all, so that rounding does not pile up on one.
     """
     changes: dict[str, int] = {}
-    for order_id, quantity_w in ((leg.buy, leg.quantity_buy_w), (leg.sell, leg.quantity_sell_w)):
+    for order_id, acts, quantity_w in leg.parties:
         order = orders.orders[order_id]
         before = participants.shares(order.unit, order.executed_w)
-        for resource, share in participants.shares(order.unit, order.executed_w + quantity_w).items():
+        after_w = order.executed_w + (quantity_w if acts is order.side else -quantity_w)
+        for resource, share in participants.shares(order.unit, after_w).items():
             change = order.regulation.sign * (share - before[resource])
             changes[resource] = changes.get(resource, 0) + change
     return changes
@@ -188,7 +225,7 @@ def match_moves(participants: Participants, orders: Orders, match: Match) -> tup
     )
 
 
-Event = MatchProposed | VerdictRecorded | MatchReserved | ReservationsReleased | TradeConcluded
+Event = MatchProposed | VerdictRecorded | MatchReserved | ReservationsReleased | OrdersCleared | TradeConcluded
 
 
 class Trades(msgspec.Struct, frozen=True):
@@ -225,6 +262,8 @@ def evolve(trades: Trades, mtu_count: int, event: Event) -> Trades:
             return replace(trades, reserved=(*trades.reserved, reserved))
         case ReservationsReleased():
             return replace(trades, reserved=())
+        case OrdersCleared(match):
+            return replace(trades, next_match=match + 1)
         case TradeConcluded(trade, moves_w, _):
             known = trades.trades.insert(trade.trade, trade)
             held = tuple(reserved for reserved in trades.reserved if reserved.match != trade.match)

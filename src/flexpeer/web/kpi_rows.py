@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from flexpeer.app.outcome import DayOutcome
 from flexpeer.market.kpi import KpiReport
+from flexpeer.market.trades import Phase
 from flexpeer.web.wording import GRID_SIDE, NOTHING, RESOURCE_SIDE, counted, energy, money, number, percent, words
 
 DISCLAIMER = "No official formula is published for these KPIs; the formulas here are this program's own."
@@ -139,6 +140,8 @@ _ABOUT = {
         f"energy past limits after the market, {GRID_SIDE}", "Σ max(0, flow − limit), by the independent power flow"
     ),
     "welfare": ("gain of all traders", "Σ traded BUY − Σ traded SELL, at their own limit prices"),
+    "welfare_continuous": ("of that, in continuous trading", "as welfare, of trades of the phase continuous"),
+    "welfare_clearing": ("of that, in the clearing at gate closure", "as welfare, of trades of the phase clearing"),
     "welfare_optimum": ("the most any set of trades could gain", "central optimum of the same orders"),
     "efficiency": ("share of the optimum", "welfare / welfare_optimum"),
     "liquidity": (f"offered relief over needed, {GRID_SIDE}", "Σ SELL orders × impact factor / need_mwh"),
@@ -151,7 +154,7 @@ _ABOUT = {
 }  # fmt: skip
 
 _SHARES = ("res_curtailment_reduction", "efficiency", "fill_rate", "delivered_of_ordered")
-_AMOUNTS = ("opex", "welfare", "welfare_optimum")
+_AMOUNTS = ("opex", "welfare", "welfare_continuous", "welfare_clearing", "welfare_optimum")
 
 
 def _single(name: str, report: KpiReport, outcome: DayOutcome) -> KpiRow:
@@ -172,6 +175,10 @@ def _value(name: str, value: Decimal | int | None, currency: str) -> str:
     return f"{number(value, 0)} min" if name.startswith("minutes") else number(value, 3)
 
 
+def _of_phase(phase: Phase, outcome: DayOutcome) -> str:
+    return counted(sum(1 for trade in outcome.state.trades.trades.values() if trade.phase is phase), "trade")
+
+
 def _inputs(name: str, report: KpiReport, outcome: DayOutcome) -> str:
     currency, state = outcome.scenario.currency, outcome.state
     before, after = report.res_curtailed_before_mwh, report.res_curtailed_after_mwh
@@ -184,6 +191,8 @@ def _inputs(name: str, report: KpiReport, outcome: DayOutcome) -> str:
         "residual_need_mwh": counted(len(outcome.points), "congestion point"),
         "residual_overload_mwh": outcome.verified_by or "no grid",
         "welfare": trades,
+        "welfare_continuous": _of_phase(Phase.CONTINUOUS, outcome),
+        "welfare_clearing": _of_phase(Phase.CLEARING, outcome),
         "efficiency": f"{money(report.welfare, currency, 2)} / {optimum}",
         "liquidity": f"need {energy(report.need_mwh)} {GRID_SIDE}",
         "fill_rate": f"{orders}, {trades}",

@@ -72,9 +72,11 @@ def _books(outcome: DayOutcome) -> dict[str, _Book]:
             row[mtu] += order.quantity_w
     for trade in outcome.state.trades.trades.values():
         book = books[trade.zone]
-        for mtu in trade.leg.span.mtus:
-            book.sell[mtu] += trade.leg.quantity_sell_w
-            book.buy[mtu] += trade.leg.quantity_buy_w
+        for order_id, acts, quantity_w in trade.leg.parties:
+            side = outcome.state.orders.orders[order_id].side
+            row = book.buy if side is Side.BUY else book.sell
+            for mtu in trade.leg.span.mtus:
+                row[mtu] += quantity_w if acts is side else -quantity_w
     return books
 
 
@@ -110,7 +112,7 @@ def trade_figure(outcome: DayOutcome, clock: Clock) -> Figure | None:
     zones = {zone: f"z{n % ZONE_COLOURS}" for n, (zone, _) in enumerate(Counter(t.zone for t in trades).most_common())}
     prices = [trade.leg.price_minor / MINOR_PER_MAJOR for trade in trades]
     frame = frame_for(len(trades) + 1, prices, height=260.0)
-    largest = max(trade.leg.quantity_buy_w for trade in trades)
+    largest = max(map(_size_w, trades))
     currency = outcome.scenario.currency
     place = {trade.trade: n for n, trade in enumerate(trades, 1)}
     dots = [
@@ -126,7 +128,9 @@ def trade_figure(outcome: DayOutcome, clock: Clock) -> Figure | None:
     keys = [Key(css, "dot", zone) for zone, css in list(zones.items())[:ZONE_COLOURS]]
     if any(trade.phase is Phase.PURCHASE for trade in trades):
         keys.append(Key("purchase", "dot", "ringed: a DSO's purchase after the gate"))
-    note = label + " The price is the resting order's; a dot's area is its quantity." + sampled
+    cleared = any(trade.phase is Phase.CLEARING for trade in trades)
+    of_node = ", in the clearing that of the order's place" if cleared else ""
+    note = label + f" The price is the resting order's{of_node}; a dot's area is its quantity." + sampled
     return Figure("Trades in order of arrival", RESOURCE_SIDE, drawing(parts, frame.height, label), note, tuple(keys))
 
 
@@ -138,7 +142,7 @@ def _arrivals(frame: Frame, count: int) -> list[Markup]:
 
 def _dot(frame: Frame, trade: Trade, place: int, look: tuple[str, int, str]) -> Markup:
     css, largest, told = look
-    radius = round(max(1.8, 11 * sqrt(trade.leg.quantity_buy_w / max(largest, 1))), 1)
+    radius = round(max(1.8, 11 * sqrt(_size_w(trade) / max(largest, 1))), 1)
     ring = " purchase" if trade.phase is Phase.PURCHASE else ""
     y = frame.y(trade.leg.price_minor / MINOR_PER_MAJOR)
     return Markup('<circle cx="{}" cy="{}" r="{}" class="trade {}{}">{}</circle>').format(
@@ -146,11 +150,16 @@ def _dot(frame: Frame, trade: Trade, place: int, look: tuple[str, int, str]) -> 
     )
 
 
+def _size_w(trade: Trade) -> int:
+    """What the buyer moves; in the clearing what the one order does."""
+    return max(party.quantity_w for party in trade.leg.parties if party.acts is Side.BUY or len(trade.leg.parties) == 1)
+
+
 def _told(trade: Trade, clock: Clock, currency: str) -> str:
     leg = trade.leg
     when = f"{clock.at(leg.span.first)}–{clock.at(leg.span.end)}"
     price = f"{number(leg.price_minor / MINOR_PER_MAJOR)} {currency}/MWh"
-    return f"{trade.trade} {when}: {trade.buyer} buys {power(leg.quantity_buy_w)} from {trade.seller} at {price}"
+    return f"{trade.trade} {when}: {trade.buyer} buys {power(_size_w(trade))} from {trade.seller} at {price}"
 
 
 def refusal_figure(outcome: DayOutcome, clock: Clock) -> Figure | None:

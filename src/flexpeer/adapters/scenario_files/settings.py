@@ -17,7 +17,7 @@ from flexpeer.adapters.scenario_files.operation import OPERATION_TABLES, read_op
 from flexpeer.adapters.scenario_files.toml_values import Place, Section
 from flexpeer.app.scenario import Outage, Overhead, Switching, Unbalance
 from flexpeer.market.kpi import Alternative, Costs
-from flexpeer.market.rulebook import Exchange, Residual, Rulebook
+from flexpeer.market.rulebook import Exchange, Rulebook
 from flexpeer.periods import MTU_MINUTES, MarketDay, local_midnight
 from flexpeer.quantities import PPM, PRICE_LIMIT_MINOR, QUANTITY_LIMIT_W
 
@@ -195,18 +195,11 @@ def _rule_key(field: msgspec.structs.FieldInfo) -> _Key:
     key = RULE_KEYS.get(field.name, field.name)
     if isinstance(field.type, type) and issubclass(field.type, StrEnum):
         expected = "one of " + ", ".join(f'"{value}"' for value in field.type)
-        read = _residual if field.type is Residual else toml.one_of(field.type)
-        return _Key(key, field.name, read, expected)
+        return _Key(key, field.name, toml.one_of(field.type), expected)
     low, high = _RULE_RANGES[field.name]
     if key != field.name:
         return _Key(key, field.name, toml.price_minor(low, high), "major units per MWh with at most two decimals")
     return _Key(key, field.name, toml.whole_between(low, high), f"a whole number from {low} to {high}")
-
-
-def _residual(value: Any) -> Residual:
-    if value == "distributed" and value not in list(Residual):
-        raise ValueError("'distributed' is not available yet")
-    return toml.one_of(Residual)(value)
 
 
 def _alternative_keys() -> list[_Key]:

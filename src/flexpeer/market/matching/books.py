@@ -43,8 +43,11 @@ class Books:
                 self._drop(event.order)
             case TradeConcluded():
                 for order_id in event.fills_w:
-                    if view.orders.orders[order_id].status is not Status.OPEN:
+                    order = view.orders.orders[order_id]
+                    if order.status is not Status.OPEN:
                         self._drop(order_id)
+                    elif order_id not in self._resting:
+                        self._add(view, order)
             case _:
                 pass
 
