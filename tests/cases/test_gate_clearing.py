@@ -1,18 +1,23 @@
 """What is left at gate closure, cleared: cases on paper, and what holds of any day without a grid."""
 
+from collections.abc import Mapping
 from random import Random
 
 import pytest
 from msgspec.structs import replace
 from tests.cases.days import DAY, MW, EventList, NoGrid, NoWatch, balances, hour_of, order, scenario
 from tests.cases.test_swap_hour import swap_hour
+from tests.market.small_market import Frame, Market, export_point, resource
 
 from flexpeer.app.day import MarketDay
+from flexpeer.app.gate_clearing import GateClearing
+from flexpeer.app.optimum import Row
 from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.results import result_object
 from flexpeer.app.scenario import OrderRow, Resource, Scenario
+from flexpeer.grid.network import Floats
 from flexpeer.market.machine import State, evolve, state_hash
-from flexpeer.market.orders import Side
+from flexpeer.market.orders import CloseGate, Side
 from flexpeer.market.rulebook import Exchange, Priority, Reopening, Residual, Rulebook
 from flexpeer.market.trades import POOL, OrdersCleared, Phase, Trade
 
@@ -121,6 +126,34 @@ def test_what_a_limit_earns_is_congestion_rent() -> None:
     done = Finished(scenario(resources, forecast, ("export", 1 * MW), factors, orders, rulebook))
     assert [done.of_order(name) for name in ("s1", "s2")] == [("SELL", 1 * MW, 100), ("BUY", 1 * MW, 300)]
     assert balances(done.outcome) == {"A": -800, "B": 300, "C": 300, POOL: 200}
+
+
+class NoCuts:
+    """Nobody says which limits a solution passes."""
+
+    def first(self) -> tuple[Row, ...]:
+        """None."""
+        return ()
+
+    def violated(self, moves_w: Mapping[str, Floats]) -> tuple[Row, ...]:
+        """None."""
+        del moves_w
+        return ()
+
+
+def test_what_an_owner_refuses_is_not_cleared_at_all() -> None:
+    """Balanced exchange of a weak seller leaves the point no room; of what is left the owner grants no part."""
+    rules = replace(CLEARED, exchange=Exchange.BALANCED)
+    points, factors = (export_point("P", 800),), {"P": {"a": 500_000}}
+    frame = Frame((resource("a"), resource("b")), points, factors, rulebook=rules)
+    market = Market(frame)
+    market.sell("s", "a", 400, 5)
+    market.buy("b", "b", 400, 6)
+    market.session.send(CloseGate(0))
+    before = market.session.state
+    assert market.order("b").remaining_w > 0
+    assert not GateClearing(market.session, NoCuts()).run()
+    assert market.session.state == before
 
 
 def test_traded_is_traded_unless_the_rulebook_reopens_it() -> None:

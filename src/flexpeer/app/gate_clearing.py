@@ -20,7 +20,7 @@ from flexpeer.clearing.clearing import Outcome, clear
 from flexpeer.clearing.outcome import Engine
 from flexpeer.clearing.problem import Floats, Problem
 from flexpeer.market.orders import Order, Side
-from flexpeer.market.pool import Cleared, acts, beyond_energy
+from flexpeer.market.pool import Cleared, acts
 from flexpeer.quantities import PPM
 
 ROUNDS = 16
@@ -28,11 +28,24 @@ HALVINGS = 6
 
 
 class _Allocation(NamedTuple):
-    """Whole watts (orders,), what a watt costs the rest at each order's place, and the certified gap over the gain."""
+    """Whole watts (orders,), and the problem and its outcome that they come from."""
 
+    problem: Problem
+    outcome: Outcome
     change_w: Floats
-    price: Floats
-    gap_ppm: int
+
+    @property
+    def price(self) -> Floats:
+        """What a watt costs the rest at each order's place, (orders,)."""
+        return self.outcome.price[1:, 0] / WATTS_PER_KW
+
+    @property
+    def gap_ppm(self) -> int:
+        """How far the whole watts can be from the optimum, in parts per million of their gain, rounded up."""
+        kw = self.change_w / WATTS_PER_KW
+        steps_kw = np.stack((np.maximum(kw, 0.0), np.maximum(-kw, 0.0)), axis=1)[:, None, :]
+        gap = certify(self.problem, steps_kw, self.outcome.posted).gap_relative_to_gain
+        return ceil(gap * PPM) if np.isfinite(gap) else 0
 
 
 class GateClearing:
@@ -54,8 +67,7 @@ class GateClearing:
             cleared = self._cleared(allocation)
             if not cleared:
                 return False
-            kept = beyond_energy(self._gate.view, cleared) is None
-            if kept and self._session.clear(cleared, allocation.gap_ppm):
+            if self._session.clear(cleared, allocation.gap_ppm):
                 return True
             allocation = allocation._replace(change_w=self._less(allocation))
         return False
@@ -76,9 +88,8 @@ class GateClearing:
         problem = self._gate.problem(self._limits, self._low_w, self._high_w)
         outcome = clear(problem, Engine.CENTRAL, _untold)
         change_w = outcome.x_kw[:, 0] * WATTS_PER_KW
-        price = outcome.price[1:, 0] / WATTS_PER_KW
-        whole = self._whole(change_w, price, self._low_w, self._high_w)
-        return _Allocation(whole, price, _gap_ppm(problem, outcome, whole))
+        answer = _Allocation(problem, outcome, change_w)
+        return answer._replace(change_w=self._whole(change_w, answer.price, self._low_w, self._high_w))
 
     def _whole(self, change_w: Floats, price: Floats, low_w: Floats, high_w: Floats) -> Floats:
         """Whole watts within bounds, which are narrowed for orders left below their minimum acceptance."""
@@ -112,14 +123,6 @@ def _rounded(order: Order, change_w: int, per_mwh: float) -> int:
     if acts(order, change_w) is Side.BUY:
         return min(ceil(per_mwh), order.price_minor)
     return max(floor(per_mwh), order.price_minor)
-
-
-def _gap_ppm(problem: Problem, outcome: Outcome, whole_w: Floats) -> int:
-    """How far whole watts can be from the optimum, rounded up."""
-    kw = whole_w / WATTS_PER_KW
-    steps_kw = np.stack((np.maximum(kw, 0.0), np.maximum(-kw, 0.0)), axis=1)[:, None, :]
-    gap = certify(problem, steps_kw, outcome.posted).gap_relative_to_gain
-    return ceil(gap * PPM) if np.isfinite(gap) else 0
 
 
 def _untold(_done: int, _total: int) -> None:

@@ -83,7 +83,7 @@ class Session:
             self.send(ReportHeadroom(freed))
 
     def clear(self, cleared: tuple[Cleared, ...], gap_ppm: int) -> bool:
-        """Ask the owners for an allocation, and let it happen if all grant it; whether they did."""
+        """Ask the owners for an allocation, and let it happen if all grant it; whether they and the market did."""
         assert self.owners is not None, "the owners are known when the gate closes"
         here = view(self.state)
         match = here.trades.next_match
@@ -91,7 +91,9 @@ class Session:
         if any(verdict.decision is not Decision.GRANTED for verdict in verdicts):
             return False
         events = self._step(ClearOrders(cleared, verdicts, gap_ppm))
-        assert not isinstance(events[0], CommandRefused), f"the market refuses its own clearing: {events[0]}"
+        if isinstance(events[0], CommandRefused):
+            self.owners.abort((match,))
+            return False
         self.owners.commit(match)
         return True
 
