@@ -32,10 +32,6 @@ class Span(msgspec.Struct, frozen=True, order=True):
         """Whether `other` lies within this span."""
         return self.first <= other.first and other.end <= self.end
 
-    def overlaps(self, other: "Span") -> bool:
-        """Whether the two share an MTU."""
-        return self.first < other.end and other.first < self.end
-
 
 class MarketDay(msgspec.Struct, frozen=True, dict=True):
     """One delivery day: local `delivery_day` in `timezone`, cut into MTUs of `mtu_minutes`."""
@@ -68,6 +64,12 @@ class MarketDay(msgspec.Struct, frozen=True, dict=True):
         """The MTUs from instant to instant, or None if they are not whole MTUs of this day."""
         first, last = self.mtu_at(start), self.mtu_at(end)
         return Span(first, last) if first is not None and last is not None and first < last else None
+
+    def touched(self, start: int, end: int) -> range:
+        """The MTUs of this day that something between two instants touches, even in part; empty if none."""
+        first = max(0, (start - self.start) // self.mtu_minutes)
+        last = min(self.mtu_count, -((self.start - end) // self.mtu_minutes))
+        return range(first, max(first, last))
 
     def hour_starts(self) -> list[int]:
         """Index of the first MTU of each clock hour, plus `mtu_count` at the end."""

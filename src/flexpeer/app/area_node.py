@@ -148,6 +148,7 @@ def _down(sweeps: PartSweeps, what: Pass, above: Floats | None) -> Told:
 
 def _answer(told: Told, lanes: Lanes) -> Answer:
     def numbers(values: Floats) -> Numbers:
+        """Rows over periods without those that no longer move; others whole."""
         whole = lanes is None or values.shape[1:] != lanes.shape
         return packed(np.asarray(values), None if whole else lanes)
 

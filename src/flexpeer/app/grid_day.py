@@ -104,6 +104,12 @@ class GridDay:
             raise BadInput([Finding(what, 0, "", problem, "injections and outages the grid can carry")])
         return result, read(self.day, self.limits, result)
 
+    def held_q_var(self, schedules_w: Mapping[str, Watts]) -> Floats:
+        """Reactive injections (buses, mtus) with what generators add to hold controlled voltages, if there are any."""
+        if not len(self.network.controlled_bus):
+            return self.base_q_var
+        return self.day.held_q_var(self.solve(schedules_w, "schedules")[0].v, self.base_q_var)
+
     def violations(self, readings: Readings) -> tuple[Violation, ...]:
         """Everything past its limit."""
         return violations(self.day, self.limits, readings)

@@ -12,7 +12,6 @@ import numpy as np
 from flexpeer.app.scenario import CongestionPoint, Scenario
 from flexpeer.grid.limits import Kind, Limits, PowerLimit, limits_of, overhead_factor, with_unbalance
 from flexpeer.grid.network import Flags, Floats, Network
-from flexpeer.periods import MarketDay
 
 LOW_VOLTAGE_V = 1_000.0
 
@@ -53,22 +52,22 @@ def _power_limits(scenario: Scenario, network: Network) -> list[PowerLimit]:
 
 def _with_weather(limits: Limits, scenario: Scenario, network: Network) -> Limits:
     rating_from, rating_to = limits.rating_from_a.copy(), limits.rating_to_a.copy()
+    branches = {name: branch for branch, name in enumerate(network.branch_names)}
     for line in scenario.overhead:
         assert scenario.temperature_c is not None, "a scenario with overhead lines has a weather.csv"
         factor = overhead_factor(np.array(scenario.temperature_c), line.t_max_c, line.t_ref_c)
         for element in line.elements:
-            branch = network.branch_names.index(element)
-            rating_from[branch] *= factor
-            rating_to[branch] *= factor
+            rating_from[branches[element]] *= factor
+            rating_to[branches[element]] *= factor
     return replace(limits, rating_from_a=rating_from, rating_to_a=rating_to)
 
 
 def _with_ratings(limits: Limits, scenario: Scenario, network: Network) -> Limits:
     """A row replaces the rating; amperes at the `to` end are those of the same power there."""
     stated = np.full(limits.rating_from_a.shape, np.nan)
+    branches = {name: branch for branch, name in enumerate(network.branch_names)}
     for row in scenario.ratings:
-        at = _during(scenario.day, row.start, row.end)
-        branch = network.branch_names.index(row.element)
+        at, branch = scenario.day.touched(row.start, row.end), branches[row.element]
         stated[branch, at] = np.fmin(stated[branch, at], row.rating_a)
     ratio = (network.bus_v[network.branch_from] / network.bus_v[network.branch_to])[:, None]
     return replace(
@@ -81,8 +80,9 @@ def _with_ratings(limits: Limits, scenario: Scenario, network: Network) -> Limit
 def _with_bands(limits: Limits, scenario: Scenario, network: Network) -> Limits:
     low = np.full(limits.v_min_pu.shape, np.nan)
     high = low.copy()
+    buses = {name: bus for bus, name in enumerate(network.bus_names)}
     for row in scenario.bands:
-        at, bus = _during(scenario.day, row.start, row.end), network.bus_names.index(row.bus)
+        at, bus = scenario.day.touched(row.start, row.end), buses[row.bus]
         low[bus, at] = np.fmax(low[bus, at], np.nan if row.v_min_pu is None else row.v_min_pu)
         high[bus, at] = np.fmin(high[bus, at], np.nan if row.v_max_pu is None else row.v_max_pu)
     return replace(
@@ -108,8 +108,3 @@ def _with_unbalance(limits: Limits, scenario: Scenario, network: Network, zones:
         at_branch: Flags = at_bus[network.branch_from] | at_bus[network.branch_to]
         limits = with_unbalance(limits, at_branch, at_bus, margin.current_percent, margin.voltage_percent / 100.0)
     return limits
-
-
-def _during(day: MarketDay, start: int, end: int) -> list[int]:
-    """The MTUs of the day that instants touch."""
-    return [mtu for mtu in range(day.mtu_count) if day.instant(mtu) < end and start < day.instant(mtu + 1)]

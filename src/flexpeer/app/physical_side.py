@@ -68,7 +68,7 @@ class PhysicalSide:
     def observe(self, forecast_w: Schedules) -> tuple[CongestionPoint, ...]:
         """Take the forecast, and find (or take from the scenario) the congestion points."""
         self._forecast = self.grid.solve(forecast_w, "forecast.csv")
-        self._beyond = self._states(forecast_w, "forecast.csv")
+        self._beyond = self._states(forecast_w, "forecast.csv", self._forecast)
         self._forecast_p_w = self.grid.injections(forecast_w)
         given = self.grid.points
         self._points = self._found() if given is None else tuple(self._given(point) for point in given)
@@ -85,7 +85,7 @@ class PhysicalSide:
 
     def need_w(self, schedules_w: Schedules) -> dict[str, Watts]:
         """Relief each point needs, W per MTU: what brings it to its limit less the margin, where it is past it."""
-        states = self._states(schedules_w, "schedules")
+        states = self._states(schedules_w, "schedules", self.grid.solve(schedules_w, "schedules"))
         needs = {}
         for point in self._points:
             value, limit = self._flow(point, states[_loaded_by_injection(point.point.direction)][1]), self._limit(point)
@@ -94,10 +94,14 @@ class PhysicalSide:
             needs[point.point.congestion_point] = tuple(int(np.ceil(w)) for w in np.nan_to_num(over).clip(min=0.0))
         return needs
 
-    def _states(self, schedules_w: Schedules, what: str) -> dict[bool, tuple[FlowResult, Readings]]:
-        """States at the rulebook's quantile, by whether they are for points that injection loads."""
+    def _states(
+        self, schedules_w: Schedules, what: str, same: tuple[FlowResult, Readings]
+    ) -> dict[bool, tuple[FlowResult, Readings]]:
+        """States at the rulebook's quantile, by whether they are for points that injection loads.
+
+        `same` is the state of the schedules themselves.
+        """
         beyond = {True: self.grid.beyond_export_w, False: self.grid.beyond_import_w}
-        same = self.grid.solve(schedules_w, what)
         return {
             by_injection: same if more_w is None else self.grid.solve(schedules_w, what, more_w)
             for by_injection, more_w in beyond.items()

@@ -73,12 +73,12 @@ def verify_day(
     The verifier gets what generators add at controlled buses as an injection; the voltage that holds is its verdict.
     """
     grid = side.grid
-    own = [grid.solve(schedule, "schedules")[0].v for schedule in (before_w, start_w, after_w)]
     flows = [
-        verifier.flow(grid.network, grid.injections(schedule), grid.day.held_q_var(v, grid.base_q_var), grid.in_service)
-        for schedule, v in zip((before_w, start_w, after_w), own, strict=True)
+        verifier.flow(grid.network, grid.injections(schedule), grid.held_q_var(schedule), grid.in_service)
+        for schedule in (before_w, start_w, after_w)
     ]
     before, start, after = (_measure(side, flow) for flow in flows)
+    own, _ = grid.solve(after_w, "schedules")
     seen = GridPicture(
         grid.network, grid.owners, dict(grid.bus_of), before.loading, after.loading, before.v_pu, after.v_pu
     )
@@ -88,7 +88,7 @@ def verify_day(
         worsened=_past(side, after, (before, start)),
         grid=seen,
         verified_by=verifier.name(),
-        largest_difference_pu=float(np.abs(own[2] - flows[2].v_pu).max()),
+        largest_difference_pu=float(np.abs(own.v - flows[2].v_pu).max()),
         overload_w=_overload_w(side, after),
     )
 

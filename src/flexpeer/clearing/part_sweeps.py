@@ -201,6 +201,7 @@ class PartSweeps:
 
     def _changes(self) -> Borders:
         def at(entry: int) -> Floats:
+            """What the price and the voltage of the bus at a border change by."""
             return self._joined(
                 [np.stack((area.step[entry], area.change[entry, LANES : 2 * LANES])) for area in self._areas]
             )

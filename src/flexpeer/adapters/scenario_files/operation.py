@@ -7,7 +7,7 @@ from flexpeer.adapters.scenario_files import toml_values as toml
 from flexpeer.adapters.scenario_files.toml_values import Section
 from flexpeer.app.scenario import Outage, Overhead, Switching, Unbalance
 from flexpeer.periods import MarketDay, Span
-from flexpeer.quantities import QUANTITY_LIMIT_W, ceil_div
+from flexpeer.quantities import QUANTITY_LIMIT_W
 
 OPERATION_TABLES: Final = ("outage", "switching", "overhead", "unbalance")
 STATES: Final = ("open", "closed")
@@ -69,12 +69,11 @@ def _span(section: Section, day: MarketDay | None) -> Span | None:
     if start >= end:
         section.add("to", "it ends before it begins", "a time after from")
         return None
-    first = max(0, (start - day.start) // day.mtu_minutes)
-    last = min(day.mtu_count, ceil_div(end - day.start, day.mtu_minutes))
-    if first >= last:
+    mtus = day.touched(start, end)
+    if not mtus:
         section.add("from", "it does not touch the delivery day", "a time before the end of the day")
         return None
-    return Span(first, last)
+    return Span(mtus.start, mtus.stop)
 
 
 def _overhead(section: Section, _day: MarketDay | None) -> Overhead | None:

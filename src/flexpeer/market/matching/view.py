@@ -25,10 +25,6 @@ class View(NamedTuple):
         """What of an order is neither traded nor reserved."""
         return order.remaining_w - self.trades.reserved_w(order.order)
 
-    def untouched(self, order: Order) -> bool:
-        """Whether nothing of an order is traded or reserved, so that its minimum acceptance still binds."""
-        return self.left_w(order) == order.quantity_w
-
     def current(self, order_id: str, number: int) -> Order | None:
         """The order, if it is open under this number and something of it is left."""
         order = self.orders.orders[order_id]
