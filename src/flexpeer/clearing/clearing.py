@@ -18,6 +18,7 @@ from flexpeer.clearing.outcome import Answer, Engine, Posted
 from flexpeer.clearing.pieces import without_idle_limits
 from flexpeer.clearing.price_posting import post_prices
 from flexpeer.clearing.problem import Flags, Floats, Integers, Problem
+from flexpeer.clearing.row_newton import clear_rows
 from flexpeer.errors import bad_input
 
 DIVES = 6
@@ -44,14 +45,14 @@ class Outcome:
 
 
 def default_engine(problem: Problem) -> Engine:
-    """Price-Newton, but price-posting on meshed grids."""
-    return Engine.PRICE_POSTING if problem.rows else Engine.PRICE_NEWTON
+    """Price-Newton, but price-posting for coupled peers on meshed grids."""
+    return Engine.PRICE_POSTING if problem.rows and len(problem.coupled) else Engine.PRICE_NEWTON
 
 
 def unable(problem: Problem, engine: Engine) -> str | None:
     """Why an engine cannot clear a problem exactly; None if it can."""
-    if engine is Engine.PRICE_NEWTON and problem.rows:
-        return "has rows of a meshed grid, which price-newton does not sweep"
+    if engine is Engine.PRICE_NEWTON and problem.rows and len(problem.coupled):
+        return "has coupled peers and rows of a meshed grid, which price-newton does not know together"
     if engine is Engine.TREE_SWEEP:
         for fact, wrong in (
             (problem.rows, "rows"),
@@ -85,6 +86,8 @@ def _solved(problem: Problem, engine: Engine, area: Integers, tell: Tell) -> Ans
         return Answer(found.steps_kw, posted, engine, "optimal", found.iterations)
     if engine is Engine.PRICE_POSTING:
         answer = post_prices(problem, tell)
+    elif problem.rows:
+        answer = clear_rows(problem, area, tell)
     elif len(problem.coupled):
         answer = interior.clear_coupled(problem, area, tell)
     else:
