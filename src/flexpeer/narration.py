@@ -144,6 +144,9 @@ def _worth(outcome: DayOutcome, result: Mapping[str, Any]) -> RenderableType:
     if result["efficiency"] is not None:
         made = f"{result['welfare']:,.0f} of {result['welfare_optimum']:,.0f} {currency}"
         table.add_row("efficiency against the central optimum", f"{result['efficiency']:.4f}", made)
+        if result["welfare_clearing"]:
+            made = f"{result['welfare_continuous']:,.0f} + {result['welfare_clearing']:,.0f} {currency}"
+            table.add_row("of that, first come + at gate closure", "", made)
     table.add_row("opex", f"{kpi['opex']:,.2f}", currency)
     if kpi["fill_rate"] is not None:
         table.add_row("fill rate", f"{100 * kpi['fill_rate']:.1f} %", f"{kpi['active_fsps']} active FSPs")
