@@ -230,6 +230,7 @@ def clearing_story(facts: Mapping[str, Any], out: Path | None) -> str:
         f"cost             {facts['objective']:,.2f}, {gained:,.2f} less than without trade",
         f"bound            {facts['dual_bound']:,.2f}: the optimum is at most {facts['gap']:.3g} better{distance}",
         f"relief           {facts['relief_kw']:,.3f} kW beyond limits, at the DSO's price",
+        f"congestion rent  {facts['congestion_rent']:,.2f}, what limits earn",
         f"balances, bounds kept within {facts['max_violation_kw']:.1e} kW",
         f"{facts['engine']}, {facts['status']}: {facts.get('steps', facts.get('rounds'))} "
         f"{'steps' if 'steps' in facts else 'rounds'}, {facts['seconds']:.3f} s",
