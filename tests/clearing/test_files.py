@@ -12,8 +12,8 @@ from flexpeer.errors import BadInput
 from flexpeer.simulation.clearing_problems import clearing_problem
 
 KEYS = {
-    "objective", "dual_bound", "gap", "gap_relative_to_gain", "no_trade_objective", "max_violation_kw", "relief_kw", "congestion_rent",
-    "engine", "status", "seconds", "buses", "peers", "periods",
+    "objective", "dual_bound", "gap", "gap_relative_to_gain", "no_trade_objective", "max_violation_kw", "relief_kw",
+    "congestion_rent", "engine", "status", "seconds", "buses", "peers", "periods",
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from flexpeer.app.tangents import Responses, Tangent
 from flexpeer.grid.limits import TOLERANCE, Kind
 from flexpeer.grid.network import Complexes, Integers
 from flexpeer.grid.screening import Binding
@@ -98,6 +99,12 @@ class Owner(Protocol):
 
     def slack(self, element: str, kind: Kind, mtu: int) -> float:
         """Room of an element in the accepted state, as a fraction of its limit."""
+
+    def tangents(self, trial: int) -> tuple[Tangent, ...]:
+        """Limits that the trial of this number, the last one, takes past what is allowed, in its MTUs."""
+
+    def responses(self) -> Responses:
+        """How its borders respond in the accepted state, in every MTU."""
 
 
 class _Before(NamedTuple):
@@ -233,6 +240,11 @@ class JointAssessment:
         assert part.trial is not None, "only who is touched holds"
         assert part.tried is not None, "only who is touched holds"
         self._borders.hold(match, part.trial, part.tried, owner)
+
+    def tangents(self, owner: str) -> tuple[Tangent, ...]:
+        """An owner's limits that are passed, (mtus,) in order of `mtus`."""
+        part = self._parts[owner]
+        return () if part.trial is None else part.owner.tangents(part.trial.number)
 
     def _settle(self) -> bool:
         """Assess what is stale, children first, and carry borders up and down until they stand still."""
