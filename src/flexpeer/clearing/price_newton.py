@@ -80,8 +80,8 @@ LARGEST = 3e38
 
 
 def coarse(values: Floats) -> Floats:
-    """In single precision, which does for aims, reaches and lengths and halves what messages carry."""
-    return np.asarray(np.minimum(values, LARGEST).astype(np.float32).astype(np.float64))
+    """In single precision, which does for all that only leads to the next step, and halves what messages carry."""
+    return np.asarray(np.clip(values, -LARGEST, LARGEST).astype(np.float32).astype(np.float64))
 
 
 def centred(gap: Floats, linear: Floats, product: Floats, reach: Floats) -> Floats:
