@@ -1,23 +1,27 @@
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
 
 import numpy as np
 import pytest
-from scipy.optimize import linprog
-from tests.app.joint_clearing import Traffic, gathered, gathered_prices, names, nodes_of, with_random_areas
+from tests.app.joint_clearing import (
+    Traffic,
+    check_outcome,
+    gathered,
+    gathered_prices,
+    names,
+    nodes_of,
+    with_random_areas,
+)
 from tests.clearing.instances import instance, rounding_money, untold
 
 from flexpeer.app.area_node import AreaNode, AreasHere
 from flexpeer.app.border_relay import Areas, Relay
-from flexpeer.app.coordination import JOINT_RELATIVE, NOBODY, JointOutcome, begin, clear_together, newton, price
-from flexpeer.clearing.central import linear_program
+from flexpeer.app.coordination import JOINT_RELATIVE, NOBODY, begin, clear_together, newton, price
 from flexpeer.clearing.certificate import certify
-from flexpeer.clearing.evaluation import grid_cost, moves, state_of
+from flexpeer.clearing.evaluation import moves, state_of
 from flexpeer.clearing.interior import clear_free
 from flexpeer.clearing.part_sweeps import PartSweeps
-from flexpeer.clearing.pieces import pieces_of, without_idle_limits
-from flexpeer.clearing.problem import Floats, Integers, Problem
+from flexpeer.clearing.pieces import without_idle_limits
+from flexpeer.clearing.problem import Floats, Problem
 from flexpeer.clearing.shares import Outline, split
 from flexpeer.simulation.clearing_problems import clearing_problem
 from flexpeer.wire.borders import (
@@ -110,52 +114,11 @@ def test_whoever_is_silent_costs_only_its_own_area(seed: int, flows_only: bool) 
         elif silent not in joint.unconfirmed:
             assert nodes[silent].accepted
         if len(outline.dsos) > len(joint.silent):
-            check_outcome(problem, outline, nodes, joint)
+            present = [n for n, hook in enumerate(outline.hooks) if hook.dso not in joint.silent]
+            sweeps = sweeps_of(nodes)
+            check_outcome(problem, outline, {n: sweeps[n].outcome for n in present}, joint)
         else:
             assert joint.status == NOBODY
-
-
-def check_outcome(problem: Problem, outline: Outline, nodes: dict[str, AreaNode], joint: JointOutcome) -> None:
-    """Feasible in whole watts, borders of trees exactly idle, and certified against what a linear program finds."""
-    assert joint.accepted
-    pieces = pieces_of(problem.parent, problem.area)
-    present = [n for n, hook in enumerate(outline.hooks) if hook.dso not in joint.silent]
-    steps_kw = gathered(
-        problem, lambda n: nodes[outline.hooks[n].dso].sweeps[n].outcome.steps_kw if n in present else np.zeros(0)
-    )
-    assert (steps_kw >= 0.0).all()
-    assert (steps_kw <= problem.step_kw + 1e-9).all()
-    assert np.abs(steps_kw * 1000.0 - np.rint(steps_kw * 1000.0)).max(initial=0.0) < 1e-6
-    state, idle = state_of(problem, moves(problem, steps_kw)), state_of(problem, None)
-    for n in present:
-        outcome = nodes[outline.hooks[n].dso].sweeps[n].outcome
-        assert outcome.flow_kw == pytest.approx(state.flow_kw[pieces[n].bus], abs=1e-9)
-    heads = [pieces[n].bus[0] for n in present if n and outline.hooks[n].above not in present]
-    assert state.flow_kw[heads] == pytest.approx(idle.flow_kw[heads], abs=1e-9)
-    bought = joint.no_trade_objective - joint.objective
-    assert joint.gap <= 1e-6 * abs(bought) + rounding_money(problem)
-    assert joint.gap >= -1e-9 * (1.0 + abs(joint.objective))
-    away = set(range(len(outline.hooks))) - set(present)
-    if problem.voltage_price == 0.0 or not any(outline.hooks[n].above in present for n in away):
-        absent = np.flatnonzero(np.isin(problem.area, [int(dso.removeprefix("dso-")) for dso in joint.silent]))
-        gained = best_gain(problem, absent, heads)
-        assert -rounding_money(problem) <= gained - bought <= joint.gap + 1e-6 * (1.0 + abs(gained))
-
-
-def best_gain(problem: Problem, absent: Integers, heads: Sequence[int]) -> float:
-    """What trade can gain when nobody moves at buses `absent` and flows at `heads` are those of no trade."""
-    away = np.isin(problem.peer_bus, absent)
-    rest = replace(problem, step_kw=np.where(away[:, None, None], 0.0, problem.step_kw))
-    idle = state_of(problem, None)
-    program = linear_program(rest)
-    low, high = program.low.copy(), program.high.copy()
-    flow = rest.step_kw.size + np.arange(rest.base_kw.size).reshape(rest.base_kw.shape)
-    low[flow[heads]] = high[flow[heads]] = idle.flow_kw[heads]
-    found = cast(Any, linprog)(
-        program.cost, A_eq=program.matrix, b_eq=program.right, bounds=np.stack((low, high), axis=1), method="highs"
-    )
-    assert found.status == 0
-    return float(grid_cost(problem, idle).sum() - found.fun)
 
 
 def test_nothing_is_traded_when_nobody_answers() -> None:

@@ -1,26 +1,11 @@
-import hashlib
-import hmac
-
 from tests.app.joint_clearing import nodes_of, with_random_areas
+from tests.app.seals import Seals
 from tests.clearing.instances import instance
 
 from flexpeer.app.letters import MARKET_OPERATOR, AreaDesk, Desk, Dropped, reply_in
 from flexpeer.wire.borders import Answer, Ascend, Begin, Close, Numbers, Pass, Refusal, Trouble
 
 BEGIN = Begin(7)
-
-
-class Seals:
-    """Signatures by a secret per name, which everybody here knows."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def sign(self, text: bytes) -> bytes:
-        return hmac.digest(self._name.encode(), text, hashlib.sha256)
-
-    def holds(self, sender: str, text: bytes, signature: bytes) -> bool:
-        return hmac.compare_digest(hmac.digest(sender.encode(), text, hashlib.sha256), signature)
 
 
 def desks() -> tuple[Desk, AreaDesk]:
