@@ -20,7 +20,7 @@ from flexpeer.clearing.certificate import certify
 from flexpeer.clearing.evaluation import moves, state_of
 from flexpeer.clearing.interior import clear_free
 from flexpeer.clearing.part_sweeps import PartSweeps
-from flexpeer.clearing.pieces import without_idle_limits
+from flexpeer.clearing.pieces import pieces_of, without_idle_limits
 from flexpeer.clearing.problem import Floats, Problem
 from flexpeer.clearing.shares import Outline, split
 from flexpeer.simulation.clearing_problems import clearing_problem
@@ -268,3 +268,17 @@ def test_who_answers_what_cannot_be_is_left_out_and_nobody_else() -> None:
     assert joint.silent == ("dso-2",)
     assert nodes["dso-0"].accepted
     assert not nodes["dso-2"].accepted
+
+
+def test_a_border_is_held_where_sizes_are_no_whole_watts() -> None:
+    problem = with_own_digits(clearing_problem(200, 4))
+    outline, nodes = nodes_of(problem)
+    joint = clear_together(outline, Traffic(AreasHere(nodes), {"dso-0": 30}), lambda _text: None)
+    idle = state_of(problem, None).flow_kw
+    pieces = pieces_of(problem.parent, problem.area)
+    assert joint.silent == ("dso-0",)
+    for number, sweeps in sweeps_of(nodes).items():
+        if number:
+            assert sweeps.outcome.flow_kw[0] == pytest.approx(idle[pieces[number].bus[0]], abs=1e-9)
+            assert (sweeps.steps_kw >= 0.0).all()
+            assert (sweeps.steps_kw <= sweeps.part.problem.step_kw + 1e-9).all()

@@ -127,6 +127,19 @@ def settle_part(problem: Problem, steps_kw: Floats, shift: Floats) -> None:
             _adjust(problem, tree, steps_kw, (t, every), shift[:, t], room)
 
 
+def even_out(problem: Problem, steps_kw: Floats, short_kw: Floats) -> None:
+    """Let what leaves the first bus rise by `short_kw` (periods,), in place, by the step with most room.
+
+    That is less than a watt, and nothing where sizes are whole watts.
+    """
+    for t in np.flatnonzero(np.abs(short_kw) > TINY):
+        way = np.sign(short_kw[t]) * problem.step_sign
+        room = np.where(way > 0.0, problem.step_kw[:, t] - steps_kw[:, t], steps_kw[:, t])
+        if room.size:
+            peer, step = np.unravel_index(room.argmax(), room.shape)
+            steps_kw[peer, t, step] += way[step] * min(abs(short_kw[t]), room[peer, step])
+
+
 def _leaving_w(problem: Problem, steps_kw: Floats, period: int) -> float:
     injected = problem.base_kw[:, period].sum() + (steps_kw[:, period] @ problem.step_sign).sum()
     return float(np.rint(injected * WATTS_PER_KW))

@@ -35,7 +35,7 @@ from flexpeer.clearing import layout
 from flexpeer.clearing.area import Area, Plan
 from flexpeer.clearing.certificate import conjugates, costs_by_owner, relief_kw, violation_kw
 from flexpeer.clearing.evaluation import State, add_peers, moves, sum_down, sum_up
-from flexpeer.clearing.finishing import capacity_w, finish_part, settle_part
+from flexpeer.clearing.finishing import capacity_w, even_out, finish_part, settle_part
 from flexpeer.clearing.interior import take_steps
 from flexpeer.clearing.layout import PeerRows
 from flexpeer.clearing.outcome import Posted
@@ -334,6 +334,8 @@ class PartSweeps:
         elif not self.part.root:
             owed = np.rint((self._idle.flow_kw[0] - flow[0]) * WATTS_PER_KW)
         shares = self._settled(flow[0], owed)
+        if self.alone and not self.part.root:
+            even_out(p, self.steps_kw, self._idle.flow_kw[0] - self._flowing()[0])
         flow = self._flowing()
         level = p.voltage_drop[:, None] * flow
         level[0] += level_above
