@@ -15,7 +15,8 @@ A pass runs up (what the pieces below told comes in, what the piece above has to
 Numbers are kW, prices per kWh and w in the problem's own unit, as in `problem`; finish's sums and violation are of all
 periods, in one column. What only leads to the next step is rounded: A, B, D, the corrected step's border numbers and
 the sums of gap and cost to single precision; the affine step's, its sums and all reaches to three digits. The piece
-above reckons with these what f is until it is told in whole watts; what rounding took from (dg, dw) comes with the next.
+above reckons with these what f is until it is told in whole watts; what rounding took from (dg, dw) comes with the
+next.
 
 A piece may lack pieces below: their borders carry what is forecast. A piece that hears of none above, and is not the
 root's, trades alone with those below it: its border keeps its own flow of no trade,
