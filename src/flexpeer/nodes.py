@@ -68,7 +68,7 @@ def run_market_operator(outline_file: Path, place: Place, tell: Callable[[str], 
     """`flexpeer node --market-operator`: one run, from the first question to how it ended."""
     outline = read_outline(outline_file)
     desk = Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, place.keys))
-    journal = Unwritten(time_ns()) if place.state is None else JournalFolder(place.state)
+    journal = Unwritten(time_ns()) if place.state is None else JournalFolder(place.state, outline_file)
     with NatsAreas(desk, place.server, place.timeout_s, journal.run) as areas:
         began = perf_counter()
         found = clear_together(outline, areas, tell, journal)
@@ -91,7 +91,8 @@ def run_dso(name: str, problem: Path, place: Place, out: Path | None) -> dict[st
     """`flexpeer node --dso`: answer one run's questions; what stands at the end goes to `out`."""
     if not NAME.fullmatch(name) or name == MARKET_OPERATOR:
         raise bad_input("node", f"cannot call a DSO {name!r}", "letters, digits, - and _", field="dso")
-    node = AreaNode(read_parts(problem), None if place.state is None else ShelfFolder(place.state))
+    parts = read_parts(problem)
+    node = AreaNode(parts, None if place.state is None else ShelfFolder(place.state, problem))
     desk = AreaDesk(Desk(name, read_keys(name, place.keys)), node)
     warm_up()
     serve(desk, place.server, PATIENCE * place.timeout_s)

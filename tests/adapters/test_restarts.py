@@ -86,7 +86,7 @@ def test_killed_and_started_again(
         running["dso-1"].wait()
         start("dso-1")
 
-    journal = JournalFolder(tmp_path / MARKET_OPERATOR)
+    journal = JournalFolder(tmp_path / MARKET_OPERATOR, shares / OUTLINE)
     desk = Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, shares))
     with ExitStack() as ending, NatsAreas(desk, server, TIMEOUT_S, journal.run) as areas:
         for dso in DSOS:
