@@ -69,7 +69,7 @@ def run_market_operator(outline_file: Path, place: Place, tell: Callable[[str], 
     outline = read_outline(outline_file)
     desk = Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, place.keys))
     journal = Unwritten(time_ns()) if place.state is None else JournalFolder(place.state, outline_file)
-    with NatsAreas(desk, place.server, place.timeout_s, journal.run) as areas:
+    with NatsAreas(desk, place.server, place.timeout_s) as areas:
         began = perf_counter()
         found = clear_together(outline, areas, tell, journal)
         seconds = perf_counter() - began

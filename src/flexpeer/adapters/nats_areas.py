@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from time import time_ns
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -44,13 +45,10 @@ async def _connected(server: str) -> Client:
 
 
 class NatsAreas:
-    """DSOs behind a NATS server, as a context; `timeout_s` is how long each question may take.
+    """DSOs behind a NATS server, as a context; `timeout_s` is how long each question may take."""
 
-    Letters of a `run` are heard only by those who have heard of none that is higher.
-    """
-
-    def __init__(self, desk: Desk, server: str, timeout_s: float, run: int) -> None:
-        self._server, self._asking = server, Asking(desk, run, timeout_s)
+    def __init__(self, desk: Desk, server: str, timeout_s: float) -> None:
+        self._server, self._asking = server, Asking(desk, time_ns(), timeout_s)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._heard = asyncio.Event()

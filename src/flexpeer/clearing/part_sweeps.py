@@ -75,7 +75,10 @@ class PartOutcome(NamedTuple):
 
 
 class PartSweeps:
-    """A piece through one run. `below` maps the pieces below to their rows, `above` is from the piece above."""
+    """A piece through one run. `below` maps the pieces below to their rows, `above` is from the piece above.
+
+    `alone` says that none is above; in the end `owed` (periods,) is by how many watts its flow had still to rise.
+    """
 
     def __init__(self, part: Part) -> None:
         self.part, self._problem = part, part.problem
@@ -329,18 +332,17 @@ class PartSweeps:
 
     def finish_down(self, above: Floats) -> Told:
         """Voltages, and what the piece adds to the certificate."""
-        p, flow = self._problem, self._flowing()
-        level_above, owed = self.part.above_voltage, np.zeros(p.periods)
-        if not self.alone:
-            level_above, owed = above
-        elif not self.part.root:
-            owed = np.rint((self._idle.flow_kw[0] - flow[0]) * WATTS_PER_KW)
-        shares = self._settled(flow[0], owed)
-        if self.alone and not self.part.root:
-            even_out(p, self.steps_kw, self._idle.flow_kw[0] - self._flowing()[0])
+        p, held = self._problem, self.alone and not self.part.root
+        flow, idle = self._flowing()[0], self._idle.flow_kw[0]
+        if self.alone:
+            above = np.stack((self.part.above_voltage, np.rint((idle - flow) * WATTS_PER_KW) * held))
+        self.owed = above[1]
+        shares = self._settled(flow, self.owed)
+        if held:
+            even_out(p, self.steps_kw, idle - self._flowing()[0])
         flow = self._flowing()
         level = p.voltage_drop[:, None] * flow
-        level[0] += level_above
+        level[0] += above[0]
         sum_down(p.parent, level)
         state = State(flow, level, p.row_base_kw)
         self.outcome = PartOutcome(self.steps_kw, self._price, flow, level)
