@@ -213,11 +213,12 @@ def node(  # noqa: PLR0913 - options of either role
     keys: Annotated[Path, typer.Option(help="Folder with one's own NAME.key and public-keys.json.")] = Path(),
     server: Annotated[str, typer.Option(help="Address of the NATS server.")] = "nats://127.0.0.1:4222",
     timeout: Annotated[float, typer.Option(help="Seconds until who does not answer is silent.", min=0.1)] = 10.0,
+    state: Annotated[Path | None, typer.Option(help="Folder for what must survive the program, of one day.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="File for what stands at the DSO, .npz.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Take part in one clearing between organisations, as a DSO or as the market operator; exit 1 if nothing stands."""
-    place = nodes.Place(server, keys, timeout)
+    place = nodes.Place(server, keys, timeout, state)
     try:
         if market_operator is not None and dso is None and problem is None and out is None:
             facts = nodes.run_market_operator(market_operator, place, lambda text: _ERRORS.print(text, markup=False))
