@@ -15,7 +15,7 @@ in one period alone is W_t in series with the rest of the chain (3).
 Arrays are (periods, peers): the recursions run over periods and peers lie side by side in vectors.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,8 +23,7 @@ from flexpeer.clearing.problem import Floats, Integers
 from flexpeer.compiled import compiled, compiled_apart
 
 
-@dataclass(frozen=True)
-class Chains:
+class Chains(NamedTuple):
     """Eliminated chains: W, (3), w/(a + w) and 1/(a + w), all (periods, peers)."""
 
     ground: Floats
@@ -92,22 +91,51 @@ def solve_chain(pass_on: Floats, inverse: Floats, right: Floats, change: Floats)
             after[i] = here[i] * inv[i] + share[i] * then[i]
 
 
-@compiled_apart
-def at_peers(values: Floats, site: Integers, ground: Floats, spread: Floats, right: Floats) -> None:
-    """Prices at sites (periods, sites) at every peer, into `spread`, and -W times them, into `right`."""
+@compiled
+def add_up(values: Floats, site: Integers, total: Floats) -> None:
+    """Add values (periods, peers) of the peers of each site to `total` (sites, periods or more)."""
     for t in range(values.shape[0]):
-        line, out, weight, scaled = values[t], spread[t], ground[t], right[t]
         for i in range(len(site)):
-            out[i] = line[site[i]]
-        for i in range(len(site)):
-            scaled[i] = -weight[i] * out[i]
+            total[site[i], t] += values[t, i]
+
+
+BLOCK = 32
 
 
 @compiled_apart
-def beyond(ground: Floats, own: Floats, price: Floats, change: Floats, site: Integers, total: Floats) -> None:
-    """Sum over the peers of a site of W (dg + dl) - own dg, into `total` (periods, sites)."""
-    total[:] = 0.0
-    for t in range(price.shape[0]):
-        weight, alone, p, l, out = ground[t], own[t], price[t], change[t], total[t]  # noqa: E741
-        for i in range(len(site)):
-            out[site[i]] += weight[i] * (p[i] + l[i]) - alone[i] * p[i]
+def beyond(chains: "Chains", site: Integers, price: Floats, total: Floats) -> None:
+    """Add to `total` the sum over the peers of a site of W (dg + dl) - own dg, for dg = `price`.
+
+    Both are (sites, periods or more). `BLOCK` peers at a time lie side by side in vectors.
+    """
+    ground, own, pass_on, inverse = chains
+    periods, peers = ground.shape
+    at, change = np.empty((periods, BLOCK)), np.empty((periods, BLOCK))
+    for low in range(0, peers, BLOCK):
+        count = min(BLOCK, peers - low)
+        for i in range(count):
+            for t in range(periods):
+                at[t, i] = price[site[low + i], t]
+        for t in range(periods):
+            here, p, weight = change[t], at[t], ground[t, low:]
+            for i in range(count):
+                here[i] = -weight[i] * p[i]
+            if t > 0:
+                before, share = change[t - 1], pass_on[t - 1, low:]
+                for i in range(count):
+                    here[i] += before[i] * share[i]
+        for t in range(periods - 1, -1, -1):
+            here, inv = change[t], inverse[t, low:]
+            for i in range(count):
+                here[i] *= inv[i]
+            if t < periods - 1:
+                then, share = change[t + 1], pass_on[t, low:]
+                for i in range(count):
+                    here[i] += share[i] * then[i]
+        for t in range(periods):
+            here, weight, alone, p = change[t], ground[t, low:], own[t, low:], at[t]
+            for i in range(count):
+                p[i] = weight[i] * (p[i] + here[i]) - alone[i] * p[i]
+        for i in range(count):
+            for t in range(periods):
+                total[site[low + i], t] += at[t, i]
