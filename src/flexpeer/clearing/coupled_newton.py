@@ -26,7 +26,7 @@ from flexpeer.clearing.rows import LANES, SUM, WEIGHT
 from flexpeer.clearing.slab import Slab
 from flexpeer.clearing.stores import Group, levels_of, sizes, steps_of
 
-SOLVE_LIMIT = 300
+SOLVE_LIMIT = 3000
 PREDICTING, CORRECTING = 1e-2, 1e-3
 
 

@@ -16,6 +16,7 @@ Where no voltage on the way or below has rows, l and T_21 are 0 and dw makes no 
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -70,46 +71,54 @@ def reduce_tree(parent: Integers, kept: Flags, above: Integers) -> None:
         above[n] = parent[n] if kept[parent[n]] else above[parent[n]]
 
 
+class Edges(NamedTuple):
+    """Edges above junctions: `parent`, `site` as in `Junctions`, `edge` (junctions, 7 LANES) T and S.
+
+    `deep` (junctions,) says where the l and T_21 of equation (1) count.
+    """
+
+    parent: Integers
+    site: Integers
+    edge: Floats
+    deep: Flags
+
+
 class ReducedTree:
     """Edges of a piece's junctions for one slab; (dg, dw) of the bus above are 0 unless `above` says otherwise."""
 
     def __init__(self, junctions: Junctions) -> None:
         count = len(junctions.bus)
         self._at = junctions
-        self._edge = np.zeros((count, 7 * LANES))
-        self._deep = np.zeros(count, dtype=np.bool_)
-        self.moving, self.change = np.zeros((count, 2 * LANES)), np.zeros((count, 2 * LANES))
+        edge, deep = np.zeros((count, 7 * LANES)), np.zeros(count, dtype=np.bool_)
+        self._edges = Edges(junctions.parent, junctions.site, edge, deep)
+        self._moving, self._change = np.zeros((count, 2 * LANES)), np.zeros((count, 2 * LANES))
         self.told, self.above = np.zeros(2 * LANES), np.zeros(2 * LANES)
 
     def lay(self, parent: Integers, rho: Floats, messages: Messages) -> None:
         """Equations (2), (3) from what `tree.factor` left in `messages`."""
-        lay_edges(parent, rho, messages, self._at.bus, self._at.node, self._edge, self._deep)
-
-    def carry(self, values: Floats, first: int) -> None:
-        """Equation (1) upwards; `values` (sites, periods) move, of which this slab has those from `first`."""
-        at = self._at
-        carry_edges(at.parent, at.site, self._edge, self._deep, values, first, self.moving, self.told)
+        lay_edges(parent, rho, messages, self._at.bus, self._at.node, self._edges)
 
     def enter(self, bus: int, told: Floats) -> None:
         """Add what a piece below has told at a bus."""
-        self.moving[self._at.node[bus]] += told
+        self._moving[self._at.node[bus]] += told
 
     def leave(self, bus: int) -> Floats:
         """(dg, dw) of a bus, for a piece below."""
-        return np.asarray(self.change[self._at.node[bus]])
+        return np.asarray(self._change[self._at.node[bus]])
+
+    def carry(self, values: Floats, first: int) -> None:
+        """Equation (1) upwards; `values` (sites, periods) move, of which this slab has those from `first`."""
+        carry_edges(self._edges, values, first, self._moving, self.told)
 
     def spread(self, prices: Floats, first: int) -> None:
         """Equation (1) downwards, into `prices` (sites, periods) from `first`; forgets what moved."""
-        at = self._at
-        spread_edges(at.parent, at.site, self._edge, self._deep, self.above, prices, first, self.moving, self.change)
+        spread_edges(self._edges, self.above, prices, first, self._moving, self._change)
 
 
 @compiled
-def lay_edges(
-    parent: Integers, rho: Floats, messages: Messages, bus: Integers, node: Integers, edge: Floats, deep: Flags
-) -> None:
-    """Edges of junctions, and whether a voltage on the way or below has rows."""
-    own, sent = messages.own, messages.sent
+def lay_edges(parent: Integers, rho: Floats, messages: Messages, bus: Integers, node: Integers, edges: Edges) -> None:
+    """Equation (3) from every junction to the next, and whether a voltage on the way or below has rows."""
+    own, sent, edge, deep = messages.own, messages.sent, edges.edge, edges.deep
     for j in range(len(bus)):
         deep[j] = False
         for t in range(LANES):
@@ -146,50 +155,52 @@ def edge_of(own: Floats, sent: Floats, r: float, t: int) -> Edge:
 
 
 @compiled_apart
-def carry_edges(
-    parent: Integers, site: Integers, edge: Floats, deep: Flags, values: Floats, first: int, moving: Floats,
-    told: Floats,
-) -> None:  # fmt: skip
+def carry_edges(edges: Edges, values: Floats, first: int, moving: Floats, told: Floats) -> None:
     """What sites move joins what comes from below in `moving` (junctions, 2 LANES); `told` goes to the piece above."""
+    parent, site, edge, deep = edges
+    lanes = edge.shape[1] // 7
     for j in range(len(parent) - 1, -1, -1):
         here, e = moving[j], edge[j]
         if site[j] >= 0:
-            move = values[site[j]]
-            for t in range(LANES):
-                here[U + t] += move[first + t]
-        up = moving[parent[j]] if parent[j] >= 0 else told
-        if parent[j] < 0:
-            up[:] = 0.0
+            move = values[site[j], first : first + LANES]
+            for t in range(lanes):
+                here[U + t] += move[t]
+        for t in range(lanes):
+            told[U + t] = e[T11 + t] * here[U + t] + e[T12 + t] * here[L + t]
         if deep[j]:
-            for t in range(LANES):
-                u, l = here[U + t], here[L + t]  # noqa: E741
-                up[U + t] += e[T11 + t] * u + e[T12 + t] * l
-                up[L + t] += e[T21 + t] * u + e[T22 + t] * l
-        else:
-            for t in range(LANES):
-                up[U + t] += e[T11 + t] * here[U + t]
+            for t in range(lanes):
+                told[L + t] = e[T21 + t] * here[U + t] + e[T22 + t] * here[L + t]
+        if parent[j] >= 0:
+            up = moving[parent[j]]
+            for t in range(2 * lanes if deep[j] else lanes):
+                up[t] += told[t]
 
 
 @compiled_apart
-def spread_edges(
-    parent: Integers, site: Integers, edge: Floats, deep: Flags, above: Floats, prices: Floats, first: int,
-    moving: Floats, change: Floats,
-) -> None:  # fmt: skip
+def spread_edges(edges: Edges, above: Floats, prices: Floats, first: int, moving: Floats, change: Floats) -> None:
     """(dg, dw) of junctions into `change`, dg of sites into `prices`; `moving` becomes 0."""
+    parent, site, edge, deep = edges
+    lanes = edge.shape[1] // 7
+    over = above.copy()
     for j in range(len(parent)):
         here, e, out = moving[j], edge[j], change[j]
-        over = change[parent[j]] if parent[j] >= 0 else above
+        if parent[j] >= 0:
+            from_above = change[parent[j]]
+            for t in range(2 * lanes):
+                over[t] = from_above[t]
+        for t in range(lanes):
+            out[U + t] = e[T11 + t] * over[U + t] + e[S11 + t] * here[U + t]
         if deep[j]:
-            for t in range(LANES):
-                g, w, u, l = over[U + t], over[L + t], here[U + t], here[L + t]  # noqa: E741
-                out[U + t] = e[T11 + t] * g + e[T21 + t] * w + e[S11 + t] * u + e[S12 + t] * l
-                out[L + t] = e[T12 + t] * g + e[T22 + t] * w + e[S12 + t] * u + e[S22 + t] * l
-        else:
-            for t in range(LANES):
-                out[U + t] = e[T11 + t] * over[U + t] + e[S11 + t] * here[U + t]
-        for t in range(2 * LANES):
-            here[t] = 0.0
+            for t in range(lanes):
+                out[U + t] += e[T21 + t] * over[L + t] + e[S12 + t] * here[L + t]
+                out[L + t] = (
+                    e[T12 + t] * over[U + t]
+                    + e[T22 + t] * over[L + t]
+                    + e[S12 + t] * here[U + t]
+                    + e[S22 + t] * here[L + t]
+                )
         if site[j] >= 0:
-            price = prices[site[j]]
-            for t in range(LANES):
-                price[first + t] = out[U + t]
+            price = prices[site[j], first : first + LANES]
+            for t in range(lanes):
+                price[t] = out[U + t]
+    moving[:] = 0.0
