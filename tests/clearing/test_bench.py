@@ -6,7 +6,9 @@ from flexpeer.simulation.bench_clearing import CASES, Case, rows
 
 
 def test_cases_are_named_as_the_bars() -> None:
-    assert list(CASES) == ["1k x 24", "10k x 24", "10k x 96", "100k x 24", "100k x 96", "10k x 24 coupled"]
+    bars = ["1k x 24", "10k x 24", "10k x 96", "100k x 24", "100k x 96", "10k x 24 coupled"]
+    assert list(CASES)[: len(bars)] == bars
+    assert all("a bus each" in name and CASES[name].buses == CASES[name].peers for name in list(CASES)[len(bars) :])
     with pytest.raises(BadInput, match="no case"):
         rows("2 x 2")
 

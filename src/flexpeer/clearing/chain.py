@@ -22,6 +22,8 @@ import numpy as np
 from flexpeer.clearing.problem import Floats, Integers
 from flexpeer.compiled import compiled, compiled_apart
 
+BLOCK = 64
+
 
 class Chains(NamedTuple):
     """Eliminated chains: W, (3), w/(a + w) and 1/(a + w), all (periods, peers)."""
@@ -99,43 +101,31 @@ def add_up(values: Floats, site: Integers, total: Floats) -> None:
             total[site[i], t] += values[t, i]
 
 
-BLOCK = 32
+def blocks_of(chains: "Chains") -> Floats:
+    """Its four arrays for `BLOCK` peers at a time, (blocks, 4, periods, BLOCK); peers that are none have zeros."""
+    periods, peers = chains.ground.shape
+    padded = np.zeros((len(chains), periods, -(-peers // BLOCK) * BLOCK))
+    padded[:, :, :peers] = chains
+    return np.ascontiguousarray(padded.reshape(len(chains), periods, -1, BLOCK).transpose(2, 0, 1, 3))
 
 
 @compiled_apart
-def beyond(chains: "Chains", site: Integers, price: Floats, total: Floats) -> None:
+def beyond(blocks: Floats, site: Integers, price: Floats, total: Floats) -> None:
     """Add to `total` the sum over the peers of a site of W (dg + dl) - own dg, for dg = `price`.
 
-    Both are (sites, periods or more). `BLOCK` peers at a time lie side by side in vectors.
+    Both are (sites, periods or more); `blocks` are those of `blocks_of`.
     """
-    ground, own, pass_on, inverse = chains
-    periods, peers = ground.shape
-    at, change = np.empty((periods, BLOCK)), np.empty((periods, BLOCK))
-    for low in range(0, peers, BLOCK):
-        count = min(BLOCK, peers - low)
-        for i in range(count):
+    periods = blocks.shape[2]
+    at, right, change = np.zeros((periods, BLOCK)), np.empty((periods, BLOCK)), np.empty((periods, BLOCK))
+    for b in range(len(blocks)):
+        ground, own, pass_on, inverse = blocks[b, 0], blocks[b, 1], blocks[b, 2], blocks[b, 3]
+        here = site[b * BLOCK : (b + 1) * BLOCK]
+        for i in range(len(here)):
             for t in range(periods):
-                at[t, i] = price[site[low + i], t]
-        for t in range(periods):
-            here, p, weight = change[t], at[t], ground[t, low:]
-            for i in range(count):
-                here[i] = -weight[i] * p[i]
-            if t > 0:
-                before, share = change[t - 1], pass_on[t - 1, low:]
-                for i in range(count):
-                    here[i] += before[i] * share[i]
-        for t in range(periods - 1, -1, -1):
-            here, inv = change[t], inverse[t, low:]
-            for i in range(count):
-                here[i] *= inv[i]
-            if t < periods - 1:
-                then, share = change[t + 1], pass_on[t, low:]
-                for i in range(count):
-                    here[i] += share[i] * then[i]
-        for t in range(periods):
-            here, weight, alone, p = change[t], ground[t, low:], own[t, low:], at[t]
-            for i in range(count):
-                p[i] = weight[i] * (p[i] + here[i]) - alone[i] * p[i]
-        for i in range(count):
+                at[t, i] = price[here[i], t]
+        right[:] = -ground * at
+        solve_chain(pass_on, inverse, right, change)
+        at[:] = ground * (at + change) - own * at
+        for i in range(len(here)):
             for t in range(periods):
-                total[site[low + i], t] += at[t, i]
+                total[here[i], t] += at[t, i]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flexpeer.clearing.area import Plan
-from flexpeer.clearing.chain import Chains, add_up, beyond
+from flexpeer.clearing.chain import Chains, add_up, beyond, blocks_of
 from flexpeer.clearing.layout import PeerRows, root_price
 from flexpeer.clearing.pieces import Piece
 from flexpeer.clearing.problem import Floats, Integers
@@ -25,6 +25,7 @@ from flexpeer.clearing.reduced import Junctions, ReducedTree
 from flexpeer.clearing.rows import LANES, SUM, WEIGHT
 from flexpeer.clearing.slab import Slab
 from flexpeer.clearing.stores import Group, levels_of, sizes, steps_of
+from flexpeer.compiled import compiled_apart
 
 SOLVE_LIMIT = 3000
 PREDICTING, CORRECTING = 1e-2, 1e-3
@@ -110,6 +111,7 @@ class CoupledSlabs:
         link = self._joined([group.answer[:, at] for group in self.levels])
         link[-1] = 0.0
         self._chains = Chains.of(self._joined([group.answer[:, at] for group in self.steps]), link)
+        self._blocks = blocks_of(self._chains)
         x, level = (
             self._joined([g.answer[:, SUM : SUM + LANES] for g in groups]) for groups in (self.steps, self.levels)
         )
@@ -187,7 +189,7 @@ class CoupledSlabs:
     def _beyond(self, price: Floats) -> Floats:
         """E times prices at sites."""
         total = self._blank()
-        beyond(self._chains, self.sites.of, price, total)
+        beyond(self._blocks, self.sites.of, price, total)
         return total
 
     def _push(self, values: Floats) -> None:
@@ -204,7 +206,7 @@ class CoupledSlabs:
                 prices[mine, _lanes(k)] = area.step[bus]
         return prices
 
-    def _respond(self, values: Floats) -> Floats:
+    def respond(self, values: Floats) -> Floats:
         """G times values at sites: sweeps of reduced trees, as nothing else moves."""
         prices = np.empty(values.shape)
         for k, (slab, trees) in enumerate(zip(self.slabs, self.trees, strict=True)):
@@ -223,23 +225,48 @@ class CoupledSlabs:
     def _conjugate(self, price: Floats, accuracy: float) -> Floats:
         """Equations (1), (2) from `price` = G b."""
         residual = -self._beyond(price)
-        z = self._respond(residual)
-        fit = float((residual * z).sum())
-        first = fit
-        direction, image = z, residual.copy()
+        z = self.respond(residual)
+        direction, image = z.copy(), residual.copy()
+        fit = first = inner(residual, z)
         for _ in range(SOLVE_LIMIT):
             if fit <= accuracy**2 * first or fit <= 0.0:
                 break
             self.solves += 1
-            applied = image + self._beyond(direction)
-            length = fit / float((direction * applied).sum())
-            price = price + length * direction
-            residual -= length * applied
-            z = self._respond(residual)
-            ratio, fit = float((residual * z).sum()) / fit, float((residual * z).sum())
-            direction = z + ratio * direction
-            image = residual + ratio * image
+            applied = image.copy()
+            beyond(self._blocks, self.sites.of, direction, applied)
+            go_along(fit / inner(direction, applied), direction, applied, price, residual)
+            z = self.respond(residual)
+            before, fit = fit, inner(residual, z)
+            turn(fit / before, z, residual, direction, image)
         return price
+
+
+@compiled_apart
+def inner(left: Floats, right: Floats) -> float:
+    """Sum of products at sites."""
+    total = np.zeros(left.shape[1])
+    for i in range(left.shape[0]):
+        for t in range(left.shape[1]):
+            total[t] += left[i, t] * right[i, t]
+    return float(total.sum())
+
+
+@compiled_apart
+def go_along(length: float, direction: Floats, applied: Floats, price: Floats, residual: Floats) -> None:
+    """Move the price by `length` of `direction`, the residual by what that applies."""
+    for i in range(price.shape[0]):
+        for t in range(price.shape[1]):
+            price[i, t] += length * direction[i, t]
+            residual[i, t] -= length * applied[i, t]
+
+
+@compiled_apart
+def turn(ratio: float, z: Floats, residual: Floats, direction: Floats, image: Floats) -> None:
+    """Equation (2): the next direction and its image, in place."""
+    for i in range(z.shape[0]):
+        for t in range(z.shape[1]):
+            direction[i, t] = z[i, t] + ratio * direction[i, t]
+            image[i, t] = residual[i, t] + ratio * image[i, t]
 
 
 def _lanes(slab: int) -> slice:

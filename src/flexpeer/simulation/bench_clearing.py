@@ -33,13 +33,19 @@ Row = dict[str, Any]
 
 
 class Case(NamedTuple):
-    """Peers, periods, shares of peers that shift and that store, and how often ours is measured."""
+    """Peers, periods, shares of peers that shift and that store, how often ours is measured; buses, stress.
+
+    `buses` is one for eight peers unless given; `tightness`, `sensitivity` as in `clearing_problem`.
+    """
 
     peers: int
     periods: int
     shift: float
     storage: float
     repeats: int
+    buses: int | None = None
+    tightness: float = 1.0
+    sensitivity: float = 1.0
 
 
 CASES = {
@@ -49,12 +55,19 @@ CASES = {
     "100k x 24": Case(100_000, 24, 0.0, 0.0, 3),
     "100k x 96": Case(100_000, 96, 0.0, 0.0, 1),
     "10k x 24 coupled": Case(10_000, 24, 0.2, 0.1, 3),
+    "10k x 24, a bus each": Case(10_000, 24, 0.0, 0.0, 3, 10_000),
+    "10k x 24 coupled, a bus each": Case(10_000, 24, 0.2, 0.1, 3, 10_000),
+    "10k x 24 coupled, a bus each, limits x 0.6": Case(10_000, 24, 0.2, 0.1, 2, 10_000, 0.6),
+    "10k x 24 coupled, a bus each, stress": Case(10_000, 24, 0.2, 0.1, 2, 10_000, 0.45, 2.4),
 }
 
 
 def problem_of(case: Case) -> Problem:
     """The problem of a case, the same every time."""
-    return clearing_problem(case.peers, case.periods, shift=case.shift, storage=case.storage)
+    return clearing_problem(
+        case.peers, case.periods, shift=case.shift, storage=case.storage, tightness=case.tightness,
+        sensitivity=case.sensitivity, buses=case.buses,
+    )  # fmt: skip
 
 
 def _ours(case: Case) -> Row:
@@ -194,7 +207,7 @@ def rows(case: str | None = None) -> list[Row]:
             ours = {"case": name, "engine": "flexpeer", "version": __version__, "ratio_to_ours": 1.0} | _alone(
                 _ours, chosen
             )
-            if first is not None and not chosen.shift:
+            if first is not None and not chosen.shift and chosen.buses is None:
                 ours["growth"] = ours["median_s"] / first["median_s"]
             first = first or ours
             made += [ours, *_rival_rows(name, chosen, ours)]
