@@ -8,7 +8,8 @@ With M the answer of coupled peers to prices over all periods, diag(M) what each
 Conjugate gradients on (1), preconditioned by G, need one sweep and one pass over coupled peers each, since
 G^-1 p of a search direction p follows from the residuals: with z = G r, p = z + beta p also G^-1 p = r + beta G^-1 p
 (2). They start from G b, whose residual -E G b lies at buses of coupled peers, as all others then do. What is left
-of it enters the next Newton step as a balance that lacks something.
+of it enters the next Newton step as a balance that lacks something, and the last step's in the certificate: so they may
+go on for long. Within them only sites move, so they sweep the tree of `reduced`.
 """
 
 from collections.abc import Sequence
