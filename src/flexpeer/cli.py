@@ -4,8 +4,10 @@ Results go to standard output (one JSON object with `--json`), progress and find
 """
 
 import json
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -203,24 +205,45 @@ def node(  # noqa: PLR0913 - options of either role
     problem: Annotated[Path | None, typer.Option(help="The DSO's part of the problem, .npz.")] = None,
     market_operator: Annotated[Path | None, typer.Option(help="Run as market operator of this outline.json.")] = None,
     keys: Annotated[Path, typer.Option(help="Folder with one's own NAME.key and public-keys.json.")] = Path(),
-    server: Annotated[str, typer.Option(help="Address of the NATS server.")] = "nats://127.0.0.1:4222",
+    server: Annotated[str | None, typer.Option(help="Address of a NATS server that runs.")] = None,
+    hub: Annotated[str | None, typer.Option(help="HOST:PORT of the hub that a DSO's own server joins.")] = None,
+    listen: Annotated[str | None, typer.Option(help="HOST:PORT where one's own server listens.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds until who does not answer is silent.", min=0.1)] = 10.0,
     out: Annotated[Path | None, typer.Option("--out", help="File for what stands at the DSO, .npz.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Take part in one clearing between organisations, as a DSO or as the market operator; exit 1 if nothing stands."""
-    place = nodes.Place(server, keys, timeout)
+
+    def tell(text: str) -> None:
+        _ERRORS.print(text, markup=False)
+
     try:
-        if market_operator is not None and dso is None and problem is None and out is None:
-            facts = nodes.run_market_operator(market_operator, place, lambda text: _ERRORS.print(text, markup=False))
-        elif market_operator is None and dso is not None and problem is not None:
-            facts = nodes.run_dso(dso, problem, place, out)
-        else:
-            raise bad_input("node", "has no role", "--dso with --problem, or --market-operator", field="dso")
+        place = nodes.Place(server, keys, timeout, hub, listen)
+        with _ended_in_order():
+            if market_operator is not None and dso is None and problem is None and out is None:
+                facts = nodes.run_market_operator(market_operator, place, tell)
+            elif market_operator is None and dso is not None and problem is not None:
+                facts = nodes.run_dso(dso, problem, place, out, tell)
+            else:
+                raise bad_input("node", "has no role", "--dso with --problem, or --market-operator", field="dso")
     except BadInput as error:
         raise _refuse(error, as_json) from error
     typer.echo(json.dumps(facts) if as_json else narration.node_story(facts))
     raise typer.Exit(0 if facts["accepted"] else 1)
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Told to end (SIGTERM), end what was started first, then with the status a shell expects."""
+
+    def end(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Organisations that clear together as programs of their own: what `flexpeer split` and `flexpeer node` do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -9,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from flexpeer.adapters.clearing_files import read_problem
-from flexpeer.adapters.ed25519 import read_keys, write_keys
+from flexpeer.adapters.ed25519 import Ed25519Signatures, read_keys, write_keys
 from flexpeer.adapters.nats_areas import NatsAreas, serve
+from flexpeer.adapters.nats_servers import ANY_PORT, hub, leaf
 from flexpeer.adapters.share_files import (
     NAME,
     OUTLINE,
@@ -30,15 +32,44 @@ from flexpeer.errors import bad_input
 from flexpeer.simulation.clearing_problems import clearing_problem
 
 PATIENCE = 10.0
+SERVER = "nats://127.0.0.1:4222"
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an organisation meets the others: the address of a NATS server, a folder of keys, and its patience."""
+    """Where an organisation meets the others: a NATS server, a folder of keys, and its patience.
 
-    server: str
+    The server is one that runs (`server`, by default `SERVER`), or one of its own: the market operator's, where leaf
+    nodes come to `listen`, or a DSO's, which joins the one at `hub` and has its own programs come to `listen`.
+    """
+
+    server: str | None
     keys: Path
     timeout_s: float
+    hub: str | None = None
+    listen: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.server is not None and (self.hub is not None or self.listen is not None):
+            raise bad_input("node", "has two servers", "--server, or one of its own", field="server")
+
+    def for_operator(self, signatures: Ed25519Signatures, dsos: Sequence[str]) -> AbstractContextManager[str]:
+        """The address of the market operator's server, while it is used."""
+        if self.hub is not None:
+            raise bad_input("node", "is the hub itself", "--listen for leaf nodes, or --server", field="hub")
+        return self._given() if self.listen is None else hub(self.listen, signatures, dsos)
+
+    def for_dso(self, name: str, signatures: Ed25519Signatures) -> AbstractContextManager[str]:
+        """The address of a DSO's server, while it is used."""
+        if self.hub is not None:
+            return leaf(name, self.hub, self.listen or ANY_PORT, signatures)
+        if self.listen is not None:
+            raise bad_input("node", "has no server of its own to listen", "--listen with --hub", field="listen")
+        return self._given()
+
+    def _given(self) -> AbstractContextManager[str]:
+        return nullcontext(self.server or SERVER)
 
 
 def split_file(path: Path, out: Path) -> dict[str, Any]:
@@ -59,11 +90,12 @@ def split_file(path: Path, out: Path) -> dict[str, Any]:
     return {"dsos": peers, "pieces": len(outline.hooks), "periods": outline.periods}
 
 
-def run_market_operator(outline_file: Path, place: Place, tell: Callable[[str], None]) -> dict[str, Any]:
+def run_market_operator(outline_file: Path, place: Place, tell: Tell) -> dict[str, Any]:
     """`flexpeer node --market-operator`: one run, from the first question to how it ended."""
     outline = read_outline(outline_file)
-    desk = Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, place.keys))
-    with NatsAreas(desk, place.server, place.timeout_s) as areas:
+    signatures = read_keys(MARKET_OPERATOR, place.keys)
+    desk = Desk(MARKET_OPERATOR, signatures)
+    with place.for_operator(signatures, outline.dsos) as server, NatsAreas(desk, server, place.timeout_s) as areas:
         began = perf_counter()
         found = clear_together(outline, areas, tell)
         seconds = perf_counter() - began
@@ -81,14 +113,16 @@ def run_market_operator(outline_file: Path, place: Place, tell: Callable[[str], 
     }
 
 
-def run_dso(name: str, problem: Path, place: Place, out: Path | None) -> dict[str, Any]:
+def run_dso(name: str, problem: Path, place: Place, out: Path | None, tell: Tell) -> dict[str, Any]:
     """`flexpeer node --dso`: answer one run's questions; what stands at the end goes to `out`."""
     if not NAME.fullmatch(name) or name == MARKET_OPERATOR:
         raise bad_input("node", f"cannot call a DSO {name!r}", "letters, digits, - and _", field="dso")
-    node = AreaNode(read_parts(problem))
-    desk = AreaDesk(Desk(name, read_keys(name, place.keys)), node)
-    warm_up()
-    serve(desk, place.server, PATIENCE * place.timeout_s)
+    node, signatures = AreaNode(read_parts(problem)), read_keys(name, place.keys)
+    desk = AreaDesk(Desk(name, signatures), node)
+    with place.for_dso(name, signatures) as server:
+        tell(f"{name}: at {server}")
+        warm_up()
+        serve(desk, server, PATIENCE * place.timeout_s)
     if out is not None and node.accepted:
         write_part_outcomes(node.accepted, out)
     moved = sum(

@@ -64,7 +64,7 @@ def test_organisations_over_nats_are_organisations_in_process(
 ) -> None:
     place = Place(server, shares, 20.0)
     with ThreadPoolExecutor(3) as pool:
-        running = {dso: pool.submit(run_dso, dso, shares / f"{dso}.npz", place, tmp_path / dso) for dso in DSOS}
+        running = {dso: pool.submit(run_dso, dso, shares / f"{dso}.npz", place, tmp_path / dso, print) for dso in DSOS}
         found = run_market_operator(shares / OUTLINE, place, print)
         ended: dict[str, dict[str, Any]] = {dso: work.result() for dso, work in running.items()}
     assert found["accepted"]

@@ -1,10 +1,13 @@
-"""Letters over NATS: the market operator's `Areas`, and a DSO's side that answers until the run is closed.
+"""Letters over NATS: who asks, and who answers until the run is closed.
 
-Subjects are `flexpeer.clearing.NAME`, one per organisation; replies come to the market operator's. NATS promises no
-delivery, so a question is sent again every `AGAIN_S` until its reply has come or the time is up.
+The market operator asks DSOs at subjects `flexpeer.clearing.NAME`, one per organisation, and a DSO asks its peers'
+agents at `flexpeer.agents.NAME`; replies come to the asker's. NATS promises no delivery, so a question is sent again
+every `AGAIN_S` until its reply has come or the time is up. A connection that breaks is made again for as long as that
+takes: how long one may be silent is for the questions' time to decide.
 """
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Coroutine, Sequence
 from time import time_ns
@@ -15,39 +18,47 @@ import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import NoServersError
 
-from flexpeer.app.letters import MARKET_OPERATOR, AreaDesk, Desk, Dropped, reply_in
+from flexpeer.app.letters import AreaDesk, Desk, Dropped, reply_in
 from flexpeer.errors import bad_input
 from flexpeer.wire.borders import Question, Reply
 
+MARKET, AGENTS = "flexpeer.clearing", "flexpeer.agents"
 AGAIN_S = 0.5
-CONNECT_S = 5
+LINGER_S = 2 * AGAIN_S
+CONNECT_S = 5.0
+RECONNECT_S = 0.25
+PING_S, PINGS_LOST = 2, 2
 T = TypeVar("T")
 
 
-def subject(name: str) -> str:
-    """Where an organisation listens."""
-    return f"flexpeer.clearing.{name}"
+def subject(name: str, prefix: str = MARKET) -> str:
+    """Where an organisation, or an agent, listens."""
+    return f"{prefix}.{name}"
 
 
 async def _connected(server: str) -> Client:
-    async def quiet(_error: Exception) -> None:
-        return None
+    said: list[Exception] = []
 
+    async def noted(error: Exception) -> None:
+        said.append(error)
+
+    connecting = nats.connect(
+        server, connect_timeout=2, max_reconnect_attempts=-1, reconnect_time_wait=RECONNECT_S,
+        ping_interval=PING_S, max_outstanding_pings=PINGS_LOST, error_cb=noted,
+    )  # fmt: skip
     try:
-        return await nats.connect(
-            server, connect_timeout=CONNECT_S, max_reconnect_attempts=1, reconnect_time_wait=1, error_cb=quiet
-        )
-    except (TimeoutError, NoServersError, NatsError, OSError, ValueError) as error:
-        raise bad_input(server, f"cannot be reached: {error}", "the address of a NATS server") from error
+        return await asyncio.wait_for(connecting, CONNECT_S)
+    except (TimeoutError, NatsError, OSError, ValueError) as error:
+        reason = said[-1] if said else error
+        raise bad_input(server, f"cannot be reached: {reason}", "the address of a NATS server that runs") from error
 
 
 class NatsAreas:
-    """DSOs behind a NATS server, as a context; `timeout_s` is how long each question may take."""
+    """DSOs, or agents, behind a NATS server, as a context; `timeout_s` is how long each question may take."""
 
-    def __init__(self, desk: Desk, server: str, timeout_s: float) -> None:
-        self._desk, self._server, self._timeout_s = desk, server, timeout_s
+    def __init__(self, desk: Desk, server: str, timeout_s: float, prefix: str = MARKET) -> None:
+        self._desk, self._server, self._timeout_s, self._prefix = desk, server, timeout_s, prefix
         self._run, self._number = time_ns(), 0
         self._waiting: dict[tuple[str, int], asyncio.Future[Reply]] = {}
         self._loop = asyncio.new_event_loop()
@@ -78,7 +89,7 @@ class NatsAreas:
 
     async def _open(self) -> Client:
         client = await _connected(self._server)
-        await client.subscribe(subject(MARKET_OPERATOR), cb=self._received)
+        await client.subscribe(subject(self._desk.name, self._prefix), cb=self._received)
         return client
 
     async def _received(self, message: Msg) -> None:
@@ -124,7 +135,7 @@ class NatsAreas:
         until = self._loop.time() + self._timeout_s
         try:
             while (left := until - self._loop.time()) > 0.0:
-                await self._client.publish(subject(dso), written)
+                await self._client.publish(subject(dso, self._prefix), written)
                 done, _ = await asyncio.wait((waiting,), timeout=min(AGAIN_S, left))
                 if done:
                     return waiting.result()
@@ -135,26 +146,27 @@ class NatsAreas:
         return None
 
 
-def serve(desk: AreaDesk, server: str, patience_s: float) -> bool:
+def serve(desk: AreaDesk, server: str, patience_s: float, prefix: str = MARKET) -> bool:
     """Answer questions until the run is closed; False if none came for `patience_s`."""
-    return asyncio.run(_serve(desk, server, patience_s))
+    return asyncio.run(_serve(desk, server, patience_s, prefix))
 
 
-async def _serve(desk: AreaDesk, server: str, patience_s: float) -> bool:
+async def _serve(desk: AreaDesk, server: str, patience_s: float, prefix: str) -> bool:
     client = await _connected(server)
     heard = asyncio.Event()
 
     async def received(message: Msg) -> None:
-        reply = desk.reply_to(message.data)
+        reply = await asyncio.to_thread(desk.reply_to, message.data)
         if reply is not None:
-            await client.publish(subject(MARKET_OPERATOR), reply)
+            await client.publish(subject(desk.asker, prefix), reply)
             heard.set()
 
-    await client.subscribe(subject(desk.desk.name), cb=received)
+    await client.subscribe(subject(desk.desk.name, prefix), cb=received)
     try:
         while desk.closed is None:
             heard.clear()
             await asyncio.wait_for(heard.wait(), patience_s)
+        await _linger(heard)
     except TimeoutError:
         return False
     finally:
@@ -162,3 +174,11 @@ async def _serve(desk: AreaDesk, server: str, patience_s: float) -> bool:
             await client.flush()
             await client.close()
     return True
+
+
+async def _linger(heard: asyncio.Event) -> None:
+    """Until no letter comes any more: the reply to the last may have been lost, and is then asked for again."""
+    with contextlib.suppress(TimeoutError):
+        while True:
+            heard.clear()
+            await asyncio.wait_for(heard.wait(), LINGER_S)

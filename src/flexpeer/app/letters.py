@@ -91,10 +91,12 @@ class Desk:
 
 
 class AreaDesk:
-    """A DSO's desk: opens the market operator's questions, has the node answer them."""
+    """A DSO's desk: opens the questions of its `asker`, the market operator, has the node answer them."""
 
-    def __init__(self, desk: Desk, node: AreaNode) -> None:
-        self.desk, self._node = desk, node
+    asker = MARKET_OPERATOR
+
+    def __init__(self, desk: Desk, node: AreaNode, asker: str = MARKET_OPERATOR) -> None:
+        self.desk, self._node, self.asker = desk, node, asker
         self._last = (0, 0)
         self._reply = b""
 
@@ -104,7 +106,7 @@ class AreaDesk:
         if letter is None:
             return None
         head = letter.head
-        if head.sender != MARKET_OPERATOR:
+        if head.sender != self.asker:
             self.desk.drop(Dropped.NOT_SIGNED)
             return None
         if (head.run, head.number) == self._last:
@@ -118,7 +120,7 @@ class AreaDesk:
             self.desk.drop(Dropped.UNREADABLE)
             return None
         self._last = (head.run, head.number)
-        self._reply = self.desk.letter(MARKET_OPERATOR, head.run, head.number, self._node.answer(question))
+        self._reply = self.desk.letter(self.asker, head.run, head.number, self._node.answer(question))
         return self._reply
 
     @property
