@@ -242,6 +242,7 @@ def clearing_story(facts: Mapping[str, Any], out: Path | None) -> str:
 def split_story(facts: Mapping[str, Any], out: Path) -> str:
     """Who got what."""
     lines = [f"{dso:16} {peers:,} peers" for dso, peers in facts["dsos"].items()]
+    lines += [f"{agent:16} agent of its own, below {dso}" for agent, dso in facts["agents"].items()]
     return "\n".join([*lines, f"{facts['pieces']} pieces, {facts['periods']} periods; files and keys in {out}"])
 
 
@@ -250,7 +251,8 @@ def node_story(facts: Mapping[str, Any]) -> str:
     dropped = [f"dropped          {count} letters, {why}" for why, count in facts["dropped"].items()]
     if "dso" in facts:
         stands = f"{facts['moved_kwh']:,.3f} kWh moved" if facts["accepted"] else "nothing is traded"
-        return "\n".join([f"{facts['dso']}: {facts['status']}, {stands}", *dropped])
+        agents = [f"{agent:16} {how}" for agent, how in facts.get("agents", {}).items()]
+        return "\n".join([f"{facts.get('peer', facts['dso'])}: {facts['status']}, {stands}", *agents, *dropped])
     lines = [facts["status"] if facts["accepted"] else f"nothing is traded: {facts['status']}"]
     if facts["accepted"]:
         gained = facts["no_trade_objective"] - facts["objective"]

@@ -1,7 +1,7 @@
 """Organisations that clear together as programs of their own: what `flexpeer split` and `flexpeer node` do."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from flexpeer.adapters.agent_files import read_agent, read_agents, read_left, write_agents
 from flexpeer.adapters.clearing_files import read_problem
 from flexpeer.adapters.ed25519 import Ed25519Signatures, read_keys, write_keys
-from flexpeer.adapters.nats_areas import NatsAreas, serve
+from flexpeer.adapters.nats_areas import AGENTS, NatsAreas, serve
 from flexpeer.adapters.nats_servers import ANY_PORT, hub, leaf
 from flexpeer.adapters.share_files import (
     NAME,
@@ -22,12 +23,15 @@ from flexpeer.adapters.share_files import (
     write_part_outcomes,
     write_parts,
 )
+from flexpeer.app.agents import FIRST_AGENT, HostNode, Staff, apart
 from flexpeer.app.area_node import AreaNode, AreasHere
 from flexpeer.app.coordination import clear_together
 from flexpeer.app.letters import MARKET_OPERATOR, AreaDesk, Desk
 from flexpeer.bootstrap import new_folder, require_fresh
 from flexpeer.clearing.evaluation import moves
-from flexpeer.clearing.shares import split, unsplit
+from flexpeer.clearing.pieces import pieces_of
+from flexpeer.clearing.problem import Problem
+from flexpeer.clearing.shares import Part, peers_of, split, unsplit
 from flexpeer.errors import bad_input
 from flexpeer.simulation.clearing_problems import clearing_problem
 
@@ -68,26 +72,51 @@ class Place:
             raise bad_input("node", "has no server of its own to listen", "--listen with --hub", field="listen")
         return self._given()
 
+    def for_agent(self) -> str:
+        """The address of its DSO's server."""
+        if self.hub is not None or self.listen is not None:
+            raise bad_input("node", "has no server of its own", "--server, its DSO's", field="peer")
+        return self.server or SERVER
+
     def _given(self) -> AbstractContextManager[str]:
         return nullcontext(self.server or SERVER)
 
 
-def split_file(path: Path, out: Path) -> dict[str, Any]:
-    """`flexpeer split`: a file per area, the outline and keys, in a new folder."""
+def split_file(path: Path, out: Path, peers: Sequence[int] = ()) -> dict[str, Any]:
+    """`flexpeer split`: a file per area, the outline and keys, in a new folder; `peers` have agents of their own."""
     problem = read_problem(path)
     reason = unsplit(problem)
     if reason is not None:
         raise bad_input(str(path), reason, "free peers on a tree")
+    for peer in peers:
+        if not 0 <= peer < problem.peers:
+            raise bad_input("split", f"finds no peer {peer}", f"0 to {problem.peers - 1}", field="agent")
     require_fresh(out)
     names = {int(area): f"dso-{area}" for area in np.unique(problem.area)}
     outline, parts = split(problem, names)
+    agents = _agents_apart(problem, parts, peers)
     with new_folder(out) as work:
         for dso, own in parts.items():
             write_parts(own, work / f"{dso}.npz")
+            if agents[dso]:
+                write_agents(dso, agents[dso], work)
         write_outline(outline, work / OUTLINE)
         write_keys([MARKET_OPERATOR, *parts], work)
-    peers = {dso: sum(part.problem.peers for part in own) for dso, own in parts.items()}
-    return {"dsos": peers, "pieces": len(outline.hooks), "periods": outline.periods}
+    counts = {dso: sum(part.problem.peers for part in own) for dso, own in parts.items()}
+    named = {name: dso for dso, own in agents.items() for name in own}
+    return {"dsos": counts, "agents": named, "pieces": len(outline.hooks), "periods": outline.periods}
+
+
+def _agents_apart(problem: Problem, parts: dict[str, list[Part]], peers: Sequence[int]) -> dict[str, dict[str, Part]]:
+    """Take these peers out of their DSOs' parts; their own parts, by DSO and name."""
+    pieces = pieces_of(problem.parent, problem.area)
+    agents: dict[str, dict[str, Part]] = {dso: {} for dso in parts}
+    for dso, own in parts.items():
+        for k, part in enumerate(own):
+            here = enumerate(peers_of(problem, pieces[part.number]).tolist())
+            own[k], theirs = apart(part, {at: FIRST_AGENT + peer for at, peer in here if peer in peers})
+            agents[dso] |= {f"peer-{found.number - FIRST_AGENT}": found for found in theirs}
+    return agents
 
 
 def run_market_operator(outline_file: Path, place: Place, tell: Tell) -> dict[str, Any]:
@@ -113,16 +142,66 @@ def run_market_operator(outline_file: Path, place: Place, tell: Tell) -> dict[st
     }
 
 
-def run_dso(name: str, problem: Path, place: Place, out: Path | None, tell: Tell) -> dict[str, Any]:
+def run_dso(
+    name: str, problem: Path, place: Place, out: Path | None, tell: Tell, agents: Path | None = None
+) -> dict[str, Any]:
     """`flexpeer node --dso`: answer one run's questions; what stands at the end goes to `out`."""
-    if not NAME.fullmatch(name) or name == MARKET_OPERATOR:
-        raise bad_input("node", f"cannot call a DSO {name!r}", "letters, digits, - and _", field="dso")
-    node, signatures = AreaNode(read_parts(problem)), read_keys(name, place.keys)
-    desk = AreaDesk(Desk(name, signatures), node)
+    require_name(name, "dso")
+    parts, signatures = read_parts(problem), read_keys(name, place.keys)
     with place.for_dso(name, signatures) as server:
         tell(f"{name}: at {server}")
-        warm_up()
-        serve(desk, server, PATIENCE * place.timeout_s)
+        with _hosted(name, parts, server, place, agents) as node:
+            desk = AreaDesk(Desk(name, signatures), node)
+            warm_up()
+            serve(desk, server, PATIENCE * place.timeout_s)
+    return {"dso": name} | _ended(node, desk, out) | {"agents": _agents_told(node)}
+
+
+def run_agent(name: str, dso: str, problem: Path, place: Place, out: Path | None) -> dict[str, Any]:
+    """`flexpeer node --peer`: answer one run's questions for a peer, asked by its DSO at the DSO's own server."""
+    require_name(name, "peer")
+    node = AreaNode([read_agent(problem)])
+    desk = AreaDesk(Desk(name, read_keys(name, place.keys)), node, dso)
+    warm_up()
+    serve(desk, place.for_agent(), PATIENCE * place.timeout_s, AGENTS)
+    return {"peer": name, "dso": dso} | _ended(node, desk, out)
+
+
+def require_name(name: str, option: str) -> None:
+    """`BadInput` if it cannot be in a subject, or is the market operator's."""
+    if not NAME.fullmatch(name) or name == MARKET_OPERATOR:
+        raise bad_input("node", f"cannot call anybody {name!r}", "letters, digits, - and _", field=option)
+
+
+@contextmanager
+def _hosted(name: str, parts: list[Part], server: str, place: Place, agents: Path | None) -> Iterator[AreaNode]:
+    """The DSO's node, with its agents behind `server` if it has any; each has a quarter of the DSO's own time."""
+    expected = sorted(number for part in parts for number in part.entries if number >= FIRST_AGENT)
+    names = read_agents(agents) if agents is not None else {}
+    if expected != sorted(names):
+        raise bad_input(
+            "node", f"has agents' pieces {expected} in its problem, and {sorted(names)} in --agents",
+            "the same", field="agents",
+        )  # fmt: skip
+    if agents is None:
+        yield AreaNode(parts)
+        return
+    desk = Desk(name, read_keys(name, agents))
+    with NatsAreas(desk, server, place.timeout_s / 4, AGENTS) as reached:
+        yield HostNode(parts, Staff(names, reached, read_left(agents, names)))
+
+
+def _agents_told(node: AreaNode) -> dict[str, str]:
+    """How it went with each agent."""
+    if not isinstance(node, HostNode):
+        return {}
+    words = dict.fromkeys(node.silent, "silent") | dict.fromkeys(node.proxies, "played by the proxy")
+    words |= dict.fromkeys(node.unconfirmed, "unconfirmed")
+    return {name: words.get(n, "answered") for n, name in node.names.items()}
+
+
+def _ended(node: AreaNode, desk: AreaDesk, out: Path | None) -> dict[str, Any]:
+    """What stands, written to `out` and told."""
     if out is not None and node.accepted:
         write_part_outcomes(node.accepted, out)
     moved = sum(
@@ -130,7 +209,6 @@ def run_dso(name: str, problem: Path, place: Place, out: Path | None, tell: Tell
         for number, outcome in node.accepted.items()
     )
     return {
-        "dso": name,
         "peers": sum(part.problem.peers for part in node.parts.values()),
         "pieces": sorted(node.parts),
         "accepted": sorted(node.accepted),

@@ -33,7 +33,7 @@ class Hosted:
             theirs: list[Part] = []
             for k, part in enumerate(own):
                 chosen = np.flatnonzero(rng.random(part.problem.peers) < share)
-                own[k], some = apart(part, chosen, first)
+                own[k], some = apart(part, {int(peer): first + i for i, peer in enumerate(chosen)})
                 first += len(some)
                 theirs += some
             staff = {part.number: f"peer-{part.number - FIRST_AGENT}" for part in theirs}

@@ -26,7 +26,7 @@ from flexpeer.wire.borders import Question, Reply
 MARKET, AGENTS = "flexpeer.clearing", "flexpeer.agents"
 AGAIN_S = 0.5
 LINGER_S = 2 * AGAIN_S
-CONNECT_S = 5.0
+CONNECT_S = 10.0
 RECONNECT_S = 0.25
 PING_S, PINGS_LOST = 2, 2
 T = TypeVar("T")
@@ -37,7 +37,7 @@ def subject(name: str, prefix: str = MARKET) -> str:
     return f"{prefix}.{name}"
 
 
-async def _connected(server: str) -> Client:
+async def _connected(server: str, within_s: float = CONNECT_S) -> Client:
     said: list[Exception] = []
 
     async def noted(error: Exception) -> None:
@@ -48,7 +48,7 @@ async def _connected(server: str) -> Client:
         ping_interval=PING_S, max_outstanding_pings=PINGS_LOST, error_cb=noted,
     )  # fmt: skip
     try:
-        return await asyncio.wait_for(connecting, CONNECT_S)
+        return await asyncio.wait_for(connecting, within_s)
     except (TimeoutError, NatsError, OSError, ValueError) as error:
         reason = said[-1] if said else error
         raise bad_input(server, f"cannot be reached: {reason}", "the address of a NATS server that runs") from error
@@ -88,7 +88,7 @@ class NatsAreas:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _open(self) -> Client:
-        client = await _connected(self._server)
+        client = await _connected(self._server, min(CONNECT_S, self._timeout_s))
         await client.subscribe(subject(self._desk.name, self._prefix), cb=self._received)
         return client
 

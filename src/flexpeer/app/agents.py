@@ -25,13 +25,13 @@ FIRST_AGENT = 1_000_000
 """Agents' pieces are numbered from here, those of the market's outline below."""
 
 
-def apart(part: Part, peers: Integers, first: int) -> tuple[Part, list[Part]]:
-    """The part without these of its peers, and theirs, numbered from `first`, below the buses where they are."""
+def apart(part: Part, pieces: Mapping[int, int]) -> tuple[Part, list[Part]]:
+    """The part without some of its peers, and theirs, numbered as `pieces` says by peer, below the peers' buses."""
     problem, entries = part.problem, dict(part.entries)
-    entries |= {first + k: int(problem.peer_bus[peer]) for k, peer in enumerate(peers)}
-    others = np.setdiff1d(np.arange(problem.peers), peers)
+    entries |= {piece: int(problem.peer_bus[peer]) for peer, piece in pieces.items()}
+    others = np.setdiff1d(np.arange(problem.peers), list(pieces))
     own = Part(part.number, _with_peers(problem, others), entries)
-    return own, [Part(first + k, _alone(problem, int(peer)), {}) for k, peer in enumerate(peers)]
+    return own, [Part(piece, _alone(problem, peer), {}) for peer, piece in pieces.items()]
 
 
 def _with_peers(problem: Problem, peers: Integers) -> Problem:
@@ -80,6 +80,11 @@ class HostNode(AreaNode):
     def parts(self) -> Mapping[int, Part]:
         """What the DSO holds, and plays, by piece."""
         return {**self._parts, **{n: self._staff.left[n] for n in self.proxies}}
+
+    @property
+    def names(self) -> Mapping[int, str]:
+        """Agents by piece."""
+        return self._staff.names
 
     def agents_of(self, piece: int) -> list[int]:
         """The agents' pieces below a piece."""
