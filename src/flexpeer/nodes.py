@@ -149,10 +149,10 @@ def run_dso(
     require_name(name, "dso")
     parts, signatures = read_parts(problem), read_keys(name, place.keys)
     with place.for_dso(name, signatures) as server:
+        warm_up()
         tell(f"{name}: at {server}")
         with _hosted(name, parts, server, place, agents) as node:
             desk = AreaDesk(Desk(name, signatures), node)
-            warm_up()
             serve(desk, server, PATIENCE * place.timeout_s)
     return {"dso": name} | _ended(node, desk, out) | {"agents": _agents_told(node)}
 
