@@ -8,16 +8,37 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import LazyLoader, find_spec, module_from_spec
 from pathlib import Path
-from typing import Annotated, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from flexpeer import __version__, bootstrap, narration, nodes
+from flexpeer import __version__, narration, nodes
 from flexpeer.errors import BadInput, bad_input
 from flexpeer.market.machine import state_hash
+
+
+def _when_used(name: str) -> ModuleType:
+    """A module that loads when it is first used: a hundred DSOs on one machine do not need a market's day each."""
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = find_spec(name)
+    assert spec is not None
+    assert spec.loader is not None
+    spec.loader = LazyLoader(spec.loader)
+    module = sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+if TYPE_CHECKING:
+    from flexpeer import bootstrap
+else:
+    bootstrap = _when_used("flexpeer.bootstrap")
 
 FINDINGS_SHOWN = 30
 ROLES = "--dso with --problem, the same with --peer, or --market-operator"

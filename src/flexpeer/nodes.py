@@ -12,6 +12,7 @@ import numpy as np
 from flexpeer.adapters.agent_files import read_agent, read_agents, read_left, write_agents
 from flexpeer.adapters.clearing_files import read_problem
 from flexpeer.adapters.ed25519 import Ed25519Signatures, read_keys, write_keys
+from flexpeer.adapters.folders import new_folder, require_fresh
 from flexpeer.adapters.nats_areas import AGENTS, NatsAreas, serve
 from flexpeer.adapters.nats_servers import ANY_PORT, hub, leaf
 from flexpeer.adapters.share_files import (
@@ -27,7 +28,6 @@ from flexpeer.app.agents import FIRST_AGENT, HostNode, Staff, apart
 from flexpeer.app.area_node import AreaNode, AreasHere
 from flexpeer.app.coordination import clear_together
 from flexpeer.app.letters import MARKET_OPERATOR, AreaDesk, Desk
-from flexpeer.bootstrap import new_folder, require_fresh
 from flexpeer.clearing.evaluation import moves
 from flexpeer.clearing.pieces import pieces_of
 from flexpeer.clearing.problem import Problem

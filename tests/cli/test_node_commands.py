@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,10 @@ def test_files_and_keys_that_are_missing_are_bad_input(problem: Path, tmp_path: 
     )
     for words in wrong:
         assert flexpeer("node", *words).code == 2
+
+
+def test_a_node_does_not_load_what_it_does_not_use() -> None:
+    """A hundred of them share a machine."""
+    said = "import sys, flexpeer.cli; print([name for name in ('scipy.optimize', 'jinja2') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
