@@ -4,8 +4,9 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ from flexpeer.adapters.ed25519 import read_keys
 from flexpeer.adapters.nats_areas import NatsAreas, serve, subject
 from flexpeer.adapters.share_files import OUTLINE, read_outline, read_parts
 from flexpeer.app.area_node import AreaNode, AreasHere
+from flexpeer.app.border_relay import Areas
 from flexpeer.app.coordination import UNANSWERED, JointOutcome, clear_together
 from flexpeer.app.letters import MARKET_OPERATOR, AreaDesk, Desk, Dropped
 from flexpeer.clearing.problem import Problem
 from flexpeer.errors import BadInput
 from flexpeer.nodes import Place, run_dso, run_market_operator, split_file
 from flexpeer.simulation.clearing_problems import clearing_problem
+from flexpeer.wire.borders import Question, Reply
 
 SCRIPT = ROOT / "docs" / "examples" / "several-organisations" / "run.sh"
 DSOS = ("dso-0", "dso-1", "dso-2")
@@ -116,6 +119,32 @@ def test_a_silent_dso_is_left_out_and_nobody_waits_for_ever(
     assert found.status == ("converged" if accepted else UNANSWERED)
     if accepted:
         assert found.gap <= 1e-6 * (found.no_trade_objective - found.objective)
+
+
+class Restarting:
+    """Ends the server and starts it again in the middle of a run."""
+
+    def __init__(self, areas: Areas, server: ExitStack, port: int) -> None:
+        self._areas, self._server, self._port, self._asked = areas, server, port, 0
+
+    def ask(self, questions: Sequence[tuple[str, Question]]) -> Sequence[Reply | None]:
+        self._asked += 1
+        if self._asked == 30:
+            self._server.close()
+            self._server.enter_context(nats_server(self._port))
+        return self._areas.ask(questions)
+
+
+def test_a_server_that_starts_again_costs_nobody_his_part(shares: Path, here: JointOutcome) -> None:
+    port, outline = free_port(), read_outline(shares / OUTLINE)
+    operator = Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, shares))
+    with ExitStack() as server, ThreadPoolExecutor(3) as pool:
+        address = server.enter_context(nats_server(port))
+        running = [pool.submit(serve, area_desk(dso, shares), address, 20.0) for dso in DSOS]
+        with NatsAreas(operator, address, 20.0) as areas:
+            found = clear_together(outline, Restarting(areas, server, port), print)
+        assert all(work.result() for work in running)
+    assert (found.objective, found.silent, found.unconfirmed) == (here.objective, (), ())
 
 
 def test_strangers_are_not_heard(server: str, shares: Path, here: JointOutcome) -> None:
