@@ -234,12 +234,13 @@ def node(  # noqa: PLR0913 - options of any role
     hub: Annotated[str | None, typer.Option(help="HOST:PORT of the hub that a DSO's own server joins.")] = None,
     listen: Annotated[str | None, typer.Option(help="HOST:PORT where one's own server listens.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds until who does not answer is silent.", min=0.1)] = 10.0,
+    state: Annotated[Path | None, typer.Option(help="Folder for what must survive the program, of one day.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="File for what stands, .npz.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Take part in one clearing between organisations; exit 1 if nothing stands."""
     try:
-        place = nodes.Place(server, keys, timeout, hub, listen)
+        place = nodes.Place(server, keys, timeout, state, hub, listen)
         with _ended_in_order():
             match market_operator, dso, peer, problem:
                 case Path(), None, None, None if agents is None and out is None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,10 @@ from flexpeer.adapters.share_files import (
     write_part_outcomes,
     write_parts,
 )
+from flexpeer.adapters.state_files import JournalFolder, ShelfFolder
 from flexpeer.app.agents import FIRST_AGENT, HostNode, Staff, apart
-from flexpeer.app.area_node import AreaNode, AreasHere
-from flexpeer.app.coordination import clear_together
+from flexpeer.app.area_node import AreaNode, AreasHere, Memory, Shelf
+from flexpeer.app.coordination import Unwritten, clear_together
 from flexpeer.app.letters import MARKET_OPERATOR, AreaDesk, Desk
 from flexpeer.clearing.evaluation import moves
 from flexpeer.clearing.pieces import pieces_of
@@ -44,13 +45,15 @@ Tell = Callable[[str], None]
 class Place:
     """Where an organisation meets the others: a NATS server, a folder of keys, and its patience.
 
-    The server is one that runs (`server`, by default `SERVER`), or one of its own: the market operator's, where leaf
-    nodes come to `listen`, or a DSO's, which joins the one at `hub` and has its own programs come to `listen`.
+    `state` is a folder for what it must not forget; without, that lasts as long as its program. The server is one
+    that runs (`server`, by default `SERVER`), or one of its own: the market operator's, where leaf nodes come to
+    `listen`, or a DSO's, which joins the one at `hub` and has its own programs come to `listen`.
     """
 
     server: str | None
     keys: Path
     timeout_s: float
+    state: Path | None = None
     hub: str | None = None
     listen: str | None = None
 
@@ -77,6 +80,10 @@ class Place:
         if self.hub is not None or self.listen is not None:
             raise bad_input("node", "has no server of its own", "--server, its DSO's", field="peer")
         return self.server or SERVER
+
+    def shelf(self) -> Shelf:
+        """Where what it finishes is kept."""
+        return Memory() if self.state is None else ShelfFolder(self.state)
 
     def _given(self) -> AbstractContextManager[str]:
         return nullcontext(self.server or SERVER)
@@ -124,9 +131,13 @@ def run_market_operator(outline_file: Path, place: Place, tell: Tell) -> dict[st
     outline = read_outline(outline_file)
     signatures = read_keys(MARKET_OPERATOR, place.keys)
     desk = Desk(MARKET_OPERATOR, signatures)
-    with place.for_operator(signatures, outline.dsos) as server, NatsAreas(desk, server, place.timeout_s) as areas:
+    journal = Unwritten(time_ns()) if place.state is None else JournalFolder(place.state)
+    with (
+        place.for_operator(signatures, outline.dsos) as server,
+        NatsAreas(desk, server, place.timeout_s, journal.run) as areas,
+    ):
         began = perf_counter()
-        found = clear_together(outline, areas, tell)
+        found = clear_together(outline, areas, tell, journal)
         seconds = perf_counter() - began
     gain = found.no_trade_objective - found.objective
     traffic = {
@@ -160,7 +171,7 @@ def run_dso(
 def run_agent(name: str, dso: str, problem: Path, place: Place, out: Path | None) -> dict[str, Any]:
     """`flexpeer node --peer`: answer one run's questions for a peer, asked by its DSO at the DSO's own server."""
     require_name(name, "peer")
-    node = AreaNode([read_agent(problem)])
+    node = AreaNode([read_agent(problem)], place.shelf())
     desk = AreaDesk(Desk(name, read_keys(name, place.keys)), node, dso)
     warm_up()
     serve(desk, place.for_agent(), PATIENCE * place.timeout_s, AGENTS)
@@ -184,11 +195,11 @@ def _hosted(name: str, parts: list[Part], server: str, place: Place, agents: Pat
             "the same", field="agents",
         )  # fmt: skip
     if agents is None:
-        yield AreaNode(parts)
+        yield AreaNode(parts, place.shelf())
         return
     desk = Desk(name, read_keys(name, agents))
-    with NatsAreas(desk, server, place.timeout_s / 4, AGENTS) as reached:
-        yield HostNode(parts, Staff(names, reached, read_left(agents, names)))
+    with NatsAreas(desk, server, place.timeout_s / 4, time_ns(), AGENTS) as reached:
+        yield HostNode(parts, Staff(names, reached, read_left(agents, names)), place.shelf())
 
 
 def _agents_told(node: AreaNode) -> dict[str, str]:

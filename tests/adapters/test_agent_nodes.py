@@ -49,7 +49,7 @@ class Day:
 
     def dso(self, name: str) -> "Future[dict[str, Any]]":
         listen = f"127.0.0.1:{self._port[name]}"
-        place = Place(None, self._shares, self._agents_timeout_s, self._hub, listen)
+        place = Place(None, self._shares, self._agents_timeout_s, hub=self._hub, listen=listen)
         folder = self._shares / agents_folder(name)
         agents = folder if folder.exists() else None
         return self._pool.submit(run_dso, name, self._shares / f"{name}.npz", place, None, print, agents)

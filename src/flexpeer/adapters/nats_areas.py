@@ -1,16 +1,15 @@
 """Letters over NATS: who asks, and who answers until the run is closed.
 
 The market operator asks DSOs at subjects `flexpeer.clearing.NAME`, one per organisation, and a DSO asks its peers'
-agents at `flexpeer.agents.NAME`; replies come to the asker's. NATS promises no delivery, so a question is sent again
-every `AGAIN_S` until its reply has come or the time is up. A connection that breaks is made again for as long as that
-takes: how long one may be silent is for the questions' time to decide.
+agents at `flexpeer.agents.NAME`; replies come to the asker's. NATS promises no delivery; `Asking` sends again and knows
+when the time is up. A connection that breaks is made again for as long as that takes: how long one may be silent is for
+the questions' time to decide.
 """
 
 import asyncio
-import contextlib
 import threading
 from collections.abc import Coroutine, Sequence
-from time import time_ns
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -19,12 +18,12 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from flexpeer.app.letters import AreaDesk, Desk, Dropped, reply_in
+from flexpeer.app.asking import AGAIN_S, Asking
+from flexpeer.app.letters import AreaDesk, Desk
 from flexpeer.errors import bad_input
 from flexpeer.wire.borders import Question, Reply
 
 MARKET, AGENTS = "flexpeer.clearing", "flexpeer.agents"
-AGAIN_S = 0.5
 LINGER_S = 2 * AGAIN_S
 CONNECT_S = 10.0
 RECONNECT_S = 0.25
@@ -41,7 +40,7 @@ async def _connected(server: str, within_s: float = CONNECT_S) -> Client:
     said: list[Exception] = []
 
     async def noted(error: Exception) -> None:
-        said.append(error)
+        said[:] = [error]
 
     connecting = nats.connect(
         server, connect_timeout=2, max_reconnect_attempts=-1, reconnect_time_wait=RECONNECT_S,
@@ -55,16 +54,18 @@ async def _connected(server: str, within_s: float = CONNECT_S) -> Client:
 
 
 class NatsAreas:
-    """DSOs, or agents, behind a NATS server, as a context; `timeout_s` is how long each question may take."""
+    """DSOs, or agents, behind a NATS server, as a context; `timeout_s` is how long each question may take.
 
-    def __init__(self, desk: Desk, server: str, timeout_s: float, prefix: str = MARKET) -> None:
-        self._desk, self._server, self._timeout_s, self._prefix = desk, server, timeout_s, prefix
-        self._run, self._number = time_ns(), 0
-        self._waiting: dict[tuple[str, int], asyncio.Future[Reply]] = {}
+    Letters of a `run` are heard only by those who have heard of none that is higher.
+    """
+
+    def __init__(self, desk: Desk, server: str, timeout_s: float, run: int, prefix: str = MARKET) -> None:
+        self._server, self._asking = server, Asking(desk, run, timeout_s)
+        self._own, self._prefix, self._within_s = subject(desk.name, prefix), prefix, min(CONNECT_S, timeout_s)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self.sent_bytes: dict[str, int] = {}
-        self.received_bytes: dict[str, int] = {}
+        self._heard = asyncio.Event()
+        self.sent_bytes, self.received_bytes = self._asking.sent_bytes, self._asking.received_bytes
 
     def __enter__(self) -> "NatsAreas":
         self._thread.start()
@@ -88,62 +89,32 @@ class NatsAreas:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _open(self) -> Client:
-        client = await _connected(self._server, min(CONNECT_S, self._timeout_s))
-        await client.subscribe(subject(self._desk.name, self._prefix), cb=self._received)
+        client = await _connected(self._server, self._within_s)
+        await client.subscribe(self._own, cb=self._received)
         return client
 
     async def _received(self, message: Msg) -> None:
-        letter = self._desk.opened(message.data)
-        if letter is None:
-            return
-        waiting = self._waiting.get((letter.head.sender, letter.head.number))
-        if waiting is None or waiting.done() or letter.head.run != self._run:
-            self._desk.drop(Dropped.OLD)
-            return
-        reply = reply_in(letter)
-        if reply is None:
-            self._desk.drop(Dropped.UNREADABLE)
-            return
-        sender = letter.head.sender
-        self.received_bytes[sender] = self.received_bytes.get(sender, 0) + len(message.data)
-        waiting.set_result(reply)
+        self._asking.received(message.data, self._loop.time())
+        self._heard.set()
 
     def ask(self, questions: Sequence[tuple[str, Question]]) -> Sequence[Reply | None]:
-        """All at once to different DSOs, in order to the same one; None for who was silent until the time was up."""
-        return self._awaited(self._ask_all(questions))
+        """None for who was silent until the time was up."""
+        return self._awaited(self._ask(questions))
 
-    async def _ask_all(self, questions: Sequence[tuple[str, Question]]) -> list[Reply | None]:
-        replies: list[Reply | None] = [None] * len(questions)
-
-        async def ask_in_order(dso: str) -> None:
-            for at, (name, question) in enumerate(questions):
-                if name == dso:
-                    replies[at] = await self._ask(dso, question)
-                    if replies[at] is None:
-                        return
-
-        await asyncio.gather(*(ask_in_order(dso) for dso in dict.fromkeys(name for name, _ in questions)))
-        return replies
-
-    async def _ask(self, dso: str, question: Question) -> Reply | None:
-        self._number += 1
-        number = self._number
-        written = self._desk.letter(dso, self._run, number, question)
-        self.sent_bytes[dso] = self.sent_bytes.get(dso, 0) + len(written)
-        waiting: asyncio.Future[Reply] = self._loop.create_future()
-        self._waiting[dso, number] = waiting
-        until = self._loop.time() + self._timeout_s
-        try:
-            while (left := until - self._loop.time()) > 0.0:
-                await self._client.publish(subject(dso, self._prefix), written)
-                done, _ = await asyncio.wait((waiting,), timeout=min(AGAIN_S, left))
-                if done:
-                    return waiting.result()
-        except NatsError:
-            return None
-        finally:
-            del self._waiting[dso, number]
-        return None
+    async def _ask(self, questions: Sequence[tuple[str, Question]]) -> Sequence[Reply | None]:
+        self._asking.begin(questions, self._loop.time())
+        while self._asking.next_s is not None:
+            self._heard.clear()
+            try:
+                for dso, written in self._asking.due(self._loop.time()):
+                    await self._client.publish(subject(dso, self._prefix), written)
+            except NatsError:
+                break
+            until = self._asking.next_s
+            if until is not None:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._heard.wait(), until - self._loop.time())
+        return self._asking.replies
 
 
 def serve(desk: AreaDesk, server: str, patience_s: float, prefix: str = MARKET) -> bool:
@@ -178,7 +149,7 @@ async def _serve(desk: AreaDesk, server: str, patience_s: float, prefix: str) ->
 
 async def _linger(heard: asyncio.Event) -> None:
     """Until no letter comes any more: the reply to the last may have been lost, and is then asked for again."""
-    with contextlib.suppress(TimeoutError):
+    with suppress(TimeoutError):
         while True:
             heard.clear()
             await asyncio.wait_for(heard.wait(), LINGER_S)

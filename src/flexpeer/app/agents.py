@@ -4,22 +4,34 @@ To its DSO an agent is a piece below the bus where the peer is: one bus, without
 pass the DSO asks its agents, adds their sums to its own, and keeps their borders to itself, so that what it answers is
 what a DSO that held the bids would answer. An agent that is silent is played by the proxy, if its bids were left at the
 DSO: the proxy is told all the agent was told, and so stands where the agent stood. Without bids there is nothing to
-play: the run begins again, and the agent has no part in it.
+play: the DSO has lost the thread, the run begins again, and the agent has no part in it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from flexpeer.app.area_node import MOST_ROWS, SUM_ROWS, UP_ROWS, AreaNode, Step
+from flexpeer.app.area_node import MOST_ROWS, OFFER_ROWS, SUM_ROWS, UP_ROWS, AreaNode, Shelf
 from flexpeer.app.border_numbers import Lanes, lanes_of, packed, unpacked
 from flexpeer.app.border_relay import Areas
-from flexpeer.clearing.part_sweeps import PartOutcome
 from flexpeer.clearing.problem import Integers, Problem
 from flexpeer.clearing.shares import Part
-from flexpeer.wire.borders import Answer, Ascend, Close, Descend, Numbers, Pass, Question, Refusal, Reply
+from flexpeer.wire.borders import (
+    Answer,
+    Ascend,
+    Begin,
+    Close,
+    Descend,
+    Numbers,
+    Pass,
+    Question,
+    Refusal,
+    Reply,
+    Trouble,
+)
 
 FIRST_AGENT = 1_000_000
 """Agents' pieces are numbered from here, those of the market's outline below."""
@@ -30,8 +42,10 @@ def apart(part: Part, pieces: Mapping[int, int]) -> tuple[Part, list[Part]]:
     problem, entries = part.problem, dict(part.entries)
     entries |= {piece: int(problem.peer_bus[peer]) for peer, piece in pieces.items()}
     others = np.setdiff1d(np.arange(problem.peers), list(pieces))
-    own = Part(part.number, _with_peers(problem, others), entries)
-    return own, [Part(piece, _alone(problem, peer), {}) for peer, piece in pieces.items()]
+    nothing = np.zeros(problem.periods)
+    below_kw = {**part.below_kw, **dict.fromkeys(pieces.values(), nothing)}
+    own = replace(part, problem=_with_peers(problem, others), entries=entries, below_kw=below_kw)
+    return own, [Part(piece, _alone(problem, peer), {}, {}, nothing) for peer, piece in pieces.items()]
 
 
 def _with_peers(problem: Problem, peers: Integers) -> Problem:
@@ -68,8 +82,8 @@ class HostNode(AreaNode):
     `silent` are agents that take part no more, `proxies` those played here, `unconfirmed` did not confirm the end.
     """
 
-    def __init__(self, parts: Iterable[Part], staff: Staff) -> None:
-        super().__init__(parts)
+    def __init__(self, parts: Iterable[Part], staff: Staff, shelf: Shelf | None = None) -> None:
+        super().__init__(parts, shelf)
         self._staff = staff
         self._told_to: dict[int, list[Question]] = {n: [] for n in staff.names}
         self.silent: list[int] = []
@@ -78,69 +92,83 @@ class HostNode(AreaNode):
 
     @property
     def parts(self) -> Mapping[int, Part]:
-        """What the DSO holds, and plays, by piece."""
-        return {**self._parts, **{n: self._staff.left[n] for n in self.proxies}}
+        """What the DSO holds, and what those left who take no part by themselves, by piece."""
+        return {**self._parts, **self._staff.left}
 
     @property
     def names(self) -> Mapping[int, str]:
         """Agents by piece."""
         return self._staff.names
 
-    def agents_of(self, piece: int) -> list[int]:
-        """The agents' pieces below a piece."""
+    def _below(self, piece: int) -> list[int]:
+        """The agents' pieces below a piece that take part, played here or not."""
         entries = self._parts[piece].entries if piece in self._parts else {}
-        return sorted(n for n in entries if n in self._staff.names)
+        return sorted(n for n in entries if n in self.names and (n in self.proxies or n not in self.silent))
 
     def answer(self, question: Question) -> Reply:
         """One question, agents asked in between."""
         match question:
-            case Close():
-                return self._ended(question, super().answer(question))
+            case Begin():
+                return self._begun(question, super().answer(question))
             case Ascend():
                 return self._up(question)
             case Descend():
                 return self._down(question)
+            case Close():
+                return self._ended(question, super().answer(question))
+
+    def _begun(self, begin: Begin, own: Reply) -> Reply:
+        """Who does not answer now has no part in the run."""
+        if isinstance(own, Refusal):
+            return own
+        self._told_to = {n: [] for n in self.names}
+        found, _ = self._asked({n: begin for n in self.names if n in self.proxies or n not in self.silent})
+        return self._added(begin, own, found)
 
     def _up(self, question: Ascend) -> Reply:
-        first = question.what is Pass.OFFER
-        agents = self.agents_of(question.piece)
-        asked: dict[int, Question] = {n: msgspec.structs.replace(question, piece=n, below={}) for n in agents}
-        found = self._asked(asked, begins=first)
-        if found is None:
-            return self._begin_again()
-        below = {} if first else {n: self._border(question, found.get(n)) for n in agents}
-        own = super().answer(msgspec.structs.replace(question, below=question.below | below))
-        return own if isinstance(own, Refusal) else self._added(question, own, list(found.values()))
+        found, whole = self._asked(
+            {n: msgspec.structs.replace(question, piece=n, below={}) for n in self._below(question.piece)}
+        )
+        if not whole:
+            return self._lost(question)
+        below = question.below | {n: answer.up for n, answer in found.items()}
+        own = super().answer(msgspec.structs.replace(question, below=below))
+        return own if isinstance(own, Refusal) else self._added(question, own, found)
 
     def _down(self, question: Descend) -> Reply:
         own = super().answer(question)
         if isinstance(own, Refusal):
             return own
-        agents = self.agents_of(question.piece)
-        found = self._asked({n: msgspec.structs.replace(question, piece=n, above=own.down[n]) for n in agents})
-        if found is None:
-            return self._begin_again()
+        agents = self._below(question.piece)
+        found, whole = self._asked({n: msgspec.structs.replace(question, piece=n, above=own.down[n]) for n in agents})
+        if not whole:
+            return self._lost(question)
+        self._keep()
         outward = {n: rows for n, rows in own.down.items() if n not in agents}
-        return self._added(question, msgspec.structs.replace(own, down=outward), list(found.values()))
+        return self._added(question, msgspec.structs.replace(own, down=outward), found)
 
-    def _begin_again(self) -> Refusal:
-        """An agent is lost in the middle of a run: whatever comes next, before a new beginning, is out of order."""
+    def _lost(self, question: Ascend | Descend) -> Refusal:
+        """An agent is lost in the middle of a run: nothing but a new beginning can follow."""
         self._last.clear()
-        return Refusal("an agent is silent: the run is out of order")
+        return Refusal(Trouble.LOST, question.what.name.lower())
 
-    def _asked(self, questions: Mapping[int, Question], begins: bool = False) -> dict[int, Answer] | None:
-        """Answers of agents and proxies by piece; None if one without bids here is silent in the middle of a run."""
+    def _keep(self) -> None:
+        """What proxies have finished is kept with what the DSO has."""
+        if self._finished is not None and self.proxies:
+            played = {n: sweeps.outcome for proxy in self.proxies.values() for n, sweeps in proxy.sweeps.items()}
+            self._put(replace(self._finished, outcomes={**self._finished.outcomes, **played}))
+
+    def _asked(self, questions: Mapping[int, Question]) -> tuple[dict[int, Answer], bool]:
+        """Answers of agents and proxies by piece; whether they are all there, played if need be."""
         found = self._replies({n: question for n, question in questions.items() if n not in self.silent})
         lost = [n for n in questions if n not in found and n not in self.silent]
         self.silent += lost
         self.proxies |= {n: self._proxy(n) for n in lost if n in self._staff.left}
         for n, question in questions.items():
-            if begins:
-                self._told_to[n].clear()
             self._told_to[n].append(question)
             if n in self.proxies and isinstance(reply := self.proxies[n].answer(question), Answer):
                 found[n] = reply
-        return found if begins or all(n in self.proxies for n in lost) else None
+        return found, len(found) == len(questions)
 
     def _replies(self, questions: Mapping[int, Question]) -> dict[int, Answer]:
         """Of those who answer, and what fits."""
@@ -159,64 +187,58 @@ class HostNode(AreaNode):
         return proxy
 
     def _ended(self, close: Close, own: Reply) -> Reply:
-        """Agents are told what their DSO was told; what a proxy finished is the DSO's to keep."""
+        """Agents hear what their DSO heard: it stands at those who have finished the same run."""
         if isinstance(own, Refusal):
             return own
-        standing = [n for piece in close.pieces for n in self.agents_of(piece)]
-        closes: dict[int, Question] = {
-            n: Close((n,) if n in standing and n not in self.silent else (), close.status)
-            for n in self._staff.names
-            if n not in self.proxies
-        }
-        confirmed = self._replies(closes)
-        self.unconfirmed = [n for n in closes if n not in confirmed and n not in self.silent]
-        self.accepted |= self._played(close, standing)
+        for proxy in self.proxies.values():
+            proxy.answer(close)
+        asked: dict[int, Question] = {n: close for n in self.names if n not in self.proxies}
+        confirmed = self._replies(asked)
+        self.unconfirmed = [n for n in asked if n not in confirmed and n not in self.silent]
         return own
 
-    def _played(self, close: Close, standing: Sequence[int]) -> dict[int, PartOutcome]:
-        for n, proxy in self.proxies.items():
-            proxy.answer(Close((n,) if n in standing else (), close.status))
-        return {n: outcome for proxy in self.proxies.values() for n, outcome in proxy.accepted.items()}
-
-    def _lanes(self, question: Ascend | Descend) -> tuple[int, Lanes]:
-        """How many periods there are, and which are asked for."""
-        periods = next(iter(self._parts.values())).problem.periods
-        return periods, lanes_of(question.lanes, periods)
-
-    def _border(self, question: Ascend, answer: Answer | None) -> Numbers:
-        """What the agent's piece tells; no flow, and no answer to any price, of one that takes no part."""
-        periods, lanes = self._lanes(question)
-        return packed(np.zeros((UP_ROWS[question.what], periods)), lanes) if answer is None else answer.up
-
     def _fits(self, question: Question, answer: Answer) -> bool:
+        """Whether an answer has the rows it should have."""
         if isinstance(question, Close):
             return True
-        step, (periods, lanes) = _step(question), self._lanes(question)
+        shape = self._shape(question)
         up = UP_ROWS[question.what] if isinstance(question, Ascend) else 0
-        columns, those = (1, None) if question.what is Pass.FINISH else (periods, lanes)
         parts = (
-            (answer.up, up, periods, lanes),
-            (answer.sums, SUM_ROWS.get(step, 0), columns, those),
-            (answer.most, MOST_ROWS.get(step, 0), columns, those),
+            (answer.up, up, shape.borders),
+            (answer.sums, shape.sums, shape.own),
+            (answer.most, shape.most, shape.own),
         )
-        rows = [(unpacked(numbers, width, chosen), count) for numbers, count, width, chosen in parts]
+        rows = [(unpacked(numbers, *columns), count) for numbers, count, columns in parts]
         return not answer.down and all(found is not None and len(found) == count for found, count in rows)
 
-    def _added(self, question: Ascend | Descend, own: Answer, theirs: Sequence[Answer]) -> Answer:
+    def _added(self, question: Begin | Ascend | Descend, own: Answer, found: Mapping[int, Answer]) -> Answer:
         """The DSO's sums with those of its agents, and the largest of their largest values."""
-        periods, lanes = (1, None) if question.what is Pass.FINISH else self._lanes(question)
-        step = _step(question)
+        shape = self._shape(question)
+        answers = [own, *found.values()]
 
         def together(numbers: Sequence[Numbers], add: np.ufunc, rows: int) -> Numbers:
             if not rows:
                 return numbers[0]
-            values = [found for given in numbers if (found := unpacked(given, periods, lanes)) is not None]
-            return packed(add.reduce(values, axis=0), lanes)
+            values = [each for given in numbers if (each := unpacked(given, *shape.own)) is not None]
+            return packed(add.reduce(values, axis=0), shape.own[1])
 
-        sums = together([own.sums, *(answer.sums for answer in theirs)], np.add, SUM_ROWS.get(step, 0))
-        most = together([own.most, *(answer.most for answer in theirs)], np.maximum, MOST_ROWS.get(step, 0))
+        sums = together([answer.sums for answer in answers], np.add, shape.sums)
+        most = together([answer.most for answer in answers], np.maximum, shape.most)
         return msgspec.structs.replace(own, sums=sums, most=most)
 
+    def _shape(self, question: Begin | Ascend | Descend) -> "_Shape":
+        periods = next(iter(self._parts.values())).problem.periods
+        if isinstance(question, Begin):
+            return _Shape((periods, None), (periods, None), OFFER_ROWS, 0)
+        step, columns = (question.what, type(question)), (periods, lanes_of(question.lanes, periods))
+        own = (1, None) if question.what is Pass.FINISH else columns
+        return _Shape(columns, own, SUM_ROWS.get(step, 0), MOST_ROWS.get(step, 0))
 
-def _step(question: Ascend | Descend) -> Step:
-    return question.what, type(question)
+
+class _Shape(NamedTuple):
+    """How many columns, and which lanes of them, borders and sums have; rows of sums and of largest values."""
+
+    borders: tuple[int, Lanes]
+    own: tuple[int, Lanes]
+    sums: int
+    most: int

@@ -1,7 +1,9 @@
 """Signed letters between organisations: what is not signed by whom it says it is from is dropped, and counted.
 
 A letter carries the run and a number. A run begins later than the one before, and within a run numbers only rise, so
-that an old letter, sent once more by anybody, does nothing; the letter that came last may be asked for again.
+that an old letter, sent once more by anybody, does nothing; the letter that came last may be asked for again. A
+question that does not follow the one before by one is refused, unless it begins or ends something: whoever missed one,
+or was ended and started again in between, has lost the thread.
 """
 
 from collections import Counter
@@ -11,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from flexpeer.app.area_node import AreaNode
-from flexpeer.wire.borders import Close, Question, Reply
+from flexpeer.wire.borders import Answer, Begin, Close, Question, Refusal, Reply, Trouble
 
 MARKET_OPERATOR = "market-operator"
 
@@ -91,12 +93,16 @@ class Desk:
 
 
 class AreaDesk:
-    """A DSO's desk: opens the questions of its `asker`, the market operator, has the node answer them."""
+    """A DSO's desk: opens the questions of its `asker`, the market operator, has the node answer them.
+
+    `closed` is how the run ended, once that was heard here.
+    """
 
     asker = MARKET_OPERATOR
 
     def __init__(self, desk: Desk, node: AreaNode, asker: str = MARKET_OPERATOR) -> None:
         self.desk, self._node, self.asker = desk, node, asker
+        self.closed: Close | None = None
         self._last = (0, 0)
         self._reply = b""
 
@@ -119,14 +125,18 @@ class AreaDesk:
         except msgspec.DecodeError:
             self.desk.drop(Dropped.UNREADABLE)
             return None
+        reply = self._answer(question, head)
         self._last = (head.run, head.number)
-        self._reply = self.desk.letter(self.asker, head.run, head.number, self._node.answer(question))
+        self._reply = self.desk.letter(self.asker, head.run, head.number, reply)
         return self._reply
 
-    @property
-    def closed(self) -> Close | None:
-        """How the run ended, once it has."""
-        return self._node.closed
+    def _answer(self, question: Question, head: Head) -> Reply:
+        if not isinstance(question, Begin | Close) and (head.run, head.number - 1) != self._last:
+            return Refusal(Trouble.LOST, f"letter {head.number}")
+        reply = self._node.answer(question)
+        if isinstance(question, Close) and isinstance(reply, Answer):
+            self.closed = question
+        return reply
 
 
 def reply_in(letter: Letter) -> Reply | None:

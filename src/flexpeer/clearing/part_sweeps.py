@@ -7,12 +7,22 @@ A pass runs up (what the pieces below told comes in, what the piece above has to
 |---|---|---|---|---|
 | offer | | | step prices' size, step kW, their number | |
 | survey | least, largest, idle and first flow | the same of w | idle cost, rows | |
-| predict | f, A, B, D, U, L of `tree` | dg, dw | gap, cost; linear, product | reach |
+| predict | A, B, D, U, L of `tree` | dg, dw | gap, cost; linear, product | reach |
 | correct | U, L | dg, dw | | reach |
 | price | z below | g, and its part from lines | | |
-| finish | f in whole watts | w | P, D, no trade, relief (1 column) | violation |
+| finish | f in whole watts, watts it could sink and rise | w, watts to rise | P, D, no trade, relief | violation |
 
-Numbers are kW, prices per kWh and w in the problem's own unit, as in `problem`.
+Numbers are kW, prices per kWh and w in the problem's own unit, as in `problem`; finish's sums and violation are of all
+periods, in one column. Predict, correct and their sums are in single precision, and the piece above reckons with these
+what f is until it is told in whole watts.
+
+A piece may lack pieces below: their borders carry what is forecast. A piece that hears of none above, and is not the
+root's, trades alone with those below it: its border keeps its own flow of no trade,
+
+    dg = (idle - f - U) / A,  dw = 0                                                          (1)
+
+where the price g its border has come to takes the part of the price above; with f = idle any g makes a bound. In whole
+watts f = idle exactly: what rounding below has left is settled by who has steps to move, the upper first.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,15 +35,15 @@ from flexpeer.clearing import layout
 from flexpeer.clearing.area import Area, Plan
 from flexpeer.clearing.certificate import conjugates, costs_by_owner, relief_kw, violation_kw
 from flexpeer.clearing.evaluation import State, add_peers, moves, sum_down, sum_up
-from flexpeer.clearing.finishing import finish_part
+from flexpeer.clearing.finishing import capacity_w, even_out, finish_part, settle_part
 from flexpeer.clearing.interior import take_steps
 from flexpeer.clearing.layout import PeerRows
 from flexpeer.clearing.outcome import Posted
 from flexpeer.clearing.pieces import Piece, Reach, needed_limits
 from flexpeer.clearing.price_newton import coarse
-from flexpeer.clearing.problem import Floats
+from flexpeer.clearing.problem import WATTS_PER_KW, Floats, Problem
 from flexpeer.clearing.responses import least, spent
-from flexpeer.clearing.rows import LANES, MOVE
+from flexpeer.clearing.rows import DUAL, LANES, MOVE, PRIMAL
 from flexpeer.clearing.shares import Part
 
 Borders = Mapping[int, Floats]
@@ -67,7 +77,7 @@ class PartSweeps:
 
     def __init__(self, part: Part) -> None:
         self.part, self._problem = part, part.problem
-        self._entries = sorted(part.entries.items(), reverse=True)
+        self.alone = part.root
         periods = part.problem.periods
         self._pad = np.minimum(np.arange(-(-periods // LANES) * LANES), periods - 1)
         self._areas: list[Area] = []
@@ -90,8 +100,13 @@ class PartSweeps:
         return self._told(sums=np.stack((np.abs(p.step_price).sum(axis=(0, 2)), p.step_kw.sum(axis=(0, 2)), count)))
 
     def survey_up(self, typical: Floats, below: Borders) -> Told:
-        """Where prices start, given the scale of prices (periods,); flows that may be, and are."""
-        p = self._problem
+        """Where prices start, given the scale of prices (periods,); flows that may be, and are.
+
+        The pieces below that tell nothing here take no part.
+        """
+        self.part = self.part.without(self.part.entries.keys() - below.keys())
+        self._entries = sorted(self.part.entries.items(), reverse=True)
+        p = self._problem = self.part.problem
         piece = Piece(np.arange(p.buses), p.parent, -1 if self.part.root else 0, -1)
         peers = PeerRows.of(p, layout.free_peers(p, piece.bus))
         blank = np.zeros(p.base_kw.shape)
@@ -105,6 +120,7 @@ class PartSweeps:
                 flow[entry] += below[number][row]
             sum_up(p.parent, flow)
         self._surveyed = flows
+        self._flows = {number: self._slabs(rows[3:4]) for number, rows in below.items()}
         return self._told(up=np.stack([flow[0] for flow in flows]))
 
     def _extremes(self) -> list[Floats]:
@@ -118,6 +134,9 @@ class PartSweeps:
     def survey_down(self, above: Floats) -> Told:
         """Voltages that may be, and are; the rows of lines and voltages are laid out where they make them."""
         p, flows = self._problem, self._surveyed
+        self.alone = not len(above)
+        if self.alone:
+            above = np.tile(self.part.above_voltage, (len(flows), 1))
         levels = [p.voltage_drop[:, None] * flow for flow in flows]
         for row, level in enumerate(levels):
             level[0] += above[row]
@@ -128,6 +147,9 @@ class PartSweeps:
         self._plan = replace(self._plan, problem=self._problem, reach=reach)
         for area, flow, level in zip(self._areas, self._slabs(flows[3]), self._slabs(levels[3]), strict=True):
             area.lay_grid(self._plan, flow, level)
+        for area in self._areas:
+            area.entries = np.unique([entry for _, entry in self._entries]).astype(np.int64)
+        self._borders = [area.price[0].copy() for area in self._areas]
         self._idle = State(flows[2], levels[2], p.row_base_kw)
         cost = sum(values.sum(axis=0) for values in costs_by_owner(self.part.bare, self._idle)[:2])
         rows = [np.full(LANES, float(len(area.rows))) for area in self._areas]
@@ -137,55 +159,79 @@ class PartSweeps:
     def predict_up(self, length: Floats, below: Borders) -> Told:
         """Go the `length` (2, periods), primal and dual, of the step before, if any; then ask devices and eliminate."""
         if len(length):
-            for area, aim, far in zip(self._areas, self._aims, self._slabs(length), strict=True):
-                area.advance(aim, far.ravel())
-        borders = {number: self._slabs(below[number]) for number, _ in self._entries}
+            self._advance(length)
+        borders = self._answers = {number: self._slabs(below[number]) for number, _ in self._entries}
         ups, sums = [], []
         for slab, area in enumerate(self._areas):
             area.gather()
             for number, entry in self._entries:
-                area.below[entry] += borders[number][slab][0]
+                area.below[entry] += self._flows[number][slab][0]
             area.lack()
             for number, entry in self._entries:
-                area.messages.own[entry] += borders[number][slab][1:4].ravel()
+                area.messages.own[entry] += borders[number][slab][:3].ravel()
             area.factor()
             area.move[:] = area.answer[:, MOVE : MOVE + LANES]
-            told = self._carry(area, {number: borders[number][slab][4:6] for number, _ in self._entries})
-            ups.append(np.concatenate((area.held[:1, :LANES], area.messages.sent[0, : 3 * LANES].reshape(3, -1), told)))
-            sums.append(area.totals.reshape(2, -1) + self._from_zero(area))
-        return self._told(up=self._joined(ups), sums=self._joined(sums))
+            told = self._carry(area, {number: borders[number][slab][3:5] for number, _ in self._entries})
+            ups.append(np.concatenate((area.messages.answer_told.reshape(3, -1), told)))
+            sums.append(area.totals.reshape(2, -1) + self._beside(area, slab))
+        return self._told(up=self._upwards(ups), sums=coarse(self._joined(sums)))
 
-    def _from_zero(self, area: Area) -> Floats:
-        """Nothing to the gap; to the cost what the exchange costs where its rows begin, at full import."""
+    def _advance(self, length: Floats) -> None:
+        """Go as far, and so do the flows of borders below and the price of one's own."""
+        for slab, (area, aim, far) in enumerate(zip(self._areas, self._aims, self._slabs(length), strict=True)):
+            for number, entry in self._entries:
+                a, b = self._answers[number][slab][:2]
+                dg, dw = area.handed_down(entry)
+                change = a * dg + b * dw + self._moves[number][slab][0]
+                self._flows[number][slab] += far.ravel()[PRIMAL : PRIMAL + LANES] * change
+            self._borders[slab] += far.ravel()[DUAL : DUAL + LANES] * area.messages.above[0, :LANES]
+            area.advance(aim, far.ravel())
+
+    def _beside(self, area: Area, slab: int) -> Floats:
+        """What rows do not show of gap and cost.
+
+        To the gap, what a held border is off, at a typical price; to the cost, what the exchange costs where its rows
+        begin, at full import.
+        """
         more = np.zeros((2, LANES))
         if self.part.root:
             more[1] = -area.given[self._problem.buses] * self._problem.import_price[area.periods]
+        elif self.alone:
+            more[0] = np.abs(self._off(area, slab)) * area.typical
         return more
+
+    def _off(self, area: Area, slab: int) -> Floats:
+        """Idle - f (LANES,) of one's own border."""
+        return np.asarray(self._slabs(self._idle.flow_kw[:1])[slab][0] - area.held[0, :LANES])
 
     def _carry(self, area: Area, below: Borders) -> Floats:
         area.messages.moving[:] = 0.0
         for number, entry in self._entries:
             area.messages.moving[entry] += below[number].ravel()
         area.carry()
-        return np.asarray(area.messages.told[0].reshape(2, -1))
+        return area.messages.move_told.reshape(2, -1)
+
+    def _upwards(self, slabs: list[Floats]) -> Floats:
+        """Nothing where nobody is above."""
+        return self._none if self.alone else self._joined(slabs)
 
     def predict_down(self, above: Floats) -> Told:
         """Spread the affine step's prices and see how far it could go."""
         self._spread(above)
         for area in self._areas:
             area.probe()
-        sums = self._joined([area.totals.reshape(2, -1) for area in self._areas])
+        sums = coarse(self._joined([area.totals.reshape(2, -1) for area in self._areas]))
         return self._told(down=self._changes(), sums=sums, most=self._reach())
 
     def correct_up(self, aim: Floats, below: Borders) -> Told:
         """Carry the step that aims at complementarity `aim` (periods,)."""
-        borders = {number: self._slabs(below[number]) for number, _ in self._entries}
+        borders = self._moves = {number: self._slabs(below[number]) for number, _ in self._entries}
         self._aims = [slab[0] for slab in self._slabs(aim[None])]
         ups = []
         for slab, (area, target) in enumerate(zip(self._areas, self._aims, strict=True)):
             area.correct(target)
             ups.append(self._carry(area, {number: borders[number][slab] for number, _ in self._entries}))
-        return self._told(up=self._joined(ups))
+        return self._told(up=self._upwards(ups))
 
     def correct_down(self, above: Floats) -> Told:
         """Spread the corrected step's prices and see how far it could go."""
@@ -195,18 +241,22 @@ class PartSweeps:
         return self._told(down=self._changes(), most=self._reach())
 
     def _spread(self, above: Floats) -> None:
-        for area, change in zip(self._areas, self._slabs(above), strict=True):
+        changes = self._held() if self.alone else self._slabs(above)
+        for area, change in zip(self._areas, changes, strict=True):
             area.messages.above[0] = change.ravel()
             area.spread()
 
-    def _changes(self) -> Borders:
-        def at(entry: int) -> Floats:
-            """What the price and the voltage of the bus at a border change by."""
-            return self._joined(
-                [np.stack((area.step[entry], area.change[entry, LANES : 2 * LANES])) for area in self._areas]
-            )
+    def _held(self) -> list[Floats]:
+        """Equation (1), slab by slab; at the root nothing changes."""
+        found = [np.zeros((2, LANES)) for _ in self._areas]
+        if not self.part.root:
+            for slab, area in enumerate(self._areas):
+                a, lack = area.messages.sent[0, :LANES], self._off(area, slab) - area.messages.told[0, :LANES]
+                np.divide(lack, a, out=found[slab][0], where=a < 0.0)
+        return found
 
-        return self._hand_down(at)
+    def _changes(self) -> Borders:
+        return self._hand_down(lambda entry: self._joined([area.handed_down(entry) for area in self._areas]))
 
     def _reach(self) -> Floats:
         return coarse(self._joined([area.reach.reshape(2, -1) for area in self._areas]))
@@ -226,13 +276,16 @@ class PartSweeps:
         for number, entry in self._entries:
             self._below[entry] += below[number][0]
         sum_up(p.parent, self._below)
-        return self._told(up=self._below[:1])
+        return self._told(up=self._none if self.alone else self._below[:1])
 
     def price_down(self, above: Floats) -> Told:
         """Prices g at buses, and their part from lines alone."""
         p = self._problem
         lines = self.posted.line.copy()
         price = self.posted.line + p.voltage_drop[:, None] * self._below
+        if self.alone:
+            border = np.zeros((1, p.periods)) if self.part.root else self._joined([b[None] for b in self._borders])
+            above = np.repeat(border, 2, axis=0)
         self._beyond = above[1]
         for values, from_above in ((price, above[0]), (lines, above[1])):
             values[0] += from_above
@@ -241,29 +294,71 @@ class PartSweeps:
         return self._told(down=self._hand_down(lambda entry: np.stack((price[entry], lines[entry]))))
 
     def finish_up(self, below: Borders) -> Told:
-        """Whole watts, and the flow they make."""
-        flow = self._problem.base_kw.copy()
+        """Whole watts, the flow they make, and how far it could still move."""
+        self._base = self._problem.base_kw.copy()
         for number, entry in self._entries:
-            flow[entry] += below[number][0]
-        ending = self.part.problem if self.part.root else self.part.ending_at(self._beyond)
-        finish_part(replace(ending, base_kw=flow), self.steps_kw, self._shift)
-        flow = flow.copy()
+            self._base[entry] += below[number][0]
+        finish_part(self._ending(), self.steps_kw, self._shift)
+        flow = self._flowing()
+        self._capacity = {number: rows[1:3] for number, rows in below.items()}
+        own = np.stack(capacity_w(self._problem, self.steps_kw))
+        room = np.sum([own, *self._capacity.values()], axis=0)
+        return self._told(up=self._none if self.alone else np.concatenate((flow[:1], room)))
+
+    def _ending(self) -> Problem:
+        """The piece's problem once all below have told their flows: its border at a price, or held."""
+        if self.part.root:
+            return replace(self.part.problem, base_kw=self._base)
+        if self.alone:
+            return self.part.holding(self._base, self._idle.flow_kw[0], self._dear())
+        return replace(self.part.ending_at(self._beyond), base_kw=self._base)
+
+    def _dear(self) -> float:
+        """More than anybody would pay here."""
+        p = self._problem
+        most = np.abs(p.step_price).max(initial=1.0) + np.abs(self._shift).max()
+        return float(np.ceil(2.0 * (most + p.buses * p.line_price)))
+
+    def _flowing(self) -> Floats:
+        flow = self._base.copy()
         add_peers(self._problem.peer_bus, moves(self._problem, self.steps_kw), flow)
         sum_up(self._problem.parent, flow)
-        self._flow = flow
-        return self._told(up=flow[:1])
+        return flow
 
     def finish_down(self, above: Floats) -> Told:
         """Voltages, and what the piece adds to the certificate."""
-        p, flow = self._problem, self._flow
+        p, flow = self._problem, self._flowing()
+        level_above, owed = self.part.above_voltage, np.zeros(p.periods)
+        if not self.alone:
+            level_above, owed = above
+        elif not self.part.root:
+            owed = np.rint((self._idle.flow_kw[0] - flow[0]) * WATTS_PER_KW)
+        shares = self._settled(flow[0], owed)
+        if self.alone and not self.part.root:
+            even_out(p, self.steps_kw, self._idle.flow_kw[0] - self._flowing()[0])
+        flow = self._flowing()
         level = p.voltage_drop[:, None] * flow
-        level[0] += above[0]
+        level[0] += level_above
         sum_down(p.parent, level)
         state = State(flow, level, p.row_base_kw)
         self.outcome = PartOutcome(self.steps_kw, self._price, flow, level)
         sums = np.array([*self._balance(state), relief_kw(p, state)])[:, None]
         violation = np.array([[violation_kw(p, self.steps_kw)]])
-        return self._told(down=self._hand_down(lambda entry: level[entry][None]), sums=sums, most=violation)
+        down = {number: np.stack((level[entry], shares[number])) for number, entry in self._entries}
+        return self._told(down=down, sums=sums, most=violation)
+
+    def _settled(self, flow_kw: Floats, owed: Floats) -> Borders:
+        """Let `flow_kw` (periods,) rise by the watts owed: by own steps first; the shares of those below."""
+        sink, rise = capacity_w(self._problem, self.steps_kw)
+        left, shares = owed - np.clip(owed, -sink, rise), dict[int, Floats]()
+        for number, entry in self._entries:
+            shares[number] = np.clip(left, -self._capacity[number][0], self._capacity[number][1])
+            left = left - shares[number]
+            self._base[entry] += shares[number] / WATTS_PER_KW
+        if owed.any():
+            held = self.part.holding(self._base, flow_kw + owed / WATTS_PER_KW, self._dear())
+            settle_part(held, self.steps_kw, self._shift)
+        return shares
 
     def _balance(self, state: State) -> tuple[float, float, float]:
         """P, D and the cost of no trade: equation (1) of `certificate`, as far as it is this piece's."""

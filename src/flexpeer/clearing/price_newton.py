@@ -68,11 +68,16 @@ def solve(system: System, tolerance: "Tolerance") -> Progress:
         active = tolerance.unmet(gap, cost)
         if not active.any():
             return Progress(step, NewtonStatus.CONVERGED, gap, cost)
-        linear, product, reach = system.predict()
-        aim = coarse(centred(gap, linear, product, reach) / system.size)
-        length = coarse(np.minimum(1.0, NEAREST / np.maximum(system.correct(aim), LEAST)))
-        system.advance(aim, length * np.tile(active, 2))
+        go(system, gap, active)
     return Progress(STEP_LIMIT, NewtonStatus.STEP_LIMIT, gap, cost)
+
+
+def go(system: System, gap: Floats, active: Flags) -> None:
+    """Equations (2) to (5) from a complementarity `gap` (lanes,); lanes that are not `active` stay where they are."""
+    linear, product, reach = system.predict()
+    aim = coarse(centred(gap, linear, product, reach) / system.size)
+    length = coarse(np.minimum(1.0, NEAREST / np.maximum(system.correct(aim), LEAST)))
+    system.advance(aim, length * np.tile(active, 2))
 
 
 LEAST = 1e-300
@@ -80,8 +85,8 @@ LARGEST = 3e38
 
 
 def coarse(values: Floats) -> Floats:
-    """In single precision, which does for aims, reaches and lengths and halves what messages carry."""
-    return np.asarray(np.minimum(values, LARGEST).astype(np.float32).astype(np.float64))
+    """In single precision, which does for all that only leads to the next step, and halves what messages carry."""
+    return np.asarray(np.clip(values, -LARGEST, LARGEST).astype(np.float32).astype(np.float64))
 
 
 def centred(gap: Floats, linear: Floats, product: Floats, reach: Floats) -> Floats:

@@ -49,8 +49,8 @@ class Slab:
         for area in reversed(self.areas):
             area.lack()
             if area.piece.above >= 0:
-                self.areas[area.piece.above].below[area.piece.entry] += area.held[0, :LANES]
-        totals = np.sum([area.totals for area in self.areas], axis=0)
+                self.areas[area.piece.above].below[area.piece.entry] += area.outflow
+        totals = np.sum([coarse(area.totals) for area in self.areas], axis=0)
         return totals[:LANES], totals[LANES:]
 
     def predict(self) -> tuple[Floats, Floats, Floats]:
@@ -64,14 +64,14 @@ class Slab:
         for area in reversed(self.areas):
             area.factor()
             if area.piece.above >= 0:
-                self.areas[area.piece.above].messages.own[area.piece.entry] += area.messages.sent[0, : 3 * LANES]
+                self.areas[area.piece.above].messages.own[area.piece.entry] += area.messages.answer_told
             area.move[:] = area.answer[:, MOVE : MOVE + LANES]
 
     def probe(self) -> tuple[Floats, Floats, Floats]:
         """What the affine step does: linear and product sums (LANES,), reach (2 LANES,)."""
         for area in self.areas:
             area.probe()
-        totals = np.sum([area.totals for area in self.areas], axis=0)
+        totals = np.sum([coarse(area.totals) for area in self.areas], axis=0)
         return totals[:LANES], totals[LANES:], self._reach()
 
     def correct(self, aim: Floats) -> Floats:
@@ -103,12 +103,11 @@ class Slab:
         for area in reversed(self.areas):
             area.carry()
             if area.piece.above >= 0:
-                self.areas[area.piece.above].messages.moving[area.piece.entry] += area.messages.told[0]
+                self.areas[area.piece.above].messages.moving[area.piece.entry] += area.messages.move_told
         for area in self.areas:
             if area.piece.above >= 0:
                 upper = self.areas[area.piece.above]
-                area.messages.above[0, :LANES] = upper.step[area.piece.entry]
-                area.messages.above[0, LANES:] = upper.change[area.piece.entry, LANES : 2 * LANES]
+                area.messages.above[0] = upper.handed_down(area.piece.entry).ravel()
             area.spread()
 
     def _reach(self) -> Floats:
