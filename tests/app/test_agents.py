@@ -10,13 +10,13 @@ from tests.app.joint_clearing import Traffic, names, nodes_of, with_random_areas
 from tests.clearing.instances import instance, rounding_money
 
 from flexpeer.app.agents import FIRST_AGENT, HostNode, Staff, apart
-from flexpeer.app.area_node import AreaNode, AreasHere
+from flexpeer.app.area_node import AreaNode, AreasHere, Memory
 from flexpeer.app.border_relay import Areas
 from flexpeer.app.coordination import clear_together
 from flexpeer.clearing.problem import Problem
 from flexpeer.clearing.shares import Hook, Outline, Part, split
 from flexpeer.simulation.clearing_problems import clearing_problem
-from flexpeer.wire.borders import Close, Question, Refusal, Reply
+from flexpeer.wire.borders import Answer, Close, Question, Refusal, Reply
 
 
 class Hosted:
@@ -28,6 +28,7 @@ class Hosted:
         self.agents: dict[str, AreaNode] = {}
         self.traffic = Traffic(AreasHere(self.agents), silent_from)
         self.hosts: dict[str, HostNode] = {}
+        self._made: dict[str, tuple[list[Part], Staff, Memory]] = {}
         self.parts: dict[int, Part] = {}
         first = FIRST_AGENT
         for dso, own in parts.items():
@@ -40,11 +41,16 @@ class Hosted:
             staff = {part.number: f"peer-{part.number - FIRST_AGENT}" for part in theirs}
             self.agents |= {staff[part.number]: AreaNode([part]) for part in theirs}
             proxies = {part.number: part for part in theirs if rng.random() < left}
-            self.hosts[dso] = HostNode(own, Staff(staff, self.traffic, proxies))
+            self._made[dso] = (own, Staff(staff, self.traffic, proxies), Memory())
+            self.hosts[dso] = HostNode(*self._made[dso])
             self.parts |= {part.number: part for part in (*own, *theirs)}
 
     def areas(self) -> Areas:
         return AreasHere(self.hosts)
+
+    def started_again(self) -> dict[str, HostNode]:
+        """DSOs' nodes that know what is on their shelves."""
+        return {dso: HostNode(*made) for dso, made in self._made.items()}
 
     def flat(self) -> tuple[Outline, dict[str, AreaNode]]:
         """The same pieces with each agent a DSO of its own."""
@@ -163,6 +169,49 @@ def test_an_agent_lost_in_the_middle_begins_the_run_again_without_it(questions: 
     assert found.silent == ()
     assert found.gap <= 1e-6 * (found.no_trade_objective - found.objective)
     assert [name for name, node in hosted.agents.items() if not node.accepted] == ["peer-3"]
+
+
+class Absent(AreasHere):
+    """peer-3 does not hear a question in the middle."""
+
+    asked = 0
+
+    def ask(self, questions: Sequence[tuple[str, Question]]) -> Sequence[Reply | None]:
+        replies: list[Reply | None] = []
+        for name, question in questions:
+            self.asked += name == "peer-3"
+            away = name == "peer-3" and self.asked == 20
+            replies.append(None if away else super().ask([(name, question)])[0])
+        return replies
+
+
+def test_an_agent_that_was_away_for_a_while_is_back_when_the_run_begins_again() -> None:
+    hosted = Hosted(clearing_problem(200, 24), 0.1)
+    hosted.traffic._areas = Absent(hosted.agents)
+    told: list[str] = []
+    found = clear_together(hosted.outline, hosted.areas(), told.append)
+    assert len(told) == 1
+    assert found.accepted
+    assert all(node.accepted for node in hosted.agents.values())
+    assert not any(host.silent for host in hosted.hosts.values())
+
+
+def test_a_dso_that_starts_again_before_the_end_tells_its_agents() -> None:
+    hosted = Hosted(clearing_problem(200, 24), 0.1, left=1.0, silent_from={"peer-3": 30})
+    last: list[Close] = []
+
+    class Ending(AreasHere):
+        def ask(self, questions: Sequence[tuple[str, Question]]) -> Sequence[Reply | None]:
+            last.extend(question for _, question in questions if isinstance(question, Close))
+            return [None] * len(questions) if last else super().ask(questions)
+
+    found = clear_together(hosted.outline, Ending(hosted.hosts), print)
+    assert found.unconfirmed == tuple(hosted.outline.dsos)
+    again = hosted.started_again()
+    for host in again.values():
+        assert isinstance(host.answer(last[0]), Answer)
+    assert [name for name, node in hosted.agents.items() if not node.accepted] == ["peer-3"]
+    assert sorted(n for host in again.values() for n in host.accepted if n >= FIRST_AGENT) == [FIRST_AGENT + 3]
 
 
 class Babbling(AreaNode):

@@ -4,9 +4,10 @@ To its DSO an agent is a piece below the bus where the peer is: one bus, without
 pass the DSO asks its agents, adds their sums to its own, and keeps their borders to itself, so that what it answers is
 what a DSO that held the bids would answer. An agent that is silent is played by the proxy, if its bids were left at the
 DSO: the proxy is told all the agent was told, and so stands where the agent stood. Without bids there is nothing to
-play: the DSO has lost the thread, the run begins again, and the agent has no part in it.
+play: the DSO has lost the thread and the run begins again, without the agent unless it answers then.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -35,6 +36,7 @@ from flexpeer.wire.borders import (
 
 FIRST_AGENT = 1_000_000
 """Agents' pieces are numbered from here, those of the market's outline below."""
+CHANCES = 3
 
 
 def apart(part: Part, pieces: Mapping[int, int]) -> tuple[Part, list[Part]]:
@@ -79,13 +81,15 @@ class Staff:
 class HostNode(AreaNode):
     """A DSO's parts, some of whose peers are played by agents; they are told how a run ended as the DSO is.
 
-    `silent` are agents that take part no more, `proxies` those played here, `unconfirmed` did not confirm the end.
+    `silent` are agents without a part in the run, `proxies` those played here, `unconfirmed` did not confirm the end.
+    Who falls silent is asked again when a run begins, `CHANCES` times in all.
     """
 
     def __init__(self, parts: Iterable[Part], staff: Staff, shelf: Shelf | None = None) -> None:
         super().__init__(parts, shelf)
         self._staff = staff
         self._told_to: dict[int, list[Question]] = {n: [] for n in staff.names}
+        self._losses: Counter[int] = Counter()
         self.silent: list[int] = []
         self.proxies: dict[int, AreaNode] = {}
         self.unconfirmed: list[int] = []
@@ -122,6 +126,7 @@ class HostNode(AreaNode):
         if isinstance(own, Refusal):
             return own
         self._told_to = {n: [] for n in self.names}
+        self.silent = [n for n in self.names if n in self.proxies or self._losses[n] >= CHANCES]
         found, _ = self._asked({n: begin for n in self.names if n in self.proxies or n not in self.silent})
         return self._added(begin, own, found)
 
@@ -163,6 +168,7 @@ class HostNode(AreaNode):
         found = self._replies({n: question for n, question in questions.items() if n not in self.silent})
         lost = [n for n in questions if n not in found and n not in self.silent]
         self.silent += lost
+        self._losses.update(lost)
         self.proxies |= {n: self._proxy(n) for n in lost if n in self._staff.left}
         for n, question in questions.items():
             self._told_to[n].append(question)
