@@ -138,14 +138,15 @@ class Area:
 
     def handed_down(self, entry: int) -> Floats:
         """(dg, dw) of a bus where a piece below hangs, (2, LANES), with what rounding has kept from it so far."""
-        return coarse(np.stack((self.step[entry], self.change[entry, LANES : 2 * LANES])) + self._kept[entry])
+        change = np.stack((self.step[entry], self.change[entry, LANES : 2 * LANES]))
+        return np.asarray(change + self._kept[entry])
 
     def _keep(self, length: Floats) -> None:
-        """What `handed_down` rounds away is handed down with the next step."""
+        """What rounding takes away from what is handed down is handed down with the next step."""
         far = length.reshape(2, LANES)[::-1]
         for entry in self.entries:
             change = np.stack((self.step[entry], self.change[entry, LANES : 2 * LANES]))
-            self._kept[entry] += far * (change - self.handed_down(entry))
+            self._kept[entry] += far * (change - coarse(self.handed_down(entry)))
 
     def probe(self) -> None:
         """Take the affine step's prices and see how far it could go."""

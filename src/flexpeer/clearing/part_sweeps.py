@@ -13,8 +13,9 @@ A pass runs up (what the pieces below told comes in, what the piece above has to
 | finish | f in whole watts, watts it could sink and rise | w, watts to rise | P, D, no trade, relief | violation |
 
 Numbers are kW, prices per kWh and w in the problem's own unit, as in `problem`; finish's sums and violation are of all
-periods, in one column. Predict, correct and their sums are in single precision, and the piece above reckons with these
-what f is until it is told in whole watts.
+periods, in one column. What only leads to the next step is rounded: A, B, D, the corrected step's border numbers and
+the sums of gap and cost to single precision; the affine step's, its sums and all reaches to three digits. The piece
+above reckons with these what f is until it is told in whole watts; what rounding took from (dg, dw) comes with the next.
 
 A piece may lack pieces below: their borders carry what is forecast. A piece that hears of none above, and is not the
 root's, trades alone with those below it: its border keeps its own flow of no trade,
@@ -40,7 +41,7 @@ from flexpeer.clearing.interior import take_steps
 from flexpeer.clearing.layout import PeerRows
 from flexpeer.clearing.outcome import Posted
 from flexpeer.clearing.pieces import Piece, Reach, needed_limits
-from flexpeer.clearing.price_newton import coarse
+from flexpeer.clearing.price_newton import Rounding, coarse, rough
 from flexpeer.clearing.problem import WATTS_PER_KW, Floats, Problem
 from flexpeer.clearing.responses import least, spent
 from flexpeer.clearing.rows import DUAL, LANES, MOVE, PRIMAL
@@ -171,7 +172,7 @@ class PartSweeps:
                 area.messages.own[entry] += borders[number][slab][:3].ravel()
             area.factor()
             area.move[:] = area.answer[:, MOVE : MOVE + LANES]
-            told = self._carry(area, {number: borders[number][slab][3:5] for number, _ in self._entries})
+            told = rough(self._carry(area, {number: borders[number][slab][3:5] for number, _ in self._entries}))
             ups.append(np.concatenate((area.messages.answer_told.reshape(3, -1), told)))
             sums.append(area.totals.reshape(2, -1) + self._beside(area, slab))
         return self._told(up=self._upwards(ups), sums=coarse(self._joined(sums)))
@@ -181,7 +182,7 @@ class PartSweeps:
         for slab, (area, aim, far) in enumerate(zip(self._areas, self._aims, self._slabs(length), strict=True)):
             for number, entry in self._entries:
                 a, b = self._answers[number][slab][:2]
-                dg, dw = area.handed_down(entry)
+                dg, dw = coarse(area.handed_down(entry))
                 change = a * dg + b * dw + self._moves[number][slab][0]
                 self._flows[number][slab] += far.ravel()[PRIMAL : PRIMAL + LANES] * change
             self._borders[slab] += far.ravel()[DUAL : DUAL + LANES] * area.messages.above[0, :LANES]
@@ -209,7 +210,7 @@ class PartSweeps:
         for number, entry in self._entries:
             area.messages.moving[entry] += below[number].ravel()
         area.carry()
-        return area.messages.move_told.reshape(2, -1)
+        return np.asarray(area.messages.told[0].reshape(2, -1))
 
     def _upwards(self, slabs: list[Floats]) -> Floats:
         """Nothing where nobody is above."""
@@ -220,8 +221,8 @@ class PartSweeps:
         self._spread(above)
         for area in self._areas:
             area.probe()
-        sums = coarse(self._joined([area.totals.reshape(2, -1) for area in self._areas]))
-        return self._told(down=self._changes(), sums=sums, most=self._reach())
+        sums = rough(self._joined([area.totals.reshape(2, -1) for area in self._areas]))
+        return self._told(down=self._changes(rough), sums=sums, most=self._reach())
 
     def correct_up(self, aim: Floats, below: Borders) -> Told:
         """Carry the step that aims at complementarity `aim` (periods,)."""
@@ -230,7 +231,7 @@ class PartSweeps:
         ups = []
         for slab, (area, target) in enumerate(zip(self._areas, self._aims, strict=True)):
             area.correct(target)
-            ups.append(self._carry(area, {number: borders[number][slab] for number, _ in self._entries}))
+            ups.append(coarse(self._carry(area, {number: borders[number][slab] for number, _ in self._entries})))
         return self._told(up=self._upwards(ups))
 
     def correct_down(self, above: Floats) -> Told:
@@ -238,7 +239,7 @@ class PartSweeps:
         self._spread(above)
         for area, aim in zip(self._areas, self._aims, strict=True):
             area.bound(aim)
-        return self._told(down=self._changes(), most=self._reach())
+        return self._told(down=self._changes(coarse), most=self._reach())
 
     def _spread(self, above: Floats) -> None:
         changes = self._held() if self.alone else self._slabs(above)
@@ -255,11 +256,11 @@ class PartSweeps:
                 np.divide(lack, a, out=found[slab][0], where=a < 0.0)
         return found
 
-    def _changes(self) -> Borders:
-        return self._hand_down(lambda entry: self._joined([area.handed_down(entry) for area in self._areas]))
+    def _changes(self, told: Rounding) -> Borders:
+        return self._hand_down(lambda entry: told(self._joined([area.handed_down(entry) for area in self._areas])))
 
     def _reach(self) -> Floats:
-        return coarse(self._joined([area.reach.reshape(2, -1) for area in self._areas]))
+        return rough(self._joined([area.reach.reshape(2, -1) for area in self._areas]))
 
     def price_up(self, below: Borders) -> Told:
         """Read steps and prices; voltages' prices summed over all below."""

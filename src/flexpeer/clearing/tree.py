@@ -55,15 +55,10 @@ class Messages(NamedTuple):
         """A, B, D as they pass the border, (3 LANES,)."""
         return coarse(self.sent[0, : 3 * LANES])
 
-    @property
-    def move_told(self) -> Floats:
-        """U, L as they pass the border, (2 LANES,)."""
-        return coarse(self.told[0])
-
     def flow_change(self) -> Floats:
         """What the piece above takes the flow of the border to change by, (LANES,)."""
         a, b = self.answer_told.reshape(3, LANES)[:2]
-        return np.asarray(a * self.above[0, :LANES] + b * self.above[0, LANES:] + self.move_told[:LANES])
+        return np.asarray(a * self.above[0, :LANES] + b * self.above[0, LANES:] + coarse(self.told[0, :LANES]))
 
 
 A, B, D, INV, H, K = range(0, 6 * LANES, LANES)

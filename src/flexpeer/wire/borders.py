@@ -1,8 +1,8 @@
 """Messages of a clearing between organisations: questions of the market operator, answers of DSOs.
 
-Numbers are rows of little-endian float64, or float32 where that is exact, one column per period asked for. What the
-rows of a pass mean is told in `clearing.part_sweeps`. Nothing here can hold a bid, a resource or an element of a
-network.
+Numbers are rows of little-endian float64, or float32 or bfloat16 where that is exact, one column per period asked for.
+What the rows of a pass mean is told in `clearing.part_sweeps`. Nothing here can hold a bid, a resource or an element of
+a network.
 """
 
 from enum import StrEnum
