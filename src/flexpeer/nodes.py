@@ -81,9 +81,9 @@ class Place:
             raise bad_input("node", "has no server of its own", "--server, its DSO's", field="peer")
         return self.server or SERVER
 
-    def shelf(self) -> Shelf:
-        """Where what it finishes is kept."""
-        return Memory() if self.state is None else ShelfFolder(self.state)
+    def shelf(self, problem: Path) -> Shelf:
+        """Where what it finishes of this problem is kept."""
+        return Memory() if self.state is None else ShelfFolder(self.state, problem)
 
     def _given(self) -> AbstractContextManager[str]:
         return nullcontext(self.server or SERVER)
@@ -131,10 +131,10 @@ def run_market_operator(outline_file: Path, place: Place, tell: Tell) -> dict[st
     outline = read_outline(outline_file)
     signatures = read_keys(MARKET_OPERATOR, place.keys)
     desk = Desk(MARKET_OPERATOR, signatures)
-    journal = Unwritten(time_ns()) if place.state is None else JournalFolder(place.state)
+    journal = Unwritten(time_ns()) if place.state is None else JournalFolder(place.state, outline_file)
     with (
         place.for_operator(signatures, outline.dsos) as server,
-        NatsAreas(desk, server, place.timeout_s, journal.run) as areas,
+        NatsAreas(desk, server, place.timeout_s) as areas,
     ):
         began = perf_counter()
         found = clear_together(outline, areas, tell, journal)
@@ -158,11 +158,11 @@ def run_dso(
 ) -> dict[str, Any]:
     """`flexpeer node --dso`: answer one run's questions; what stands at the end goes to `out`."""
     require_name(name, "dso")
-    parts, signatures = read_parts(problem), read_keys(name, place.keys)
+    parts, signatures, shelf = read_parts(problem), read_keys(name, place.keys), place.shelf(problem)
     with place.for_dso(name, signatures) as server:
         warm_up()
         tell(f"{name}: at {server}")
-        with _hosted(name, parts, server, place, agents) as node:
+        with _hosted(name, parts, server, place, agents, shelf) as node:
             desk = AreaDesk(Desk(name, signatures), node)
             serve(desk, server, PATIENCE * place.timeout_s)
     return {"dso": name} | _ended(node, desk, out) | {"agents": _agents_told(node)}
@@ -171,7 +171,7 @@ def run_dso(
 def run_agent(name: str, dso: str, problem: Path, place: Place, out: Path | None) -> dict[str, Any]:
     """`flexpeer node --peer`: answer one run's questions for a peer, asked by its DSO at the DSO's own server."""
     require_name(name, "peer")
-    node = AreaNode([read_agent(problem)], place.shelf())
+    node = AreaNode([read_agent(problem)], place.shelf(problem))
     desk = AreaDesk(Desk(name, read_keys(name, place.keys)), node, dso)
     warm_up()
     serve(desk, place.for_agent(), PATIENCE * place.timeout_s, AGENTS)
@@ -185,7 +185,9 @@ def require_name(name: str, option: str) -> None:
 
 
 @contextmanager
-def _hosted(name: str, parts: list[Part], server: str, place: Place, agents: Path | None) -> Iterator[AreaNode]:
+def _hosted(
+    name: str, parts: list[Part], server: str, place: Place, agents: Path | None, shelf: Shelf
+) -> Iterator[AreaNode]:
     """The DSO's node, with its agents behind `server` if it has any; each has a quarter of the DSO's own time."""
     expected = sorted(number for part in parts for number in part.entries if number >= FIRST_AGENT)
     names = read_agents(agents) if agents is not None else {}
@@ -195,11 +197,11 @@ def _hosted(name: str, parts: list[Part], server: str, place: Place, agents: Pat
             "the same", field="agents",
         )  # fmt: skip
     if agents is None:
-        yield AreaNode(parts, place.shelf())
+        yield AreaNode(parts, shelf)
         return
     desk = Desk(name, read_keys(name, agents))
-    with NatsAreas(desk, server, place.timeout_s / 4, time_ns(), AGENTS) as reached:
-        yield HostNode(parts, Staff(names, reached, read_left(agents, names)), place.shelf())
+    with NatsAreas(desk, server, place.timeout_s / 4, AGENTS) as reached:
+        yield HostNode(parts, Staff(names, reached, read_left(agents, names)), shelf)
 
 
 def _agents_told(node: AreaNode) -> dict[str, str]:

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from time import time_ns
 
 from flexpeer.adapters.ed25519 import read_keys
 from flexpeer.adapters.nats_areas import NatsAreas
@@ -45,7 +44,7 @@ def main(shares: Path, listen: str, timeout_s: float, dso: str) -> None:
     signatures, outline = read_keys(MARKET_OPERATOR, shares), read_outline(shares / OUTLINE)
     with (
         hub(listen, signatures, outline.dsos) as server,
-        NatsAreas(Desk(MARKET_OPERATOR, signatures), server, timeout_s, time_ns()) as areas,
+        NatsAreas(Desk(MARKET_OPERATOR, signatures), server, timeout_s) as areas,
     ):
         found = clear_together(outline, Paused(areas, dso), lambda _text: None)
     print(json.dumps(asdict(found) | {"gap": found.gap}), flush=True)

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from time import time_ns
 from typing import Any
 
 import nats
@@ -108,7 +107,7 @@ def test_a_silent_dso_is_left_out_and_nobody_waits_for_ever(
     with ThreadPoolExecutor(3) as pool:
         fading = pool.submit(serve, silent, server, 1.5)
         running = [pool.submit(serve, desk, server, 20.0) for desk in others]
-        with NatsAreas(Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, shares)), server, 1.0, time_ns()) as areas:
+        with NatsAreas(Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, shares)), server, 1.0) as areas:
             found = clear_together(outline, areas, print)
         assert [work.result() for work in running] == [True, True]
         assert not fading.result()
@@ -136,7 +135,7 @@ def test_a_server_that_starts_again_costs_nobody_his_part(shares: Path, here: Jo
     with ExitStack() as server, ThreadPoolExecutor(3) as pool:
         address = server.enter_context(nats_server(port))
         running = [pool.submit(serve, area_desk(dso, shares), address, 20.0) for dso in DSOS]
-        with NatsAreas(operator, address, 20.0, time_ns()) as areas:
+        with NatsAreas(operator, address, 20.0) as areas:
             found = clear_together(outline, Restarting(areas, server, port), print)
         assert all(work.result() for work in running)
     assert (found.objective, found.silent, found.unconfirmed) == (here.objective, (), ())
@@ -145,7 +144,7 @@ def test_a_server_that_starts_again_costs_nobody_his_part(shares: Path, here: Jo
 def test_strangers_are_not_heard(server: str, shares: Path, here: JointOutcome) -> None:
     desks = [area_desk(dso, shares) for dso in DSOS]
     operator = Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, shares))
-    with ThreadPoolExecutor(3) as pool, NatsAreas(operator, server, 20.0, time_ns()) as areas:
+    with ThreadPoolExecutor(3) as pool, NatsAreas(operator, server, 20.0) as areas:
         running = [pool.submit(serve, desk, server, 20.0) for desk in desks]
         asyncio.run(_shout(server))
         found = clear_together(read_outline(shares / OUTLINE), areas, print)

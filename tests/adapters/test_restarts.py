@@ -86,9 +86,9 @@ def test_killed_and_started_again(
         running["dso-1"].wait()
         start("dso-1")
 
-    journal = JournalFolder(tmp_path / MARKET_OPERATOR)
+    journal = JournalFolder(tmp_path / MARKET_OPERATOR, shares / OUTLINE)
     desk = Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, shares))
-    with ExitStack() as ending, NatsAreas(desk, server, TIMEOUT_S, journal.run) as areas:
+    with ExitStack() as ending, NatsAreas(desk, server, TIMEOUT_S) as areas:
         for dso in DSOS:
             start(dso)
         ending.callback(end, running)

@@ -11,7 +11,7 @@ from tests.app.joint_clearing import (
     nodes_of,
     with_random_areas,
 )
-from tests.clearing.instances import instance, rounding_money, untold
+from tests.clearing.instances import instance, rewired, rounding_money, untold
 
 from flexpeer.app.area_node import AreaNode, AreasHere
 from flexpeer.app.border_relay import Areas, Relay
@@ -119,6 +119,25 @@ def test_whoever_is_silent_costs_only_its_own_area(seed: int, flows_only: bool) 
             check_outcome(problem, outline, {n: sweeps[n].outcome for n in present}, joint)
         else:
             assert joint.status == NOBODY
+
+
+def test_what_rounding_leaves_below_a_border_that_is_held_is_shared() -> None:
+    """The first piece of the tree has no peers, so those below have to make up for each other's watts."""
+    owed = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        problem = rewired(clearing_problem(24, 6, seed, ties=True, sensitivity=2.4), rng, 6)
+        problem = replace(
+            problem, parent=np.array([-1, 0, 1, 1, 1, 2]), area=np.array([0, 1, 2, 3, 4, 5]),
+            peer_bus=rng.integers(2, 6, problem.peers), line_limit_kw=2.0 * problem.line_limit_kw,
+        )  # fmt: skip
+        outline, nodes = nodes_of(problem)
+        joint = clear_together(outline, Traffic(AreasHere(nodes), {"dso-0": 0}), lambda _text: None)
+        sweeps = sweeps_of(nodes)
+        outcomes = {n: sweeps[n].outcome for n in range(1, 6)}
+        check_outcome(problem, outline, outcomes, joint)
+        owed += bool(sweeps[1].owed.any())
+    assert owed > 5
 
 
 def test_nothing_is_traded_when_nobody_answers() -> None:

@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from time import time_ns
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -54,13 +55,10 @@ async def _connected(server: str, within_s: float = CONNECT_S) -> Client:
 
 
 class NatsAreas:
-    """DSOs, or agents, behind a NATS server, as a context; `timeout_s` is how long each question may take.
+    """DSOs, or agents, behind a NATS server, as a context; `timeout_s` is how long each question may take."""
 
-    Letters of a `run` are heard only by those who have heard of none that is higher.
-    """
-
-    def __init__(self, desk: Desk, server: str, timeout_s: float, run: int, prefix: str = MARKET) -> None:
-        self._server, self._asking = server, Asking(desk, run, timeout_s)
+    def __init__(self, desk: Desk, server: str, timeout_s: float, prefix: str = MARKET) -> None:
+        self._server, self._asking = server, Asking(desk, time_ns(), timeout_s)
         self._own, self._prefix, self._within_s = subject(desk.name, prefix), prefix, min(CONNECT_S, timeout_s)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)

@@ -6,7 +6,7 @@ Letters may be lost, late, doubled or out of order. A question is sent again eve
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flexpeer.app.letters import Desk, Dropped, reply_in
 from flexpeer.wire.borders import Question, Reply
@@ -14,7 +14,7 @@ from flexpeer.wire.borders import Question, Reply
 AGAIN_S = 0.5
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Open:
     """A question under way: its place among those asked, its letter, when it is due again and when time is up."""
 
@@ -65,7 +65,7 @@ class Asking:
                 del self._open[dso]
             elif now_s >= asked.again_s:
                 letters.append((dso, asked.letter))
-                asked.again_s = now_s + AGAIN_S
+                self._open[dso] = replace(asked, again_s=now_s + AGAIN_S)
         return letters
 
     @property

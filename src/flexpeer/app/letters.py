@@ -29,16 +29,15 @@ class Signatures(Protocol):
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """From whom to whom, in which run, and the how-manieth."""
+    """From whom, in which run, and the how-manieth."""
 
     sender: str
-    recipient: str
     run: int
     number: int
 
 
 class Letter(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A head, a message as written, and the sender's signature of both."""
+    """A head, a message as written, and the sender's signature of both and the recipient, which need not be told."""
 
     head: Head
     body: bytes
@@ -49,8 +48,7 @@ class Dropped(StrEnum):
     """Why a letter was dropped."""
 
     UNREADABLE = "unreadable"
-    NOT_SIGNED = "not signed by its sender"
-    MISDIRECTED = "for somebody else"
+    NOT_SIGNED = "not signed by its sender for its recipient"
     OLD = "old"
 
 
@@ -69,8 +67,8 @@ class Desk:
 
     def letter(self, recipient: str, run: int, number: int, message: Question | Reply) -> bytes:
         """Signed and written."""
-        head, body = Head(self.name, recipient, run, number), _encode(message)
-        return _encode(Letter(head, body, self._signatures.sign(_encode(head) + body)))
+        head, body = Head(self.name, run, number), _encode(message)
+        return _encode(Letter(head, body, self._signatures.sign(_signed(recipient, head, body))))
 
     def opened(self, written: bytes) -> Letter | None:
         """None, and counted, if it is not a letter to this organisation that its sender signed."""
@@ -79,10 +77,8 @@ class Desk:
         except msgspec.DecodeError:
             self.drop(Dropped.UNREADABLE)
             return None
-        if letter.head.recipient != self.name:
-            self.drop(Dropped.MISDIRECTED)
-            return None
-        if not self._signatures.holds(letter.head.sender, _encode(letter.head) + letter.body, letter.signature):
+        text = _signed(self.name, letter.head, letter.body)
+        if not self._signatures.holds(letter.head.sender, text, letter.signature):
             self.drop(Dropped.NOT_SIGNED)
             return None
         return letter
@@ -90,6 +86,10 @@ class Desk:
     def drop(self, why: Dropped) -> None:
         """Count it."""
         self.dropped[why] += 1
+
+
+def _signed(recipient: str, head: Head, body: bytes) -> bytes:
+    return _encode((recipient, head)) + body
 
 
 class AreaDesk:

@@ -15,7 +15,8 @@ A pass runs up (what the pieces below told comes in, what the piece above has to
 Numbers are kW, prices per kWh and w in the problem's own unit, as in `problem`; finish's sums and violation are of all
 periods, in one column. What only leads to the next step is rounded: A, B, D, the corrected step's border numbers and
 the sums of gap and cost to single precision; the affine step's, its sums and all reaches to three digits. The piece
-above reckons with these what f is until it is told in whole watts; what rounding took from (dg, dw) comes with the next.
+above reckons with these what f is until it is told in whole watts; what rounding took from (dg, dw) comes with the
+next.
 
 A piece may lack pieces below: their borders carry what is forecast. A piece that hears of none above, and is not the
 root's, trades alone with those below it: its border keeps its own flow of no trade,
@@ -74,7 +75,10 @@ class PartOutcome(NamedTuple):
 
 
 class PartSweeps:
-    """A piece through one run. `below` maps the pieces below to their rows, `above` is from the piece above."""
+    """A piece through one run. `below` maps the pieces below to their rows, `above` is from the piece above.
+
+    `alone` says that none is above; in the end `owed` (periods,) is by how many watts its flow had still to rise.
+    """
 
     def __init__(self, part: Part) -> None:
         self.part, self._problem = part, part.problem
@@ -328,18 +332,17 @@ class PartSweeps:
 
     def finish_down(self, above: Floats) -> Told:
         """Voltages, and what the piece adds to the certificate."""
-        p, flow = self._problem, self._flowing()
-        level_above, owed = self.part.above_voltage, np.zeros(p.periods)
-        if not self.alone:
-            level_above, owed = above
-        elif not self.part.root:
-            owed = np.rint((self._idle.flow_kw[0] - flow[0]) * WATTS_PER_KW)
-        shares = self._settled(flow[0], owed)
-        if self.alone and not self.part.root:
-            even_out(p, self.steps_kw, self._idle.flow_kw[0] - self._flowing()[0])
+        p, held = self._problem, self.alone and not self.part.root
+        flow, idle = self._flowing()[0], self._idle.flow_kw[0]
+        if self.alone:
+            above = np.stack((self.part.above_voltage, np.rint((idle - flow) * WATTS_PER_KW) * held))
+        self.owed = above[1]
+        shares = self._settled(flow, self.owed)
+        if held:
+            even_out(p, self.steps_kw, idle - self._flowing()[0])
         flow = self._flowing()
         level = p.voltage_drop[:, None] * flow
-        level[0] += level_above
+        level[0] += above[0]
         sum_down(p.parent, level)
         state = State(flow, level, p.row_base_kw)
         self.outcome = PartOutcome(self.steps_kw, self._price, flow, level)
