@@ -365,6 +365,7 @@ def clearing_facts(problem: Problem, outcome: Outcome) -> dict[str, Any]:
         "no_trade_objective": certificate.no_trade_objective,
         "max_violation_kw": outcome.max_violation_kw,
         "relief_kw": outcome.relief_kw,
+        "congestion_rent": float(outcome.payments.rent.sum()),
         "rounds" if posting else "steps": outcome.steps,
         "engine": outcome.engine.value,
         "status": outcome.status,

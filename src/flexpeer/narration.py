@@ -146,6 +146,9 @@ def _worth(outcome: "DayOutcome", result: Mapping[str, Any]) -> RenderableType:
     if result["efficiency"] is not None:
         made = f"{result['welfare']:,.0f} of {result['welfare_optimum']:,.0f} {currency}"
         table.add_row("efficiency against the central optimum", f"{result['efficiency']:.4f}", made)
+        if result["welfare_clearing"]:
+            made = f"{result['welfare_continuous']:,.0f} + {result['welfare_clearing']:,.0f} {currency}"
+            table.add_row("of that, first come + at gate closure", "", made)
     table.add_row("opex", f"{kpi['opex']:,.2f}", currency)
     if kpi["fill_rate"] is not None:
         table.add_row("fill rate", f"{100 * kpi['fill_rate']:.1f} %", f"{kpi['active_fsps']} active FSPs")
@@ -229,6 +232,7 @@ def clearing_story(facts: Mapping[str, Any], out: Path | None) -> str:
         f"cost             {facts['objective']:,.2f}, {gained:,.2f} less than without trade",
         f"bound            {facts['dual_bound']:,.2f}: the optimum is at most {facts['gap']:.3g} better{distance}",
         f"relief           {facts['relief_kw']:,.3f} kW beyond limits, at the DSO's price",
+        f"congestion rent  {facts['congestion_rent']:,.2f}, what limits earn",
         f"balances, bounds kept within {facts['max_violation_kw']:.1e} kW",
         f"{facts['engine']}, {facts['status']}: {facts.get('steps', facts.get('rounds'))} "
         f"{'steps' if 'steps' in facts else 'rounds'}, {facts['seconds']:.3f} s",

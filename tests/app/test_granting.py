@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pytest
 from tests.market.small_market import FOK, Frame, Market, export_point, flat, resource
 
-from flexpeer.app.granting import OwnerSilent, PointCoordinator
+from flexpeer.app.granting import PointCoordinator
+from flexpeer.app.joint_check import OwnerSilent
 from flexpeer.app.session import Session
 from flexpeer.app.validator import PointOwner
 from flexpeer.market.granting import Freed, RecordVerdict

@@ -119,9 +119,13 @@ def test_meshed_grid_by_rows(seed: int) -> None:
     posted = run(problem, Engine.PRICE_POSTING)
     assert posted.certificate.dual_bound <= optimum.objective + 1e-7 <= posted.certificate.objective + 2e-7
     assert posted.certificate.gap_relative_to_gain <= 1e-3
-    assert unable(problem, Engine.PRICE_NEWTON) is not None
+    newton = run(problem, Engine.PRICE_NEWTON)
+    assert newton.certificate.dual_bound <= optimum.objective + 1e-7 <= newton.certificate.objective + 2e-7
+    assert newton.certificate.gap_relative_to_gain <= 1e-5
+    coupled = replace(problem, peer_kind=np.ones(problem.peers, dtype=np.int64))
+    assert unable(coupled, Engine.PRICE_NEWTON) is not None
     with pytest.raises(BadInput, match="meshed"):
-        clear(problem, Engine.PRICE_NEWTON, untold)
+        clear(coupled, Engine.PRICE_NEWTON, untold)
 
 
 @pytest.mark.parametrize("seed", range(4))

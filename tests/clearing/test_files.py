@@ -13,7 +13,7 @@ from flexpeer.simulation.clearing_problems import clearing_problem
 
 KEYS = {
     "objective", "dual_bound", "gap", "gap_relative_to_gain", "no_trade_objective", "max_violation_kw", "relief_kw",
-    "engine", "status", "seconds", "buses", "peers", "periods",
+    "congestion_rent", "engine", "status", "seconds", "buses", "peers", "periods",
 }  # fmt: skip
 
 

@@ -1,128 +1,154 @@
-"""At gate closure: what is left is cleared, checked by the owners like any trade, and granted whole or not at all.
+"""At gate closure: what is left is cleared by the DSOs together, and granted by the owners whole or not at all.
 
-The central reference of `clearing` clears the rows known so far (price-posting needs thousands of rounds on orders over
-several MTUs); its answer is rounded to whole watts; energy limits and, with a grid, AC power flow say which rows it
-violates beside. These are added, until there is none or `ROUNDS` have passed; then less and less of the allocation is
+Every DSO holds its own orders (`gate_share`); price-Newton on rows prices the limits known so far from sums over them;
+the DSOs round to whole watts in turn; energy limits and, with a grid, AC power flow of all moves say which limits are
+passed beside. These are added, until there is none or `ROUNDS` have passed; then less and less of the allocation is
 asked for. Owners are asked last and have the last word.
 """
 
-from math import ceil, floor
-from typing import NamedTuple
+from math import ceil
 
 import numpy as np
 
-from flexpeer.app.gate_problem import WATTS_PER_KW, GateOrders
-from flexpeer.app.gate_rounding import whole_watts
-from flexpeer.app.optimum import Cuts
+from flexpeer.app.gate_rounding import SLACK
+from flexpeer.app.gate_share import shares_of
+from flexpeer.app.optimum import Cuts, Row
 from flexpeer.app.session import Session
-from flexpeer.clearing.certificate import certify
-from flexpeer.clearing.clearing import Outcome, clear
-from flexpeer.clearing.outcome import Engine
-from flexpeer.clearing.problem import Floats, Problem
-from flexpeer.market.orders import Order, Side
-from flexpeer.market.pool import Cleared, acts
+from flexpeer.clearing.limit_rows import Bands
+from flexpeer.clearing.problem import WATTS_PER_KW, Floats
+from flexpeer.clearing.row_newton import price_limits
+from flexpeer.market.machine import view
+from flexpeer.market.pool import Cleared, room_ppm_w
 from flexpeer.quantities import PPM
 
-ROUNDS = 16
+ROUNDS = 32
 HALVINGS = 6
-
-
-class _Allocation(NamedTuple):
-    """Whole watts (orders,), and the problem and its outcome that they come from."""
-
-    problem: Problem
-    outcome: Outcome
-    change_w: Floats
-
-    @property
-    def price(self) -> Floats:
-        """What a watt costs the rest at each order's place, (orders,)."""
-        return self.outcome.price[1:, 0] / WATTS_PER_KW
-
-    @property
-    def gap_ppm(self) -> int:
-        """How far the whole watts can be from the optimum, in parts per million of their gain, rounded up."""
-        kw = self.change_w / WATTS_PER_KW
-        steps_kw = np.stack((np.maximum(kw, 0.0), np.maximum(-kw, 0.0)), axis=1)[:, None, :]
-        gap = certify(self.problem, steps_kw, self.outcome.posted).gap_relative_to_gain
-        return ceil(gap * PPM) if np.isfinite(gap) else 0
+REPAIRS = 4
+DEAREST = 1e4
 
 
 class GateClearing:
-    """One clearing at the gate. `cuts` finds rows that AC power flow says are missing."""
+    """One clearing at the gate. `cuts` finds limits that AC power flow says are missing.
+
+    It knows how much room each limit has and what passing it costs (`DEAREST` times what any order is worth, so none
+    is passed), and sums over DSOs; no order.
+    """
 
     def __init__(self, session: Session, cuts: Cuts) -> None:
         self._session, self._cuts = session, cuts
-        self._gate = gate = GateOrders(session.state)
-        self._limits = gate.balances().with_rows(gate.tangents(cuts.first()))
-        self._low_w, self._high_w = gate.low_w.copy(), gate.high_w.copy()
+        self._shares = list(shares_of(session.state).values())
+        places = sorted({place for share in self._shares for place in share.places})
+        rooms = room_ppm_w(view(session.state))
+        for share in self._shares:
+            share.add_balances(places)
+        self._bound = np.array([float(rooms.get(place, 0)) for place in places])
+        self._price, self._margin = np.zeros(len(places)), np.zeros(len(places))
         self.rounds = 0
+        if self._shares:
+            self._add_tangents(list(cuts.first()))
 
     def run(self) -> bool:
         """Whether anything was cleared."""
-        if not self._gate.orders:
+        if not self._shares:
             return False
-        allocation = self._feasible()
+        self._find_feasible()
         for _ in range(HALVINGS + 1):
-            cleared = self._cleared(allocation)
+            cleared = self._cleared()
             if not cleared:
                 return False
-            if self._session.clear(cleared, allocation.gap_ppm):
+            if self._session.clear(cleared, self._gap_ppm()):
                 return True
-            allocation = allocation._replace(change_w=self._less(allocation))
+            for share in self._shares:
+                share.halve()
+            self._round()
         return False
 
-    def _feasible(self) -> _Allocation:
+    def _find_feasible(self) -> None:
         """An allocation that violates nothing known, or the last one tried."""
         while True:
             self.rounds += 1
-            allocation = self._solved()
-            more = self._gate.past_energy(allocation.change_w)
-            if not len(more.bound):
-                more = self._gate.tangents(self._cuts.violated(self._gate.moves_w(allocation.change_w)))
-            if not len(more.bound) or self.rounds == ROUNDS:
-                return allocation
-            self._limits = self._limits.with_rows(more)
+            self._solve()
+            kept = self._round()
+            if self.rounds == ROUNDS or (kept and not self._add_past_energy() and not self._add_past_limits()):
+                return
 
-    def _solved(self) -> _Allocation:
-        problem = self._gate.problem(self._limits, self._low_w, self._high_w)
-        outcome = clear(problem, Engine.CENTRAL, _untold)
-        change_w = outcome.x_kw[:, 0] * WATTS_PER_KW
-        answer = _Allocation(problem, outcome, change_w)
-        return answer._replace(change_w=self._whole(change_w, answer.price, self._low_w, self._high_w))
+    def _solve(self) -> None:
+        """Prices of all rows, and what every DSO's orders do at them."""
+        largest = np.max([share.largest() for share in self._shares], axis=0)
+        scale = np.where(largest > 0.0, largest, 1.0)
+        bound = ((self._bound - self._margin) / scale / WATTS_PER_KW)[:, None]
+        worth = max(float(np.abs(share.value).max()) for share in self._shares) * WATTS_PER_KW
+        price = np.full(len(bound), DEAREST * max(worth, 1.0))
+        bands = Bands(np.zeros(bound.shape), np.full(bound.shape, -np.inf), bound, price)
+        parties = [share.party(scale) for share in self._shares]
+        found = price_limits(parties, bands, np.zeros(1), _untold)
+        self._price = np.maximum(found.price[:, 0], 0.0) / scale / WATTS_PER_KW
+        for share, party in zip(self._shares, parties, strict=True):
+            share.take(party, self._price)
 
-    def _whole(self, change_w: Floats, price: Floats, low_w: Floats, high_w: Floats) -> Floats:
-        """Whole watts within bounds, which are narrowed for orders left below their minimum acceptance."""
+    def _round(self) -> bool:
+        """Whole watts within bounds, which are narrowed for orders left below their minimum acceptance.
+
+        Whether all rows are kept. If not, other prices will: of narrower bounds, or aimed below what watts passed.
+        """
+        narrowed = False
         while True:
-            for at in self._gate.below_minimum(change_w):
-                order = self._gate.orders[at]
-                low_w[at] = max(low_w[at], min(order.min_quantity_w - order.executed_w, 0))
-                high_w[at] = high_w[at] if order.executed_w else 0.0
-            change_w = whole_watts(self._gate, self._limits, (low_w, high_w), change_w, price)
-            if not len(self._gate.below_minimum(change_w)):
-                return change_w
+            turns = [share.watts() for share in self._shares]
+            room = self._bound - np.sum([share.used() for share in self._shares], axis=0)
+            for repair in range(REPAIRS):
+                for watts in turns:
+                    watts.repair(room, heeding=repair > 0)
+            for watts in turns:
+                watts.improve(room)
+            below = [share.narrow() for share in self._shares]
+            if not any(below):
+                break
+            narrowed = True
+        if not narrowed:
+            self._margin = np.minimum(self._margin + np.where(room < -SLACK, np.ceil(-room), 0.0), self._bound)
+        return bool((room >= -SLACK).all())
 
-    def _less(self, allocation: _Allocation) -> Floats:
-        """Half of it, within all rows."""
-        half = np.trunc(allocation.change_w / 2.0)
-        return self._whole(half, allocation.price, np.minimum(half, 0.0), np.maximum(half, 0.0))
+    def _add_past_energy(self) -> bool:
+        """Let every DSO add what its own resources' energy limits allow; whether any did."""
+        before = len(self._bound)
+        for share in self._shares:
+            bound = share.add_past_energy()
+            for other in self._shares:
+                if other is not share:
+                    other.add_foreign(len(bound))
+            self._more_rows(bound)
+        tired = [] if len(self._bound) > before else [share.leave_out_tired() for share in self._shares]
+        return len(self._bound) > before or any(tired)
 
-    def _cleared(self, allocation: _Allocation) -> tuple[Cleared, ...]:
-        places = [int(at) for at in np.flatnonzero(allocation.change_w)]
-        return tuple(self._one(at, int(allocation.change_w[at]), allocation.price) for at in places)
+    def _add_past_limits(self) -> bool:
+        """Add the limits that AC power flow of all moves finds passed; whether there were any."""
+        moves: dict[str, Floats] = {}
+        for share in self._shares:
+            moves |= share.moves_w()
+        return self._add_tangents(list(self._cuts.violated(moves)))
 
-    def _one(self, at: int, change_w: int, price: Floats) -> Cleared:
-        """The order's share at its place's price per MWh, rounded in the pool's favour and never past its limit."""
-        order = self._gate.orders[at]
-        sign = 1.0 if order.side is Side.BUY else -1.0
-        per_mwh = sign * float(price[at]) * 1e6 / (self._gate.hours * len(order.span))
-        return Cleared(order.order, change_w, _rounded(order, change_w, per_mwh))
+    def _add_tangents(self, rows: list[Row]) -> bool:
+        for share in self._shares:
+            share.add_tangents(rows)
+        self._more_rows(np.array([max(row.room_w, 0.0) for row in rows]))
+        return bool(rows)
 
+    def _more_rows(self, bound: Floats) -> None:
+        self._bound = np.concatenate((self._bound, bound))
+        self._margin = np.concatenate((self._margin, np.zeros(len(bound))))
 
-def _rounded(order: Order, change_w: int, per_mwh: float) -> int:
-    if acts(order, change_w) is Side.BUY:
-        return min(ceil(per_mwh), order.price_minor)
-    return max(floor(per_mwh), order.price_minor)
+    def _cleared(self) -> tuple[Cleared, ...]:
+        return tuple(each for share in self._shares for each in share.cleared())
+
+    def _gap_ppm(self) -> int:
+        """How far the whole watts can be from the optimum, in parts per million of their gain, rounded up.
+
+        The sum of what orders miss at their prices and of what the rows' prices leave unused (`certificate`).
+        """
+        gains, missed = zip(*(share.worth() for share in self._shares), strict=True)
+        room = self._bound - np.sum([share.used() for share in self._shares], axis=0)
+        gain, gap = sum(gains), sum(missed) + float(self._price @ np.maximum(room, 0.0))
+        return ceil(gap / gain * PPM) if gain > 0.0 else 0
 
 
 def _untold(_done: int, _total: int) -> None:

@@ -1,68 +1,68 @@
 """Whole watts of a cleared gate: every row kept, and nothing left that could still be gained within them.
 
 Each order is rounded towards relief, rows that are passed are repaired by the watts that lose least, and then orders
-go, dearest first, as far as every row lets them.
+go, dearest first, as far as every row lets them. DSOs take turns: what goes round is the room of the rows.
 """
 
 import numpy as np
+import scipy.sparse as sp
 
-from flexpeer.app.gate_problem import SLACK, GateOrders, Limits
-from flexpeer.clearing.problem import Floats
+from flexpeer.clearing.problem import Floats, Integers
+from flexpeer.clearing.row_party import Sparse
 
-PASSES = 4
+SLACK = 1e-6
 
 
-class _Watts:
-    """An allocation in whole watts being repaired; `room` (rows,) is what each row has left."""
+class Watts:
+    """A DSO's allocation `change_w` (orders,) in whole watts, changed in place; room (rows,) is what rows have left.
 
-    def __init__(self, gate: GateOrders, limits: Limits, bounds_w: tuple[Floats, Floats], change_w: Floats) -> None:
-        self._factor, (self._low_w, self._high_w), self._value = limits.factor, bounds_w, gate.value
-        whole = np.where(gate.relieves, np.ceil(change_w - SLACK), np.floor(change_w + SLACK))
-        self.change_w = np.clip(whole, self._low_w, self._high_w)
-        self.room = limits.bound - limits.factor @ self.change_w
+    `factor` (rows, orders) is what a watt takes of a row, `value` and `price` (orders,) what it is worth and costs.
+    """
 
-    def move(self, order: int, watts: float) -> None:
-        """Change an order."""
+    def __init__(
+        self, factor: Sparse, bounds_w: tuple[Floats, Floats], value: Floats, price: Floats, change_w: Floats
+    ) -> None:
+        self._rows, self._columns = factor, sp.csc_array(factor)
+        (self._low_w, self._high_w), self._value = bounds_w, value
+        self._loss, self.change_w = np.abs(value - price), change_w
+
+    def _column(self, order: int) -> tuple[Integers, Floats]:
+        at = slice(self._columns.indptr[order], self._columns.indptr[order + 1])
+        return self._columns.indices[at].astype(np.int64), self._columns.data[at]
+
+    def _move(self, order: int, watts: float, room: Floats) -> None:
+        rows, factor = self._column(order)
         self.change_w[order] += watts
-        self.room -= watts * self._factor[:, order]
+        room[rows] -= watts * factor
 
-    def possible(self, order: int, sign: int, rows: Floats) -> float:
-        """The most watts an order can go up or down within its bounds and the rows' rooms."""
-        own = self._high_w[order] - self.change_w[order] if sign > 0 else self.change_w[order] - self._low_w[order]
-        loads = sign * self._factor[:, order]
-        at = loads > 0.0
-        within = np.maximum(rows[at], 0.0) / loads[at]
-        return float(np.floor(min(own, within.min(initial=np.inf)) + SLACK))
+    def _possible(self, order: int, sign: int, room: Floats | None) -> float:
+        """The most watts an order can go up or down within its bounds and, unless None, the rows' rooms."""
+        now, low, high = self.change_w[order], self._low_w[order], self._high_w[order]
+        own = float(high - now if sign > 0 else now - low)
+        rows, factor = self._column(order)
+        at = sign * factor > 0.0
+        if room is None or not at.any():
+            return own
+        return float(np.floor(min(own, (np.maximum(room[rows[at]], 0.0) / np.abs(factor[at])).min()) + SLACK))
 
-    def repair(self, row: int, price: Floats, heeded: Floats) -> None:
-        """Bring a row within its bound, by the orders that lose least per unit of it at their places' prices.
+    def repair(self, room: Floats, *, heeding: bool) -> None:
+        """Bring rows within their bounds, by the orders that lose least per unit of them at their places' prices.
 
-        `heeded` (rows,) are rooms to stay within meanwhile.
+        Other rows' rooms are heeded meanwhile or not.
         """
-        factor = self._factor[row]
-        loss = np.abs(self._value - price) / np.where(factor == 0.0, np.inf, np.abs(factor))
-        for order in np.argsort(np.where(factor == 0.0, np.inf, loss), kind="stable"):
-            if self.room[row] >= -SLACK or factor[order] == 0.0:
-                return
-            sign = -1 if factor[order] > 0.0 else 1
-            wanted = np.ceil(-self.room[row] / abs(factor[order]))
-            self.move(order, sign * min(wanted, self.possible(order, sign, heeded)))
+        for row in np.flatnonzero(room < -SLACK):
+            at = slice(self._rows.indptr[row], self._rows.indptr[row + 1])
+            orders, factor = self._rows.indices[at], self._rows.data[at]
+            for place in np.argsort(self._loss[orders] / np.maximum(np.abs(factor), 1e-300), kind="stable"):
+                if room[row] >= -SLACK:
+                    break
+                sign = -1 if factor[place] > 0.0 else 1
+                wanted = np.ceil(-room[row] / abs(factor[place])) if factor[place] else 0.0
+                most = self._possible(int(orders[place]), sign, room if heeding else None)
+                self._move(int(orders[place]), sign * min(wanted, most), room)
 
-    def improve(self) -> None:
+    def improve(self, room: Floats) -> None:
         """Let every order that gains go as far as it can, the most valuable watts first."""
         for order in np.argsort(-np.abs(self._value), kind="stable"):
             sign = 1 if self._value[order] > 0.0 else -1
-            self.move(order, sign * max(self.possible(order, sign, self.room), 0.0))
-
-
-def whole_watts(
-    gate: GateOrders, limits: Limits, bounds_w: tuple[Floats, Floats], change_w: Floats, price: Floats
-) -> Floats:
-    """Whole watts near `change_w` (orders,) within all rows; `price` (orders,) is what a watt costs the rest."""
-    watts = _Watts(gate, limits, bounds_w, change_w)
-    unheeded = np.full(len(limits.bound), np.inf)
-    for heeding in range(PASSES):
-        for row in np.flatnonzero(watts.room < -SLACK):
-            watts.repair(int(row), price, watts.room if heeding else unheeded)
-    watts.improve()
-    return watts.change_w
+            self._move(int(order), sign * max(self._possible(int(order), sign, room), 0.0), room)

@@ -6,135 +6,19 @@ quantity that fits is searched jointly. An owner that does not answer grants not
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
-import numpy as np
-
-from flexpeer.app.validator import GridOwner, PointExcess, PointOwner
+from flexpeer.app.joint_check import Borders, JointAssessment, Owner, OwnerSilent, within
+from flexpeer.app.validator import PointExcess, PointOwner
 from flexpeer.grid.limits import TOLERANCE, Kind
-from flexpeer.grid.network import Complexes, Integers
-from flexpeer.grid.screening import Assessment, largest
+from flexpeer.grid.screening import largest
 from flexpeer.market.granting import Freed, RecordVerdict, raise_limit_w
 from flexpeer.market.matching.view import View
 from flexpeer.market.trades import Decision, GridVerdict, Match, Move, match_moves
-from flexpeer.periods import Span
 
-BORDER_V_PU = 1e-9
-BORDER_W = 1e-4
-ROUNDS = 40
 WAKE_SLACK = 1e-4
 SILENT = "no answer"
-
-
-class OwnerSilent(Exception):
-    """An owner did not answer in time; whoever carries messages to it raises this."""
-
-    def __init__(self, owner: str) -> None:
-        super().__init__(owner)
-        self.owner = owner
-
-
-class _Part:
-    """One owner's share of a joint assessment under way."""
-
-    def __init__(self, owner: GridOwner, moves: Sequence[Move], mtus: Integers) -> None:
-        self.owner = owner
-        self.buses, change = owner.injection_change(moves, mtus)
-        self.change: Complexes = change.astype(np.complex128)
-        self.border_v: Complexes | None = None
-        self.assessment: Assessment | None = None
-        self.stale = len(self.buses) > 0
-
-
-class JointAssessment:
-    """What a set of moves would do in all areas at once. `parts` are parents first."""
-
-    def __init__(self, owners: Sequence[GridOwner], moves: Sequence[Move]) -> None:
-        self.mtus = np.unique(np.concatenate([np.arange(m.span.first, m.span.end) for m in moves]))
-        self.parts = {owner.owner: _Part(owner, moves, self.mtus) for owner in owners}
-        self.converged = self._settle()
-
-    @property
-    def touched(self) -> list[tuple[GridOwner, Assessment]]:
-        """The owners whose grid changes, with their assessments."""
-        return [(part.owner, part.assessment) for part in self.parts.values() if part.assessment is not None]
-
-    @property
-    def worst(self) -> tuple[float, str, Assessment | None]:
-        """The largest excess, whose it is, and the assessment; nothing fits that did not converge."""
-        if not self.converged:
-            owner, assessment = next(((o, a) for o, a in self.touched if not a.converged), self.touched[0])
-            return np.inf, owner.owner, assessment
-        return max(((a.excess, o.owner, a) for o, a in self.touched), key=lambda row: row[0])
-
-    @property
-    def bound_at(self) -> int | None:
-        """The MTU of what binds; None without a power flow."""
-        _, _, assessment = self.worst
-        return None if assessment is None or assessment.binding is None else assessment.binding.mtu
-
-    @property
-    def slack(self) -> float:
-        """Room, in the accepted state, of the element that binds, as a fraction of its limit."""
-        _, name, assessment = self.worst
-        binding = None if assessment is None else assessment.binding
-        return 0.0 if binding is None else self.parts[name].owner.slack(binding.element, binding.kind, binding.mtu)
-
-    def _settle(self) -> bool:
-        """Assess what is stale, children first, and carry borders up and down until they stand still."""
-        for _ in range(ROUNDS):
-            for part in reversed(self.parts.values()):
-                if part.stale and not self._assess(part):
-                    return False
-            if not self._carry_voltages():
-                return True
-        return False
-
-    def _assess(self, part: _Part) -> bool:
-        before = None if part.assessment is None else part.owner.border_power_w(part.assessment)
-        part.assessment = part.owner.assess(self.mtus, part.buses, part.change, part.border_v)
-        part.stale = False
-        if part.assessment.converged:
-            power = part.owner.border_power_w(part.assessment)
-            self._carry_power(part, power if before is None else power - before)
-        return part.assessment.converged
-
-    def _carry_power(self, part: _Part, more_w: Complexes) -> None:
-        """What an area draws more at its borders is less injection at its parents' buses."""
-        for border, row in zip(part.owner.area.borders, more_w, strict=True):
-            if np.abs(row).max() > BORDER_W:
-                parent = self.parts[border.parent]
-                parent.buses = np.append(parent.buses, parent.owner.area.bus_at(border.bus_name))
-                parent.change = np.vstack([parent.change, -row[None, :]])
-                parent.stale = True
-
-    def _carry_voltages(self) -> bool:
-        """Give children the voltages at their borders; whether any moved."""
-        moved = False
-        for part in self.parts.values():
-            borders = part.owner.area.borders
-            if not borders:
-                continue
-            new = np.array([self._voltage(b.parent, b.bus_name) for b in borders])
-            used = part.border_v
-            if used is None:
-                sources = part.owner.area.network.source_bus[[b.source for b in borders]]
-                used = part.owner.screen.v[sources][:, self.mtus]
-            if np.abs(new - used).max() > BORDER_V_PU:
-                part.border_v, part.stale, moved = new, True, True
-        return moved
-
-    def _voltage(self, parent: str, bus_name: str) -> Complexes:
-        part = self.parts[parent]
-        bus = part.owner.area.bus_at(bus_name)
-        state = part.owner.screen.v[:, self.mtus] if part.assessment is None else part.assessment.v_new
-        at_bus: Complexes = state[bus]
-        return at_bus
-
-
-def _within(moves: Sequence[Move], mtu: int) -> list[Move]:
-    """The part of some moves that is in one MTU."""
-    return [m._replace(span=Span(mtu, mtu + 1)) for m in moves if m.span.first <= mtu < m.span.end]
 
 
 class Joint(Protocol):
@@ -190,14 +74,18 @@ class _Search:
 
 
 class GridCoordinator:
-    """All owners of a grid, parents first. `element_of` names each zone's element."""
+    """All owners of a grid, parents first. `element_of` names each zone's element, `home` each resource's owner.
 
-    def __init__(self, owners: Sequence[GridOwner], element_of: Mapping[str, str]) -> None:
-        self._owners = tuple(owners)
+    `borders` joins them.
+    """
+
+    def __init__(self, owners: Sequence[Owner], element_of: Mapping[str, str], home: Mapping[str, str]) -> None:
+        self.borders = Borders(owners, home)
         self._element_of = element_of
-        self._held: dict[int, list[GridOwner]] = {}
+        self._held: dict[int, list[str]] = {}
         self._failed_at: dict[str, int | None] = {}
-        self._watched: dict[Freed, tuple[GridOwner, Kind, float]] = {}
+        self._watched: dict[Freed, tuple[Kind, float]] = {}
+        self._changed: set[str] = set()
 
     def reserve(self, view: View, match: Match) -> RecordVerdict:
         """Ask every owner; hold the largest quantity that all grant."""
@@ -211,7 +99,7 @@ class GridCoordinator:
         def joint(quantity_w: int, raised_w: int = 0, mtu: int | None = None) -> JointAssessment:
             """The match at another quantity; with `mtu`, what it does in that one alone."""
             moves = match_moves(view.participants, view.orders, match.at(quantity_w, raised_w))
-            return JointAssessment(self._owners, moves if mtu is None else _within(moves, mtu))
+            return JointAssessment(self.borders, moves if mtu is None else within(moves, mtu))
 
         full = self._first_failing(match, joint) or joint(match.quantity_w)
         if full.worst[0] <= TOLERANCE:
@@ -226,15 +114,22 @@ class GridCoordinator:
     def hold(self, match: int, moves: Sequence[Move]) -> tuple[GridVerdict, ...]:
         """The answers to moves that are granted whole or not at all; they are held if all grant."""
         try:
-            joint = JointAssessment(self._owners, moves)
+            joint = JointAssessment(self.borders, moves)
+            if joint.worst[0] > TOLERANCE:
+                return (self._binding_verdict(joint, Decision.REFUSED),)
+            self._hold_all(match, joint)
         except OwnerSilent as silent:
+            self.abort((match,))
             return (GridVerdict(silent.owner, Decision.REFUSED, SILENT),)
-        if joint.worst[0] > TOLERANCE:
-            return (self._binding_verdict(joint, Decision.REFUSED),)
-        self._held[match] = [owner for owner, _ in joint.touched]
-        for owner, assessment in joint.touched:
-            owner.hold(match, assessment)
-        return tuple(GridVerdict(owner.owner, Decision.GRANTED) for owner, _ in joint.touched)
+        return tuple(GridVerdict(owner, Decision.GRANTED) for owner, _ in joint.touched)
+
+    def _hold_all(self, match: int, joint: JointAssessment) -> None:
+        """Everyone touched holds; who is silent may hold all the same, and is told to give it back."""
+        holding = self._held[match] = []
+        for owner, _ in joint.touched:
+            holding.append(owner)
+            self._changed.add(owner)
+            joint.hold(match, owner)
 
     def _first_failing(self, match: Match, joint: Joint) -> JointAssessment | None:
         """A single MTU of several in which the match does not fit: the one where one of its zone failed last."""
@@ -247,8 +142,7 @@ class GridCoordinator:
 
     def _raise(self, view: View, match: Match, full: JointAssessment, joint: Joint) -> int:
         """The least the seller must move beyond the exchange where AC finds the zone's own point worse."""
-        _, _, assessment = full.worst
-        binding = assessment.binding if assessment is not None else None
+        _, _, binding = full.worst
         if binding is None or binding.element != self._element_of.get(match.zone):
             return 0
         cap = min(raise_limit_w(view, match, match.quantity_w), match.legs[0].quantity_sell_w // 20)
@@ -265,13 +159,13 @@ class GridCoordinator:
         too_much: JointAssessment | None,
     ) -> RecordVerdict:
         """Hold what fits; `too_much` is the least that does not, and names what binds."""
-        touched = [] if held is None else held.touched
-        holding = self._held[match.match] = []
-        for owner, assessment in touched:
-            holding.append(owner)
-            owner.hold(match.match, assessment)
-        asked = touched if too_much is None else too_much.touched
-        verdicts = [GridVerdict(owner.owner, Decision.GRANTED) for owner, assessment in asked if assessment.fits]
+        self._held[match.match] = []
+        if held is not None:
+            self._hold_all(match.match, held)
+        asked = too_much or held
+        verdicts = (
+            [GridVerdict(owner, Decision.GRANTED) for owner, tried in asked.touched if tried.fits] if asked else []
+        )
         if too_much is not None:
             self._failed_at[match.zone] = too_much.bound_at
             binding = self._binding_verdict(too_much, Decision.REDUCED if quantity_w else Decision.REFUSED)
@@ -280,40 +174,54 @@ class GridCoordinator:
 
     def _binding_verdict(self, too_much: JointAssessment, decision: Decision) -> GridVerdict:
         """Who refuses, where and with what headroom; the place is watched from now on."""
-        _, name, assessment = too_much.worst
-        binding = assessment.binding if assessment is not None else None
+        _, name, binding = too_much.worst
         if binding is None:
             return GridVerdict(name, decision, "power flow", int(too_much.mtus[0]), 0)
-        owner = too_much.parts[name].owner
         place = Freed(name, binding.element, binding.mtu)
-        slack = owner.slack(binding.element, binding.kind, binding.mtu)
-        _, _, before = self._watched.get(place, (owner, binding.kind, slack))
-        self._watched[place] = (owner, binding.kind, min(before, slack))
+        slack = self._slack(place, binding.kind)
+        _, before = self._watched.get(place, (binding.kind, slack))
+        self._watched[place] = (binding.kind, min(before, slack))
         return GridVerdict(name, decision, binding.element, binding.mtu, max(0, int(binding.headroom_w)))
+
+    def _slack(self, place: Freed, kind: Kind) -> float:
+        return self.borders.owners[place.owner].slack(place.element, kind, place.mtu or 0)
 
     def commit(self, match: int) -> tuple[Freed, ...]:
         """Make a reservation final; the watched places with `WAKE_SLACK` more room than when they bound."""
         for owner in self._held.pop(match, []):
-            owner.commit(match)
-        return self.freed(WAKE_SLACK)
+            self.borders.commit(match, owner)
+        changed, self._changed = self._changed, set()
+        return self._freed(changed, WAKE_SLACK)
 
-    def freed(self, slack: float = TOLERANCE) -> tuple[Freed, ...]:
-        """The watched places with more room than when they bound, by at least a fraction of their limit."""
-        freed = []
-        for place, (owner, kind, before) in list(self._watched.items()):
-            now = owner.slack(place.element, kind, place.mtu or 0)
+    def freed(self) -> tuple[Freed, ...]:
+        """The watched places with any more room than when they bound."""
+        return self._freed(set(self.borders.owners), TOLERANCE)
+
+    def _freed(self, owners: AbstractSet[str], slack: float) -> tuple[Freed, ...]:
+        """Places of these owners with more room than when they bound, by a fraction of their limit; silent: none."""
+        freed, silent = [], set[str]()
+        for place, (kind, before) in list(self._watched.items()):
+            if place.owner not in owners - silent:
+                continue
+            try:
+                now = self._slack(place, kind)
+            except OwnerSilent:
+                silent.add(place.owner)
+                self._changed.add(place.owner)
+                continue
             if now > before + slack:
                 freed.append(place)
                 del self._watched[place]
             elif now < before:
-                self._watched[place] = (owner, kind, now)
+                self._watched[place] = (kind, now)
         return tuple(freed)
 
     def abort(self, matches: tuple[int, ...]) -> None:
         """Give reservations back, the last one first."""
         for match in reversed(matches):
             for owner in reversed(self._held.pop(match, [])):
-                owner.abort(match)
+                self._changed.add(owner)
+                self.borders.abort(match, owner)
 
 
 def _silence(match: Match, silent: OwnerSilent) -> RecordVerdict:

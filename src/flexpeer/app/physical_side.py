@@ -12,15 +12,15 @@ import numpy as np
 
 from flexpeer.app.granting import GridCoordinator
 from flexpeer.app.grid_day import GridDay
+from flexpeer.app.joint_check import BorderEnd
 from flexpeer.app.scenario import CongestionPoint as GivenPoint
 from flexpeer.app.scenario import Scenario
-from flexpeer.app.validator import GridOwner
+from flexpeer.app.validator import GridOwner, OwnGrid
 from flexpeer.errors import bad_input
 from flexpeer.grid.areas import Area, branch_owners, split
 from flexpeer.grid.limits import TOLERANCE, Kind, Limits, Readings
 from flexpeer.grid.network import S_BASE_VA, Complexes, Flags, Floats, Integers
 from flexpeer.grid.powerflow import DayFlow, FlowResult
-from flexpeer.grid.screening import TradeScreen
 from flexpeer.grid.sensitivity import Metric, Quantity, Sensitivity, sensitivity
 from flexpeer.market.needs import CongestionPoint, Direction, Watts
 from flexpeer.quantities import IMPACT_LIMIT_PPM, PPM, QUANTITY_LIMIT_W
@@ -113,28 +113,53 @@ class PhysicalSide:
 
     def coordinator(self, start_w: Schedules) -> GridCoordinator:
         """The owners' validators, each with its own part of the grid, at the starting point."""
+        grids = self.own_grids(start_w)
+        home = {resource: own.owner for own in grids for resource in own.bus_of}
+        return GridCoordinator([GridOwner(own) for own in grids], self.element_of, home)
+
+    @property
+    def element_of(self) -> dict[str, str]:
+        """The element of each congestion point."""
+        return {p.point.congestion_point: p.point.element for p in self._points}
+
+    def own_grids(self, start_w: Schedules) -> tuple[OwnGrid, ...]:
+        """What each owner knows of the grid at the starting point, parents first."""
         result, _ = self.grid.solve(start_w, "starting point")
         p_w = self.grid.injections(start_w)
         closes: Flags = np.asarray(self.grid.in_service.any(axis=1))
         areas = split(self.grid.network, self.grid.owners, closes)
-        owners = [self._owner(area, areas, result, p_w) for area in areas]
-        return GridCoordinator(owners, {p.point.congestion_point: p.point.element for p in self._points})
+        return tuple(self._own(area, areas, result, p_w) for area in areas)
 
-    def _owner(self, area: Area, areas: tuple[Area, ...], result: FlowResult, p_w: Floats) -> GridOwner:
+    def _own(self, area: Area, areas: tuple[Area, ...], result: FlowResult, p_w: Floats) -> OwnGrid:
         p_own, q_own = area.own(p_w), area.own(self.grid.base_q_var)
         for child in areas:
             self._draw_at_borders(area, child, result, (p_own, q_own))
         injecting = self.grid.injecting[area.bus_index] | (p_own != 0.0).any(axis=1) | (q_own != 0.0).any(axis=1)
         in_service = self.grid.in_service[area.branch_index]
-        day = DayFlow(area.network, self.grid.day.periods, in_service, area.upper_from, injecting)
-        source_v = day.source_v()
+        source_v = DayFlow(area.network, self.grid.day.periods, in_service, area.upper_from, injecting).source_v()
         for border in area.borders:
             source_v[border.source] = result.v[border.bus]
-        screen = TradeScreen(
-            day, _area_limits(self.grid.limits, area, self.grid.network.branch_names), p_own, q_own, source_v
-        )
         position = {bus: own for own, bus in enumerate(area.bus_index) if area.owned[own]}
-        return GridOwner(area, screen, {r: position[bus] for r, bus in self.grid.bus_of.items() if bus in position})
+        return OwnGrid(
+            area.owner,
+            area.network,
+            in_service,
+            area.upper_from,
+            injecting,
+            _area_limits(self.grid.limits, area, self.grid.network.branch_names),
+            p_own,
+            q_own,
+            source_v,
+            tuple(BorderEnd(_border_name(area, n), border.parent) for n, border in enumerate(area.borders)),
+            np.array([border.source for border in area.borders], dtype=np.int64),
+            {
+                _border_name(child, n): area.bus_at(border.bus_name)
+                for child in areas
+                for n, border in enumerate(child.borders)
+                if border.parent == area.owner
+            },
+            {r: position[bus] for r, bus in self.grid.bus_of.items() if bus in position},
+        )
 
     def _draw_at_borders(self, area: Area, child: Area, result: FlowResult, own: tuple[Floats, Floats]) -> None:
         """Subtract from an area's injections what a child area draws at their borders in a state of the whole."""
@@ -292,6 +317,11 @@ class PhysicalSide:
     def _observed(self) -> tuple[FlowResult, Readings]:
         assert self._forecast is not None, "points are asked for after the forecast is observed"
         return self._forecast
+
+
+def _border_name(child: Area, number: int) -> str:
+    """What both sides call a border; no bus is named."""
+    return f"{child.owner} {number + 1}"
 
 
 def _loaded_by_injection(direction: Direction) -> bool:

@@ -6,17 +6,25 @@ congestion points by their impact factors alone, in exact integers.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from flexpeer.grid.areas import Area
-from flexpeer.grid.limits import Kind
-from flexpeer.grid.network import Complexes, Floats, Integers
+from flexpeer.app.joint_check import BorderEnd, Trial, Tried
+from flexpeer.app.tangents import Past, Responses, Slopes, Tangent, limits_past
+from flexpeer.grid.limits import TOLERANCE, Kind, Limits, Readings
+from flexpeer.grid.network import S_BASE_VA, Complexes, Flags, Floats, Integers, Network
+from flexpeer.grid.powerflow import DayFlow
 from flexpeer.grid.screening import Assessment, Snapshot, TradeScreen
+from flexpeer.grid.sensitivity import Metric, Quantity
 from flexpeer.market.needs import CongestionPoint, Direction, Watts
 from flexpeer.market.trades import Move
 from flexpeer.quantities import PPM
+
+ELEMENTS_PER_ROUND = 48
+MARGIN = 2e-6
+LIFT = 1e-5
 
 
 class PointExcess(NamedTuple):
@@ -28,49 +36,139 @@ class PointExcess(NamedTuple):
     headroom_w: int
 
 
-class GridOwner:
-    """The validator of one area: assesses changes, holds them, takes them back."""
+@dataclass(frozen=True)
+class OwnGrid:
+    """What one owner knows at the starting point: its area's network and limits, and what it injects.
 
-    def __init__(self, area: Area, screen: TradeScreen, bus_of: Mapping[str, int]) -> None:
-        self.area = area
-        self.screen = screen
-        self._bus_of = bus_of
-        self._border_sources = np.array([border.source for border in area.borders], dtype=np.int64)
+    `p_w` and `q_var` (buses, mtus) hold what areas below draw as withdrawals; `source_v` (sources, mtus) has the
+    voltages at its own borders, whose sources are `border_source`. `entries` are the buses where areas below hang, by
+    border; `bus_of` those of its resources.
+    """
+
+    owner: str
+    network: Network
+    in_service: Flags
+    upper_from: Flags
+    injecting: Flags
+    limits: Limits
+    p_w: Floats
+    q_var: Floats
+    source_v: Complexes
+    borders: tuple[BorderEnd, ...]
+    border_source: Integers
+    entries: Mapping[str, int]
+    bus_of: Mapping[str, int]
+
+    def screen(self) -> TradeScreen:
+        """The check of trades, at the starting point."""
+        day = DayFlow(self.network, self.p_w.shape[1], self.in_service, self.upper_from, self.injecting)
+        return TradeScreen(day, self.limits, self.p_w, self.q_var, self.source_v)
+
+
+class GridOwner:
+    """The validator of one area: tries changes, holds them, takes them back."""
+
+    def __init__(self, own: OwnGrid) -> None:
+        self._own = own
+        self.screen = own.screen()
+        self._buses = dict(own.entries)
+        for border, source in zip(own.borders, own.border_source, strict=True):
+            self._buses[border.name] = int(own.network.source_bus[source])
+        self._tried: tuple[int, Assessment] | None = None
         self._held: dict[int, Snapshot] = {}
 
     @property
     def owner(self) -> str:
         """The DSO."""
-        return self.area.owner
+        return self._own.owner
 
-    def injection_change(self, moves: Sequence[Move], mtus: Integers) -> tuple[Integers, Floats]:
-        """Own moves as changes of injection (buses, mtus), W."""
-        own = [move for move in moves if move.resource in self._bus_of]
-        buses = np.array([self._bus_of[move.resource] for move in own], dtype=np.int64)
-        changes = np.zeros((len(own), len(mtus)))
-        for row, move in enumerate(own):
-            touched = (mtus >= move.span.first) & (mtus < move.span.end)
-            changes[row, touched] = float(move.change_w)
-        return buses, changes
+    @property
+    def borders(self) -> tuple[BorderEnd, ...]:
+        """Where the area hangs on others."""
+        return self._own.borders
 
-    def assess(
-        self, mtus: Integers, buses: Integers, change: Complexes, border_v: Complexes | None = None
-    ) -> Assessment:
-        """What a change of injections (W + j var) and of border voltages (borders, mtus) would do."""
+    def voltages(self, borders: Sequence[str]) -> Complexes:
+        """Accepted voltages at borders, (borders, periods), per unit."""
+        return self.screen.v[[self._buses[name] for name in borders]].copy()
+
+    def attempt(self, trial: Trial) -> Tried:
+        """Try it; the last one tried may be held."""
+        mtus = trial.mtus
+        buses, change = self._change(trial)
         source_v = None
-        if border_v is not None:
-            source_v = self.screen.v[self.area.network.source_bus][:, mtus].copy()
-            source_v[self._border_sources] = border_v
-        return self.screen.evaluate(buses, mtus, change.real, change.imag, source_v)
+        if trial.border_v is not None:
+            source_v = self.screen.v[self._own.network.source_bus][:, mtus].copy()
+            source_v[self._own.border_source] = trial.border_v
+        found = self.screen.evaluate(buses, mtus, change.real, change.imag, source_v)
+        self._tried = trial.number, found
+        drawn = (found.source_power_w - self.screen.source_power_w(mtus))[self._own.border_source]
+        told = found.v_new[[self._buses[name] for name in trial.watched]]
+        return Tried(found.converged, found.excess, found.binding, drawn, told)
 
-    def border_power_w(self, assessment: Assessment) -> Complexes:
-        """How much more the area draws at each border than in its accepted state (borders, mtus), W + j var."""
-        now = self.screen.source_power_w(assessment.mtus)
-        change: Complexes = (assessment.source_power_w - now)[self._border_sources]
-        return change
+    def _change(self, trial: Trial) -> tuple[Integers, Complexes]:
+        """Changes of injection (rows, mtus), W + j var, and their buses: of moves, and of what areas below draw."""
+        moved = [self._own.bus_of[move.resource] for move in trial.moves]
+        buses = np.array([*moved, *(self._buses[name] for name in trial.drawn)], dtype=np.int64)
+        change = np.zeros((len(buses), len(trial.mtus)), dtype=np.complex128)
+        for row, move in zip(change, trial.moves, strict=False):
+            row[(trial.mtus >= move.span.first) & (trial.mtus < move.span.end)] = float(move.change_w)
+        for row, drawn in zip(change[len(moved) :], trial.drawn.values(), strict=True):
+            row[:] = -drawn
+        return buses, change
 
-    def hold(self, match: int, assessment: Assessment) -> None:
-        """Make a change current, able to return."""
+    def _last(self, trial: int) -> Assessment:
+        if self._tried is None or self._tried[0] != trial:
+            raise LookupError(f"trial {trial} is not the last one")
+        return self._tried[1]
+
+    def tangents(self, trial: int) -> tuple[Tangent, ...]:
+        """Limits that the trial of this number, the last one, takes past what is allowed, the worst first."""
+        found = self._last(trial)
+        now, allowed = self.screen.read(found)
+        past = limits_past(self._own.limits, now, allowed, TOLERANCE / 2)[:ELEMENTS_PER_ROUND]
+        lifted = {border: self.screen.read(other)[0] for border, other in self._lifted(found).items()} if past else {}
+        return tuple(self._tangent(each, found, now, lifted) for each in past)
+
+    def _tangent(self, past: Past, found: Assessment, now: Readings, lifted: Mapping[str, Readings]) -> Tangent:
+        per_w = past.per_w(self.screen.sensitivity(found, past.metric), now)
+        margin = np.where(past.over > 0.0, MARGIN * np.abs(past.allowed), 0.0)
+        above = {name: past.sign * (past.value(other) - past.value(now)) / LIFT for name, other in lifted.items()}
+        return Tangent(past.over + margin, self._slopes(per_w, above))
+
+    def _slopes(self, per_w: Floats, above: Mapping[str, Floats]) -> Slopes:
+        own = {resource: per_w[bus] for resource, bus in self._own.bus_of.items()}
+        return Slopes(own, {name: per_w[bus] for name, bus in self._own.entries.items()}, above)
+
+    def _lifted(self, found: Assessment) -> dict[str, Assessment]:
+        """What was found, but with the voltage at one of its borders `LIFT` per unit higher."""
+        changed = found.columns.s - self.screen.injected[:, found.mtus]
+        every, lifted = np.arange(len(changed)), {}
+        for border, source in zip(self._own.borders, self._own.border_source, strict=True):
+            source_v = found.v_new[self._own.network.source_bus].copy()
+            source_v[source] *= 1.0 + LIFT / np.abs(source_v[source])
+            delta = changed * S_BASE_VA
+            lifted[border.name] = self.screen.evaluate(every, found.mtus, delta.real, delta.imag, source_v)
+        return lifted
+
+    def responses(self) -> Responses:
+        """How its borders respond in the accepted state, in every MTU."""
+        every = np.arange(self.screen.v.shape[1])
+        none = np.zeros((0, len(every)))
+        found = self.screen.evaluate(np.zeros(0, dtype=np.int64), every, none)
+        lifted = self._lifted(found)
+        given, felt = {}, {}
+        for border, source in zip(self._own.borders, self._own.border_source, strict=True):
+            per_w = self.screen.sensitivity(found, Metric(Quantity.SOURCE_EXPORT, int(source))).per_w
+            given[border.name] = self._slopes(per_w, {})
+        for name, bus in self._own.entries.items():
+            per_w = self.screen.sensitivity(found, Metric(Quantity.BUS_VOLTAGE, int(bus))).per_w
+            above = {n: (np.abs(o.v_new[bus]) - np.abs(found.v_new[bus])) / LIFT for n, o in lifted.items()}
+            felt[name] = self._slopes(per_w, above)
+        return Responses(given, felt)
+
+    def hold(self, match: int, trial: int) -> None:
+        """Make the trial of this number, the last one, current."""
+        assessment = self._last(trial)
         self._held[match] = self.screen.snapshot(assessment.mtus)
         self.screen.accept(assessment)
 

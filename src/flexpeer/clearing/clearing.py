@@ -15,9 +15,11 @@ from flexpeer.clearing.certificate import Certificate, certify, relief_kw, viola
 from flexpeer.clearing.evaluation import State, add_peers, moves, state_of
 from flexpeer.clearing.finishing import finish, sweep_all
 from flexpeer.clearing.outcome import Answer, Engine, Posted
+from flexpeer.clearing.payments import Payments, payments
 from flexpeer.clearing.pieces import without_idle_limits
 from flexpeer.clearing.price_posting import post_prices
 from flexpeer.clearing.problem import Flags, Floats, Integers, Problem
+from flexpeer.clearing.row_newton import clear_rows
 from flexpeer.errors import bad_input
 
 DIVES = 6
@@ -41,17 +43,18 @@ class Outcome:
     steps: int
     max_violation_kw: float
     relief_kw: float
+    payments: Payments
 
 
 def default_engine(problem: Problem) -> Engine:
-    """Price-Newton, but price-posting on meshed grids."""
-    return Engine.PRICE_POSTING if problem.rows else Engine.PRICE_NEWTON
+    """Price-Newton, but price-posting for coupled peers on meshed grids."""
+    return Engine.PRICE_POSTING if problem.rows and len(problem.coupled) else Engine.PRICE_NEWTON
 
 
 def unable(problem: Problem, engine: Engine) -> str | None:
     """Why an engine cannot clear a problem exactly; None if it can."""
-    if engine is Engine.PRICE_NEWTON and problem.rows:
-        return "has rows of a meshed grid, which price-newton does not sweep"
+    if engine is Engine.PRICE_NEWTON and problem.rows and len(problem.coupled):
+        return "has coupled peers and rows of a meshed grid, which price-newton does not know together"
     if engine is Engine.TREE_SWEEP:
         for fact, wrong in (
             (problem.rows, "rows"),
@@ -85,6 +88,8 @@ def _solved(problem: Problem, engine: Engine, area: Integers, tell: Tell) -> Ans
         return Answer(found.steps_kw, posted, engine, "optimal", found.iterations)
     if engine is Engine.PRICE_POSTING:
         answer = post_prices(problem, tell)
+    elif problem.rows:
+        answer = clear_rows(problem, area, tell)
     elif len(problem.coupled):
         answer = interior.clear_coupled(problem, area, tell)
     else:
@@ -141,4 +146,5 @@ def outcome_of(problem: Problem, answer: Answer) -> Outcome:
         answer.steps,
         violation_kw(problem, answer.steps_kw),
         relief_kw(problem, state),
+        payments(problem, x_kw, answer.posted),
     )

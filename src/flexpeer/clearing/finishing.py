@@ -2,9 +2,9 @@
 
 Steps within `SNAP` of their size and `SNAP_KW` of a bound go to it. The few marginal ones are decided by the exact
 tree sweep (E3) on what is left. Where only flows are limited they may take any of their size. Where voltages have a
-price or would otherwise leave their band, that price is added to theirs and they are rounded first so that in
-preorder, hence over every subtree, the watts that rounding and snapping moved cancel; E3 then moves them, a little
-and reluctantly, where a limit asks for it.
+price or would otherwise leave their band, and on meshed grids, whose rows E3 does not know, that price is added to
+theirs and they are rounded first so that in preorder, hence over every subtree, the watts that rounding and snapping
+moved cancel; E3 then moves them, a little and reluctantly, where a limit asks for it.
 """
 
 from collections.abc import Callable
@@ -80,7 +80,7 @@ def finish(problem: Problem, steps_kw: Floats, posted: Posted) -> None:
     shift = posted.at_buses(problem) - _flow_price(problem, posted)
     for t in range(problem.periods):
         before = steps_kw[:, t].copy()
-        if np.abs(shift[:, t]).max() <= TINY:
+        if not problem.rows and np.abs(shift[:, t]).max() <= TINY:
             count = _snap(steps_kw, problem.step_kw, free, t, marginal)
             _decide(problem, tree, steps_kw, (t, marginal[:count]))
             if beyond_band(problem, steps_kw, t) <= beyond_band(problem, before[:, None], 0, t) + TINY:

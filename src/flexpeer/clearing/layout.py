@@ -74,7 +74,7 @@ def lines(problem: Problem, reach: Reach, bus: Integers, periods: Integers, root
     low, high, limit = reach.flow_low[at], reach.flow_high[at], problem.line_limit_kw[at]
     active = np.any((high > limit) | (low < -limit), axis=1) & (problem.line_price > 0.0)
     active[0] &= not root
-    return _banded(active, (low, high), (-limit, limit), start, problem.line_price)
+    return banded(active, (low, high), (-limit, limit), start, problem.line_price)
 
 
 def voltages(problem: Problem, reach: Reach, bus: Integers, periods: Integers, start: Floats) -> Slopes:
@@ -83,13 +83,13 @@ def voltages(problem: Problem, reach: Reach, bus: Integers, periods: Integers, s
     low, high = reach.voltage_low[at], reach.voltage_high[at]
     band = (np.full(low.shape, problem.voltage_low), np.full(low.shape, problem.voltage_high))
     active = np.any((high > band[1]) | (low < band[0]), axis=1) & (problem.voltage_price > 0.0)
-    return _banded(active, (low, high), band, start, problem.voltage_price)
+    return banded(active, (low, high), band, start, problem.voltage_price)
 
 
-def _banded(
-    active: Flags, reach: tuple[Floats, Floats], band: tuple[Floats, Floats], start: Floats, price: float
+def banded(
+    active: Flags, reach: tuple[Floats, Floats], band: tuple[Floats, Floats], start: Floats, price: Floats | float
 ) -> Slopes:
-    """No cost within `band`, `price` beyond; infinite bands end just beyond what can be reached."""
+    """No cost within `band`, `price` (devices,) beyond; infinite bands end just beyond what can be reached."""
     at = np.flatnonzero(active)
     low, high, start = reach[0][at], reach[1][at], start[at]
     margin = 0.1 * (high - low) + LEAST
@@ -99,7 +99,7 @@ def _banded(
     beyond = (np.maximum(floor - low, 0.0) + margin) * 2.0, (np.maximum(high - ceiling, 0.0) + margin) * 2.0
     width = np.stack((beyond[0], ceiling - floor, beyond[1]), axis=1)
     slope = np.zeros(width.shape)
-    slope[:, (0, 2)] = price
+    slope[:, (0, 2)] = np.broadcast_to(price, active.shape)[at, None, None]
     return Slopes(at, floor, start, width, slope)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from flexpeer.app.scenario import Outage, Resource, Scenario
 from flexpeer.grid.cigre import NominalGrid, cigre_mv_lv
 from flexpeer.market.kpi import Alternative, Costs
-from flexpeer.market.rulebook import DsoPurchase, Rulebook
+from flexpeer.market.rulebook import DsoPurchase, Reopening, Residual, Rulebook
 from flexpeer.periods import MarketDay, Span
 from flexpeer.quantities import MINOR_PER_MAJOR
 from flexpeer.simulation.demo_orders import Frame, Zones, orders
@@ -37,6 +37,8 @@ RULEBOOK = Rulebook(
     price_cap_minor=300_000,
     min_impact_ppm=50_000,
     fee_minor_per_mwh=500,
+    residual=Residual.DISTRIBUTED,
+    reopening=Reopening.OWN_LIMIT,
 )
 ALTERNATIVE = Alternative(
     temporary_subscription=Decimal(260),

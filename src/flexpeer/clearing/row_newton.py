@@ -1,0 +1,179 @@
+"""E1 where every limit is a row: meshed grids, and orders at the gate.
+
+With A (limits, buses) what a kW injected at a bus adds to a limit and q the limits' prices, a bus has the price
+g = root price + A' q. Buses answer a change of price with R - W dg, limits, as devices of price -q, with R_s + W_s dq
+(see `rows`). So Newton's equations are
+
+    (A W A' + W_s) dq = A R - R_s + (idle + A x - s)                                          (1)
+
+A W A', A R and A x are sums over all peers: parties (`row_party`) tell their shares of them and hear dq; nobody sees
+another's bids, and who solves (1) sees none. The loop is that of `price_newton`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.linalg import splu
+
+from flexpeer.clearing.area import scale_of
+from flexpeer.clearing.evaluation import grid_cost, state_of
+from flexpeer.clearing.interior import IDLE_SHARE, PRECISION, RELATIVE
+from flexpeer.clearing.limit_rows import Bands, LimitRows
+from flexpeer.clearing.outcome import Answer, Engine
+from flexpeer.clearing.price_newton import NewtonStatus, Tolerance, coarse, solve
+from flexpeer.clearing.problem import Floats, Integers, Problem
+from flexpeer.clearing.row_party import Party, PeersHere, Sparse, slabs
+from flexpeer.clearing.rows import LANES, SUM, WEIGHT
+from flexpeer.clearing.stores import Group
+
+RIDGE = 1e-12
+
+
+class LimitSystem:
+    """The limits of a slab and the parties behind them; `base` (limits, LANES) is idle less where rows begin."""
+
+    def __init__(self, parties: Sequence[Party], slab: int, limits: Group, base: Floats, size: int) -> None:
+        self._parties, self._slab, self.limits, self._base, self.size = parties, slab, limits, base, size
+
+    def gather(self) -> tuple[Floats, Floats]:
+        """Gap and cost; equation (1) is factorised."""
+        self.limits.gather()
+        answer, told = self.limits.answer, [party.gather(self._slab) for party in self._parties]
+        self._rest = self._base + sum(t.moved for t in told) - answer[:, SUM : SUM + LANES]
+        self._move = np.sum([t.move for t in told], axis=0)
+        lanes = zip(*(t.weight for t in told), strict=True)
+        self._solvers = [Solver(shares, answer[:, WEIGHT + lane]) for lane, shares in enumerate(lanes)]
+        totals = np.sum([self.limits.totals, *(t.totals for t in told)], axis=0)
+        return totals[:LANES], totals[LANES:]
+
+    def predict(self) -> tuple[Floats, Floats, Floats]:
+        """The affine step: linear and product sums, and its reach."""
+        change = self._solved(self._move - self.limits.moves())
+        self.limits.probe()
+        found = [party.probe(self._slab, change) for party in self._parties]
+        totals = np.sum([self.limits.totals, *(sums for sums, _ in found)], axis=0)
+        return totals[:LANES], totals[LANES:], self._furthest([reach for _, reach in found])
+
+    def correct(self, aim: Floats) -> Floats:
+        """Reach of the corrected step."""
+        moves = [party.correct(self._slab, aim) for party in self._parties]
+        change = self._solved(np.sum(moves, axis=0) - self.limits.corrected(aim))
+        self.limits.bound(aim)
+        return self._furthest([party.bound(self._slab, change, aim) for party in self._parties])
+
+    def advance(self, aim: Floats, length: Floats) -> None:
+        """Take it."""
+        self.limits.advance(aim, length)
+        for party in self._parties:
+            party.advance(self._slab, aim, length)
+
+    def _solved(self, right: Floats) -> Floats:
+        """Change dq by equation (1), (limits, LANES), which limits hear at once."""
+        right, last = right + self._rest, len(self._solvers) - 1
+        found = [self._solvers[min(lane, last)].solve(right[:, lane]) for lane in range(LANES)]
+        change = np.stack(found, axis=1)
+        self.limits.step[:] = -change
+        return change
+
+    def _furthest(self, reach: list[Floats]) -> Floats:
+        return coarse(np.max([self.limits.reach, *reach], axis=0))
+
+
+class Solver:
+    """Equation (1) of one lane, scaled to a diagonal of ones and factorised.
+
+    The ridge decides between limits that say the same; what it leaves of (1) is in the next step's right side.
+    """
+
+    def __init__(self, shares: Sequence[Sparse], own: Floats) -> None:
+        matrix = sp.csc_array(sum(shares, start=sp.diags_array(own)))
+        self._scale = sp.diags_array(1.0 / np.sqrt(matrix.diagonal()))
+        scaled = sp.csc_array(self._scale @ matrix @ self._scale + RIDGE * sp.eye_array(len(own)))
+        self._factored = splu(
+            scaled, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+        )
+
+    def solve(self, right: Floats) -> Floats:
+        """For one right side (limits,)."""
+        return np.asarray(self._scale @ self._factored.solve(self._scale @ right))
+
+
+@dataclass(frozen=True)
+class Priced:
+    """Prices q (limits, periods) of all limits, steps taken, and how it ended."""
+
+    price: Floats
+    steps: int
+    status: NewtonStatus
+
+
+class Grid:
+    """The limits that matter, as whoever solves equation (1) lays them out from what parties surveyed."""
+
+    def __init__(self, parties: Sequence[Party], bands: Bands, periods: int) -> None:
+        self._parties = parties
+        price, self._kw, count = np.sum([party.offer() for party in parties], axis=0)
+        self._typical = scale_of(price / np.maximum(1.0, count))
+        surveys = [party.survey(self._typical) for party in parties]
+        least, most, start = (
+            np.sum([getattr(survey, name) for survey in surveys], axis=0) for name in ("least", "most", "start")
+        )
+        self.reached = bands.reached(least, most)
+        self._bands, self.slabs = bands.kept(self.reached), slabs(periods)
+        for party in parties:
+            party.keep(self.reached)
+        self._least, self._most, self._start = least[self.reached], most[self.reached], start[self.reached]
+        self._rows = sum(survey.rows for survey in surveys)
+        self._level = np.sum([survey.level for survey in surveys], axis=0) / max(self._rows, 1)
+
+    def system(self, slab: int) -> LimitSystem:
+        """One slab, as it starts."""
+        periods, _ = self.slabs[slab]
+        moves = self._least[:, periods], self._most[:, periods], self._start[:, periods]
+        kinds, price = self._bands.slopes(periods, *moves), self._bands.start(periods)
+        ends = np.cumsum([len(kind.at) for kind in kinds])[:-1]
+        level, spread = self._level[periods], self._typical[periods]
+        rows = [k.rows(p, level, spread) for k, p in zip(kinds, np.split(price, ends), strict=True)]
+        count = np.concatenate([np.full(len(kind.at), kind.width.shape[1]) for kind in kinds])
+        limits = Group(np.concatenate(rows), np.concatenate([kind.sign() for kind in kinds]), count, price)
+        base = self._bands.idle[:, periods] - np.concatenate([kind.low for kind in kinds])
+        return LimitSystem(self._parties, slab, limits, base, 2 * (self._rows + len(limits.rows)))
+
+    def tolerance(self, idle: Floats, relative: float) -> Tolerance:
+        """Of all periods, for what no trade costs (periods,)."""
+        floor = IDLE_SHARE * relative * self._typical * self._kw + PRECISION * (1.0 + np.abs(idle))
+        return Tolerance(relative, idle - self._bands.full_import(self._least, self._most), floor)
+
+
+def price_limits(
+    parties: Sequence[Party], bands: Bands, idle: Floats, tell: Callable[[int, int], None], relative: float = RELATIVE
+) -> Priced:
+    """Price-Newton among `parties`; `idle` (periods,) is the cost without trade. What is taken is at the parties."""
+    grid = Grid(parties, bands, len(idle))
+    tolerance = grid.tolerance(idle, relative)
+    q, steps, status = np.zeros((len(grid.reached), len(idle))), 0, NewtonStatus.CONVERGED
+    for slab, (periods, live) in enumerate(grid.slabs):
+        system = grid.system(slab)
+        progress = solve(system, replace(tolerance, without=tolerance.without[periods], floor=tolerance.floor[periods]))
+        q[np.ix_(grid.reached, periods[live])] = -system.limits.price[:, live]
+        steps = max(steps, progress.steps)
+        status = status if progress.status is NewtonStatus.CONVERGED else progress.status
+        tell(int(periods[-1]) + 1, len(idle))
+    return Priced(q, steps, status)
+
+
+def clear_rows(problem: Problem, area: Integers, tell: Callable[[int, int], None]) -> Answer:
+    """E1 for free peers behind rows; `area` (buses,) says who is a party. Not in whole watts yet."""
+    limits = LimitRows.of(problem)
+    parties = []
+    for number in np.unique(area):
+        bus = np.flatnonzero(area == number)
+        parties.append(PeersHere(problem, bus, Sparse(limits.factor[:, bus])))
+    found = price_limits(parties, limits.bands, grid_cost(problem, state_of(problem, None)), tell)
+    steps_kw = np.zeros(problem.step_kw.shape)
+    for party in parties:
+        party.read(steps_kw)
+    posted = limits.posted(problem, found.price)
+    return Answer(steps_kw, posted, Engine.PRICE_NEWTON, found.status.value, found.steps)
