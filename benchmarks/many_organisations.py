@@ -2,8 +2,9 @@
 
 Splits a generated problem into so many areas of buses that hang together, starts a DSO's program for each, every one
 with its own NATS server joined to the market operator's hub, and then the market operator. Prints what it found, its
-seconds with everybody up, what each DSO sent, and the memory of the programs and of their servers: the largest of a
-program (RSS), and what all together take (PSS, in which shared pages count once).
+seconds with everybody up, what each DSO sent, the processor's seconds of a program from start to end, and the memory
+of the programs and of their servers: the largest of a program (RSS), and what all together take (PSS, in which shared
+pages count once).
 """
 
 import json
@@ -87,13 +88,13 @@ def _wait_until_up(nodes: "Iterable[subprocess.Popen[str]]") -> None:
     sleep(SETTLED_S)
 
 
-def _peak_mb(process: "subprocess.Popen[str]") -> float:
-    """Wait for its end; the most memory it had (RSS)."""
+def _used(process: "subprocess.Popen[str]") -> tuple[float, float]:
+    """Wait for its end; the most memory it had (RSS, MB) and the processor's seconds, its server's among them."""
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.stderr is not None
     process.stderr.close()
-    return usage.ru_maxrss * 1024 / MB
+    return usage.ru_maxrss * 1024 / MB, usage.ru_utime + usage.ru_stime
 
 
 def measure(folder: Path, dsos: Iterable[str]) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def measure(folder: Path, dsos: Iterable[str]) -> dict[str, Any]:
         started = perf_counter()
         found = operate(folder, hub)
         whole_s = perf_counter() - started
-        peak = [_peak_mb(process) for process in nodes]
+        used = np.array([_used(process) for process in nodes])
     finally:
         for process in nodes:
             if process.returncode is None:
@@ -120,7 +121,8 @@ def measure(folder: Path, dsos: Iterable[str]) -> dict[str, Any]:
         "gap_relative_to_gain": found["gap_relative_to_gain"], "seconds": found["seconds"],
         "operator_program_s": round(whole_s, 1), "dsos_up_s": round(up_s, 1),
         "sent_kb_mean": round(float(np.mean(sent)), 1), "sent_kb_max": round(max(sent), 1),
-        "program_rss_mb_max": round(max(peak)), "pss_mb": {name: round(mb) for name, mb in together.items()},
+        "program_rss_mb_max": round(used[:, 0].max()), "processor_s_mean": round(used[:, 1].mean(), 2),
+        "pss_mb": {name: round(mb) for name, mb in together.items()},
     }  # fmt: skip
 
 
