@@ -10,7 +10,7 @@ import numpy as np
 
 from flexpeer.clearing import layout, tree
 from flexpeer.clearing import rows as row_passes
-from flexpeer.clearing.layout import PeerRows
+from flexpeer.clearing.layout import PeerRows, Slopes
 from flexpeer.clearing.pieces import Piece, Reach, pieces_of, reach_of
 from flexpeer.clearing.price_newton import coarse
 from flexpeer.clearing.problem import Floats, Integers, Problem
@@ -92,15 +92,16 @@ class Area:
         layout.injected(self.rows, self.sign, self.count, total, self._level)
         return total
 
-    def lay_grid(self, plan: Plan, flow: Floats, voltage: Floats) -> None:
-        """Add the rows of lines and voltages that make `flow`, `voltage` (buses, LANES)."""
+    def lay_grid(self, plan: Plan, flow: Floats, voltage: Floats, held: Slopes | None = None) -> None:
+        """Add the rows of lines and voltages that make `flow`, `voltage` (buses, LANES); `held` for the first line."""
         buses, bus, problem = len(self.piece.bus), self.piece.bus, plan.problem
         self.held[:, :LANES], self.held[:, LANES:] = flow, voltage
         self.outflow = flow[0].copy()
-        root = self.piece.above < 0
-        kinds = [(buses, layout.lines(problem, plan.reach, bus, self.periods, root, flow))]
-        if root:
-            kinds.insert(0, (buses, layout.root_exchange(problem, plan.reach, self.periods, flow[:1])))
+        if self.piece.above < 0:
+            held = layout.root_exchange(problem, plan.reach, self.periods, flow[:1])
+        kinds = [(buses, layout.lines(problem, plan.reach, bus, self.periods, held is not None, flow))]
+        if held is not None:
+            kinds.insert(0, (buses, held))
         kinds.append((2 * buses, layout.voltages(problem, plan.reach, bus, self.periods, voltage)))
         spread = plan.typical[self.periods]
         level = self._level / len(self.sign) if len(self.sign) else spread

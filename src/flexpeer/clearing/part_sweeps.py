@@ -19,15 +19,13 @@ above reckons with these what f is until it is told in whole watts; what roundin
 next.
 
 A piece may lack pieces below: their borders carry what is forecast. A piece that hears of none above, and is not the
-root's, trades alone with those below it: its border keeps its own flow of no trade,
-
-    dg = (idle - f - U) / A,  dw = 0                                                          (1)
-
-where the price g its border has come to takes the part of the price above; with f = idle any g makes a bound. In whole
-watts f = idle exactly: what rounding below has left is settled by who has steps to move, the upper first.
+root's, trades alone with those below it: its border is held at its own flow of no trade by a price that nobody would
+pay for another. Of the price its first line then comes to, what is not that line's own for a flow that is settled takes
+the part of the price above; with f = idle any g makes a bound. In whole watts f = idle exactly: what rounding below has
+left is settled by who has steps to move, the upper first.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -45,7 +43,7 @@ from flexpeer.clearing.pieces import Piece, Reach, needed_limits
 from flexpeer.clearing.price_newton import Rounding, coarse, rough
 from flexpeer.clearing.problem import WATTS_PER_KW, Floats, Problem
 from flexpeer.clearing.responses import least, spent
-from flexpeer.clearing.rows import DUAL, LANES, MOVE, PRIMAL
+from flexpeer.clearing.rows import LANES, MOVE, PRIMAL
 from flexpeer.clearing.shares import Part
 
 Borders = Mapping[int, Floats]
@@ -77,12 +75,13 @@ class PartOutcome(NamedTuple):
 class PartSweeps:
     """A piece through one run. `below` maps the pieces below to their rows, `above` is from the piece above.
 
-    `alone` says that none is above; in the end `owed` (periods,) is by how many watts its flow had still to rise.
+    `alone` says that none is above, `held` that its border is held then; in the end `owed` (periods,) is by how many
+    watts its flow had still to rise.
     """
 
     def __init__(self, part: Part) -> None:
         self.part, self._problem = part, part.problem
-        self.alone = part.root
+        self.alone, self.held = part.root, False
         periods = part.problem.periods
         self._pad = np.minimum(np.arange(-(-periods // LANES) * LANES), periods - 1)
         self._areas: list[Area] = []
@@ -140,6 +139,7 @@ class PartSweeps:
         """Voltages that may be, and are; the rows of lines and voltages are laid out where they make them."""
         p, flows = self._problem, self._surveyed
         self.alone = not len(above)
+        self.held = self.alone and not self.part.root
         if self.alone:
             above = np.tile(self.part.above_voltage, (len(flows), 1))
         levels = [p.voltage_drop[:, None] * flow for flow in flows]
@@ -150,16 +150,23 @@ class PartSweeps:
         self._problem = replace(p, line_limit_kw=needed_limits(p, reach))
         self.part = replace(self.part, problem=self._problem)
         self._plan = replace(self._plan, problem=self._problem, reach=reach)
-        for area, flow, level in zip(self._areas, self._slabs(flows[3]), self._slabs(levels[3]), strict=True):
-            area.lay_grid(self._plan, flow, level)
-        for area in self._areas:
-            area.entries = np.unique([entry for _, entry in self._entries]).astype(np.int64)
-        self._borders = [area.price[0].copy() for area in self._areas]
         self._idle = State(flows[2], levels[2], p.row_base_kw)
-        cost = sum(values.sum(axis=0) for values in costs_by_owner(self.part.bare, self._idle)[:2])
+        self._lay(flows, levels)
+        costs = costs_by_owner(self.part.bare, self._idle)[:2]
+        self._first_line = costs[0][0]
+        cost = sum(values.sum(axis=0) for values in costs)
         rows = [np.full(LANES, float(len(area.rows))) for area in self._areas]
         sums = np.stack((np.asarray(cost), self._joined(rows)))
         return self._told(down=self._hand_down(lambda entry: np.stack([level[entry] for level in levels])), sums=sums)
+
+    def _lay(self, flows: Sequence[Floats], levels: Sequence[Floats]) -> None:
+        """Rows of the grid; `flows`, `levels` are of `survey`. Where the border is held, its own for the first line."""
+        entries = np.unique([entry for _, entry in self._entries]).astype(np.int64)
+        slabs = [self._slabs(rows) for rows in (*flows, levels[3])]
+        for area, low, high, idle, flow, level in zip(self._areas, *slabs, strict=True):
+            own = layout.held(idle[0], low[0], high[0], flow[0], self._dear()) if self.held else None
+            area.lay_grid(self._plan, flow, level, own)
+            area.entries = entries
 
     def predict_up(self, length: Floats, below: Borders) -> Told:
         """Go the `length` (2, periods), primal and dual, of the step before, if any; then ask devices and eliminate."""
@@ -178,7 +185,7 @@ class PartSweeps:
             area.move[:] = area.answer[:, MOVE : MOVE + LANES]
             told = rough(self._carry(area, {number: borders[number][slab][3:5] for number, _ in self._entries}))
             ups.append(np.concatenate((area.messages.answer_told.reshape(3, -1), told)))
-            sums.append(area.totals.reshape(2, -1) + self._beside(area, slab))
+            sums.append(area.totals.reshape(2, -1) + self._beside(area))
         return self._told(up=self._upwards(ups), sums=coarse(self._joined(sums)))
 
     def _advance(self, length: Floats) -> None:
@@ -189,25 +196,16 @@ class PartSweeps:
                 dg, dw = coarse(area.handed_down(entry))
                 change = a * dg + b * dw + self._moves[number][slab][0]
                 self._flows[number][slab] += far.ravel()[PRIMAL : PRIMAL + LANES] * change
-            self._borders[slab] += far.ravel()[DUAL : DUAL + LANES] * area.messages.above[0, :LANES]
             area.advance(aim, far.ravel())
 
-    def _beside(self, area: Area, slab: int) -> Floats:
-        """What rows do not show of gap and cost.
-
-        To the gap, what a held border is off, at a typical price; to the cost, what the exchange costs where its rows
-        begin, at full import.
-        """
+    def _beside(self, area: Area) -> Floats:
+        """What rows do not show of the cost: of the exchange where its rows begin, at full import; of a held line."""
         more = np.zeros((2, LANES))
         if self.part.root:
             more[1] = -area.given[self._problem.buses] * self._problem.import_price[area.periods]
-        elif self.alone:
-            more[0] = np.abs(self._off(area, slab)) * area.typical
+        elif self.held:
+            more[1] = self._first_line[area.periods]
         return more
-
-    def _off(self, area: Area, slab: int) -> Floats:
-        """Idle - f (LANES,) of one's own border."""
-        return np.asarray(self._slabs(self._idle.flow_kw[:1])[slab][0] - area.held[0, :LANES])
 
     def _carry(self, area: Area, below: Borders) -> Floats:
         area.messages.moving[:] = 0.0
@@ -246,19 +244,10 @@ class PartSweeps:
         return self._told(down=self._changes(coarse), most=self._reach())
 
     def _spread(self, above: Floats) -> None:
-        changes = self._held() if self.alone else self._slabs(above)
+        changes = [np.zeros((2, LANES)) for _ in self._areas] if self.alone else self._slabs(above)
         for area, change in zip(self._areas, changes, strict=True):
             area.messages.above[0] = change.ravel()
             area.spread()
-
-    def _held(self) -> list[Floats]:
-        """Equation (1), slab by slab; at the root nothing changes."""
-        found = [np.zeros((2, LANES)) for _ in self._areas]
-        if not self.part.root:
-            for slab, area in enumerate(self._areas):
-                a, lack = area.messages.sent[0, :LANES], self._off(area, slab) - area.messages.told[0, :LANES]
-                np.divide(lack, a, out=found[slab][0], where=a < 0.0)
-        return found
 
     def _changes(self, told: Rounding) -> Borders:
         return self._hand_down(lambda entry: told(self._joined([area.handed_down(entry) for area in self._areas])))
@@ -276,6 +265,11 @@ class PartSweeps:
             take_steps(rows, peers.peer, peers.step, periods, live, p.step_kw, self.steps_kw)
             line[:, periods[live]] = -area.price[p.buses : 2 * p.buses, live]
             voltage[:, periods[live]] = -area.price[2 * p.buses :, live]
+        self._border = np.zeros(p.periods)
+        if self.held:
+            idle = self._idle.flow_kw[0]
+            relief = np.where(np.abs(idle) > p.line_limit_kw[0], np.sign(idle) * p.line_price, 0.0)
+            self._border, line[0] = line[0] + layout.root_price(p, np.arange(p.periods)) - relief, relief
         self.posted = Posted.clipped(self.part.bare, line, voltage, np.zeros(p.row_base_kw.shape))
         self._below = self.posted.voltage.copy()
         for number, entry in self._entries:
@@ -289,8 +283,7 @@ class PartSweeps:
         lines = self.posted.line.copy()
         price = self.posted.line + p.voltage_drop[:, None] * self._below
         if self.alone:
-            border = np.zeros((1, p.periods)) if self.part.root else self._joined([b[None] for b in self._borders])
-            above = np.repeat(border, 2, axis=0)
+            above = np.stack((self._border, self._border))
         self._beyond = above[1]
         for values, from_above in ((price, above[0]), (lines, above[1])):
             values[0] += from_above
@@ -314,15 +307,15 @@ class PartSweeps:
         """The piece's problem once all below have told their flows: its border at a price, or held."""
         if self.part.root:
             return replace(self.part.problem, base_kw=self._base)
-        if self.alone:
+        if self.held:
             return self.part.holding(self._base, self._idle.flow_kw[0], self._dear())
         return replace(self.part.ending_at(self._beyond), base_kw=self._base)
 
     def _dear(self) -> float:
         """More than anybody would pay here."""
         p = self._problem
-        most = np.abs(p.step_price).max(initial=1.0) + np.abs(self._shift).max()
-        return float(np.ceil(2.0 * (most + p.buses * p.line_price)))
+        most = np.abs(p.step_price).max(initial=0.0) + np.abs(p.import_price).max() + self._plan.typical.max()
+        return float(np.ceil(10.0 * (most + p.line_price + p.root_limit_price)))
 
     def _flowing(self) -> Floats:
         flow = self._base.copy()
@@ -332,13 +325,13 @@ class PartSweeps:
 
     def finish_down(self, above: Floats) -> Told:
         """Voltages, and what the piece adds to the certificate."""
-        p, held = self._problem, self.alone and not self.part.root
+        p = self._problem
         flow, idle = self._flowing()[0], self._idle.flow_kw[0]
         if self.alone:
-            above = np.stack((self.part.above_voltage, np.rint((idle - flow) * WATTS_PER_KW) * held))
+            above = np.stack((self.part.above_voltage, np.rint((idle - flow) * WATTS_PER_KW) * self.held))
         self.owed = above[1]
         shares = self._settled(flow, self.owed)
-        if held:
+        if self.held:
             even_out(p, self.steps_kw, idle - self._flowing()[0])
         flow = self._flowing()
         level = p.voltage_drop[:, None] * flow
