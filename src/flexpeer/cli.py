@@ -37,9 +37,9 @@ def _when_used(name: str) -> ModuleType:
 
 
 if TYPE_CHECKING:
-    from flexpeer import bootstrap
+    from flexpeer import bootstrap, clearings
 else:
-    bootstrap = _when_used("flexpeer.bootstrap")
+    bootstrap, clearings = _when_used("flexpeer.bootstrap"), _when_used("flexpeer.clearings")
 
 FINDINGS_SHOWN = 30
 ROLES = "--dso with --problem, the same with --peer, or --market-operator"
@@ -190,20 +190,28 @@ def grid_needs(
 
 @app.command("clear")
 def clear_problem(
-    problem: Annotated[Path, typer.Argument(help="A clearing problem, .npz.")],
+    *,
+    problem: Annotated[Path, typer.Argument(help="A clearing problem, .npz; to verify, also a publication's folder.")],
     out: Annotated[Path | None, typer.Option("--out", help="File for allocation and prices, .npz.")] = None,
+    publish: Annotated[Path | None, typer.Option(help="New or empty folder for what all may see.")] = None,
     engine: Annotated[str, typer.Option(help="auto, price-newton, price-posting, tree-sweep or central.")] = "auto",
-    verify: Annotated[bool, typer.Option("--verify", help="Check the certificate from what is published.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Check the certificate.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Clear what bids are left within all grid limits, with a bound on the distance from the optimum."""
     try:
-        result = _with_progress(lambda tell: bootstrap.clear_file(problem, engine, out, tell), "clearing")
-        damages = bootstrap.verify_clearing(problem, result) if verify else []
+        if verify and problem.is_dir():
+            facts, damages = clearings.verify_publication(problem)
+        else:
+            found = _with_progress(lambda tell: clearings.clear_file(problem, engine, out, tell), "clearing")
+            facts, damages = found.facts, clearings.verify_clearing(problem, found) if verify else []
+            if publish is not None:
+                clearings.publish_clearing(found, publish)
     except BadInput as error:
         raise _refuse(error, as_json) from error
-    facts = result.facts | ({"verified": not damages, "damages": damages} if verify else {})
-    typer.echo(json.dumps(facts) if as_json else narration.clearing_story(facts, out))
+    facts |= {"verified": not damages, "damages": damages} if verify else {}
+    told = narration.publication_story(facts) if "parties" in facts else narration.clearing_story(facts, out)
+    typer.echo(json.dumps(facts) if as_json else told)
     raise typer.Exit(1 if damages else 0)
 
 
