@@ -4,6 +4,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -27,6 +28,7 @@ from flexpeer.simulation.clearing_problems import clearing_problem
 DSOS = ("dso-0", "dso-1")
 PRIVATE = ("flexpeer.agents.dso-0", "scada.pump", "flexpeer.clearings", "_INBOX.x")
 SETTLED_S = 0.5
+ENDED_S = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +144,8 @@ def _children(process: int) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks for children in /proc")
-def test_a_node_that_is_told_to_end_ends_its_server(keys: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("after_s", [0.0, 2.0])
+def test_a_node_that_is_told_to_end_ends_its_server(keys: Path, tmp_path: Path, after_s: float) -> None:
     write_problem(clearing_problem(16, 2), tmp_path / "problem.npz")
     split_file(tmp_path / "problem.npz", tmp_path / "shares")
     words = ["--dso", "dso-0", "--problem", str(tmp_path / "shares" / "dso-0.npz"), "--keys", str(keys)]
@@ -154,8 +157,9 @@ def test_a_node_that_is_told_to_end_ends_its_server(keys: Path, tmp_path: Path) 
         assert node.stderr is not None
         assert node.stderr.readline().startswith("dso-0: at nats://127.0.0.1:")
         (server,) = _children(node.pid)
+        time.sleep(after_s)
         node.terminate()
-        assert node.wait(10.0) == 128 + signal.SIGTERM
+        assert node.wait(ENDED_S) == 128 + signal.SIGTERM
         assert not Path(f"/proc/{server}").exists()
     finally:
         node.kill()

@@ -136,12 +136,11 @@ async def _serve(desk: AreaDesk, server: str, patience_s: float, prefix: str) ->
             heard.clear()
             await asyncio.wait_for(heard.wait(), patience_s)
         await _linger(heard)
-    except TimeoutError:
-        return False
+        await client.flush()
+    except (TimeoutError, NatsError):
+        return desk.closed is not None
     finally:
-        if not client.is_closed:
-            await client.flush()
-            await client.close()
+        await client.close()
     return True
 
 
