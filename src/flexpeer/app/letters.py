@@ -93,13 +93,15 @@ def _signed(recipient: str, head: Head, body: bytes) -> bytes:
 
 
 class AreaDesk:
-    """A DSO's desk: opens the market operator's questions, has the node answer them.
+    """A DSO's desk: opens the questions of its `asker`, the market operator, has the node answer them.
 
     `closed` is how the run ended, once that was heard here.
     """
 
-    def __init__(self, desk: Desk, node: AreaNode) -> None:
-        self.desk, self._node = desk, node
+    asker = MARKET_OPERATOR
+
+    def __init__(self, desk: Desk, node: AreaNode, asker: str = MARKET_OPERATOR) -> None:
+        self.desk, self._node, self.asker = desk, node, asker
         self.closed: Close | None = None
         self._last = (0, 0)
         self._reply = b""
@@ -110,7 +112,7 @@ class AreaDesk:
         if letter is None:
             return None
         head = letter.head
-        if head.sender != MARKET_OPERATOR:
+        if head.sender != self.asker:
             self.desk.drop(Dropped.NOT_SIGNED)
             return None
         if (head.run, head.number) == self._last:
@@ -125,7 +127,7 @@ class AreaDesk:
             return None
         reply = self._answer(question, head)
         self._last = (head.run, head.number)
-        self._reply = self.desk.letter(MARKET_OPERATOR, head.run, head.number, reply)
+        self._reply = self.desk.letter(self.asker, head.run, head.number, reply)
         return self._reply
 
     def _answer(self, question: Question, head: Head) -> Reply:
