@@ -65,7 +65,7 @@ class Desk:
         self.name, self._signatures = name, signatures
         self.dropped: Counter[Dropped] = Counter()
 
-    def letter(self, recipient: str, run: int, number: int, message: Question | Reply) -> bytes:
+    def letter(self, recipient: str, run: int, number: int, message: msgspec.Struct) -> bytes:
         """Signed and written."""
         head, body = Head(self.name, recipient, run, number), _encode(message)
         return _encode(Letter(head, body, self._signatures.sign(_encode(head) + body)))
@@ -90,13 +90,19 @@ class Desk:
         self.dropped[why] += 1
 
 
-class AreaDesk:
-    """A DSO's desk: opens the market operator's questions, has the node answer them."""
+class AnsweringDesk:
+    """A desk that opens the market operator's questions and has them answered, each once."""
 
-    def __init__(self, desk: Desk, node: AreaNode) -> None:
-        self.desk, self._node = desk, node
-        self._last = (0, 0)
-        self._reply = b""
+    asker = MARKET_OPERATOR
+
+    def __init__(self, desk: Desk, last: tuple[int, int] = (0, 0)) -> None:
+        self.desk = desk
+        self._last = last
+        self._reply: bytes | None = None
+
+    def answered(self, letter: Letter) -> msgspec.Struct | None:
+        """The reply; None if it carries no question of the kind expected here."""
+        raise NotImplementedError
 
     def reply_to(self, written: bytes) -> bytes | None:
         """The signed reply; None for a letter that is dropped."""
@@ -104,7 +110,7 @@ class AreaDesk:
         if letter is None:
             return None
         head = letter.head
-        if head.sender != MARKET_OPERATOR:
+        if head.sender != self.asker:
             self.desk.drop(Dropped.NOT_SIGNED)
             return None
         if (head.run, head.number) == self._last:
@@ -112,14 +118,28 @@ class AreaDesk:
         if (head.run, head.number) < self._last:
             self.desk.drop(Dropped.OLD)
             return None
-        try:
-            question = _QUESTIONS.decode(letter.body)
-        except msgspec.DecodeError:
+        reply = self.answered(letter)
+        if reply is None:
             self.desk.drop(Dropped.UNREADABLE)
             return None
         self._last = (head.run, head.number)
-        self._reply = self.desk.letter(MARKET_OPERATOR, head.run, head.number, self._node.answer(question))
+        self._reply = self.desk.letter(self.asker, head.run, head.number, reply)
         return self._reply
+
+
+class AreaDesk(AnsweringDesk):
+    """A DSO's desk in a clearing: the node answers."""
+
+    def __init__(self, desk: Desk, node: AreaNode) -> None:
+        super().__init__(desk)
+        self._node = node
+
+    def answered(self, letter: Letter) -> Reply | None:
+        """By the node."""
+        try:
+            return self._node.answer(_QUESTIONS.decode(letter.body))
+        except msgspec.DecodeError:
+            return None
 
     @property
     def closed(self) -> Close | None:

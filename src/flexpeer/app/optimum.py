@@ -206,3 +206,15 @@ class FactorCuts:
     def violated(self, moves_w: Mapping[str, Floats]) -> Iterable[Row]:  # noqa: ARG002
         """None: all rows are there from the start."""
         return ()
+
+
+class NoCuts:
+    """Nothing is known of any grid here; the owners are asked."""
+
+    def first(self) -> Iterable[Row]:
+        """No rows."""
+        return ()
+
+    def violated(self, moves_w: Mapping[str, Floats]) -> Iterable[Row]:  # noqa: ARG002
+        """None that anybody here could find."""
+        return ()

@@ -111,6 +111,11 @@ class PhysicalSide:
         """Flow (in the loading direction) and limit of each point, W per MTU, for a state."""
         return {p.point.congestion_point: (self._flow(p, readings), self._limit(p)) for p in self._points}
 
+    def forecast_flows(self) -> dict[str, tuple[Floats, Floats]]:
+        """Flow and limit of each point at the forecast, at the rulebook's quantile, W per MTU."""
+        states = {p: self._beyond[_loaded_by_injection(p.point.direction)][1] for p in self._points}
+        return {p.point.congestion_point: (self._flow(p, at), self._limit(p)) for p, at in states.items()}
+
     def coordinator(self, start_w: Schedules) -> GridCoordinator:
         """The owners' validators, each with its own part of the grid, at the starting point."""
         grids = self.own_grids(start_w)

@@ -1,0 +1,161 @@
+"""A market day split for several organisations: what the market operator gets, and what each DSO keeps.
+
+Points, impact factors, needs and obligations are found once, on the whole; the operator is told these. A DSO gets its
+own area at the starting point, and the orders of who is connected there.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from msgspec.structs import replace
+
+from flexpeer.app.day import MarketDay, Watch
+from flexpeer.app.grid_day import GridInput
+from flexpeer.app.physical_side import PhysicalSide
+from flexpeer.app.remote_owner import Address
+from flexpeer.app.scenario import CongestionPoint, OrderRow, Profile, Scenario
+from flexpeer.app.told_side import ToldPoint, ToldSide
+from flexpeer.app.validator import OwnGrid
+from flexpeer.errors import BadInput, Finding
+from flexpeer.grid.network import Floats
+from flexpeer.market.machine import Event
+from flexpeer.market.needs import Direction, Needs, Watts
+from flexpeer.quantities import QUANTITY_LIMIT_W
+
+FLOW_OF = {Direction.HIGH: Direction.EXPORT, Direction.LOW: Direction.IMPORT}
+
+
+class DsoShare(NamedTuple):
+    """What one DSO keeps: its grid at the starting point, and the orders that come through it."""
+
+    own: OwnGrid
+    orders: tuple[OrderRow, ...]
+
+
+class OperatorShare(NamedTuple):
+    """What the market operator gets: a scenario without grid or orders, what it is told, and the owners."""
+
+    scenario: Scenario
+    points: tuple[ToldPoint, ...]
+    owners: tuple[Address, ...]
+
+    @property
+    def home(self) -> dict[str, str]:
+        """The DSO of each resource, which is all it is told of where that is."""
+        return {resource.resource: resource.bus for resource in self.scenario.resources}
+
+
+class Unlogged:
+    """A log that keeps nothing."""
+
+    def append(self, events: Iterable[Event]) -> None:
+        """Forget."""
+
+
+def split_day(scenario: Scenario, grid: GridInput, watch: Watch) -> tuple[OperatorShare, dict[str, DsoShare]]:
+    """The shares of a day, DSOs by the names their letters go to.
+
+    Raises `BadInput` if there are obligations that cannot be told without the grid.
+    """
+    day = MarketDay(scenario, Unlogged(), watch, grid)
+    side = day.physical
+    assert side is not None, "there is a grid"
+    day.prepare()
+    grids = side.own_grids(day.start_w())
+    home = {resource: own.owner for own in grids for resource in own.bus_of}
+    names = letter_names([own.owner for own in grids])
+    owners = tuple(Address(own.owner, names[own.owner], own.borders) for own in grids)
+    needs = day.session.state.needs
+    told = tuple(_told(side, needs))
+    operator = OperatorShare(_without_grid(scenario, needs, told, home), told, owners)
+    _check_start(operator, day.start_w(), watch)
+    orders: dict[str, list[OrderRow]] = {own.owner: [] for own in grids}
+    for row in scenario.orders:
+        orders[home_of(scenario, home, row)].append(row)
+    return operator, {names[own.owner]: DsoShare(own, tuple(orders[own.owner])) for own in grids}
+
+
+def home_of(scenario: Scenario, home: Mapping[str, str], row: OrderRow) -> str:
+    """The DSO an order comes through: of its resource, a portfolio's first, or the DSO itself."""
+    unit = scenario.portfolios.get(row.resource, (row.resource,))[0]
+    return home.get(unit, unit)
+
+
+def letter_names(owners: Iterable[str]) -> dict[str, str]:
+    """Names for files and subjects: letters, digits and - only, and all different."""
+    names: dict[str, str] = {}
+    for owner in owners:
+        plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in owner.translate(_PLAIN).lower())
+        plain = "-".join(part for part in plain.split("-") if part)[:48] or "dso"
+        taken = {*names.values(), "market-operator"}
+        names[owner] = next(n for n in (plain, *(f"{plain}-{k}" for k in range(2, 999))) if n not in taken)
+    return names
+
+
+_PLAIN = str.maketrans("åäöÅÄÖéÉüÜøØæÆ", "aaoAAOeEuUoOaA")
+
+
+def _told(side: PhysicalSide, needs: Needs) -> Iterable[ToldPoint]:
+    flows = side.forecast_flows()
+    for name, point in needs.points.items():
+        flow = np.nan_to_num(flows[name][0], nan=0.0)
+        limit = np.nan_to_num(flows[name][1], nan=float(QUANTITY_LIMIT_W)).clip(-QUANTITY_LIMIT_W, QUANTITY_LIMIT_W)
+        yield ToldPoint(
+            point,
+            _watts(np.ceil(flow)),
+            _watts(np.floor(limit)),
+            _watts(np.ceil(side.margin * np.abs(limit))),
+            needs.needs_w[name],
+        )
+
+
+def _watts(row: Floats) -> Watts:
+    return tuple(int(value) for value in row)
+
+
+def _without_grid(scenario: Scenario, needs: Needs, told: tuple[ToldPoint, ...], home: Mapping[str, str]) -> Scenario:
+    """The scenario without buses, elements but those of points, and orders; a resource's bus is its DSO."""
+    count, plans = scenario.day.mtu_count, scenario.plans_w()
+    owed = {name: tuple(map(abs, row)) for name, row in sorted(needs.curtailment_w.items())}
+    rulebook = replace(scenario.rulebook, need_quantile_percent=50)
+    return replace(
+        scenario,
+        grid_source=None,
+        rulebook=rulebook,
+        areas={dso: dso for dso in sorted(set(home.values()))},
+        resources=tuple(replace(r, bus=home[r.resource]) for r in scenario.resources),
+        bus_forecast={},
+        resource_forecast={name: Profile(row, (0,) * count) for name, row in plans.items()},
+        congestion_points=tuple(_row(each) for each in told),
+        impact_ppm={name: dict(needs.impacts_ppm[name]) for name in sorted(needs.points)},
+        obligations_w=owed,
+        outages=(),
+        orders=(),
+        switching=(),
+        overhead=(),
+        unbalance=(),
+        ratings=(),
+        bands=(),
+        temperature_c=None,
+    )
+
+
+def _row(told: ToldPoint) -> CongestionPoint:
+    """As a row of a scenario without a grid, where voltages are told in watts too."""
+    point, limit_w = told.point, max(0, *told.limit_w)
+    direction = FLOW_OF.get(point.direction, point.direction)
+    return CongestionPoint(point.congestion_point, point.element, str(direction), limit_w, None, point.dso)
+
+
+def _check_start(operator: OperatorShare, start_w: Mapping[str, Watts], watch: Watch) -> None:
+    """The operator must come to the same starting point from obligations without signs."""
+    scenario = operator.scenario
+    day = MarketDay(scenario, Unlogged(), watch, None, ToldSide(scenario, operator.points, (), operator.home))
+    day.prepare()
+    other = [name for name, row in day.start_w().items() if row != start_w[name]]
+    if other:
+        problem = "the obligation of {} relieves in another direction than its neediest point"
+        raise BadInput(
+            Finding("allocations.csv", 0, name, problem.format(name), "one direction in an MTU") for name in other
+        )
