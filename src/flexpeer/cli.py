@@ -13,11 +13,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from flexpeer import __version__, bootstrap, narration, nodes
+from flexpeer import __version__, bootstrap, day_nodes, narration, nodes
 from flexpeer.errors import BadInput, bad_input
 from flexpeer.market.machine import state_hash
 
 FINDINGS_SHOWN = 30
+ROLES = "--dso with --problem or --scenario, or --market-operator"
+DAY_ROLES = "--dso with --scenario, or --market-operator with --out"
 
 app = typer.Typer(
     name="flexpeer",
@@ -184,16 +186,18 @@ def clear_problem(
 
 @app.command("split")
 def split_problem(
-    problem: Annotated[Path, typer.Argument(help="A clearing problem, .npz.")],
+    problem: Annotated[Path, typer.Argument(help="A clearing problem, .npz, or a scenario folder with a grid.")],
     out: Annotated[Path, typer.Option("--out", help="New or empty folder for what each organisation gets.")],
     as_json: AsJson = False,
 ) -> None:
-    """Split a clearing problem by its areas: a file per DSO, an outline for the market operator, and keys."""
+    """Split a clearing problem, or a market day, by its DSOs: a share for everybody, and keys."""
+    of_day = problem.is_dir()
     try:
-        facts = nodes.split_file(problem, out)
+        facts = day_nodes.split_scenario(problem, out) if of_day else nodes.split_file(problem, out)
     except BadInput as error:
         raise _refuse(error, as_json) from error
-    typer.echo(json.dumps(facts) if as_json else narration.split_story(facts, out))
+    story = narration.day_split_story if of_day else narration.split_story
+    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else story(facts, out))
 
 
 @app.command()
@@ -201,26 +205,49 @@ def node(  # noqa: PLR0913 - options of either role
     *,
     dso: Annotated[str | None, typer.Option(help="Run as this DSO.")] = None,
     problem: Annotated[Path | None, typer.Option(help="The DSO's part of the problem, .npz.")] = None,
-    market_operator: Annotated[Path | None, typer.Option(help="Run as market operator of this outline.json.")] = None,
+    scenario: Annotated[Path | None, typer.Option(help="The DSO's folder of a market day.")] = None,
+    market_operator: Annotated[
+        Path | None,
+        typer.Option(help="Run as market operator of this outline.json, or of this folder of a market day."),
+    ] = None,
     keys: Annotated[Path, typer.Option(help="Folder with one's own NAME.key and public-keys.json.")] = Path(),
     server: Annotated[str, typer.Option(help="Address of the NATS server.")] = "nats://127.0.0.1:4222",
     timeout: Annotated[float, typer.Option(help="Seconds until who does not answer is silent.", min=0.1)] = 10.0,
-    out: Annotated[Path | None, typer.Option("--out", help="File for what stands at the DSO, .npz.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File for what stands at the DSO, .npz; a market day's results folder.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take part in one clearing between organisations, as a DSO or as the market operator; exit 1 if nothing stands."""
+    """Take part in one clearing, or one market day, between organisations; exit 1 if nothing stands."""
     place = nodes.Place(server, keys, timeout)
     try:
-        if market_operator is not None and dso is None and problem is None and out is None:
+        if scenario is not None or (market_operator is not None and market_operator.is_dir()):
+            facts = _day_node(dso, scenario, market_operator, place, out)
+        elif market_operator is not None and dso is None and problem is None and out is None:
             facts = nodes.run_market_operator(market_operator, place, lambda text: _ERRORS.print(text, markup=False))
         elif market_operator is None and dso is not None and problem is not None:
             facts = nodes.run_dso(dso, problem, place, out)
         else:
-            raise bad_input("node", "has no role", "--dso with --problem, or --market-operator", field="dso")
+            raise bad_input("node", "has no role", ROLES, field="dso")
     except BadInput as error:
         raise _refuse(error, as_json) from error
-    typer.echo(json.dumps(facts) if as_json else narration.node_story(facts))
+    story = narration.day_node_story if "status" not in facts or "in_doubt" in facts else narration.node_story
+    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else story(facts))
     raise typer.Exit(0 if facts["accepted"] else 1)
+
+
+def _day_node(
+    dso: str | None, scenario: Path | None, market_operator: Path | None, place: nodes.Place, out: Path | None
+) -> dict[str, Any]:
+    """Either role of a market day."""
+    if dso is not None and scenario is not None and market_operator is None:
+        return day_nodes.run_day_dso(dso, scenario, place, out)
+    if market_operator is not None and dso is None and scenario is None and out is not None:
+        found: dict[str, Any] = _with_progress(
+            lambda tell: day_nodes.run_day_operator(market_operator, place, out, tell)
+        )
+        return found
+    raise bad_input("node", "has no role in a market day", DAY_ROLES, field="dso")
 
 
 @app.command()

@@ -6,20 +6,20 @@ delivery, so a question is sent again every `AGAIN_S` until its reply has come o
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from time import time_ns
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import nats
+from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import NoServersError
 
-from flexpeer.app.letters import MARKET_OPERATOR, AreaDesk, Desk, Dropped, reply_in
+from flexpeer.app.letters import MARKET_OPERATOR, Desk, Dropped, Letter, reply_in
 from flexpeer.errors import bad_input
-from flexpeer.wire.borders import Question, Reply
 
 AGAIN_S = 0.5
 CONNECT_S = 5
@@ -43,13 +43,31 @@ async def _connected(server: str) -> Client:
         raise bad_input(server, f"cannot be reached: {error}", "the address of a NATS server") from error
 
 
-class NatsAreas:
-    """DSOs behind a NATS server, as a context; `timeout_s` is how long each question may take."""
+class Answering(Protocol):
+    """A DSO's desk, for whatever kind of questions; `closed` is true once no more will come."""
 
-    def __init__(self, desk: Desk, server: str, timeout_s: float) -> None:
-        self._desk, self._server, self._timeout_s = desk, server, timeout_s
+    desk: Desk
+
+    def reply_to(self, written: bytes) -> bytes | None:
+        """The signed reply; None for a letter that is dropped."""
+
+    @property
+    def closed(self) -> object:
+        """How the run ended."""
+
+
+class NatsAreas:
+    """DSOs behind a NATS server, as a context; `timeout_s` is how long each question may take.
+
+    `read` finds the reply in a letter, None if it has none of the kind that is asked for.
+    """
+
+    def __init__(
+        self, desk: Desk, server: str, timeout_s: float, read: Callable[[Letter], Any | None] = reply_in
+    ) -> None:
+        self._desk, self._server, self._timeout_s, self._read = desk, server, timeout_s, read
         self._run, self._number = time_ns(), 0
-        self._waiting: dict[tuple[str, int], asyncio.Future[Reply]] = {}
+        self._waiting: dict[tuple[str, int], asyncio.Future[Any]] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.sent_bytes: dict[str, int] = {}
@@ -89,7 +107,7 @@ class NatsAreas:
         if waiting is None or waiting.done() or letter.head.run != self._run:
             self._desk.drop(Dropped.OLD)
             return
-        reply = reply_in(letter)
+        reply = self._read(letter)
         if reply is None:
             self._desk.drop(Dropped.UNREADABLE)
             return
@@ -97,12 +115,12 @@ class NatsAreas:
         self.received_bytes[sender] = self.received_bytes.get(sender, 0) + len(message.data)
         waiting.set_result(reply)
 
-    def ask(self, questions: Sequence[tuple[str, Question]]) -> Sequence[Reply | None]:
+    def ask(self, questions: Sequence[tuple[str, Struct]]) -> Sequence[Any | None]:
         """All at once to different DSOs, in order to the same one; None for who was silent until the time was up."""
         return self._awaited(self._ask_all(questions))
 
-    async def _ask_all(self, questions: Sequence[tuple[str, Question]]) -> list[Reply | None]:
-        replies: list[Reply | None] = [None] * len(questions)
+    async def _ask_all(self, questions: Sequence[tuple[str, Struct]]) -> list[Any | None]:
+        replies: list[Any | None] = [None] * len(questions)
 
         async def ask_in_order(dso: str) -> None:
             for at, (name, question) in enumerate(questions):
@@ -114,12 +132,12 @@ class NatsAreas:
         await asyncio.gather(*(ask_in_order(dso) for dso in dict.fromkeys(name for name, _ in questions)))
         return replies
 
-    async def _ask(self, dso: str, question: Question) -> Reply | None:
+    async def _ask(self, dso: str, question: Struct) -> Any | None:
         self._number += 1
         number = self._number
         written = self._desk.letter(dso, self._run, number, question)
         self.sent_bytes[dso] = self.sent_bytes.get(dso, 0) + len(written)
-        waiting: asyncio.Future[Reply] = self._loop.create_future()
+        waiting: asyncio.Future[Any] = self._loop.create_future()
         self._waiting[dso, number] = waiting
         until = self._loop.time() + self._timeout_s
         try:
@@ -135,12 +153,12 @@ class NatsAreas:
         return None
 
 
-def serve(desk: AreaDesk, server: str, patience_s: float) -> bool:
+def serve(desk: Answering, server: str, patience_s: float) -> bool:
     """Answer questions until the run is closed; False if none came for `patience_s`."""
     return asyncio.run(_serve(desk, server, patience_s))
 
 
-async def _serve(desk: AreaDesk, server: str, patience_s: float) -> bool:
+async def _serve(desk: Answering, server: str, patience_s: float) -> bool:
     client = await _connected(server)
     heard = asyncio.Event()
 
@@ -152,7 +170,7 @@ async def _serve(desk: AreaDesk, server: str, patience_s: float) -> bool:
 
     await client.subscribe(subject(desk.desk.name), cb=received)
     try:
-        while desk.closed is None:
+        while not desk.closed:
             heard.clear()
             await asyncio.wait_for(heard.wait(), patience_s)
     except TimeoutError:

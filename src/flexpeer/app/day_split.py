@@ -5,15 +5,16 @@ own area at the starting point, and the orders of who is connected there.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from msgspec.structs import replace
 
 from flexpeer.app.day import MarketDay, Watch
 from flexpeer.app.grid_day import GridInput
+from flexpeer.app.joint_check import OwnerSilent
 from flexpeer.app.physical_side import PhysicalSide
-from flexpeer.app.remote_owner import Address
+from flexpeer.app.remote_owner import Address, RemoteOwner
 from flexpeer.app.scenario import CongestionPoint, OrderRow, Profile, Scenario
 from flexpeer.app.told_side import ToldPoint, ToldSide
 from flexpeer.app.validator import OwnGrid
@@ -23,6 +24,7 @@ from flexpeer.market.machine import Event
 from flexpeer.market.needs import Direction, Needs, Watts
 from flexpeer.quantities import QUANTITY_LIMIT_W
 
+T = TypeVar("T")
 FLOW_OF = {Direction.HIGH: Direction.EXPORT, Direction.LOW: Direction.IMPORT}
 
 
@@ -74,6 +76,53 @@ def split_day(scenario: Scenario, grid: GridInput, watch: Watch) -> tuple[Operat
     for row in scenario.orders:
         orders[home_of(scenario, home, row)].append(row)
     return operator, {names[own.owner]: DsoShare(own, tuple(orders[own.owner])) for own in grids}
+
+
+def gather_bids(operator: OperatorShare, owners: Iterable[RemoteOwner]) -> tuple[Scenario, tuple[str, ...]]:
+    """The operator's scenario with all orders, by arrival, and what is odd; who is silent has none."""
+    scenario, home = operator.scenario, operator.home
+    orders: list[OrderRow] = []
+    odd: list[str] = []
+    for owner in owners:
+        try:
+            bids = owner.bids()
+        except OwnerSilent:
+            odd.append(f"{owner.owner} does not answer; its orders are missing")
+            continue
+        own = [row for row in bids if home_of(scenario, home, row) == owner.owner]
+        orders += own
+        if len(own) < len(bids):
+            odd.append(f"{owner.owner} brought {len(bids) - len(own)} orders of resources that are not connected to it")
+    return replace(scenario, orders=tuple(sorted(orders, key=lambda row: row.arrival))), tuple(odd)
+
+
+def for_dso(scenario: Scenario, operator: OperatorShare, dso: str, orders: tuple[OrderRow, ...]) -> Scenario:
+    """What a DSO's folder says: of its own resources, and of portfolios that bid through it, everything else as told.
+
+    `scenario` is the whole one.
+    """
+    told = operator.scenario
+    bidding = {row.resource for row in orders}
+    portfolios = {name: members for name, members in scenario.portfolios.items() if name in bidding}
+    kept = {name for name, home in operator.home.items() if home == dso}
+    kept |= {name for members in portfolios.values() for name in members}
+
+    def only(rows: Mapping[str, T]) -> dict[str, T]:
+        """Those of the resources kept."""
+        return {name: row for name, row in rows.items() if name in kept}
+
+    return replace(
+        told,
+        orders=orders,
+        resources=tuple(r for r in told.resources if r.resource in kept),
+        portfolios=portfolios,
+        portfolio_fsp={name: scenario.portfolio_fsp[name] for name in portfolios},
+        resource_forecast=only(told.resource_forecast),
+        impact_ppm={point: only(rows) for point, rows in (told.impact_ppm or {}).items()},
+        obligations_w=only(told.obligations_w or {}),
+        meter_w=None if told.meter_w is None else only(told.meter_w),
+        meter_history_w=only(told.meter_history_w),
+    )
 
 
 def home_of(scenario: Scenario, home: Mapping[str, str], row: OrderRow) -> str:

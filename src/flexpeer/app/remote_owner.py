@@ -9,10 +9,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+import msgspec
 import numpy as np
 
 from flexpeer.app.grant_messages import read_bids, read_rows, read_tried, written_trial
 from flexpeer.app.joint_check import BorderEnd, OwnerSilent, Trial, Tried
+from flexpeer.app.letters import Letter
 from flexpeer.app.scenario import OrderRow
 from flexpeer.grid.limits import Kind
 from flexpeer.grid.network import Complexes
@@ -60,6 +62,7 @@ class RemoteOwner:
         self._address, self._post, self._periods = address, post, periods
         self._undelivered: deque[Commit | Abort] = deque()
         self._skip = self._skips = 0
+        self._begun = False
         self.silences = 0
         self.lost: list[int] = []
 
@@ -162,7 +165,11 @@ class RemoteOwner:
         self._deliver()
         if self.lost and not isinstance(question, Tell):
             raise OwnerSilent(self.owner)
-        return self._reply(question)
+        if not self._begun and not isinstance(question, Begin):
+            self._reply(Begin(0))
+        reply = self._reply(question)
+        self._begun = True
+        return reply
 
     def _reply(self, question: Question) -> Reply:
         (reply,) = self._post.ask([(self._address.name, question)])
@@ -173,3 +180,14 @@ class RemoteOwner:
             raise OwnerSilent(self.owner)
         self._skips = 0
         return reply
+
+
+_REPLIES: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
+
+
+def grant_reply_in(letter: Letter) -> Reply | None:
+    """The reply a letter carries; None if it carries none."""
+    try:
+        return _REPLIES.decode(letter.body)
+    except msgspec.DecodeError:
+        return None
