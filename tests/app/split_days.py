@@ -11,7 +11,7 @@ from tests.app.seals import Seals
 from flexpeer.adapters.gridfiles import open_grid
 from flexpeer.adapters.scenario_files import read_scenario
 from flexpeer.app.day import MarketDay
-from flexpeer.app.day_split import DsoShare, OperatorShare, split_day
+from flexpeer.app.day_split import DsoShare, OperatorShare, gather_bids, split_day
 from flexpeer.app.grant_node import GrantDesk, GrantNode, Unkept
 from flexpeer.app.grid_day import GridInput
 from flexpeer.app.letters import MARKET_OPERATOR, Desk
@@ -85,10 +85,8 @@ class Whole:
 
 def run_split(operator: OperatorShare, post: LettersHere) -> tuple[DayOutcome, list[RemoteOwner]]:
     """The market operator's side of a day: bids first, then the day as everywhere."""
-    scenario = operator.scenario
-    owners = [RemoteOwner(address, post, scenario.day.mtu_count) for address in operator.owners]
-    bids = [row for owner in owners for row in owner.bids()]
-    scenario = msgspec.structs.replace(scenario, orders=tuple(sorted(bids, key=lambda row: row.arrival)))
+    owners = [RemoteOwner(address, post, operator.scenario.day.mtu_count) for address in operator.owners]
+    scenario, _ = gather_bids(operator, owners)
     side = ToldSide(scenario, operator.points, owners, operator.home)
     return MarketDay(scenario, _Memory(), _Watch(), None, side).run(NewtonVerifier()), owners
 
