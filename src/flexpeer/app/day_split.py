@@ -7,22 +7,18 @@ own area at the starting point, and the orders of who is connected there.
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeVar
 
-import numpy as np
 from msgspec.structs import replace
 
 from flexpeer.app.day import MarketDay, Watch
 from flexpeer.app.grid_day import GridInput
 from flexpeer.app.joint_check import OwnerSilent
-from flexpeer.app.physical_side import PhysicalSide
 from flexpeer.app.remote_owner import Address, RemoteOwner
 from flexpeer.app.scenario import CongestionPoint, OrderRow, Profile, Scenario
 from flexpeer.app.told_side import ToldPoint, ToldSide
 from flexpeer.app.validator import OwnGrid
 from flexpeer.errors import BadInput, Finding
-from flexpeer.grid.network import Floats
 from flexpeer.market.machine import Event
 from flexpeer.market.needs import Direction, Needs, Watts
-from flexpeer.quantities import QUANTITY_LIMIT_W
 
 T = TypeVar("T")
 FLOW_OF = {Direction.HIGH: Direction.EXPORT, Direction.LOW: Direction.IMPORT}
@@ -69,7 +65,7 @@ def split_day(scenario: Scenario, grid: GridInput, watch: Watch) -> tuple[Operat
     names = letter_names([own.owner for own in grids])
     owners = tuple(Address(own.owner, names[own.owner], own.borders) for own in grids)
     needs = day.session.state.needs
-    told = tuple(_told(side, needs))
+    told = tuple(side.told(day.start_w()))
     operator = OperatorShare(_without_grid(scenario, needs, told, home), told, owners)
     _check_start(operator, day.start_w(), watch)
     orders: dict[str, list[OrderRow]] = {own.owner: [] for own in grids}
@@ -145,24 +141,6 @@ def letter_names(owners: Iterable[str]) -> dict[str, str]:
 _PLAIN = str.maketrans("åäöÅÄÖéÉüÜøØæÆ", "aaoAAOeEuUoOaA")
 
 
-def _told(side: PhysicalSide, needs: Needs) -> Iterable[ToldPoint]:
-    flows = side.forecast_flows()
-    for name, point in needs.points.items():
-        flow = np.nan_to_num(flows[name][0], nan=0.0)
-        limit = np.nan_to_num(flows[name][1], nan=float(QUANTITY_LIMIT_W)).clip(-QUANTITY_LIMIT_W, QUANTITY_LIMIT_W)
-        yield ToldPoint(
-            point,
-            _watts(np.ceil(flow)),
-            _watts(np.floor(limit)),
-            _watts(np.ceil(side.margin * np.abs(limit))),
-            needs.needs_w[name],
-        )
-
-
-def _watts(row: Floats) -> Watts:
-    return tuple(int(value) for value in row)
-
-
 def _without_grid(scenario: Scenario, needs: Needs, told: tuple[ToldPoint, ...], home: Mapping[str, str]) -> Scenario:
     """The scenario without buses, elements but those of points, and orders; a resource's bus is its DSO."""
     count, plans = scenario.day.mtu_count, scenario.plans_w()
@@ -192,7 +170,7 @@ def _without_grid(scenario: Scenario, needs: Needs, told: tuple[ToldPoint, ...],
 
 def _row(told: ToldPoint) -> CongestionPoint:
     """As a row of a scenario without a grid, where voltages are told in watts too."""
-    point, limit_w = told.point, max(0, *told.limit_w)
+    point, limit_w = told.point, max(0, int(max(told.limit_w)))
     direction = FLOW_OF.get(point.direction, point.direction)
     return CongestionPoint(point.congestion_point, point.element, str(direction), limit_w, None, point.dso)
 

@@ -14,6 +14,7 @@ from flexpeer.periods import Span
 from flexpeer.wire import grants
 
 LITTLE_ENDIAN = np.dtype("<c16")
+REAL = np.dtype("<f8")
 
 
 def written_rows(rows: Complexes) -> bytes:

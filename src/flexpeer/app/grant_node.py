@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from flexpeer.app.grant_messages import read_trial, written_bid, written_rows, written_tried
+from flexpeer.app.grant_messages import REAL, read_trial, written_bid, written_rows, written_tried
 from flexpeer.app.letters import AnsweringDesk, Desk, Letter
 from flexpeer.app.scenario import OrderRow
 from flexpeer.app.validator import GridOwner, OwnGrid
@@ -27,6 +27,8 @@ from flexpeer.wire.grants import (
     Held,
     Hold,
     Question,
+    Read,
+    Reading,
     Refused,
     Reply,
     Room,
@@ -120,6 +122,8 @@ class GrantNode:
                 return Rows(written_rows(self._validator.voltages(borders))) if known else Refused("unknown border")
             case Slack():
                 return self._slack(question)
+            case Read():
+                return self._read(question)
             case Tell(table, rows, last):
                 self.tables.setdefault(table, []).extend(rows)
                 self.ended = self.ended or last
@@ -192,6 +196,13 @@ class GrantNode:
             return Room(self._validator.slack(question.element, Kind(question.kind), question.mtu))
         except (KeyError, IndexError, ValueError):
             return Refused("unknown element")
+
+    def _read(self, question: Read) -> Reply:
+        try:
+            row = self._validator.reading(question.element, Kind(question.kind))
+        except (KeyError, ValueError):
+            return Refused("unknown element")
+        return Reading(row.astype(REAL).tobytes())
 
 
 class GrantDesk(AnsweringDesk):

@@ -12,12 +12,12 @@ from typing import NamedTuple, Protocol
 import msgspec
 import numpy as np
 
-from flexpeer.app.grant_messages import read_bids, read_rows, read_tried, written_trial
+from flexpeer.app.grant_messages import REAL, read_bids, read_rows, read_tried, written_trial
 from flexpeer.app.joint_check import BorderEnd, OwnerSilent, Trial, Tried
 from flexpeer.app.letters import Letter
 from flexpeer.app.scenario import OrderRow
 from flexpeer.grid.limits import Kind
-from flexpeer.grid.network import Complexes
+from flexpeer.grid.network import Complexes, Floats
 from flexpeer.wire.grants import (
     Abort,
     Begin,
@@ -26,6 +26,8 @@ from flexpeer.wire.grants import (
     Done,
     Hold,
     Question,
+    Read,
+    Reading,
     Refused,
     Reply,
     Room,
@@ -129,6 +131,13 @@ class RemoteOwner:
         if not isinstance(reply, Room):
             raise OwnerSilent(self.owner)
         return reply.slack
+
+    def reading(self, element: str, kind: Kind) -> Floats:
+        """What a limit is about in the accepted state, (periods,), in the unit of its kind."""
+        reply = self._ask(Read(element, str(kind)))
+        if not isinstance(reply, Reading) or len(reply.data) != self._periods * REAL.itemsize:
+            raise OwnerSilent(self.owner)
+        return np.frombuffer(reply.data, dtype=REAL).astype(np.float64)
 
     def tell(self, tables: Sequence[tuple[str, Sequence[tuple[str, ...]]]]) -> bool:
         """End the day there with what concerns its FSPs; False if it may not have heard all of it."""

@@ -1,45 +1,57 @@
-"""The grid side of a market operator whose DSOs keep their grids: told points and needs, and owners elsewhere.
+"""The grid side of a market operator whose DSOs keep their grids: told points, and owners elsewhere.
 
-What a point needs at other schedules than the forecast follows from what was told and from impact factors:
+Flows at the forecast and at the starting point are told. After trades, owners read them; where one is silent they
+follow from impact factors:
 
-    over(p) = told over + loading sign x sum(ppm x (p - forecast))
+    flow(p) = flow at the starting point + loading sign x sum(ppm x (p - starting point))
 """
 
 from collections.abc import Mapping, Sequence
 
 import msgspec
+import numpy as np
 
 from flexpeer.app.granting import GridCoordinator
-from flexpeer.app.joint_check import Owner
+from flexpeer.app.joint_check import Owner, OwnerSilent
 from flexpeer.app.scenario import Scenario
+from flexpeer.grid.limits import TOLERANCE, Kind
+from flexpeer.grid.network import Floats
 from flexpeer.market.needs import CongestionPoint, Watts, relieving
-from flexpeer.quantities import PPM, ceil_div
+from flexpeer.quantities import PPM
 
 Schedules = Mapping[str, Watts]
+Row = tuple[float, ...]
 
 
 class ToldPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A congestion point as its DSO tells it: flow in the loading direction and limit, W per MTU, at the forecast.
+    """A congestion point as its DSO tells it. Flows are in the loading direction, W per MTU.
 
-    `margin_w` is by how much needs stay below the limit, `need_w` the relief needed at the forecast.
+    `beyond_w` is how much more flow needs are found at (the rulebook's quantile), `margin` the fraction of the limit
+    they stay below it; `unit_w` are watts per unit of what `owner` reads at the element.
     """
 
     point: CongestionPoint
-    flow_w: Watts
-    limit_w: Watts
-    margin_w: Watts
-    need_w: Watts
+    owner: str
+    kind: Kind
+    forecast_w: Row
+    start_w: Row
+    beyond_w: Row
+    limit_w: Row
+    unit_w: Row
+    margin: float
 
 
 class ToldSide:
-    """What is known of the grid where there is none; `home` is the DSO of each resource."""
+    """What is known of the grid where there is none; `home` is the DSO of each resource, `start_w` where they start."""
 
     def __init__(
         self, scenario: Scenario, points: Sequence[ToldPoint], owners: Sequence[Owner], home: Mapping[str, str]
     ) -> None:
-        self._scenario, self._owners, self._home = scenario, tuple(owners), home
+        self._scenario, self._home = scenario, home
+        self._owners = {owner.owner: owner for owner in owners}
         self._points = {told.point.congestion_point: told for told in points}
         self._forecast_w = scenario.plans_w()
+        self._start_w: Schedules | None = None
 
     def observe(self, _forecast_w: Schedules) -> tuple[CongestionPoint, ...]:
         """The points told."""
@@ -50,37 +62,41 @@ class ToldSide:
         return dict((self._scenario.impact_ppm or {}).get(point_id, {}))
 
     def need_w(self, schedules_w: Schedules) -> dict[str, Watts]:
-        """As told at the forecast; elsewhere what brings the point to its limit less the margin, if it is past it."""
+        """What brings each point to its limit less the margin, where it is past it, W per MTU."""
         needs = {}
         for name, told in self._points.items():
-            more = self._more_w(told, schedules_w)
-            at_limit = (f - limit + m for f, limit, m in zip(told.flow_w, told.limit_w, told.margin_w, strict=True))
-            over = (need or over for need, over in zip(told.need_w, at_limit, strict=True))
-            needs[name] = tuple(
-                o + w if o + w > margin else 0 for o, w, margin in zip(over, more, told.margin_w, strict=True)
-            )
+            limit = np.array(told.limit_w)
+            flow = self._flow(told, schedules_w) + told.beyond_w
+            past = flow > limit + TOLERANCE * np.abs(limit)
+            over = np.where(past, flow - limit + told.margin * np.abs(limit), 0.0)
+            needs[name] = tuple(int(np.ceil(w)) for w in over.clip(min=0.0))
         return needs
 
-    def flows(self, schedules_w: Schedules) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
+    def flows(self, schedules_w: Schedules) -> dict[str, tuple[Row, Row]]:
         """Flow and limit of each point, W per MTU."""
         return {
-            name: (
-                tuple(float(f + w) for f, w in zip(told.flow_w, self._more_w(told, schedules_w), strict=True)),
-                tuple(map(float, told.limit_w)),
-            )
-            for name, told in self._points.items()
+            name: (tuple(self._flow(told, schedules_w).tolist()), told.limit_w) for name, told in self._points.items()
         }
 
-    def _more_w(self, told: ToldPoint, schedules_w: Schedules) -> list[int]:
-        """How much these schedules load a point beyond the forecast, rounded up to watts."""
-        sign = -relieving(told.point.direction).sign
-        total = [0] * len(told.flow_w)
-        for name, ppm in self.impact_ppm(told.point.congestion_point).items():
-            for mtu, (factor, now, then) in enumerate(zip(ppm, schedules_w[name], self._forecast_w[name], strict=True)):
-                total[mtu] += sign * factor * (now - then)
-        return [ceil_div(value, PPM) for value in total]
+    def _flow(self, told: ToldPoint, schedules_w: Schedules) -> Floats:
+        if schedules_w == self._forecast_w:
+            return np.array(told.forecast_w)
+        if self._start_w is None or schedules_w == self._start_w:
+            return np.array(told.start_w)
+        try:
+            return self._owners[told.owner].reading(told.point.element, told.kind) * told.unit_w
+        except OwnerSilent:
+            return np.array(told.start_w) + self._more_w(told, schedules_w, self._start_w)
 
-    def coordinator(self, _start_w: Schedules) -> GridCoordinator:
+    def _more_w(self, told: ToldPoint, schedules_w: Schedules, start_w: Schedules) -> Floats:
+        """How much these schedules load a point beyond the starting point, by impact factors."""
+        more = np.zeros(len(told.start_w))
+        for name, ppm in self.impact_ppm(told.point.congestion_point).items():
+            more += np.array(ppm) / PPM * (np.array(schedules_w[name]) - np.array(start_w[name]))
+        return -relieving(told.point.direction).sign * more
+
+    def coordinator(self, start_w: Schedules) -> GridCoordinator:
         """The owners, who know the starting point themselves."""
+        self._start_w = dict(start_w)
         element_of = {name: told.point.element for name, told in self._points.items()}
-        return GridCoordinator(self._owners, element_of, self._home)
+        return GridCoordinator(tuple(self._owners.values()), element_of, self._home)

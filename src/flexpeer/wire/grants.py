@@ -69,6 +69,13 @@ class Slack(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     mtu: int
 
 
+class Read(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="m"):
+    """What a congestion point measures in the accepted state is asked for, for the whole day."""
+
+    element: str
+    kind: str
+
+
 class Tell(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="e"):
     """Rows of a result table that concern the DSO's FSPs; the `last` message ends the day."""
 
@@ -132,6 +139,12 @@ class Room(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     slack: float
 
 
+class Reading(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="M"):
+    """A row of little-endian float64, in the unit of the limit's kind."""
+
+    data: bytes
+
+
 class Done(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="D"):
     """As asked."""
 
@@ -161,5 +174,5 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     act: Began | Held | Commit | Abort
 
 
-Question = Begin | Voltages | Try | Hold | Commit | Abort | Slack | Tell
-Reply = Bids | Rows | Tried | Room | Done | Refused
+Question = Begin | Voltages | Try | Hold | Commit | Abort | Slack | Read | Tell
+Reply = Bids | Rows | Tried | Room | Reading | Done | Refused
