@@ -1,8 +1,9 @@
-"""A whole market day on a SimBench grid: `python -m benchmarks.market_day [CODE] [ORDERS] [FARM_W]`.
+"""A whole market day on a SimBench grid: `python -m benchmarks.market_day [CODE] [ORDERS] [FARM_W] [RESIDUAL]`.
 
 Writes a scenario folder on a SimBench MV+LV grid (which needs `make bench-deps`) with wind on medium voltage, flexible
 resources on low voltage and an export limit at the connection point, then runs it as `flexpeer run` does. Forty farms
-of 350 kW leave voltages in their bands; of 450 kW they do not, and the grid refuses as many matches as it grants.
+of 350 kW leave voltages in their bands; of 450 kW they do not, and the grid refuses as many matches as it grants. RESIDUAL
+`distributed` clears what is left at the gate, with `reopening = "own_limit"`.
 """
 
 import csv
@@ -27,7 +28,7 @@ DAY = date(2026, 4, 12)
 MV_VOLTS = 1_000.0
 
 
-def write_folder(folder: Path, code: str, orders: int, farm_w: int) -> None:
+def write_folder(folder: Path, code: str, orders: int, farm_w: int, residual: str) -> None:
     """A deterministic scenario: windy, exporting more than the connection point may for six hours."""
     chance = random.Random(1)
     day = MarketDay(DAY, "Europe/Stockholm", 15)
@@ -40,6 +41,7 @@ def write_folder(folder: Path, code: str, orders: int, farm_w: int) -> None:
     folder.mkdir(parents=True)
     text = f'name = "Benchmark on {code}"\ndelivery_day = {DAY}\nmtu_minutes = 15\ncurrency = "SEK"\n'
     text += f'[grid]\nsource = "simbench:{code}"\n[alternative]\noverdraw = 2800\n'
+    text += f'[rulebook]\nresidual = "{residual}"\nreopening = "own_limit"\n'
     (folder / "scenario.toml").write_text(text, encoding="utf-8")
     _table(
         folder / "organisations.csv",
@@ -103,11 +105,11 @@ def _table(path: Path, header: str, rows: Iterable[Sequence[object]]) -> None:
         writer.writerows(rows)
 
 
-def main(code: str = CODE, orders: str = "10000", farm_w: str = "350000") -> None:
+def main(code: str = CODE, orders: str = "10000", farm_w: str = "350000", residual: str = "none") -> None:
     """Run it and print the times."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "scenario"
-        write_folder(folder, code, int(orders), int(farm_w))
+        write_folder(folder, code, int(orders), int(farm_w), residual)
         began = perf_counter()
         _, result = run_folder(folder, Path(scratch) / "out", lambda _done, _total: None)
         seconds = perf_counter() - began
@@ -119,6 +121,8 @@ def main(code: str = CODE, orders: str = "10000", farm_w: str = "350000") -> Non
         "reduced_by_grid",
         "worsened_by_market",
         "efficiency",
+        "welfare_continuous",
+        "welfare_clearing",
         "timings_s",
     )
     print(json.dumps({"code": code, "seconds": round(seconds, 2), **{key: result[key] for key in keys}}, indent=1))

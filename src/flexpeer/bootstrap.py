@@ -4,7 +4,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from flexpeer.adapters.clearing_files import read_problem, write_outcome
 from flexpeer.adapters.gridfiles import GridFile, open_grid, write_flexpeer_json
 from flexpeer.adapters.gridfiles.opening import built_in
 from flexpeer.adapters.gridfiles.simbench_grid import simbench_day
@@ -30,10 +28,6 @@ from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.results import result_object
 from flexpeer.app.scenario import Scenario
 from flexpeer.app.verification import IndependentFlow
-from flexpeer.clearing.certificate import certify, publish, refuted
-from flexpeer.clearing.clearing import Outcome, clear, default_engine, unable
-from flexpeer.clearing.outcome import Engine, Posted
-from flexpeer.clearing.problem import Problem
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.grid.limits import limits_of, read
 from flexpeer.grid.network import Complexes, Flags, Floats, Network
@@ -43,7 +37,6 @@ from flexpeer.simulation.bench_clearing import rows as clearing_rows
 from flexpeer.simulation.bench_grid import rows as grid_rows
 from flexpeer.simulation.bench_matching import rows as matching_rows
 from flexpeer.simulation.bench_screening import rows as screening_rows
-from flexpeer.simulation.clearing_problems import clearing_problem
 from flexpeer.simulation.demo import demo_grid, demo_scenario
 from flexpeer.simulation.rivals import rival_modules
 from flexpeer.web.report import render_report
@@ -346,78 +339,6 @@ def _simbench_case() -> tuple[Network, Floats, Floats]:
     assert grid.profile_p_w is not None
     assert grid.profile_q_var is not None
     return grid.network, grid.profile_p_w, grid.profile_q_var
-
-
-@dataclass(frozen=True)
-class ClearedFile:
-    """A cleared problem file: the outcome and the facts `flexpeer clear --json` prints."""
-
-    outcome: Outcome
-    facts: dict[str, Any]
-
-
-def clear_file(path: Path, engine: str, out: Path | None, tell: Callable[[int, int], None]) -> ClearedFile:
-    """`flexpeer clear`: read, clear, certify, write. `seconds` is clearing and certificate, kernels being compiled."""
-    names = ("auto", *(known.value for known in Engine))
-    if engine not in names:
-        raise bad_input("clear", f"unknown engine {engine!r}", ", ".join(names), field="engine")
-    problem = read_problem(path)
-    chosen = default_engine(problem) if engine == "auto" else Engine(engine)
-    reason = unable(problem, chosen)
-    if reason is not None:
-        raise bad_input(str(path), reason, "another engine", field="engine")
-    warm_up(problem, chosen)
-    began = perf_counter()
-    outcome = clear(problem, chosen, tell)
-    seconds = perf_counter() - began
-    if out is not None:
-        write_outcome(outcome, out)
-    return ClearedFile(outcome, clearing_facts(problem, outcome) | {"seconds": round(seconds, 6)})
-
-
-def warm_up(problem: Problem, engine: Engine) -> None:
-    """Clear a small problem of the same kind, so that kernels are compiled or read from their cache."""
-    shift, storage = (0.3, 0.3) if len(problem.coupled) else (0.0, 0.0)
-    small = clearing_problem(16, 4, shift=shift, storage=storage)
-    small = replace(small, voltage_price=0.0) if engine is Engine.TREE_SWEEP else small
-    clear(small, engine, lambda _done, _total: None)
-
-
-def clearing_facts(problem: Problem, outcome: Outcome) -> dict[str, Any]:
-    """The result keys of `flexpeer clear --json` but for the time."""
-    certificate, posting = outcome.certificate, outcome.engine is Engine.PRICE_POSTING
-    relative = certificate.gap_relative_to_gain
-    return {
-        "buses": problem.buses,
-        "peers": problem.peers,
-        "periods": problem.periods,
-        "objective": certificate.objective,
-        "dual_bound": certificate.dual_bound,
-        "gap": certificate.gap,
-        "gap_relative_to_gain": relative if np.isfinite(relative) else None,
-        "no_trade_objective": certificate.no_trade_objective,
-        "max_violation_kw": outcome.max_violation_kw,
-        "relief_kw": outcome.relief_kw,
-        "rounds" if posting else "steps": outcome.steps,
-        "engine": outcome.engine.value,
-        "status": outcome.status,
-    }
-
-
-def verify_clearing(path: Path, cleared: ClearedFile) -> list[str]:
-    """`flexpeer clear --verify`: everything anew from the problem, the published steps and the published prices."""
-    problem, outcome = read_problem(path), cleared.outcome
-    posted = Posted.clipped(problem, outcome.posted.line, outcome.posted.voltage, outcome.posted.row)
-    again = certify(problem, outcome.steps_kw, posted)
-    scale = abs(again.objective) + abs(again.no_trade_objective)
-    parties = [f"term {number}" for number in range(len(again.terms()))]
-    salts = {party: str(path).encode() for party in parties}
-    published = publish(dict(zip(parties, outcome.certificate.terms().tolist(), strict=True)), salts)
-    opened = dict(zip(parties, again.terms().tolist(), strict=True))
-    damages = list(refuted(published, opened, salts, scale))
-    if abs(again.gap - published.gap) > 1e-9 * max(scale, 1.0):
-        damages.append("the bound is not what the published prices give")
-    return damages
 
 
 def _newton_state(network: Network, p_w: Floats, q_var: Floats) -> tuple[Complexes, Floats, Floats]:

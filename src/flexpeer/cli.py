@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from flexpeer import __version__, bootstrap, day_nodes, narration, nodes
+from flexpeer import __version__, bootstrap, clearings, day_nodes, narration, nodes
 from flexpeer.errors import BadInput, bad_input
 from flexpeer.market.machine import state_hash
 
@@ -167,20 +167,28 @@ def grid_needs(
 
 @app.command("clear")
 def clear_problem(
-    problem: Annotated[Path, typer.Argument(help="A clearing problem, .npz.")],
+    *,
+    problem: Annotated[Path, typer.Argument(help="A clearing problem, .npz; to verify, also a publication's folder.")],
     out: Annotated[Path | None, typer.Option("--out", help="File for allocation and prices, .npz.")] = None,
+    publish: Annotated[Path | None, typer.Option(help="New or empty folder for what all may see.")] = None,
     engine: Annotated[str, typer.Option(help="auto, price-newton, price-posting, tree-sweep or central.")] = "auto",
-    verify: Annotated[bool, typer.Option("--verify", help="Check the certificate from what is published.")] = False,
+    verify: Annotated[bool, typer.Option("--verify", help="Check the certificate.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Clear what bids are left within all grid limits, with a bound on the distance from the optimum."""
     try:
-        result = _with_progress(lambda tell: bootstrap.clear_file(problem, engine, out, tell), "clearing")
-        damages = bootstrap.verify_clearing(problem, result) if verify else []
+        if verify and problem.is_dir():
+            facts, damages = clearings.verify_publication(problem)
+        else:
+            found = _with_progress(lambda tell: clearings.clear_file(problem, engine, out, tell), "clearing")
+            facts, damages = found.facts, clearings.verify_clearing(problem, found) if verify else []
+            if publish is not None:
+                clearings.publish_clearing(found, publish)
     except BadInput as error:
         raise _refuse(error, as_json) from error
-    facts = result.facts | ({"verified": not damages, "damages": damages} if verify else {})
-    typer.echo(json.dumps(facts) if as_json else narration.clearing_story(facts, out))
+    facts |= {"verified": not damages, "damages": damages} if verify else {}
+    told = narration.publication_story(facts) if "parties" in facts else narration.clearing_story(facts, out)
+    typer.echo(json.dumps(facts) if as_json else told)
     raise typer.Exit(1 if damages else 0)
 
 
@@ -213,13 +221,14 @@ def node(  # noqa: PLR0913 - options of either role
     keys: Annotated[Path, typer.Option(help="Folder with one's own NAME.key and public-keys.json.")] = Path(),
     server: Annotated[str, typer.Option(help="Address of the NATS server.")] = "nats://127.0.0.1:4222",
     timeout: Annotated[float, typer.Option(help="Seconds until who does not answer is silent.", min=0.1)] = 10.0,
+    state: Annotated[Path | None, typer.Option(help="Folder for what must survive the program, of one day.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="File for what stands at the DSO, .npz; a market day's results folder.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Take part in one clearing, or one market day, between organisations; exit 1 if nothing stands."""
-    place = nodes.Place(server, keys, timeout)
+    place = nodes.Place(server, keys, timeout, state)
     try:
         if scenario is not None or (market_operator is not None and market_operator.is_dir()):
             facts = _day_node(dso, scenario, market_operator, place, out)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from flexpeer.adapters.day_share_files import (
-    PROMISES,
     PromisesFile,
     read_dso,
     read_operator,
@@ -106,7 +105,7 @@ def run_day_dso(name: str, folder: Path, place: Place, out: Path | None) -> dict
     share = read_dso(folder)
     signatures = read_keys(name, place.keys)
     warm_up(share.own)
-    with PromisesFile(folder / PROMISES) as promises:
+    with PromisesFile(place.state or folder) as promises:
         node = GrantNode(share.own, share.orders, promises)
         desk = GrantDesk(Desk(name, signatures), node)
         serve(desk, place.server, PATIENCE * place.timeout_s)

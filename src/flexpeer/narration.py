@@ -230,16 +230,32 @@ def clearing_story(facts: Mapping[str, Any], out: Path | None) -> str:
         f"cost             {facts['objective']:,.2f}, {gained:,.2f} less than without trade",
         f"bound            {facts['dual_bound']:,.2f}: the optimum is at most {facts['gap']:.3g} better{distance}",
         f"relief           {facts['relief_kw']:,.3f} kW beyond limits, at the DSO's price",
+        f"congestion rent  {facts['congestion_rent']:,.2f}, what limits earn",
         f"balances, bounds kept within {facts['max_violation_kw']:.1e} kW",
         f"{facts['engine']}, {facts['status']}: {facts.get('steps', facts.get('rounds'))} "
         f"{'steps' if 'steps' in facts else 'rounds'}, {facts['seconds']:.3f} s",
     ]
     if "verified" in facts:
-        lines.append("the certificate holds" if facts["verified"] else "the certificate does NOT hold:")
-        lines += [f"  {damage}" for damage in facts["damages"][:ROWS]]
+        lines += _verdict(facts)
     if out is not None:
         lines.append(f"allocation and prices in {out}")
     return "\n".join(lines)
+
+
+def publication_story(facts: Mapping[str, Any]) -> str:
+    """Whether what was opened proves what was published."""
+    return "\n".join(
+        [
+            f"{facts['parties']:,} parties' terms",
+            f"cost             {facts['objective']:,.2f}, the optimum is at most {facts['gap']:.3g} better",
+            *_verdict(facts),
+        ]
+    )
+
+
+def _verdict(facts: Mapping[str, Any]) -> list[str]:
+    holds = "the certificate holds" if facts["verified"] else "the certificate does NOT hold:"
+    return [holds, *(f"  {damage}" for damage in facts["damages"][:ROWS])]
 
 
 def split_story(facts: Mapping[str, Any], out: Path) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,9 @@ from flexpeer.adapters.share_files import (
     write_part_outcomes,
     write_parts,
 )
+from flexpeer.adapters.state_files import JournalFolder, ShelfFolder
 from flexpeer.app.area_node import AreaNode, AreasHere
-from flexpeer.app.coordination import clear_together
+from flexpeer.app.coordination import Unwritten, clear_together
 from flexpeer.app.letters import MARKET_OPERATOR, AreaDesk, Desk
 from flexpeer.bootstrap import new_folder, require_fresh
 from flexpeer.clearing.evaluation import moves
@@ -34,11 +35,15 @@ PATIENCE = 10.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where an organisation meets the others: the address of a NATS server, a folder of keys, and its patience."""
+    """Where an organisation meets the others: the address of a NATS server, a folder of keys, and its patience.
+
+    `state` is a folder for what it must not forget; without, that lasts as long as its program.
+    """
 
     server: str
     keys: Path
     timeout_s: float
+    state: Path | None = None
 
 
 def split_file(path: Path, out: Path) -> dict[str, Any]:
@@ -63,9 +68,10 @@ def run_market_operator(outline_file: Path, place: Place, tell: Callable[[str], 
     """`flexpeer node --market-operator`: one run, from the first question to how it ended."""
     outline = read_outline(outline_file)
     desk = Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, place.keys))
+    journal = Unwritten(time_ns()) if place.state is None else JournalFolder(place.state, outline_file)
     with NatsAreas(desk, place.server, place.timeout_s) as areas:
         began = perf_counter()
-        found = clear_together(outline, areas, tell)
+        found = clear_together(outline, areas, tell, journal)
         seconds = perf_counter() - began
     gain = found.no_trade_objective - found.objective
     traffic = {
@@ -85,7 +91,8 @@ def run_dso(name: str, problem: Path, place: Place, out: Path | None) -> dict[st
     """`flexpeer node --dso`: answer one run's questions; what stands at the end goes to `out`."""
     if not NAME.fullmatch(name) or name == MARKET_OPERATOR:
         raise bad_input("node", f"cannot call a DSO {name!r}", "letters, digits, - and _", field="dso")
-    node = AreaNode(read_parts(problem))
+    parts = read_parts(problem)
+    node = AreaNode(parts, None if place.state is None else ShelfFolder(place.state, problem))
     desk = AreaDesk(Desk(name, read_keys(name, place.keys)), node)
     warm_up()
     serve(desk, place.server, PATIENCE * place.timeout_s)

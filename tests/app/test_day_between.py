@@ -22,13 +22,19 @@ from tests.app.test_grid_day_trades import (
 )
 
 from flexpeer.adapters.day_share_files import PromisesFile, read_dso, read_operator, write_dso, write_operator
+from flexpeer.app import grant_node
 from flexpeer.app.day_split import DsoShare, OperatorShare, letter_names
 from flexpeer.app.grant_node import GrantNode, Unkept
+from flexpeer.app.joint_check import Borders, Trial
 from flexpeer.app.letters import MARKET_OPERATOR, Desk
 from flexpeer.app.outcome import DayOutcome
+from flexpeer.app.owner_cuts import OwnerCuts
 from flexpeer.app.remote_owner import RemoteOwner
+from flexpeer.app.tangents import Slopes
+from flexpeer.app.validator import GridOwner
 from flexpeer.errors import BadInput
-from flexpeer.market.trades import Trade
+from flexpeer.market.trades import Move, Phase, Trade
+from flexpeer.periods import Span
 from flexpeer.wire.grants import (
     Abort,
     Began,
@@ -48,6 +54,8 @@ from flexpeer.wire.grants import (
     Try,
     Voltages,
 )
+
+Shares = tuple[Whole, OperatorShare, dict[str, DsoShare]]
 
 
 def windy(seed: int) -> Texts:
@@ -81,13 +89,60 @@ def test_on_cigre_too_from_files(tmp_path: Path) -> None:
     assert trades_of(outcome) == trades_of(whole.run()) != []
 
 
+def test_the_gate_is_cleared_between_programs_too(tmp_path: Path) -> None:
+    whole = Whole(cleared(three_levels(windy(0))), tmp_path)
+    operator, shares = whole.split()
+    post = LettersHere(shares)
+    outcome, owners = run_split(operator, post)
+    expected = trades_of(whole.run())
+    assert Phase.CLEARING in {trade.phase for trade in expected}
+    assert trades_of(outcome) == expected
+    nothing_doubtful(outcome, owners, post)
+
+
+@pytest.mark.parametrize("at_a_time", [400_000, 1])
+def test_tangents_and_responses_are_told_as_they_are(
+    at_a_time: int, shares: Shares, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grant_node, "BYTES_AT_A_TIME", at_a_time)
+    _, operator, by_name = shares
+    address = next(each for each in operator.owners if each.name == "local")
+    here = GridOwner(by_name["local"].own)
+    there = RemoteOwner(address, LettersHere(by_name), 24)
+    moves = tuple(Move(name, Span(12, 14), 40_000_000) for name in ("WA", "WB"))
+    trial = Trial(1, moves, np.arange(11, 15), {}, None, ())
+    assert here.attempt(trial).excess == there.attempt(trial).excess > 0.0
+    expected, found = here.tangents(1), there.tangents(1)
+    assert len(found) == len(expected) > 1
+    for mine, theirs in zip(expected, found, strict=True):
+        at = mine.over > 0.0
+        assert (mine.over == theirs.over).all()
+        same_slopes(mine.slopes.at(np.flatnonzero(at)), theirs.slopes.at(np.flatnonzero(at)))
+    for part, other in zip(here.responses(), there.responses(), strict=True):
+        assert part.keys() == other.keys()
+        for name, slopes in part.items():
+            same_slopes(slopes, other[name])
+
+
+def same_slopes(mine: Slopes, theirs: Slopes) -> None:
+    for part, other in zip(mine, theirs, strict=True):
+        assert part.keys() == other.keys()
+        assert all((row == other[name]).all() for name, row in part.items())
+
+
+def cleared(texts: Texts) -> Texts:
+    """What is left at the gate is cleared."""
+    return texts | {"scenario.toml": texts["scenario.toml"] + '[rulebook]\nresidual = "distributed"\n'}
+
+
+def message_of(name: str, body: bytes) -> Any:
+    return msgspec.msgpack.decode(body, type=Reply if name == MARKET_OPERATOR else Question)
+
+
 @pytest.fixture(scope="module")
 def shares(tmp_path_factory: pytest.TempPathFactory) -> tuple[Whole, OperatorShare, dict[str, DsoShare]]:
     whole = Whole(three_levels(windy(3)), tmp_path_factory.mktemp("three"))
     return whole, *whole.split()
-
-
-Shares = tuple[Whole, OperatorShare, dict[str, DsoShare]]
 
 
 class Gaps(LettersHere):
@@ -214,7 +269,7 @@ def test_letters_hold_no_network_and_no_bid_of_others(tmp_path: Path) -> None:
     assert matches(outcome)
     kinds = Counter[str]()
     for name, body in post.letters:
-        message: Any = msgspec.msgpack.decode(body, type=Reply if name == MARKET_OPERATOR else Question)
+        message = message_of(name, body)
         kinds[type(message).__name__] += 1
         said = set(texts_in(message))
         if name != MARKET_OPERATOR:
@@ -296,19 +351,19 @@ def test_what_does_not_fit_the_area_is_refused(node: GrantNode) -> None:
 def test_promises_outlive_a_program_cut_off_while_it_writes(tmp_path: Path) -> None:
     path = tmp_path / "promises.log"
     entries = [Entry(RUN, 1, Began()), Entry(RUN, 4, Commit(2)), Entry(RUN, 5, Abort(3))]
-    with PromisesFile(path) as file:
+    with PromisesFile(tmp_path) as file:
         for entry in entries[:2]:
             file.append(entry)
     with path.open("ab") as cut:
         cut.write(msgspec.json.encode(entries[2])[:-3])
-    with PromisesFile(path) as file:
+    with PromisesFile(tmp_path) as file:
         assert file.read() == entries[:2]
         file.append(entries[2])
-    with PromisesFile(path) as file:
+    with PromisesFile(tmp_path) as file:
         assert file.read() == entries
     path.write_bytes(b"something else\n")
     with pytest.raises(BadInput, match="no promises"):
-        PromisesFile(path)
+        PromisesFile(tmp_path)
 
 
 def test_a_reply_that_was_lost_with_the_program_comes_again(shares: Shares) -> None:
@@ -332,3 +387,12 @@ def test_trades_are_told_in_the_log_once(shares: Shares) -> None:
     outcome, _ = run_split(operator, LettersHere(by_name))
     found: list[Trade] = trades_of(outcome)
     assert len({trade.trade for trade in found}) == len(found)
+
+
+def test_who_is_silent_at_the_gate_tells_no_tangents(shares: Shares) -> None:
+    _, operator, by_name = shares
+    post = Gaps(by_name, "village", range(1, 10_000), heard=False)
+    owners = [RemoteOwner(address, post, 24) for address in operator.owners]
+    cuts = OwnerCuts(Borders(owners, operator.home))
+    assert list(cuts.violated({"WA": np.full(24, 40e6)})) == []
+    assert post.count["village"] > 0

@@ -219,6 +219,17 @@ def test_any_day(seed: int, rulebook: Rulebook) -> None:
     assert all(after <= limit + 1 for after, limit in zip(point.after_w, point.limit_w, strict=True))
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_reopened_day_ends_at_the_optimum_of_all_its_orders(seed: int) -> None:
+    """Without minimum acceptances nothing binds but whole watts: the linear program of all orders is the oracle."""
+    given = random_day(seed, REOPENED)
+    rows = tuple(replace(row, min_quantity_w=None) for row in given.orders)
+    report = Finished(replace(given, orders=rows)).outcome.state.kpis.report
+    assert report is not None
+    assert report.efficiency is not None
+    assert Decimal("0.9999") < report.efficiency <= 1
+
+
 @pytest.mark.parametrize("rulebook", [CLEARED, REOPENED])
 def test_replay_gives_the_same_state(rulebook: Rulebook) -> None:
     done = Finished(random_day(1, rulebook))

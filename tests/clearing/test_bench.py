@@ -6,9 +6,20 @@ from flexpeer.simulation.bench_clearing import CASES, Case, rows
 
 
 def test_cases_are_named_as_the_bars() -> None:
-    assert list(CASES) == ["1k x 24", "10k x 24", "10k x 96", "100k x 24", "100k x 96", "10k x 24 coupled"]
+    bars = ["1k x 24", "10k x 24", "10k x 96", "100k x 24", "100k x 96", "10k x 24 coupled"]
+    assert list(CASES) == [*bars, "1k x 24, 30 % silent"]
     with pytest.raises(BadInput, match="no case"):
         rows("2 x 2")
+
+
+def test_rows_with_silent_peers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CASES, "1k x 24, 30 % silent", Case(60, 4, 0.0, 0.0, 1, 0.3))
+    found = rows("1k x 24, 30 % silent")
+    assert [row["engine"] for row in found] == ["flexpeer price-newton", "flexpeer price-posting"]
+    for row in found:
+        assert row["status"] == "converged"
+        assert row["gap_relative_to_gain"] <= 1e-3
+        assert row["max_violation_kw"] == 0.0
 
 
 def test_rows_of_a_small_case(monkeypatch: pytest.MonkeyPatch) -> None:

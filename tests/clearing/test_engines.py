@@ -5,12 +5,13 @@ import pytest
 from tests.clearing.instances import instance, rounding_money, run, untold
 
 from flexpeer.clearing.central import solve_central
-from flexpeer.clearing.certificate import certify
+from flexpeer.clearing.certificate import certify, violation_kw
 from flexpeer.clearing.clearing import clear, unable
 from flexpeer.clearing.interior import clear_coupled, clear_free
 from flexpeer.clearing.outcome import Engine
 from flexpeer.clearing.price_posting import post_prices
 from flexpeer.clearing.problem import Problem
+from flexpeer.clearing.silence import clear_with_silent
 from flexpeer.errors import BadInput
 from flexpeer.simulation.clearing_problems import clearing_problem
 
@@ -73,6 +74,28 @@ def test_price_posting_comes_near(coupled: bool) -> None:
         assert optimum <= found.certificate.objective + 1e-7
         assert found.certificate.gap_relative_to_gain <= 1e-3
         assert found.max_violation_kw <= 1e-9
+
+
+@pytest.mark.parametrize("stress", [{}, {"tightness": 0.45}, {"sensitivity": 2.4}])
+def test_price_newton_with_a_third_of_the_peers_silent_in_every_step(stress: dict[str, float]) -> None:
+    problem = clearing_problem(300, 8, 2, **stress)  # type: ignore[arg-type]
+    rng = np.random.default_rng(0)
+    quiet = run(problem, Engine.PRICE_NEWTON)
+    answer, found = clear_with_silent(problem, lambda _step: np.flatnonzero(rng.random(300) < 0.3), 1e-4)
+    assert answer.status == "converged"
+    assert answer.steps <= 40
+    assert found.gap_relative_to_gain <= 1e-4
+    gain = quiet.certificate.no_trade_objective - quiet.certificate.objective
+    assert found.dual_bound <= quiet.certificate.objective
+    assert found.objective - quiet.certificate.objective <= 1e-4 * gain
+    assert violation_kw(problem, answer.steps_kw) == 0.0
+
+
+def test_whoever_is_never_silent_takes_the_same_steps() -> None:
+    problem = clearing_problem(100, 4, 3)
+    _, found = clear_with_silent(problem, lambda _step: np.zeros(0, dtype=np.int64), 1e-6)
+    quiet = run(problem, Engine.PRICE_NEWTON).certificate
+    assert found.objective == pytest.approx(quiet.objective, abs=1e-5 * (quiet.no_trade_objective - quiet.objective))
 
 
 def test_price_posting_with_a_third_of_the_peers_silent_in_every_round() -> None:

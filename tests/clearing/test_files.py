@@ -1,3 +1,5 @@
+import json
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -7,13 +9,14 @@ import pytest
 from tests.cli.program import flexpeer
 
 from flexpeer.adapters.clearing_files import read_problem, write_problem
+from flexpeer.adapters.publication_files import OPENED, PUBLISHED
 from flexpeer.clearing.problem import Problem
 from flexpeer.errors import BadInput
 from flexpeer.simulation.clearing_problems import clearing_problem
 
 KEYS = {
     "objective", "dual_bound", "gap", "gap_relative_to_gain", "no_trade_objective", "max_violation_kw", "relief_kw",
-    "engine", "status", "seconds", "buses", "peers", "periods",
+    "congestion_rent", "engine", "status", "seconds", "buses", "peers", "periods",
 }  # fmt: skip
 
 
@@ -115,3 +118,64 @@ def test_clear_that_cannot_be(path: Path, tmp_path: Path) -> None:
     answer = flexpeer("clear", path, "--engine", "tree-sweep", "--json")
     assert answer.code == 0
     assert answer.object["gap"] == pytest.approx(0.0, abs=1e-7)
+
+
+def test_a_publication_is_verified_without_bid_or_grid(path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "published"
+    cleared = flexpeer("clear", path, "--publish", folder, "--json").object
+    path.unlink()
+    answer = flexpeer("clear", folder, "--verify", "--json")
+    assert answer.code == 0
+    assert answer.object["verified"]
+    assert answer.object["gap"] == pytest.approx(cleared["gap"], abs=1e-9)
+    assert answer.object["parties"] == 40 + 5 + 5
+    assert "the certificate holds" in flexpeer("clear", folder, "--verify").out
+
+
+Json = dict[str, Any]
+
+
+def moved(published: Json, _opened: Json) -> None:
+    published["gap"] += 1.0
+
+
+def better(published: Json, _opened: Json) -> None:
+    published["dual_bound"] += 1.0
+
+
+def exchanged(published: Json, _opened: Json) -> None:
+    published["terms"]["peer 0"] = published["terms"]["peer 1"]
+
+
+def denied(_published: Json, opened: Json) -> None:
+    opened["peer 3"]["term"] = (0.5).hex()
+
+
+def kept(_published: Json, opened: Json) -> None:
+    del opened["line 1"]
+
+
+@pytest.mark.parametrize("lie", [moved, better, exchanged, denied, kept])
+def test_a_publication_that_does_not_hold(path: Path, tmp_path: Path, lie: Callable[[Json, Json], None]) -> None:
+    folder = tmp_path / "published"
+    assert flexpeer("clear", path, "--publish", folder).code == 0
+    files = [folder / PUBLISHED, folder / OPENED]
+    contents = [json.loads(file.read_bytes()) for file in files]
+    lie(*contents)
+    for file, content in zip(files, contents, strict=True):
+        file.write_text(json.dumps(content))
+    answer = flexpeer("clear", folder, "--verify", "--json")
+    assert answer.code == 1
+    assert not answer.object["verified"]
+    assert answer.object["damages"]
+
+
+def test_what_is_no_publication(path: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "published"
+    assert flexpeer("clear", tmp_path, "--verify").code == 2
+    assert flexpeer("clear", path, "--publish", folder).code == 0
+    assert flexpeer("clear", path, "--publish", folder).code == 2
+    (folder / OPENED).write_text('{"peer 0": {"term": "x", "salt": ""}}')
+    assert flexpeer("clear", folder, "--verify").code == 2
+    (folder / PUBLISHED).write_text("[]")
+    assert flexpeer("clear", folder, "--verify").code == 2

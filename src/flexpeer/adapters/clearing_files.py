@@ -135,6 +135,8 @@ def write_outcome(outcome: Outcome, path: Path) -> None:
         "line_term": certificate.line_term,
         "voltage_term": certificate.voltage_term,
         "row_term": certificate.row_term,
+        "peer_payment": outcome.payments.peers,
+        "congestion_rent": outcome.payments.rent,
     }
     save(path, arrays)
 

@@ -125,10 +125,12 @@ def _own(arrays: Arrays) -> OwnGrid:
 
 
 class PromisesFile:
-    """A ledger as a file: an entry is on the disk when `append` returns. A last line cut off was never answered."""
+    """A ledger in a folder: an entry is on the disk when `append` returns. A last line cut off was never answered."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, folder: Path) -> None:
+        path = folder / PROMISES
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             written = path.read_bytes() if path.exists() else b""
             whole = written.rfind(b"\n") + 1
             self._entries = [msgspec.json.decode(line, type=Entry) for line in written[:whole].splitlines()]

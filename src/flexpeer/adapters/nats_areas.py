@@ -1,12 +1,13 @@
 """Letters over NATS: the market operator's `Areas`, and a DSO's side that answers until the run is closed.
 
 Subjects are `flexpeer.clearing.NAME`, one per organisation; replies come to the market operator's. NATS promises no
-delivery, so a question is sent again every `AGAIN_S` until its reply has come or the time is up.
+delivery; `Asking` sends again and knows when the time is up.
 """
 
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from time import time_ns
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
@@ -18,10 +19,10 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import NoServersError
 
-from flexpeer.app.letters import MARKET_OPERATOR, Desk, Dropped, Letter, reply_in
+from flexpeer.app.asking import Asking
+from flexpeer.app.letters import MARKET_OPERATOR, Desk, Letter, reply_in
 from flexpeer.errors import bad_input
 
-AGAIN_S = 0.5
 CONNECT_S = 5
 T = TypeVar("T")
 
@@ -65,13 +66,11 @@ class NatsAreas:
     def __init__(
         self, desk: Desk, server: str, timeout_s: float, read: Callable[[Letter], Any | None] = reply_in
     ) -> None:
-        self._desk, self._server, self._timeout_s, self._read = desk, server, timeout_s, read
-        self._run, self._number = time_ns(), 0
-        self._waiting: dict[tuple[str, int], asyncio.Future[Any]] = {}
+        self._server, self._asking = server, Asking(desk, time_ns(), timeout_s, read)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self.sent_bytes: dict[str, int] = {}
-        self.received_bytes: dict[str, int] = {}
+        self._heard = asyncio.Event()
+        self.sent_bytes, self.received_bytes = self._asking.sent_bytes, self._asking.received_bytes
 
     def __enter__(self) -> "NatsAreas":
         self._thread.start()
@@ -100,57 +99,27 @@ class NatsAreas:
         return client
 
     async def _received(self, message: Msg) -> None:
-        letter = self._desk.opened(message.data)
-        if letter is None:
-            return
-        waiting = self._waiting.get((letter.head.sender, letter.head.number))
-        if waiting is None or waiting.done() or letter.head.run != self._run:
-            self._desk.drop(Dropped.OLD)
-            return
-        reply = self._read(letter)
-        if reply is None:
-            self._desk.drop(Dropped.UNREADABLE)
-            return
-        sender = letter.head.sender
-        self.received_bytes[sender] = self.received_bytes.get(sender, 0) + len(message.data)
-        waiting.set_result(reply)
+        self._asking.received(message.data, self._loop.time())
+        self._heard.set()
 
     def ask(self, questions: Sequence[tuple[str, Struct]]) -> Sequence[Any | None]:
-        """All at once to different DSOs, in order to the same one; None for who was silent until the time was up."""
-        return self._awaited(self._ask_all(questions))
+        """None for who was silent until the time was up."""
+        return self._awaited(self._ask(questions))
 
-    async def _ask_all(self, questions: Sequence[tuple[str, Struct]]) -> list[Any | None]:
-        replies: list[Any | None] = [None] * len(questions)
-
-        async def ask_in_order(dso: str) -> None:
-            for at, (name, question) in enumerate(questions):
-                if name == dso:
-                    replies[at] = await self._ask(dso, question)
-                    if replies[at] is None:
-                        return
-
-        await asyncio.gather(*(ask_in_order(dso) for dso in dict.fromkeys(name for name, _ in questions)))
-        return replies
-
-    async def _ask(self, dso: str, question: Struct) -> Any | None:
-        self._number += 1
-        number = self._number
-        written = self._desk.letter(dso, self._run, number, question)
-        self.sent_bytes[dso] = self.sent_bytes.get(dso, 0) + len(written)
-        waiting: asyncio.Future[Any] = self._loop.create_future()
-        self._waiting[dso, number] = waiting
-        until = self._loop.time() + self._timeout_s
-        try:
-            while (left := until - self._loop.time()) > 0.0:
-                await self._client.publish(subject(dso), written)
-                done, _ = await asyncio.wait((waiting,), timeout=min(AGAIN_S, left))
-                if done:
-                    return waiting.result()
-        except NatsError:
-            return None
-        finally:
-            del self._waiting[dso, number]
-        return None
+    async def _ask(self, questions: Sequence[tuple[str, Struct]]) -> Sequence[Any | None]:
+        self._asking.begin(questions, self._loop.time())
+        while self._asking.next_s is not None:
+            self._heard.clear()
+            try:
+                for dso, written in self._asking.due(self._loop.time()):
+                    await self._client.publish(subject(dso), written)
+            except NatsError:
+                break
+            until = self._asking.next_s
+            if until is not None:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._heard.wait(), until - self._loop.time())
+        return self._asking.replies
 
 
 def serve(desk: Answering, server: str, patience_s: float) -> bool:

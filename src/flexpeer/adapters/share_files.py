@@ -1,12 +1,12 @@
 """A problem split for several organisations: `NAME.npz` of each DSO's parts, `outline.json` for the market operator.
 
 `NAME.npz` holds the arrays of a clearing problem for each piece, named `PIECE/array`, and `PIECE/below_piece` and
-`PIECE/below_bus`, which pieces hang on which of its buses. The outline names the DSO of each piece and the piece above
-it, and the prices of the exchange.
+`PIECE/below_bus`, which pieces hang on which of its buses, with the forecasts of `Part`. The outline names the DSO of
+each piece and the piece above it, and the prices of the exchange.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,8 @@ def write_parts(parts: Sequence[Part], path: Path) -> None:
         own = dict(arrays_in(part.problem))
         own["below_piece"] = np.array(list(part.entries), dtype=np.int64)
         own["below_bus"] = np.array(list(part.entries.values()), dtype=np.int64)
+        own["below_kw"] = np.array([part.below_kw[n] for n in part.entries]).reshape(-1, part.problem.periods)
+        own["above_voltage"] = part.above_voltage
         arrays |= {f"{part.number}/{name}": array for name, array in own.items()}
     save(path, arrays)
 
@@ -88,16 +90,27 @@ def _part(where: str, number: int, arrays: dict[str, npt.NDArray[Any]]) -> Part:
     start = f"{number}/"
     own = {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
     below, bus = (own.pop(name, np.zeros(0)).astype(np.int64).ravel() for name in ("below_piece", "below_bus"))
+    flow, level = (own.pop(name, np.zeros(0)).astype(np.float64) for name in ("below_kw", "above_voltage"))
     problem = problem_of(f"{where}: {number}", own)
     if len(below) != len(bus) or (bus < 0).any() or (bus >= problem.buses).any():
         raise bad_input(where, f"hangs pieces on buses that piece {number} has not", "one of its buses each")
-    return Part(number, problem, dict(zip(below.tolist(), bus.tolist(), strict=True)))
+    if flow.shape != (len(below), problem.periods) or level.shape != (problem.periods,):
+        raise bad_input(where, f"has not the forecasts of piece {number}", "below_kw of every border, above_voltage")
+    if not (np.isfinite(flow).all() and np.isfinite(level).all()):
+        raise bad_input(where, f"has forecasts of piece {number} that are not finite", "finite numbers")
+    entries = dict(zip(below.tolist(), bus.tolist(), strict=True))
+    return Part(number, problem, entries, dict(zip(below.tolist(), flow, strict=True)), level)
 
 
-def write_part_outcomes(outcomes: dict[int, PartOutcome], path: Path) -> None:
+def write_part_outcomes(outcomes: Mapping[int, PartOutcome], path: Path) -> None:
     """What stands at a DSO: `PIECE/array`, like those of a clearing outcome; none where nothing is traded."""
-    arrays: dict[str, npt.NDArray[Any]] = {}
-    for number, outcome in sorted(outcomes.items()):
-        for name, array in outcome._asdict().items():
-            arrays[f"{number}/{name}"] = array
-    save(path, arrays)
+    save(path, arrays_of_outcomes(outcomes))
+
+
+def arrays_of_outcomes(outcomes: Mapping[int, PartOutcome]) -> dict[str, npt.NDArray[Any]]:
+    """`PIECE/array` of every piece."""
+    return {
+        f"{number}/{name}": array
+        for number, outcome in sorted(outcomes.items())
+        for name, array in outcome._asdict().items()
+    }

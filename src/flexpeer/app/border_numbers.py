@@ -1,4 +1,7 @@
-"""Numbers of border messages to and from arrays (rows, periods), with the periods that no longer move left out."""
+"""Numbers of border messages to and from arrays (rows, periods), with the periods that no longer move left out.
+
+They are written as short as loses nothing: float64, float32, or its upper half (bfloat16).
+"""
 
 import numpy as np
 
@@ -14,18 +17,25 @@ def packed(values: Floats, lanes: Lanes) -> Numbers:
         return Numbers()
     chosen = values if lanes is None else values[:, lanes]
     with np.errstate(over="ignore"):
-        single = chosen.astype(np.float32)
-    kind = "<f4" if np.array_equal(single.astype(np.float64), chosen) else "<f8"
-    return Numbers(len(values), np.ascontiguousarray(chosen, dtype=kind).tobytes())
+        single = np.ascontiguousarray(chosen, dtype="<f4")
+    if not np.array_equal(single.astype(np.float64), chosen):
+        return Numbers(len(values), np.ascontiguousarray(chosen, dtype="<f8").tobytes())
+    bits = single.view("<u4")
+    short = not (bits & 0xFFFF).any()
+    return Numbers(len(values), (bits >> 16).astype("<u2").tobytes() if short else single.tobytes())
 
 
 def unpacked(numbers: Numbers, columns: int, lanes: Lanes) -> Floats | None:
     """The rows, 0 where a period was left out; None if they do not fit `columns` or are not finite."""
     width = columns if lanes is None else int(lanes.sum())
-    kind = {8 * width * numbers.rows: "<f8", 4 * width * numbers.rows: "<f4"}.get(len(numbers.data))
+    count = width * numbers.rows
+    kind = {8 * count: "<f8", 4 * count: "<f4", 2 * count: "<u2"}.get(len(numbers.data))
     if kind is None or numbers.rows < 0 or (numbers.rows > 0 and width == 0):
         return None
-    values = np.frombuffer(numbers.data, dtype=kind).reshape(numbers.rows, width).astype(np.float64)
+    read = np.frombuffer(numbers.data, dtype=kind)
+    if kind == "<u2":
+        read = (read.astype("<u4") << 16).view("<f4")
+    values = read.reshape(numbers.rows, width).astype(np.float64)
     if not np.isfinite(values).all():
         return None
     if lanes is None:

@@ -1,40 +1,53 @@
 """The market operator's side of a clearing between organisations.
 
 Price-Newton's loop is the same as in one process (`clearing.price_newton`); its system asks DSOs instead of areas in
-memory. A DSO that does not answer in time, or answers what cannot be, has no part in the outcome: the run begins
-again without it and without what lies below it, whose borders then carry what they do without trade.
+memory. When a DSO does not answer in time, or has lost the thread, the run begins again with whoever answers then; a
+DSO that has brought `CHANCES` runs to nothing, or answers what cannot be, is asked no more. Borders to those without a
+part carry what they do without trade, and what is below such a border clears as a tree of its own.
+
+The end has two phases: everybody holds what it finished; the decision is written down; then they hear that it stands.
+A market operator that was ended and finds a decision in its journal delivers it and decides nothing anew. No question
+waits longer than the transport's time-out, and a run begins at most 1 + `CHANCES` times the number of DSOs.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
-from flexpeer.app.border_relay import Areas, Relay, Silent
+from flexpeer.app.area_node import OFFER_ROWS
+from flexpeer.app.border_numbers import unpacked
+from flexpeer.app.border_relay import Areas, Interrupted, Relay
 from flexpeer.clearing.area import scale_of
-from flexpeer.clearing.interior import IDLE_SHARE, PRECISION, RELATIVE
+from flexpeer.clearing.interior import IDLE_SHARE, PRECISION
 from flexpeer.clearing.part_sweeps import nothing
 from flexpeer.clearing.price_newton import Progress, Tolerance, solve
 from flexpeer.clearing.problem import Flags, Floats
 from flexpeer.clearing.shares import Outline
-from flexpeer.wire.borders import Answer, Close, Pass
+from flexpeer.wire.borders import Answer, Begin, Close, Pass
 
-ROOT_SILENT = "the organisation at the root is silent"
-UNANSWERED = "no answer before the first border message"
+NOBODY = "no organisation answers"
+CHANCES = 3
+JOINT_RELATIVE = 1e-7
 
 
 class BorderSystem:
-    """All periods' devices behind borders; `settle` has to be called when the loop has ended."""
+    """All periods' devices behind borders; `settle` has to be called when the loop has ended.
 
-    def __init__(self, relay: Relay) -> None:
+    `offers` (3, periods) are sums over all bids of those who take part.
+    """
+
+    def __init__(self, relay: Relay, offers: Floats) -> None:
         self._relay, periods = relay, relay.outline.periods
-        price, kw, count = relay.up(Pass.OFFER).sums
+        price, kw, count = offers
         typical = scale_of(price / np.maximum(1.0, count))
         relay.up(Pass.SURVEY, typical[None])
         idle, rows = relay.down(Pass.SURVEY).sums
         self._rows = 2.0 * rows
-        floor = IDLE_SHARE * RELATIVE * typical * kw + PRECISION * (1.0 + np.abs(idle))
-        self.tolerance = Tolerance(RELATIVE, idle, floor)
+        floor = IDLE_SHARE * JOINT_RELATIVE * typical * kw + PRECISION * (1.0 + np.abs(idle))
+        self.tolerance = Tolerance(JOINT_RELATIVE, idle, floor)
         self._pending = nothing(periods)
         self._lanes: Flags = np.ones(periods, dtype=np.bool_)
         self._gap, self._cost = np.zeros(periods), np.zeros(periods)
@@ -78,7 +91,7 @@ class JointOutcome:
     """What the market operator knows of a run: money per day, kW, who took no part, and how it ended.
 
     The certificate's figures are of the organisations that took part; the others' part is worth what it is without
-    trade, and what it would have gained is not in the gap. `unconfirmed` did not confirm how the run ended.
+    trade, and what it would have gained is not in the gap. `unconfirmed` did not confirm that it stands.
     """
 
     accepted: bool
@@ -98,9 +111,47 @@ class JointOutcome:
         return self.objective - self.dual_bound
 
 
-def newton(relay: Relay) -> Progress:
+@dataclass(frozen=True)
+class Decision:
+    """How run `deal` ended: at which DSOs it stands, and who has confirmed that it knows."""
+
+    deal: int
+    outcome: JointOutcome
+    stands: Sequence[str]
+    confirmed: Sequence[str] = ()
+
+
+class Journal(Protocol):
+    """Where the market operator's decision is kept, or none; runs are numbered from `run`, never one twice."""
+
+    run: int
+
+    def decided(self) -> Decision | None:
+        """What was written last."""
+
+    def write(self, decision: Decision) -> None:
+        """Replace it; done for good when this returns."""
+
+
+class Unwritten:
+    """A journal that lasts as long as the process."""
+
+    def __init__(self, run: int = 0) -> None:
+        self.run = run
+        self._decision: Decision | None = None
+
+    def decided(self) -> Decision | None:
+        """What was written last."""
+        return self._decision
+
+    def write(self, decision: Decision) -> None:
+        """Replace it."""
+        self._decision = decision
+
+
+def newton(relay: Relay, offers: Floats) -> Progress:
     """Prices and steps, not yet in whole watts; they are at the DSOs."""
-    system = BorderSystem(relay)
+    system = BorderSystem(relay, offers)
     progress = solve(system, system.tolerance)
     system.settle()
     return progress
@@ -112,40 +163,63 @@ def price(relay: Relay) -> None:
     relay.down(Pass.PRICE)
 
 
-def clear_together(outline: Outline, areas: Areas, tell: Callable[[str], None]) -> JointOutcome:
-    """Clear; as often again as organisations fall silent, each time without them."""
-    silent: list[str] = []
-    idle: dict[int, Floats] = {}
-    while True:
-        left_out = [n for n, hook in enumerate(outline.hooks) if hook.dso in silent]
-        if 0 in left_out or not all(n in idle for n in left_out):
-            status = ROOT_SILENT if 0 in left_out else UNANSWERED
-            return _closed(outline, areas, [], JointOutcome(False, status, silent=tuple(silent)))
-        relay = Relay(outline, areas, {n: idle[n] for n in left_out})
+def clear_together(
+    outline: Outline, areas: Areas, tell: Callable[[str], None], journal: Journal | None = None
+) -> JointOutcome:
+    """Clear, and see that everybody knows how it ended; if the journal has it already, only that."""
+    journal = Unwritten() if journal is None else journal
+    decision = journal.decided()
+    if decision is None:
+        decision = _agreed(outline, areas, tell, journal.run)
+        if decision.outcome.accepted:
+            journal.write(decision)
+    return _delivered(outline, areas, decision, journal)
+
+
+def _agreed(outline: Outline, areas: Areas, tell: Callable[[str], None], run: int) -> Decision:
+    """Begin as often as organisations fall silent; whoever has chances left is asked each time."""
+    chances = dict.fromkeys(outline.dsos, CHANCES)
+    for deal in itertools.count(run + 1):
+        present, offers = begin(outline, areas, deal, [dso for dso in outline.dsos if chances[dso]])
+        silent = tuple(dso for dso in outline.dsos if dso not in present)
+        if not present:
+            break
         try:
-            return _closed(outline, areas, relay.numbers, _attempt(relay, silent))
-        except Silent as lost:
-            silent += [dso for dso in lost.dsos if dso not in silent]
-            tell(f"silent: {lost}")
-            idle |= relay.idle
+            return Decision(deal, _attempt(Relay(outline, areas, present), offers, silent), present)
+        except Interrupted as found:
+            tell(f"begun again: {found}")
+            chances |= {dso: chances[dso] - 1 for dso in found.lost} | dict.fromkeys(found.wrong, 0)
+    return Decision(deal, JointOutcome(False, NOBODY, silent=silent), ())
 
 
-def _attempt(relay: Relay, silent: Sequence[str]) -> JointOutcome:
-    progress = newton(relay)
+def begin(outline: Outline, areas: Areas, deal: int, asked: Sequence[str]) -> tuple[Sequence[str], Floats]:
+    """Who takes part in a run, and what they offer together (3, periods)."""
+    replies = areas.ask([(dso, Begin(deal)) for dso in asked])
+    present, offers = list[str](), np.zeros((OFFER_ROWS, outline.periods))
+    for dso, reply in zip(asked, replies, strict=True):
+        rows = unpacked(reply.sums, outline.periods, None) if isinstance(reply, Answer) else None
+        if rows is not None and len(rows) == OFFER_ROWS:
+            present.append(dso)
+            offers += rows
+    return present, offers
+
+
+def _attempt(relay: Relay, offers: Floats, silent: Sequence[str]) -> JointOutcome:
+    progress = newton(relay, offers)
     price(relay)
     relay.up(Pass.FINISH)
     sums, most = relay.down(Pass.FINISH)
     objective, bound, without, relief = (float(value) for value in sums[:, 0])
     status, violation = progress.status.value, float(most[0, 0])
-    return JointOutcome(True, status, progress.steps, objective, bound, without, relief, violation, tuple(silent))
+    return JointOutcome(True, status, progress.steps, objective, bound, without, relief, violation, silent)
 
 
-def _closed(outline: Outline, areas: Areas, pieces: Sequence[int], outcome: JointOutcome) -> JointOutcome:
-    """Tell everybody at which of their pieces it stands; a silent one, should it hear it, that it stands nowhere."""
-    closing = []
-    for dso in outline.dsos:
-        own = tuple(n for n in pieces if outline.hooks[n].dso == dso)
-        closing.append((dso, Close(own, outcome.status)))
-    replies = areas.ask(closing)
-    lacking = [dso for dso, reply in zip(outline.dsos, replies, strict=True) if not isinstance(reply, Answer)]
-    return replace(outcome, unconfirmed=tuple(dso for dso in lacking if dso not in outcome.silent))
+def _delivered(outline: Outline, areas: Areas, decision: Decision, journal: Journal) -> JointOutcome:
+    """Tell whoever has not confirmed whether it stands; a silent one, should it hear it, that it does not."""
+    outcome = decision.outcome
+    waiting = [dso for dso in outline.dsos if dso not in decision.confirmed]
+    replies = areas.ask([(dso, Close(decision.deal, dso in decision.stands, outcome.status)) for dso in waiting])
+    heard = [dso for dso, reply in zip(waiting, replies, strict=True) if isinstance(reply, Answer)]
+    if outcome.accepted and heard:
+        journal.write(replace(decision, confirmed=(*decision.confirmed, *heard)))
+    return replace(outcome, unconfirmed=tuple(dso for dso in waiting if dso in decision.stands and dso not in heard))

@@ -10,12 +10,14 @@ from typing import Protocol
 
 from flexpeer.app.factor_side import FactorSide
 from flexpeer.app.gate_clearing import GateClearing
+from flexpeer.app.granting import GridCoordinator
 from flexpeer.app.grid_cuts import GridCuts
 from flexpeer.app.grid_day import GridInput, build, notes
 from flexpeer.app.journal import Journal
 from flexpeer.app.least_relief import least_moves
-from flexpeer.app.optimum import Cuts, FactorCuts, NoCuts, welfare_optimum
+from flexpeer.app.optimum import Cuts, FactorCuts, welfare_optimum
 from flexpeer.app.outcome import Congestion, DayOutcome, PointDay
+from flexpeer.app.owner_cuts import OwnerCuts
 from flexpeer.app.physical_side import PhysicalSide, margin_ppm
 from flexpeer.app.registration import registrations, resource_dsos
 from flexpeer.app.scenario import OrderRow, Scenario
@@ -50,7 +52,6 @@ from flexpeer.market.settlement import Settle
 from flexpeer.quantities import MINOR_PER_MAJOR, MONEY_PER_MAJOR
 
 NEED_ROUNDS = 3
-CLEARING_TOLERANCE, CLEARING_MARGIN = 5e-7, 2e-6
 GATE_OPENS, GATE_CLOSES, CONFIRMED = (2, "10:30"), (1, "09:00"), (1, "10:30")
 
 
@@ -185,7 +186,7 @@ class MarketDay:
         self.session.send(CloseGate(day.at(*GATE_CLOSES)))
         if self.scenario.rulebook.residual is Residual.DISTRIBUTED:
             with self._watch.stage("clearing"):
-                GateClearing(self.session, self._cuts(self.after_w(), exact=True)).run()
+                GateClearing(self.session, self._owners_cuts()).run()
         ceiling = ceiling_minor(self.scenario.alternative)
         if self.scenario.rulebook.dso_purchase is DsoPurchase.AUTOMATIC and ceiling is not None:
             for point in sorted(self.session.state.needs.points):
@@ -218,12 +219,13 @@ class MarketDay:
             return None
         return verify_day(self.physical, verifier, self.before_w(), self.start_w(), self.after_w())
 
-    def _cuts(self, schedules_w: Mapping[str, Watts], *, exact: bool) -> Cuts:
-        """What limits moves from these schedules; `exact` as the owners check it, else as near as a bound needs."""
-        if self.physical is not None:
-            return GridCuts(self.physical, schedules_w, *((CLEARING_TOLERANCE, CLEARING_MARGIN) if exact else ()))
-        if isinstance(self.side, ToldSide):
-            return NoCuts()
+    def _owners_cuts(self) -> Cuts:
+        """What limits moves from now on, as the owners check it."""
+        owners = self.session.owners
+        return OwnerCuts(owners.borders) if isinstance(owners, GridCoordinator) else self._factor_cuts(self.after_w())
+
+    def _factor_cuts(self, schedules_w: Mapping[str, Watts]) -> Cuts:
+        """What limits moves from these schedules where impact factors are all that is known."""
         assert isinstance(self.side, FactorSide), "without a grid there are impact factors"
         state = self.session.state
         flows, room = self.side.flow_w(schedules_w), {}
@@ -241,7 +243,9 @@ class MarketDay:
         state = self.session.state
         if isinstance(self.side, ToldSide):
             return None
-        bound = welfare_optimum(state, self._cuts(self.start_w(), exact=False))
+        start_w = self.start_w()
+        cuts = self._factor_cuts(start_w) if self.physical is None else GridCuts(self.physical, start_w)
+        bound = welfare_optimum(state, cuts)
         achieved = welfare_of(facts(state)) * MONEY_PER_MAJOR
         return None if bound is None else max(bound, int(achieved))
 

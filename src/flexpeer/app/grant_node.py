@@ -14,6 +14,7 @@ import msgspec
 from flexpeer.app.grant_messages import REAL, read_trial, written_bid, written_rows, written_tried
 from flexpeer.app.letters import AnsweringDesk, Desk, Letter
 from flexpeer.app.scenario import OrderRow
+from flexpeer.app.slope_messages import size, written_responses, written_tangent
 from flexpeer.app.validator import GridOwner, OwnGrid
 from flexpeer.grid.limits import Kind
 from flexpeer.wire.grants import (
@@ -22,6 +23,7 @@ from flexpeer.wire.grants import (
     Begin,
     Bids,
     Commit,
+    Cut,
     Done,
     Entry,
     Held,
@@ -31,15 +33,19 @@ from flexpeer.wire.grants import (
     Reading,
     Refused,
     Reply,
+    Respond,
     Room,
     Rows,
     Slack,
+    Tangent,
+    Tangents,
     Tell,
     Try,
     Voltages,
 )
 
-BIDS_AT_A_TIME = 2_000
+BIDS_AT_A_TIME, BYTES_AT_A_TIME = 2_000, 400_000
+Asked = Try | Cut | Respond | Slack | Read | Voltages
 _QUESTIONS: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
 
 
@@ -83,6 +89,7 @@ class GrantNode:
         self.tables: dict[str, list[tuple[str, ...]]] = {}
         self._validator = GridOwner(self._own)
         self._tried: Try | None = None
+        self._cuts: tuple[int, tuple[Tangent, ...]] = (0, ())
         self._promised: dict[int, int] = {}
         self.committed: set[int] = set()
 
@@ -111,23 +118,33 @@ class GrantNode:
         if run != self.last[0]:
             return Refused("the day has not begun")
         match question:
-            case Try():
-                return self._try(question)
             case Hold():
                 return self._hold(question, run, number)
             case Commit() | Abort():
                 return self._decided(question, run, number)
-            case Voltages(borders):
-                known = self._borders.issuperset(borders)
-                return Rows(written_rows(self._validator.voltages(borders))) if known else Refused("unknown border")
-            case Slack():
-                return self._slack(question)
-            case Read():
-                return self._read(question)
             case Tell(table, rows, last):
                 self.tables.setdefault(table, []).extend(rows)
                 self.ended = self.ended or last
                 return Done()
+            case _:
+                return self._told(question)
+
+    def _told(self, question: Asked) -> Reply:
+        """What changes nothing."""
+        match question:
+            case Try():
+                return self._try(question)
+            case Cut():
+                return self._cut(question)
+            case Respond():
+                return written_responses(self._validator.responses())
+            case Slack():
+                return self._slack(question)
+            case Read():
+                return self._read(question)
+            case Voltages(borders):
+                known = self._borders.issuperset(borders)
+                return Rows(written_rows(self._validator.voltages(borders))) if known else Refused("unknown border")
 
     @property
     def _borders(self) -> set[str]:
@@ -203,6 +220,23 @@ class GrantNode:
         except (KeyError, ValueError):
             return Refused("unknown element")
         return Reading(row.astype(REAL).tobytes())
+
+    def _cut(self, question: Cut) -> Reply:
+        """As many as a letter takes, one at least; they are found once for a trial."""
+        if self._cuts[0] != question.trial:
+            try:
+                found = self._validator.tangents(question.trial)
+            except LookupError:
+                return Refused("was not tried last")
+            self._cuts = question.trial, tuple(written_tangent(tangent) for tangent in found)
+        some: list[Tangent] = []
+        bytes_left = BYTES_AT_A_TIME
+        for tangent in self._cuts[1][question.first :]:
+            bytes_left -= size(tangent)
+            if some and bytes_left < 0:
+                break
+            some.append(tangent)
+        return Tangents(tuple(some), len(self._cuts[1]))
 
 
 class GrantDesk(AnsweringDesk):

@@ -74,10 +74,13 @@ class _Search:
 
 
 class GridCoordinator:
-    """All owners of a grid, parents first. `element_of` names each zone's element, `home` each resource's owner."""
+    """All owners of a grid, parents first. `element_of` names each zone's element, `home` each resource's owner.
+
+    `borders` joins them.
+    """
 
     def __init__(self, owners: Sequence[Owner], element_of: Mapping[str, str], home: Mapping[str, str]) -> None:
-        self._borders = Borders(owners, home)
+        self.borders = Borders(owners, home)
         self._element_of = element_of
         self._held: dict[int, list[str]] = {}
         self._failed_at: dict[str, int | None] = {}
@@ -96,7 +99,7 @@ class GridCoordinator:
         def joint(quantity_w: int, raised_w: int = 0, mtu: int | None = None) -> JointAssessment:
             """The match at another quantity; with `mtu`, what it does in that one alone."""
             moves = match_moves(view.participants, view.orders, match.at(quantity_w, raised_w))
-            return JointAssessment(self._borders, moves if mtu is None else within(moves, mtu))
+            return JointAssessment(self.borders, moves if mtu is None else within(moves, mtu))
 
         full = self._first_failing(match, joint) or joint(match.quantity_w)
         if full.worst[0] <= TOLERANCE:
@@ -111,7 +114,7 @@ class GridCoordinator:
     def hold(self, match: int, moves: Sequence[Move]) -> tuple[GridVerdict, ...]:
         """The answers to moves that are granted whole or not at all; they are held if all grant."""
         try:
-            joint = JointAssessment(self._borders, moves)
+            joint = JointAssessment(self.borders, moves)
             if joint.worst[0] > TOLERANCE:
                 return (self._binding_verdict(joint, Decision.REFUSED),)
             self._hold_all(match, joint)
@@ -181,18 +184,18 @@ class GridCoordinator:
         return GridVerdict(name, decision, binding.element, binding.mtu, max(0, int(binding.headroom_w)))
 
     def _slack(self, place: Freed, kind: Kind) -> float:
-        return self._borders.owners[place.owner].slack(place.element, kind, place.mtu or 0)
+        return self.borders.owners[place.owner].slack(place.element, kind, place.mtu or 0)
 
     def commit(self, match: int) -> tuple[Freed, ...]:
         """Make a reservation final; the watched places with `WAKE_SLACK` more room than when they bound."""
         for owner in self._held.pop(match, []):
-            self._borders.commit(match, owner)
+            self.borders.commit(match, owner)
         changed, self._changed = self._changed, set()
         return self._freed(changed, WAKE_SLACK)
 
     def freed(self) -> tuple[Freed, ...]:
         """The watched places with any more room than when they bound."""
-        return self._freed(set(self._borders.owners), TOLERANCE)
+        return self._freed(set(self.borders.owners), TOLERANCE)
 
     def _freed(self, owners: AbstractSet[str], slack: float) -> tuple[Freed, ...]:
         """Places of these owners with more room than when they bound, by a fraction of their limit; silent: none."""
@@ -218,7 +221,7 @@ class GridCoordinator:
         for match in reversed(matches):
             for owner in reversed(self._held.pop(match, [])):
                 self._changed.add(owner)
-                self._borders.abort(match, owner)
+                self.borders.abort(match, owner)
 
 
 def _silence(match: Match, silent: OwnerSilent) -> RecordVerdict:

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from flexpeer.app.tangents import Responses, Tangent
 from flexpeer.grid.limits import TOLERANCE, Kind
 from flexpeer.grid.network import Complexes, Floats, Integers
 from flexpeer.grid.screening import Binding
@@ -101,6 +102,12 @@ class Owner(Protocol):
 
     def reading(self, element: str, kind: Kind) -> Floats:
         """What a limit is about in the accepted state, (periods,), in the unit of its kind."""
+
+    def tangents(self, trial: int) -> tuple[Tangent, ...]:
+        """Limits that the trial of this number, the last one, takes past what is allowed, in its MTUs."""
+
+    def responses(self) -> Responses:
+        """How its borders respond in the accepted state, in every MTU."""
 
 
 class _Before(NamedTuple):
@@ -236,6 +243,11 @@ class JointAssessment:
         assert part.trial is not None, "only who is touched holds"
         assert part.tried is not None, "only who is touched holds"
         self._borders.hold(match, part.trial, part.tried, owner)
+
+    def tangents(self, owner: str) -> tuple[Tangent, ...]:
+        """An owner's limits that are passed, (mtus,) in order of `mtus`."""
+        part = self._parts[owner]
+        return () if part.trial is None else part.owner.tangents(part.trial.number)
 
     def _settle(self) -> bool:
         """Assess what is stale, children first, and carry borders up and down until they stand still."""

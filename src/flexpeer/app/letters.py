@@ -1,7 +1,9 @@
 """Signed letters between organisations: what is not signed by whom it says it is from is dropped, and counted.
 
 A letter carries the run and a number. A run begins later than the one before, and within a run numbers only rise, so
-that an old letter, sent once more by anybody, does nothing; the letter that came last may be asked for again.
+that an old letter, sent once more by anybody, does nothing; the letter that came last may be asked for again. A
+question that does not follow the one before by one is refused, unless it begins or ends something: whoever missed one,
+or was ended and started again in between, has lost the thread.
 """
 
 from collections import Counter
@@ -11,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from flexpeer.app.area_node import AreaNode
-from flexpeer.wire.borders import Close, Question, Reply
+from flexpeer.wire.borders import Answer, Begin, Close, Question, Refusal, Reply, Trouble
 
 MARKET_OPERATOR = "market-operator"
 
@@ -27,16 +29,15 @@ class Signatures(Protocol):
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """From whom to whom, in which run, and the how-manieth."""
+    """From whom, in which run, and the how-manieth."""
 
     sender: str
-    recipient: str
     run: int
     number: int
 
 
 class Letter(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A head, a message as written, and the sender's signature of both."""
+    """A head, a message as written, and the sender's signature of both and the recipient, which need not be told."""
 
     head: Head
     body: bytes
@@ -47,8 +48,7 @@ class Dropped(StrEnum):
     """Why a letter was dropped."""
 
     UNREADABLE = "unreadable"
-    NOT_SIGNED = "not signed by its sender"
-    MISDIRECTED = "for somebody else"
+    NOT_SIGNED = "not signed by its sender for its recipient"
     OLD = "old"
 
 
@@ -67,8 +67,8 @@ class Desk:
 
     def letter(self, recipient: str, run: int, number: int, message: msgspec.Struct) -> bytes:
         """Signed and written."""
-        head, body = Head(self.name, recipient, run, number), _encode(message)
-        return _encode(Letter(head, body, self._signatures.sign(_encode(head) + body)))
+        head, body = Head(self.name, run, number), _encode(message)
+        return _encode(Letter(head, body, self._signatures.sign(_signed(recipient, head, body))))
 
     def opened(self, written: bytes) -> Letter | None:
         """None, and counted, if it is not a letter to this organisation that its sender signed."""
@@ -77,10 +77,8 @@ class Desk:
         except msgspec.DecodeError:
             self.drop(Dropped.UNREADABLE)
             return None
-        if letter.head.recipient != self.name:
-            self.drop(Dropped.MISDIRECTED)
-            return None
-        if not self._signatures.holds(letter.head.sender, _encode(letter.head) + letter.body, letter.signature):
+        text = _signed(self.name, letter.head, letter.body)
+        if not self._signatures.holds(letter.head.sender, text, letter.signature):
             self.drop(Dropped.NOT_SIGNED)
             return None
         return letter
@@ -88,6 +86,10 @@ class Desk:
     def drop(self, why: Dropped) -> None:
         """Count it."""
         self.dropped[why] += 1
+
+
+def _signed(recipient: str, head: Head, body: bytes) -> bytes:
+    return _encode((recipient, head)) + body
 
 
 class AnsweringDesk:
@@ -128,23 +130,26 @@ class AnsweringDesk:
 
 
 class AreaDesk(AnsweringDesk):
-    """A DSO's desk in a clearing: the node answers."""
+    """A DSO's desk in a clearing: the node answers. `closed` is how the run ended, once that was heard here."""
 
     def __init__(self, desk: Desk, node: AreaNode) -> None:
         super().__init__(desk)
         self._node = node
+        self.closed: Close | None = None
 
     def answered(self, letter: Letter) -> Reply | None:
-        """By the node."""
+        """By the node; a question that does not follow the one before is refused."""
         try:
-            return self._node.answer(_QUESTIONS.decode(letter.body))
+            question = _QUESTIONS.decode(letter.body)
         except msgspec.DecodeError:
             return None
-
-    @property
-    def closed(self) -> Close | None:
-        """How the run ended, once it has."""
-        return self._node.closed
+        head = letter.head
+        if not isinstance(question, Begin | Close) and (head.run, head.number - 1) != self._last:
+            return Refusal(Trouble.LOST, f"letter {head.number}")
+        reply = self._node.answer(question)
+        if isinstance(question, Close) and isinstance(reply, Answer):
+            self.closed = question
+        return reply
 
 
 def reply_in(letter: Letter) -> Reply | None:

@@ -37,6 +37,13 @@ class Row(NamedTuple):
     room_w: float
 
 
+def row_at(mtu: int, per_w: Mapping[str, float], room: float, moves_w: Mapping[str, Floats]) -> Row:
+    """The row of a limit that has `room` left under moves, per resource and MTU, scaled to a largest slope of 1."""
+    here = sum(per_w.get(resource, 0.0) * float(moves[mtu]) for resource, moves in moves_w.items())
+    scale = max(map(abs, per_w.values()), default=1.0) or 1.0
+    return Row(mtu, {resource: slope / scale for resource, slope in per_w.items()}, (room + here) / scale)
+
+
 class Cuts(Protocol):
     """Where rows of (3) come from."""
 
@@ -205,16 +212,4 @@ class FactorCuts:
 
     def violated(self, moves_w: Mapping[str, Floats]) -> Iterable[Row]:  # noqa: ARG002
         """None: all rows are there from the start."""
-        return ()
-
-
-class NoCuts:
-    """Nothing is known of any grid here; the owners are asked."""
-
-    def first(self) -> Iterable[Row]:
-        """No rows."""
-        return ()
-
-    def violated(self, moves_w: Mapping[str, Floats]) -> Iterable[Row]:  # noqa: ARG002
-        """None that anybody here could find."""
         return ()

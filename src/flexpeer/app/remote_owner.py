@@ -16,6 +16,8 @@ from flexpeer.app.grant_messages import REAL, read_bids, read_rows, read_tried, 
 from flexpeer.app.joint_check import BorderEnd, OwnerSilent, Trial, Tried
 from flexpeer.app.letters import Letter
 from flexpeer.app.scenario import OrderRow
+from flexpeer.app.slope_messages import read_responses, read_tangents
+from flexpeer.app.tangents import Responses, Tangent
 from flexpeer.grid.limits import Kind
 from flexpeer.grid.network import Complexes, Floats
 from flexpeer.wire.grants import (
@@ -23,6 +25,7 @@ from flexpeer.wire.grants import (
     Begin,
     Bids,
     Commit,
+    Cut,
     Done,
     Hold,
     Question,
@@ -30,12 +33,16 @@ from flexpeer.wire.grants import (
     Reading,
     Refused,
     Reply,
+    Respond,
     Room,
     Rows,
     Slack,
+    Tangents,
     Tell,
     Voltages,
 )
+from flexpeer.wire.grants import Responses as ResponsesMessage
+from flexpeer.wire.grants import Tangent as TangentMessage
 from flexpeer.wire.grants import Tried as TriedMessage
 
 MOST_SKIPPED = 64
@@ -65,6 +72,7 @@ class RemoteOwner:
         self._undelivered: deque[Commit | Abort] = deque()
         self._skip = self._skips = 0
         self._begun = False
+        self._tried = 0
         self.silences = 0
         self.lost: list[int] = []
 
@@ -110,6 +118,7 @@ class RemoteOwner:
         tried = read_tried(reply, trial, len(self.borders)) if isinstance(reply, TriedMessage) else None
         if tried is None:
             raise OwnerSilent(self.owner)
+        self._tried = len(trial.mtus)
         return tried
 
     def hold(self, match: int, trial: int) -> None:
@@ -131,6 +140,29 @@ class RemoteOwner:
         if not isinstance(reply, Room):
             raise OwnerSilent(self.owner)
         return reply.slack
+
+    def tangents(self, trial: int) -> tuple[Tangent, ...]:
+        """Limits that the trial of this number, the last one, takes past what is allowed, in its MTUs."""
+        found: list[TangentMessage] = []
+        while True:
+            reply = self._ask(Cut(trial, len(found)))
+            if not isinstance(reply, Tangents):
+                raise OwnerSilent(self.owner)
+            found += reply.tangents
+            if not reply.tangents or len(found) >= reply.count:
+                break
+        tangents = read_tangents(found, self._tried)
+        if tangents is None:
+            raise OwnerSilent(self.owner)
+        return tangents
+
+    def responses(self) -> Responses:
+        """How its borders respond in the accepted state, in every MTU."""
+        reply = self._ask(Respond())
+        found = read_responses(reply, self._periods) if isinstance(reply, ResponsesMessage) else None
+        if found is None:
+            raise OwnerSilent(self.owner)
+        return found
 
     def reading(self, element: str, kind: Kind) -> Floats:
         """What a limit is about in the accepted state, (periods,), in the unit of its kind."""

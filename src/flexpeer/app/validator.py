@@ -12,13 +12,19 @@ from typing import NamedTuple
 import numpy as np
 
 from flexpeer.app.joint_check import BorderEnd, Trial, Tried
-from flexpeer.grid.limits import Kind, Limits
-from flexpeer.grid.network import Complexes, Flags, Floats, Integers, Network
+from flexpeer.app.tangents import Past, Responses, Slopes, Tangent, limits_past
+from flexpeer.grid.limits import TOLERANCE, Kind, Limits, Readings
+from flexpeer.grid.network import S_BASE_VA, Complexes, Flags, Floats, Integers, Network
 from flexpeer.grid.powerflow import DayFlow
 from flexpeer.grid.screening import Assessment, Snapshot, TradeScreen
+from flexpeer.grid.sensitivity import Metric, Quantity
 from flexpeer.market.needs import CongestionPoint, Direction, Watts
 from flexpeer.market.trades import Move
 from flexpeer.quantities import PPM
+
+ELEMENTS_PER_ROUND = 48
+MARGIN = 2e-6
+LIFT = 1e-5
 
 
 class PointExcess(NamedTuple):
@@ -110,11 +116,59 @@ class GridOwner:
             row[:] = -drawn
         return buses, change
 
-    def hold(self, match: int, trial: int) -> None:
-        """Make the trial of this number, the last one, current."""
+    def _last(self, trial: int) -> Assessment:
         if self._tried is None or self._tried[0] != trial:
             raise LookupError(f"trial {trial} is not the last one")
-        assessment = self._tried[1]
+        return self._tried[1]
+
+    def tangents(self, trial: int) -> tuple[Tangent, ...]:
+        """Limits that the trial of this number, the last one, takes past what is allowed, the worst first."""
+        found = self._last(trial)
+        now, allowed = self.screen.read(found)
+        past = limits_past(self._own.limits, now, allowed, TOLERANCE / 2)[:ELEMENTS_PER_ROUND]
+        lifted = {border: self.screen.read(other)[0] for border, other in self._lifted(found).items()} if past else {}
+        return tuple(self._tangent(each, found, now, lifted) for each in past)
+
+    def _tangent(self, past: Past, found: Assessment, now: Readings, lifted: Mapping[str, Readings]) -> Tangent:
+        per_w = past.per_w(self.screen.sensitivity(found, past.metric), now)
+        margin = np.where(past.over > 0.0, MARGIN * np.abs(past.allowed), 0.0)
+        above = {name: past.sign * (past.value(other) - past.value(now)) / LIFT for name, other in lifted.items()}
+        return Tangent(past.over + margin, self._slopes(per_w, above))
+
+    def _slopes(self, per_w: Floats, above: Mapping[str, Floats]) -> Slopes:
+        own = {resource: per_w[bus] for resource, bus in self._own.bus_of.items()}
+        return Slopes(own, {name: per_w[bus] for name, bus in self._own.entries.items()}, above)
+
+    def _lifted(self, found: Assessment) -> dict[str, Assessment]:
+        """What was found, but with the voltage at one of its borders `LIFT` per unit higher."""
+        changed = found.columns.s - self.screen.injected[:, found.mtus]
+        every, lifted = np.arange(len(changed)), {}
+        for border, source in zip(self._own.borders, self._own.border_source, strict=True):
+            source_v = found.v_new[self._own.network.source_bus].copy()
+            source_v[source] *= 1.0 + LIFT / np.abs(source_v[source])
+            delta = changed * S_BASE_VA
+            lifted[border.name] = self.screen.evaluate(every, found.mtus, delta.real, delta.imag, source_v)
+        return lifted
+
+    def responses(self) -> Responses:
+        """How its borders respond in the accepted state, in every MTU."""
+        every = np.arange(self.screen.v.shape[1])
+        none = np.zeros((0, len(every)))
+        found = self.screen.evaluate(np.zeros(0, dtype=np.int64), every, none)
+        lifted = self._lifted(found)
+        given, felt = {}, {}
+        for border, source in zip(self._own.borders, self._own.border_source, strict=True):
+            per_w = self.screen.sensitivity(found, Metric(Quantity.SOURCE_EXPORT, int(source))).per_w
+            given[border.name] = self._slopes(per_w, {})
+        for name, bus in self._own.entries.items():
+            per_w = self.screen.sensitivity(found, Metric(Quantity.BUS_VOLTAGE, int(bus))).per_w
+            above = {n: (np.abs(o.v_new[bus]) - np.abs(found.v_new[bus])) / LIFT for n, o in lifted.items()}
+            felt[name] = self._slopes(per_w, above)
+        return Responses(given, felt)
+
+    def hold(self, match: int, trial: int) -> None:
+        """Make the trial of this number, the last one, current."""
+        assessment = self._last(trial)
         self._held[match] = self.screen.snapshot(assessment.mtus)
         self.screen.accept(assessment)
 

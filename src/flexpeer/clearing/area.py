@@ -10,8 +10,9 @@ import numpy as np
 
 from flexpeer.clearing import layout, tree
 from flexpeer.clearing import rows as row_passes
-from flexpeer.clearing.layout import PeerRows
+from flexpeer.clearing.layout import PeerRows, Slopes
 from flexpeer.clearing.pieces import Piece, Reach, pieces_of, reach_of
+from flexpeer.clearing.price_newton import coarse
 from flexpeer.clearing.problem import Floats, Integers, Problem
 from flexpeer.clearing.rows import BARRIER, DUAL, LANES, MOVE, PRIMAL, SECOND
 
@@ -47,13 +48,15 @@ def scale_of(typical: Floats) -> Floats:
 class Area:
     """A piece's devices: buses, lines, voltages, in this order.
 
+    What passes borders is rounded; `outflow` (LANES,) is what the piece above reckons its border's flow to be.
     `rows`, `sign`, `first` as in `rows`; `price`, `given` (devices, LANES) and `held` (buses, 2 LANES) as in
     `tree`; the first rows are those of `peers`.
     """
 
     def __init__(self, plan: Plan, number: int, periods: Integers) -> None:
         self.piece, self.peers = plan.pieces[number], plan.peers[number]
-        self.periods = periods
+        self.periods, self.typical = periods, plan.typical[periods]
+        self.entries = np.unique([piece.entry for piece in plan.pieces if piece.above == number]).astype(np.int64)
         buses = len(self.piece.bus)
         self.rho = plan.problem.voltage_drop[self.piece.bus]
         root = layout.root_price(plan.problem, periods)
@@ -79,6 +82,7 @@ class Area:
         self.messages = tree.Messages.room(buses)
         self.change = np.zeros((buses, 5 * LANES))
         self.below = np.zeros((buses, LANES))
+        self._kept = np.zeros((buses, 2, LANES))
         self.totals, self.reach = np.zeros(2 * LANES), np.zeros(2 * LANES)
 
     def injection(self) -> Floats:
@@ -88,14 +92,16 @@ class Area:
         layout.injected(self.rows, self.sign, self.count, total, self._level)
         return total
 
-    def lay_grid(self, plan: Plan, flow: Floats, voltage: Floats) -> None:
-        """Add the rows of lines and voltages that make `flow`, `voltage` (buses, LANES)."""
+    def lay_grid(self, plan: Plan, flow: Floats, voltage: Floats, held: Slopes | None = None) -> None:
+        """Add the rows of lines and voltages that make `flow`, `voltage` (buses, LANES); `held` for the first line."""
         buses, bus, problem = len(self.piece.bus), self.piece.bus, plan.problem
         self.held[:, :LANES], self.held[:, LANES:] = flow, voltage
-        root = self.piece.above < 0
-        kinds = [(buses, layout.lines(problem, plan.reach, bus, self.periods, root, flow))]
-        if root:
-            kinds.insert(0, (buses, layout.root_exchange(problem, plan.reach, self.periods, flow[:1])))
+        self.outflow = flow[0].copy()
+        if self.piece.above < 0:
+            held = layout.root_exchange(problem, plan.reach, self.periods, flow[:1])
+        kinds = [(buses, layout.lines(problem, plan.reach, bus, self.periods, held is not None, flow))]
+        if held is not None:
+            kinds.insert(0, (buses, held))
         kinds.append((2 * buses, layout.voltages(problem, plan.reach, bus, self.periods, voltage)))
         spread = plan.typical[self.periods]
         level = self._level / len(self.sign) if len(self.sign) else spread
@@ -131,6 +137,18 @@ class Area:
         """Spread (dg, dw) of the bus above down the piece."""
         tree.spread(self.piece.parent, self.rho, self.move, self.rest, self.messages, self.step, self.change)
 
+    def handed_down(self, entry: int) -> Floats:
+        """(dg, dw) of a bus where a piece below hangs, (2, LANES), with what rounding has kept from it so far."""
+        change = np.stack((self.step[entry], self.change[entry, LANES : 2 * LANES]))
+        return np.asarray(change + self._kept[entry])
+
+    def _keep(self, length: Floats) -> None:
+        """What rounding takes away from what is handed down is handed down with the next step."""
+        far = length.reshape(2, LANES)[::-1]
+        for entry in self.entries:
+            change = np.stack((self.step[entry], self.change[entry, LANES : 2 * LANES]))
+            self._kept[entry] += far * (change - coarse(self.handed_down(entry)))
+
     def probe(self) -> None:
         """Take the affine step's prices and see how far it could go."""
         np.add(self.price, self.step, out=self.affine)
@@ -148,6 +166,8 @@ class Area:
 
     def advance(self, aim: Floats, length: Floats) -> None:
         """Go `length` (2 LANES,), primal and dual."""
+        self._keep(length)
+        self.outflow += length[PRIMAL : PRIMAL + LANES] * self.messages.flow_change()
         row_passes.advance(self.rows, self.sign, self.first, self.affine, self.full, aim, length)
         self.price += length[DUAL : DUAL + LANES] * self.step
         self.held += np.tile(length[PRIMAL : PRIMAL + LANES], 2) * self.change[:, : 2 * LANES]

@@ -15,6 +15,7 @@ from flexpeer.clearing.certificate import Certificate, certify, relief_kw, viola
 from flexpeer.clearing.evaluation import State, add_peers, moves, state_of
 from flexpeer.clearing.finishing import finish, sweep_all
 from flexpeer.clearing.outcome import Answer, Engine, Posted
+from flexpeer.clearing.payments import Payments, payments
 from flexpeer.clearing.pieces import without_idle_limits
 from flexpeer.clearing.price_posting import post_prices
 from flexpeer.clearing.problem import Flags, Floats, Integers, Problem
@@ -42,6 +43,7 @@ class Outcome:
     steps: int
     max_violation_kw: float
     relief_kw: float
+    payments: Payments
 
 
 def default_engine(problem: Problem) -> Engine:
@@ -144,4 +146,5 @@ def outcome_of(problem: Problem, answer: Answer) -> Outcome:
         answer.steps,
         violation_kw(problem, answer.steps_kw),
         relief_kw(problem, state),
+        payments(problem, x_kw, answer.posted),
     )

@@ -22,6 +22,7 @@ SNAP, SNAP_KW = 1e-3, 1e-4
 TINY = 1e-9
 WHOLE = 1e-6
 ROOM_W = 8
+ROOMS_W = (ROOM_W, 64, 1024, 2**40)
 RELUCTANCE = 1e-4
 
 
@@ -103,6 +104,47 @@ def finish_part(problem: Problem, steps_kw: Floats, shift: Floats) -> None:
         _adjust(problem, tree, steps_kw, (t, marginal[:count]), shift[:, t])
 
 
+def capacity_w(problem: Problem, steps_kw: Floats) -> tuple[Floats, Floats]:
+    """By how many whole watts all moves together can sink and rise, each (periods,)."""
+    size = np.floor(problem.step_kw * WATTS_PER_KW + WHOLE)
+    taken = np.minimum(np.rint(steps_kw * WATTS_PER_KW), size)
+    upward = problem.step_sign > 0
+    sink, rise = np.where(upward, taken, size - taken), np.where(upward, size - taken, taken)
+    return sink.sum(axis=(0, 2)), rise.sum(axis=(0, 2))
+
+
+def settle_part(problem: Problem, steps_kw: Floats, shift: Floats) -> None:
+    """Move steps, in place, until nothing leaves the first bus of a `Part.holding`: the fewest watts that do it.
+
+    Every step may move, marginal or not, at first a little; `shift` is as for `finish_part`.
+    """
+    tree = preorder(problem.parent)
+    every = np.arange(problem.peers * problem.steps)
+    for t in range(problem.periods):
+        for room in ROOMS_W:
+            if _leaving_w(problem, steps_kw, t) == 0.0:
+                break
+            _adjust(problem, tree, steps_kw, (t, every), shift[:, t], room)
+
+
+def even_out(problem: Problem, steps_kw: Floats, short_kw: Floats) -> None:
+    """Let what leaves the first bus rise by `short_kw` (periods,), in place, by the step with most room.
+
+    That is less than a watt, and nothing where sizes are whole watts.
+    """
+    for t in np.flatnonzero(np.abs(short_kw) > TINY):
+        way = np.sign(short_kw[t]) * problem.step_sign
+        room = np.where(way > 0.0, problem.step_kw[:, t] - steps_kw[:, t], steps_kw[:, t])
+        if room.size:
+            peer, step = np.unravel_index(room.argmax(), room.shape)
+            steps_kw[peer, t, step] += way[step] * min(abs(short_kw[t]), room[peer, step])
+
+
+def _leaving_w(problem: Problem, steps_kw: Floats, period: int) -> float:
+    injected = problem.base_kw[:, period].sum() + (steps_kw[:, period] @ problem.step_sign).sum()
+    return float(np.rint(injected * WATTS_PER_KW))
+
+
 def beyond_band(problem: Problem, steps_kw: Floats, at: int, period: int | None = None) -> float:
     """How far voltages leave their band, summed, under steps_kw[:, at] in `period` (`at` unless given)."""
     if not problem.has_voltage:
@@ -151,14 +193,17 @@ def _decide(problem: Problem, tree: Preorder, steps_kw: Floats, chosen: tuple[in
     steps_kw[peer, t, step] = taken / WATTS_PER_KW
 
 
-def _adjust(problem: Problem, tree: Preorder, steps_kw: Floats, chosen: tuple[int, Integers], shift: Floats) -> None:
-    """E3 within `ROOM_W` of where the marginal steps are, `RELUCTANCE` per kWh off their price either way."""
+def _adjust(
+    problem: Problem, tree: Preorder, steps_kw: Floats, chosen: tuple[int, Integers], shift: Floats,
+    room_w: float = ROOM_W,
+) -> None:  # fmt: skip
+    """E3 within `room_w` of where the chosen steps are, `RELUCTANCE` per kWh off their price either way."""
     t, marginal = chosen
     peer, step = np.divmod(marginal, problem.steps)
     now = np.rint(steps_kw[peer, t, step] * WATTS_PER_KW)
     most = np.floor(problem.step_kw[peer, t, step] * WATTS_PER_KW + WHOLE)
     now = np.minimum(now, most)
-    low, high = np.maximum(now - ROOM_W, 0.0), np.minimum(now + ROOM_W, most)
+    low, high = np.maximum(now - room_w, 0.0), np.minimum(now + room_w, most)
     price = problem.step_price[peer, t, step] + problem.step_sign[step] * shift[problem.peer_bus[peer]]
     twice = np.concatenate((marginal, marginal))
     ends = np.concatenate((low, now)), np.concatenate((now, high))

@@ -103,6 +103,13 @@ def banded(
     return Slopes(at, floor, start, width, slope)
 
 
+def held(idle: Floats, low: Floats, high: Floats, start: Floats, dear: float) -> Slopes:
+    """The first line where its flow is to be `idle`: within reach, but `dear` off it; all (LANES,)."""
+    margin = 0.1 * (high - low) + LEAST
+    width = np.stack((idle - low + margin, high - idle + margin))[None] * 2.0
+    return Slopes(np.zeros(1, dtype=np.int64), idle[None], start[None], width, np.full(width.shape, dear))
+
+
 def root_exchange(problem: Problem, reach: Reach, periods: Integers, start: Floats) -> Slopes:
     """Import and export, within the subscription and beyond it."""
     low, high = reach.flow_low[:1, periods], reach.flow_high[:1, periods]

@@ -44,7 +44,7 @@ def reach_of(problem: Problem, pieces: Sequence[Piece]) -> Reach:
         total = problem.base_kw.copy()
         swing = problem.step_kw @ (sign * (problem.step_sign == sign))
         add_peers(problem.peer_bus, swing, total)
-        _sum_pieces(pieces, total)
+        sum_pieces(pieces, total)
         flows.append(total)
     levels = [problem.voltage_drop[:, None] * flow for flow in flows]
     for level in levels:
@@ -52,7 +52,7 @@ def reach_of(problem: Problem, pieces: Sequence[Piece]) -> Reach:
     return Reach(flows[0], flows[1], levels[0], levels[1])
 
 
-def _sum_pieces(pieces: Sequence[Piece], values: Floats) -> None:
+def sum_pieces(pieces: Sequence[Piece], values: Floats) -> None:
     """Turn values per bus (buses, periods) into sums over the bus and all below it, in place."""
     for piece in reversed(pieces):
         own = values[piece.bus]

@@ -11,6 +11,7 @@ periods are as many as one vector instruction takes, so the passes over rows run
 Source: Mehrotra, SIAM J. Optim. 2(4), 1992; Nocedal and Wright, Numerical Optimization, ch. 14.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -68,20 +69,33 @@ def solve(system: System, tolerance: "Tolerance") -> Progress:
         active = tolerance.unmet(gap, cost)
         if not active.any():
             return Progress(step, NewtonStatus.CONVERGED, gap, cost)
-        linear, product, reach = system.predict()
-        aim = coarse(centred(gap, linear, product, reach) / system.size)
-        length = coarse(np.minimum(1.0, NEAREST / np.maximum(system.correct(aim), LEAST)))
-        system.advance(aim, length * np.tile(active, 2))
+        go(system, gap, active)
     return Progress(STEP_LIMIT, NewtonStatus.STEP_LIMIT, gap, cost)
+
+
+def go(system: System, gap: Floats, active: Flags) -> None:
+    """Equations (2) to (5) from a complementarity `gap` (lanes,); lanes that are not `active` stay where they are."""
+    linear, product, reach = system.predict()
+    aim = coarse(centred(gap, linear, product, reach) / system.size)
+    length = coarse(np.minimum(1.0, NEAREST / np.maximum(system.correct(aim), LEAST)))
+    system.advance(aim, length * np.tile(active, 2))
 
 
 LEAST = 1e-300
 LARGEST = 3e38
 
+Rounding = Callable[[Floats], Floats]
+
 
 def coarse(values: Floats) -> Floats:
-    """In single precision, which does for aims, reaches and lengths and halves what messages carry."""
-    return np.asarray(np.minimum(values, LARGEST).astype(np.float32).astype(np.float64))
+    """In single precision, which does for all that only leads to the next step, and halves what messages carry."""
+    return np.asarray(np.clip(values, -LARGEST, LARGEST).astype(np.float32).astype(np.float64))
+
+
+def rough(values: Floats) -> Floats:
+    """In three digits (bfloat16), which do for what only says how far to go: `NEAREST` is nearer to a bound by more."""
+    bits = np.clip(values, -LARGEST, LARGEST).astype(np.float32).view(np.uint32)
+    return np.asarray(((bits + np.uint32(0x8000)) & np.uint32(0xFFFF0000)).view(np.float32).astype(np.float64))
 
 
 def centred(gap: Floats, linear: Floats, product: Floats, reach: Floats) -> Floats:

@@ -5,22 +5,29 @@ bus's line has a limit and `line_price` like any other, but `import_price`, `exp
 public, and prices start from them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from flexpeer.clearing.pieces import Piece, pieces_of
+from flexpeer.clearing.evaluation import sum_down
+from flexpeer.clearing.pieces import Piece, pieces_of, sum_pieces
 from flexpeer.clearing.problem import Floats, Integers, Problem
 
 
 @dataclass(frozen=True)
 class Part:
-    """One piece as its owner holds it: its number in the tree of pieces, and at which bus each piece below hangs."""
+    """One piece as its owner holds it: its number in the tree of pieces, and at which bus each piece below hangs.
+
+    What neighbours do without trade is forecast: `below_kw` (periods,) of each piece below is the flow over its border,
+    `above_voltage` (periods,) the w of the bus above, 0 at the root.
+    """
 
     number: int
     problem: Problem
     entries: Mapping[int, int]
+    below_kw: Mapping[int, Floats]
+    above_voltage: Floats
 
     @property
     def root(self) -> bool:
@@ -39,6 +46,25 @@ class Part:
         """The problem in which what leaves the first bus costs `price` (periods,) per kWh, beyond its line."""
         line = self.problem.line_price
         return replace(self.problem, import_price=-price, export_price=-price, root_limit_price=line)
+
+    def holding(self, base_kw: Floats, flow_kw: Floats, dear: float) -> Problem:
+        """The problem with other base injections in which what leaves the first bus, less `flow_kw`, costs `dear`."""
+        base, limit = base_kw.copy(), self.problem.line_limit_kw.copy()
+        base[0] -= flow_kw
+        limit[0] = np.inf
+        price = np.full(self.problem.periods, dear)
+        return replace(
+            self.problem, base_kw=base, line_limit_kw=limit, import_price=price, export_price=-price,
+            root_limit_price=0.0,
+        )  # fmt: skip
+
+    def without(self, pieces: Collection[int]) -> "Part":
+        """The part when these pieces below take no part: their borders carry what is forecast."""
+        base = self.problem.base_kw.copy()
+        for number in sorted(pieces, reverse=True):
+            base[self.entries[number]] += self.below_kw[number]
+        entries = {number: entry for number, entry in self.entries.items() if number not in pieces}
+        return replace(self, problem=replace(self.problem, base_kw=base), entries=entries)
 
 
 @dataclass(frozen=True)
@@ -91,10 +117,16 @@ def split(problem: Problem, names: Mapping[int, str]) -> tuple[Outline, dict[str
     pieces = pieces_of(problem.parent, problem.area)
     owners = [names[int(problem.area[piece.bus[0]])] for piece in pieces]
     hooks = [Hook(owner, piece.above) for owner, piece in zip(owners, pieces, strict=True)]
+    flow = problem.base_kw.copy()
+    sum_pieces(pieces, flow)
+    level = problem.voltage_drop[:, None] * flow
+    sum_down(problem.parent, level)
     parts: dict[str, list[Part]] = {owner: [] for owner in owners}
     for number, (owner, piece) in enumerate(zip(owners, pieces, strict=True)):
         entries = {below: other.entry for below, other in enumerate(pieces) if other.above == number}
-        parts[owner].append(Part(number, _part_of(problem, piece), entries))
+        below_kw = {below: flow[pieces[below].bus[0]] for below in entries}
+        above = level[problem.parent[piece.bus[0]]] if number else np.zeros(problem.periods)
+        parts[owner].append(Part(number, _part_of(problem, piece), entries, below_kw, above))
     return Outline(hooks, problem.import_price, problem.export_price), parts
 
 

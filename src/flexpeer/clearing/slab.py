@@ -3,7 +3,7 @@
 import numpy as np
 
 from flexpeer.clearing.area import Area, Plan
-from flexpeer.clearing.price_newton import coarse
+from flexpeer.clearing.price_newton import Rounding, coarse, rough
 from flexpeer.clearing.problem import Floats, Integers
 from flexpeer.clearing.rows import LANES, MOVE
 
@@ -49,14 +49,14 @@ class Slab:
         for area in reversed(self.areas):
             area.lack()
             if area.piece.above >= 0:
-                self.areas[area.piece.above].below[area.piece.entry] += area.held[0, :LANES]
-        totals = np.sum([area.totals for area in self.areas], axis=0)
+                self.areas[area.piece.above].below[area.piece.entry] += area.outflow
+        totals = np.sum([coarse(area.totals) for area in self.areas], axis=0)
         return totals[:LANES], totals[LANES:]
 
     def predict(self) -> tuple[Floats, Floats, Floats]:
         """Factor, take the affine step and probe it: linear and product sums (LANES,), reach (2 LANES,)."""
         self.factor()
-        self.sweep()
+        self.sweep(rough)
         return self.probe()
 
     def factor(self) -> None:
@@ -64,14 +64,14 @@ class Slab:
         for area in reversed(self.areas):
             area.factor()
             if area.piece.above >= 0:
-                self.areas[area.piece.above].messages.own[area.piece.entry] += area.messages.sent[0, : 3 * LANES]
+                self.areas[area.piece.above].messages.own[area.piece.entry] += area.messages.answer_told
             area.move[:] = area.answer[:, MOVE : MOVE + LANES]
 
     def probe(self) -> tuple[Floats, Floats, Floats]:
         """What the affine step does: linear and product sums (LANES,), reach (2 LANES,)."""
         for area in self.areas:
             area.probe()
-        totals = np.sum([area.totals for area in self.areas], axis=0)
+        totals = np.sum([rough(area.totals) for area in self.areas], axis=0)
         return totals[:LANES], totals[LANES:], self._reach()
 
     def correct(self, aim: Floats) -> Floats:
@@ -96,20 +96,19 @@ class Slab:
         for area in self.areas:
             area.advance(aim, length)
 
-    def sweep(self) -> None:
-        """Carry what moves up and spread prices down."""
+    def sweep(self, told: Rounding = coarse) -> None:
+        """Carry what moves up and spread prices down, rounded where it passes a border."""
         for area in self.areas:
             area.messages.moving[:] = 0.0
         for area in reversed(self.areas):
             area.carry()
             if area.piece.above >= 0:
-                self.areas[area.piece.above].messages.moving[area.piece.entry] += area.messages.told[0]
+                self.areas[area.piece.above].messages.moving[area.piece.entry] += told(area.messages.told[0])
         for area in self.areas:
             if area.piece.above >= 0:
                 upper = self.areas[area.piece.above]
-                area.messages.above[0, :LANES] = upper.step[area.piece.entry]
-                area.messages.above[0, LANES:] = upper.change[area.piece.entry, LANES : 2 * LANES]
+                area.messages.above[0] = told(upper.handed_down(area.piece.entry)).ravel()
             area.spread()
 
     def _reach(self) -> Floats:
-        return coarse(np.max([area.reach for area in self.areas], axis=0))
+        return rough(np.max([area.reach for area in self.areas], axis=0))

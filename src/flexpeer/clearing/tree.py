@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from flexpeer.clearing.price_newton import coarse
 from flexpeer.clearing.problem import Floats, Integers
 from flexpeer.clearing.rows import LANES, SUM, WEIGHT
 from flexpeer.compiled import compiled_apart
@@ -48,6 +49,16 @@ class Messages(NamedTuple):
     def room(cls, buses: int) -> "Messages":
         """For so many buses."""
         return cls(*(np.zeros((buses, width * LANES)) for width in (3, 6, 2, 2, 2)))
+
+    @property
+    def answer_told(self) -> Floats:
+        """A, B, D as they pass the border, (3 LANES,)."""
+        return coarse(self.sent[0, : 3 * LANES])
+
+    def flow_change(self) -> Floats:
+        """What the piece above takes the flow of the border to change by, (LANES,)."""
+        a, b = self.answer_told.reshape(3, LANES)[:2]
+        return np.asarray(a * self.above[0, :LANES] + b * self.above[0, LANES:] + coarse(self.told[0, :LANES]))
 
 
 A, B, D, INV, H, K = range(0, 6 * LANES, LANES)

@@ -26,6 +26,7 @@ from flexpeer.grid.limits import (
     Gauges,
     Kind,
     Limits,
+    Readings,
     gauges_of,
     loadings,
     magnitudes,
@@ -33,7 +34,8 @@ from flexpeer.grid.limits import (
     window_means,
 )
 from flexpeer.grid.network import S_BASE_VA, Complexes, Floats, Integers
-from flexpeer.grid.powerflow import DayFlow, FlowStatus, flow, per_unit
+from flexpeer.grid.powerflow import DayFlow, FlowResult, FlowStatus, flow, per_unit
+from flexpeer.grid.sensitivity import Metric, Sensitivity, sensitivity
 
 
 class Columns(NamedTuple):
@@ -142,6 +144,11 @@ class TradeScreen:
         """The ratchets of equation (1); not to be written to."""
         return self._allowed
 
+    @property
+    def injected(self) -> Complexes:
+        """Accepted injections, (buses, periods), per unit; not to be written to."""
+        return self._state.s
+
     def injections(self) -> tuple[Floats, Floats]:
         """Accepted injections, W and var, each (buses, periods)."""
         return self._state.s.real * S_BASE_VA, self._state.s.imag * S_BASE_VA
@@ -171,12 +178,31 @@ class TradeScreen:
         columns = self._flow(s, new_v, at, old)
         if not (columns.status == FlowStatus.CONVERGED).all() or not self._based(at):
             return Assessment(False, math.inf, None, at, columns, self._changes)
-        powers = self._state.power_w.copy()
-        powers[:, at] = columns.power_w
-        means = window_means(self._gauges, powers, at)
+        means = self._means(columns, at)
         excess, kind, element, column = worst(self._gauges, self._allowed, columns, means, at)
         binding = self._binding(kind, element, column, (at, columns, delta)) if kind >= 0 else None
         return Assessment(True, excess, binding, at, columns, self._changes)
+
+    def _means(self, columns: Columns, mtus: Integers) -> Floats:
+        powers = self._state.power_w.copy()
+        powers[:, mtus] = columns.power_w
+        return window_means(self._gauges, powers, mtus)
+
+    def read(self, assessment: Assessment) -> tuple[Readings, Allowed]:
+        """What was assessed against what is allowed, in the MTUs of the assessment."""
+        columns, at = assessment.columns, assessment.mtus
+        loading = np.where(self._gauges.rated[:, at], columns.loading, np.nan)
+        allowed = Allowed(*(values[:, at] for values in self._allowed))
+        return Readings(loading, columns.v_pu, self._means(columns, at)), allowed
+
+    def sensitivity(self, assessment: Assessment, metric: Metric) -> Sensitivity:
+        """Of a metric in the MTUs of an assessment, around what it leads to."""
+        at, columns = assessment.mtus, assessment.columns
+        s, v = self._state.s.copy(), self._state.v.copy()
+        s[:, at], v[:, at] = columns.s, columns.v
+        nothing = np.zeros(self._day.periods, dtype=np.int64)
+        result = FlowResult(v, self._state.source_power_w, np.full(nothing.shape, FlowStatus.CONVERGED), nothing)
+        return sensitivity(self._day, result, s.real * S_BASE_VA, s.imag * S_BASE_VA, metric, at)
 
     def accept(self, assessment: Assessment) -> None:
         """Make a change that fits the accepted state; `ValueError` if it does not, or others came between."""

@@ -22,24 +22,33 @@ import scipy.sparse as sp
 
 from flexpeer import __version__
 from flexpeer.clearing.central import LinearProgram, linear_program, solve_central
+from flexpeer.clearing.certificate import Certificate, certify, violation_kw
 from flexpeer.clearing.clearing import clear, default_engine
-from flexpeer.clearing.problem import Problem
+from flexpeer.clearing.outcome import Answer, Engine
+from flexpeer.clearing.price_posting import post_prices
+from flexpeer.clearing.problem import Integers, Problem
+from flexpeer.clearing.silence import Silent, clear_with_silent
 from flexpeer.errors import bad_input
 from flexpeer.simulation.clearing_problems import clearing_problem
 
 STOP_S = 300.0
 LARGEST_FOR_RIVALS = 960_000
+SILENT_BAR = 1e-3
 Row = dict[str, Any]
 
 
 class Case(NamedTuple):
-    """Peers, periods, shares of peers that shift and that store, and how often ours is measured."""
+    """Peers, periods, shares of peers that shift and that store, and how often ours is measured.
+
+    `silent` is the share of peers that are silent in any step or round.
+    """
 
     peers: int
     periods: int
     shift: float
     storage: float
     repeats: int
+    silent: float = 0.0
 
 
 CASES = {
@@ -49,6 +58,7 @@ CASES = {
     "100k x 24": Case(100_000, 24, 0.0, 0.0, 3),
     "100k x 96": Case(100_000, 96, 0.0, 0.0, 1),
     "10k x 24 coupled": Case(10_000, 24, 0.2, 0.1, 3),
+    "1k x 24, 30 % silent": Case(1_000, 24, 0.0, 0.0, 1, 0.3),
 }
 
 
@@ -74,6 +84,41 @@ def _ours(case: Case) -> Row:
         "objective": found.objective,
         "gap_relative_to_gain": found.gap_relative_to_gain,
         "max_violation_kw": outcome.max_violation_kw,
+    }
+
+
+def _newton_with_silent(case: Case) -> Row:
+    return _with_silent(case, lambda problem, silent: clear_with_silent(problem, silent, SILENT_BAR))
+
+
+def _posting_with_silent(case: Case) -> Row:
+    return _with_silent(
+        case, lambda problem, silent: _certified(problem, post_prices(problem, _untold, SILENT_BAR, silent))
+    )
+
+
+def _certified(problem: Problem, answer: Answer) -> tuple[Answer, Certificate]:
+    return answer, certify(problem, answer.steps_kw, answer.posted)
+
+
+def _with_silent(case: Case, run: Callable[[Problem, Silent], tuple[Answer, Certificate]]) -> Row:
+    """Others in every step or round; kernels are compiled by the run before."""
+    problem = problem_of(case)
+    rng = np.random.default_rng(0)
+
+    def silent(_step: int) -> Integers:
+        return np.flatnonzero(rng.random(problem.peers) < case.silent)
+
+    run(problem, silent)
+    began = perf_counter()
+    answer, found = run(problem, silent)
+    return {
+        "median_s": perf_counter() - began,
+        "steps": answer.steps,
+        "status": answer.status,
+        "objective": found.objective,
+        "gap_relative_to_gain": found.gap_relative_to_gain,
+        "max_violation_kw": violation_kw(problem, answer.steps_kw),
     }
 
 
@@ -190,7 +235,9 @@ def rows(case: str | None = None) -> list[Row]:
     made: list[Row] = []
     first: Row | None = None
     for name, chosen in CASES.items():
-        if case in (None, name):
+        if case in (None, name) and chosen.silent:
+            made += _silent_rows(name, chosen)
+        elif case in (None, name):
             ours = {"case": name, "engine": "flexpeer", "version": __version__, "ratio_to_ours": 1.0} | _alone(
                 _ours, chosen
             )
@@ -199,6 +246,17 @@ def rows(case: str | None = None) -> list[Row]:
             first = first or ours
             made += [ours, *_rival_rows(name, chosen, ours)]
     return made
+
+
+def _silent_rows(name: str, case: Case) -> list[Row]:
+    ours: Row = {"case": name, "version": __version__, "ratio_to_ours": None}
+    return [
+        ours | {"engine": f"flexpeer {engine.value}"} | _alone(run, case)
+        for engine, run in (
+            (Engine.PRICE_NEWTON, _newton_with_silent),
+            (Engine.PRICE_POSTING, _posting_with_silent),
+        )
+    ]
 
 
 def _rival_rows(name: str, case: Case, ours: Row) -> list[Row]:

@@ -1,8 +1,8 @@
 """Messages of a clearing between organisations: questions of the market operator, answers of DSOs.
 
-Numbers are rows of little-endian float64, or float32 where that is exact, one column per period asked for. What the
-rows of a pass mean is told in `clearing.part_sweeps`. Nothing here can hold a bid, a resource or an element of a
-network.
+Numbers are rows of little-endian float64, or float32 or bfloat16 where that is exact, one column per period asked for.
+What the rows of a pass mean is told in `clearing.part_sweeps`. Nothing here can hold a bid, a resource or an element of
+a network.
 """
 
 from enum import StrEnum
@@ -13,7 +13,6 @@ import msgspec
 class Pass(StrEnum):
     """The passes of a run, in order; predict and correct repeat."""
 
-    OFFER = "o"
     SURVEY = "s"
     PREDICT = "p"
     CORRECT = "c"
@@ -28,8 +27,14 @@ class Numbers(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     data: bytes = b""
 
 
+class Begin(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="b"):
+    """A run begins, numbered `deal`, higher than any before: what a DSO finished in another is void."""
+
+    deal: int
+
+
 class Ascend(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="u"):
-    """A pass up at a piece: what is common to all, and what the pieces below told.
+    """A pass up at a piece: what is common to all, and what the pieces below told that take part.
 
     `lanes` are the periods asked for, one bit each, low bits first; empty means all.
     """
@@ -42,7 +47,7 @@ class Ascend(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
 
 class Descend(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="d"):
-    """A pass down at a piece: what the piece above told."""
+    """A pass down at a piece: what the piece above told; no rows where none takes part, or at the root."""
 
     what: Pass
     piece: int
@@ -51,17 +56,15 @@ class Descend(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 
 class Close(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="x"):
-    """The end of a run: what the last finish left stands at these pieces, elsewhere nothing is traded.
+    """The end: what a DSO finished in run `deal` stands, or nothing of it is traded. `status` says how it ended."""
 
-    `status` says how it ended.
-    """
-
-    pieces: tuple[int, ...]
+    deal: int
+    stands: bool
     status: str
 
 
 class Answer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="a"):
-    """What leaves a piece in a pass."""
+    """What leaves a piece in a pass, or a DSO when a run begins."""
 
     up: Numbers
     down: dict[int, Numbers]
@@ -69,11 +72,21 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     most: Numbers
 
 
+class Trouble(StrEnum):
+    """Why a question cannot be answered; who has lost the thread can begin again."""
+
+    LOST = "lost the thread"
+    MISFIT = "does not fit"
+    FOREIGN = "is another's"
+    ENDED = "has ended"
+
+
 class Refusal(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="r"):
-    """A question that cannot be answered: of a piece that is not one's own, or out of order."""
+    """A question that cannot be answered, and about what."""
 
-    problem: str
+    why: Trouble
+    about: str
 
 
-Question = Ascend | Descend | Close
+Question = Begin | Ascend | Descend | Close
 Reply = Answer | Refusal

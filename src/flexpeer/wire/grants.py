@@ -76,6 +76,17 @@ class Read(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     kind: str
 
 
+class Cut(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="n"):
+    """Tangents of limits that the trial tried last passes are asked for, from the `first` on."""
+
+    trial: int
+    first: int
+
+
+class Respond(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="p"):
+    """How an area's borders respond in the accepted state is asked for."""
+
+
 class Tell(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="e"):
     """Rows of a result table that concern the DSO's FSPs; the `last` message ends the day."""
 
@@ -145,6 +156,35 @@ class Reading(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     data: bytes
 
 
+class Slopes(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Rows of little-endian float64 by resource, and by border below and above."""
+
+    own: dict[str, bytes]
+    below: dict[str, bytes]
+    above: dict[str, bytes]
+
+
+class Tangent(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """By how much a limit, which is not named, is passed in each MTU tried; slopes in those where it is."""
+
+    over: bytes
+    slopes: Slopes
+
+
+class Tangents(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="N"):
+    """Tangents, some at a time, of so many in all."""
+
+    tangents: tuple[Tangent, ...]
+    count: int
+
+
+class Responses(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="P"):
+    """Slopes of the watts an area gives at its own borders, and of the voltage it dictates at those below."""
+
+    given: dict[str, Slopes]
+    felt: dict[str, Slopes]
+
+
 class Done(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="D"):
     """As asked."""
 
@@ -174,5 +214,5 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     act: Began | Held | Commit | Abort
 
 
-Question = Begin | Voltages | Try | Hold | Commit | Abort | Slack | Read | Tell
-Reply = Bids | Rows | Tried | Room | Reading | Done | Refused
+Question = Begin | Voltages | Try | Hold | Commit | Abort | Slack | Read | Cut | Respond | Tell
+Reply = Bids | Rows | Tried | Room | Reading | Tangents | Responses | Done | Refused
