@@ -37,12 +37,15 @@ def _when_used(name: str) -> ModuleType:
 
 
 if TYPE_CHECKING:
-    from flexpeer import bootstrap, clearings
+    from flexpeer import bootstrap, clearings, day_nodes
 else:
-    bootstrap, clearings = _when_used("flexpeer.bootstrap"), _when_used("flexpeer.clearings")
+    bootstrap, clearings, day_nodes = map(
+        _when_used, ("flexpeer.bootstrap", "flexpeer.clearings", "flexpeer.day_nodes")
+    )
 
 FINDINGS_SHOWN = 30
-ROLES = "--dso with --problem, the same with --peer, or --market-operator"
+ROLES = "--dso with --problem or --scenario, the same with --peer and --problem, or --market-operator"
+DAY_ROLES = "--dso with --scenario, or --market-operator with --out"
 
 app = typer.Typer(
     name="flexpeer",
@@ -217,17 +220,19 @@ def clear_problem(
 
 @app.command("split")
 def split_problem(
-    problem: Annotated[Path, typer.Argument(help="A clearing problem, .npz.")],
+    problem: Annotated[Path, typer.Argument(help="A clearing problem, .npz, or a scenario folder with a grid.")],
     out: Annotated[Path, typer.Option("--out", help="New or empty folder for what each organisation gets.")],
     agent: Annotated[list[int] | None, typer.Option(help="A peer with an agent of its own; may be repeated.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Split a clearing problem by its areas: a file per DSO, an outline for the market operator, and keys."""
+    """Split a clearing problem, or a market day, by its DSOs: a share for everybody, and keys."""
+    of_day = problem.is_dir()
     try:
-        facts = nodes.split_file(problem, out, agent or ())
+        facts = day_nodes.split_scenario(problem, out) if of_day else nodes.split_file(problem, out, agent or ())
     except BadInput as error:
         raise _refuse(error, as_json) from error
-    typer.echo(json.dumps(facts) if as_json else narration.split_story(facts, out))
+    story = narration.day_split_story if of_day else narration.split_story
+    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else story(facts, out))
 
 
 @app.command()
@@ -235,8 +240,12 @@ def node(  # noqa: PLR0913 - options of any role
     *,
     dso: Annotated[str | None, typer.Option(help="Run as this DSO, or as the agent of one of its peers.")] = None,
     peer: Annotated[str | None, typer.Option(help="Run as this peer's agent.")] = None,
-    market_operator: Annotated[Path | None, typer.Option(help="Run as market operator of this outline.json.")] = None,
+    market_operator: Annotated[
+        Path | None,
+        typer.Option(help="Run as market operator of this outline.json, or of this folder of a market day."),
+    ] = None,
     problem: Annotated[Path | None, typer.Option(help="The DSO's or the peer's part of the problem, .npz.")] = None,
+    scenario: Annotated[Path | None, typer.Option(help="The DSO's folder of a market day.")] = None,
     agents: Annotated[Path | None, typer.Option(help="Folder of a DSO's agents: agents.json, keys, bids left.")] = None,
     keys: Annotated[Path, typer.Option(help="Folder with one's own NAME.key and public-keys.json.")] = Path(),
     server: Annotated[str | None, typer.Option(help="Address of a NATS server that runs.")] = None,
@@ -244,14 +253,19 @@ def node(  # noqa: PLR0913 - options of any role
     listen: Annotated[str | None, typer.Option(help="HOST:PORT where one's own server listens.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds until who does not answer is silent.", min=0.1)] = 10.0,
     state: Annotated[Path | None, typer.Option(help="Folder for what must survive the program, of one day.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="File for what stands, .npz.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="File for what stands, .npz; a market day's results folder.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take part in one clearing between organisations; exit 1 if nothing stands."""
+    """Take part in one clearing, or one market day, between organisations; exit 1 if nothing stands."""
     try:
         place = nodes.Place(server, keys, timeout, state, hub, listen)
+        of_day = scenario is not None or (market_operator is not None and market_operator.is_dir())
         with _ended_in_order():
             match market_operator, dso, peer, problem:
+                case Path() | None, _, None, None if of_day and agents is None:
+                    facts = _day_node(dso, scenario, market_operator, place, out)
                 case Path(), None, None, None if agents is None and out is None:
                     facts = nodes.run_market_operator(market_operator, place, _told)
                 case None, str(), None, Path():
@@ -262,7 +276,8 @@ def node(  # noqa: PLR0913 - options of any role
                     raise bad_input("node", "has no role", ROLES, field="dso")
     except BadInput as error:
         raise _refuse(error, as_json) from error
-    typer.echo(json.dumps(facts) if as_json else narration.node_story(facts))
+    story = narration.day_node_story if "status" not in facts or "in_doubt" in facts else narration.node_story
+    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else story(facts))
     raise typer.Exit(0 if facts["accepted"] else 1)
 
 
@@ -282,6 +297,20 @@ def _ended_in_order() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _day_node(
+    dso: str | None, scenario: Path | None, market_operator: Path | None, place: nodes.Place, out: Path | None
+) -> dict[str, Any]:
+    """Either role of a market day."""
+    if dso is not None and scenario is not None and market_operator is None:
+        return day_nodes.run_day_dso(dso, scenario, place, out, _told)
+    if market_operator is not None and dso is None and scenario is None and out is not None:
+        found: dict[str, Any] = _with_progress(
+            lambda tell: day_nodes.run_day_operator(market_operator, place, out, tell)
+        )
+        return found
+    raise bad_input("node", "has no role in a market day", DAY_ROLES, field="dso")
 
 
 @app.command()

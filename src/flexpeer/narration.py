@@ -267,6 +267,32 @@ def split_story(facts: Mapping[str, Any], out: Path) -> str:
     return "\n".join([*lines, f"{facts['pieces']} pieces, {facts['periods']} periods; files and keys in {out}"])
 
 
+def day_split_story(facts: Mapping[str, Any], out: Path) -> str:
+    """Who got what of a market day."""
+    lines = [
+        f"{name:24} {d['buses']:,} buses, {d['borders']} borders, {d['resources']:,} resources, {d['orders']:,} orders"
+        for name, d in facts["dsos"].items()
+    ]
+    points = f"{facts['points']} congestion points, {facts['periods']} periods"
+    return "\n".join([*lines, f"{points}; folders and keys in {out}"])
+
+
+def day_node_story(facts: Mapping[str, Any]) -> str:
+    """How a market day ended, for a DSO or for the market operator."""
+    dropped = [f"dropped          {count} letters, {why}" for why, count in facts["dropped"].items()]
+    if "dso" in facts:
+        doubt = [f"in doubt         {', '.join(map(str, facts['in_doubt']))}"] * bool(facts["in_doubt"])
+        head = f"{facts['dso']}: {facts['status']}, {facts['committed']} matches committed of {facts['orders']} orders"
+        return "\n".join([head, *doubt, *dropped])
+    lines = [f"{facts['trades']:,} trades of {facts['orders']:,} orders", *facts["notes"]]
+    for name, dso in facts["dsos"].items():
+        silent = f", {dso['silences']} times silent" if dso["silences"] else ""
+        silent += "" if dso["told"] else ", not told the end"
+        silent += f", unconfirmed {dso['unconfirmed']}" if dso["unconfirmed"] else ""
+        lines.append(f"{name:24} sent {dso['sent'] / 1e3:,.1f} kB, received {dso['received'] / 1e3:,.1f} kB{silent}")
+    return "\n".join([*lines, *dropped])
+
+
 def node_story(facts: Mapping[str, Any]) -> str:
     """How a run ended, for a DSO or for the market operator."""
     dropped = [f"dropped          {count} letters, {why}" for why, count in facts["dropped"].items()]

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 from tests.app.seals import Seals
 
@@ -64,7 +65,7 @@ class OnceDesk(Desk):
         super().__init__(name, Seals(name))
         self._answered: set[tuple[int, int]] = set()
 
-    def letter(self, recipient: str, run: int, number: int, message: Question | Reply) -> bytes:
+    def letter(self, recipient: str, run: int, number: int, message: msgspec.Struct) -> bytes:
         assert (run, number) not in self._answered
         self._answered.add((run, number))
         return super().letter(recipient, run, number, message)

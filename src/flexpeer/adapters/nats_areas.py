@@ -8,21 +8,21 @@ the questions' time to decide.
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from time import time_ns
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import nats
+from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from flexpeer.app.asking import AGAIN_S, Asking
-from flexpeer.app.letters import AreaDesk, Desk
+from flexpeer.app.letters import Desk, Letter, reply_in
 from flexpeer.errors import bad_input
-from flexpeer.wire.borders import Question, Reply
 
 MARKET, AGENTS = "flexpeer.clearing", "flexpeer.agents"
 LINGER_S = 2 * AGAIN_S
@@ -54,11 +54,35 @@ async def _connected(server: str, within_s: float = CONNECT_S) -> Client:
         raise bad_input(server, f"cannot be reached: {reason}", "the address of a NATS server that runs") from error
 
 
-class NatsAreas:
-    """DSOs, or agents, behind a NATS server, as a context; `timeout_s` is how long each question may take."""
+class Answering(Protocol):
+    """A DSO's or an agent's desk, for whatever kind of questions; `closed` is true once no more will come."""
 
-    def __init__(self, desk: Desk, server: str, timeout_s: float, prefix: str = MARKET) -> None:
-        self._server, self._asking = server, Asking(desk, time_ns(), timeout_s)
+    desk: Desk
+    asker: str
+
+    def reply_to(self, written: bytes) -> bytes | None:
+        """The signed reply; None for a letter that is dropped."""
+
+    @property
+    def closed(self) -> object:
+        """How the run ended."""
+
+
+class NatsAreas:
+    """DSOs, or agents, behind a NATS server, as a context; `timeout_s` is how long each question may take.
+
+    `read` finds the reply in a letter, None if it has none of the kind that is asked for.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        server: str,
+        timeout_s: float,
+        prefix: str = MARKET,
+        read: Callable[[Letter], Any | None] = reply_in,
+    ) -> None:
+        self._server, self._asking = server, Asking(desk, time_ns(), timeout_s, read)
         self._own, self._prefix, self._within_s = subject(desk.name, prefix), prefix, min(CONNECT_S, timeout_s)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -95,11 +119,11 @@ class NatsAreas:
         self._asking.received(message.data, self._loop.time())
         self._heard.set()
 
-    def ask(self, questions: Sequence[tuple[str, Question]]) -> Sequence[Reply | None]:
+    def ask(self, questions: Sequence[tuple[str, Struct]]) -> Sequence[Any | None]:
         """None for who was silent until the time was up."""
         return self._awaited(self._ask(questions))
 
-    async def _ask(self, questions: Sequence[tuple[str, Question]]) -> Sequence[Reply | None]:
+    async def _ask(self, questions: Sequence[tuple[str, Struct]]) -> Sequence[Any | None]:
         self._asking.begin(questions, self._loop.time())
         while self._asking.next_s is not None:
             self._heard.clear()
@@ -115,12 +139,12 @@ class NatsAreas:
         return self._asking.replies
 
 
-def serve(desk: AreaDesk, server: str, patience_s: float, prefix: str = MARKET) -> bool:
+def serve(desk: Answering, server: str, patience_s: float, prefix: str = MARKET) -> bool:
     """Answer questions until the run is closed; False if none came for `patience_s`."""
     return asyncio.run(_serve(desk, server, patience_s, prefix))
 
 
-async def _serve(desk: AreaDesk, server: str, patience_s: float, prefix: str) -> bool:
+async def _serve(desk: Answering, server: str, patience_s: float, prefix: str) -> bool:
     client = await _connected(server)
     heard = asyncio.Event()
 
@@ -132,13 +156,13 @@ async def _serve(desk: AreaDesk, server: str, patience_s: float, prefix: str) ->
 
     await client.subscribe(subject(desk.desk.name, prefix), cb=received)
     try:
-        while desk.closed is None:
+        while not desk.closed:
             heard.clear()
             await asyncio.wait_for(heard.wait(), patience_s)
         await _linger(heard)
         await client.flush()
     except (TimeoutError, NatsError):
-        return desk.closed is not None
+        return bool(desk.closed)
     finally:
         await client.close()
     return True

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,36 @@ def write_results(outcome: DayOutcome, result: dict[str, Any], report: str, fold
         "settlement.csv": _settlement(outcome),
         "needs.csv": _needs(outcome),
     }
-    for name, header in TABLES.items():
-        with (folder / name).open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(rows[name])
+    for name in TABLES:
+        _write_table(name, rows[name], folder)
     (folder / "result.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / "report.html").write_text(report, encoding="utf-8")
+
+
+def dso_tables(outcome: DayOutcome, dso: str, home: Mapping[str, str]) -> list[tuple[str, list[tuple[str, ...]]]]:
+    """What concerns the FSPs of one DSO, rows by table; `home` is the DSO of each resource."""
+    members = outcome.scenario.portfolios
+    confirmed = (
+        _confirmation(outcome, c)
+        for c in outcome.state.activations.confirmations
+        if home.get(members.get(c.unit, (c.unit,))[0], c.unit) == dso
+    )
+    schedules = (row for row in _schedules(outcome) if home[str(row[0])] == dso)
+    tables = {"confirmations.csv": confirmed, "schedules.csv": schedules}
+    return [(name, [tuple(map(str, row)) for row in rows]) for name, rows in tables.items()]
+
+
+def write_dso_tables(tables: Mapping[str, Iterable[Row]], folder: Path) -> None:
+    """Those of `dso_tables`, into an existing folder."""
+    for name in ("confirmations.csv", "schedules.csv"):
+        _write_table(name, tables.get(name, ()), folder)
+
+
+def _write_table(name: str, rows: Iterable[Row], folder: Path) -> None:
+    with (folder / name).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(TABLES[name])
+        writer.writerows(rows)
 
 
 def _in_log_order(outcome: DayOutcome) -> list[Trade]:

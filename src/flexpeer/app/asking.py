@@ -5,11 +5,13 @@ Letters may be lost, late, doubled or out of order. A question is sent again eve
 """
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from flexpeer.app.letters import Desk, Dropped, reply_in
-from flexpeer.wire.borders import Question, Reply
+from msgspec import Struct
+
+from flexpeer.app.letters import Desk, Dropped, Letter, reply_in
 
 AGAIN_S = 0.5
 
@@ -26,18 +28,21 @@ class _Open:
 
 
 class Asking:
-    """Questions of one run; bytes are counted by DSO, once for each question and reply."""
+    """Questions of one run; bytes are counted by DSO, once for each question and reply.
 
-    def __init__(self, desk: Desk, run: int, timeout_s: float) -> None:
-        self._desk, self._run, self._timeout_s = desk, run, timeout_s
+    `read` finds the reply in a letter, None if it has none of the kind that is asked for.
+    """
+
+    def __init__(self, desk: Desk, run: int, timeout_s: float, read: Callable[[Letter], Any | None] = reply_in) -> None:
+        self._desk, self._run, self._timeout_s, self._read = desk, run, timeout_s, read
         self._numbers: Counter[str] = Counter()
-        self._waiting: dict[str, deque[tuple[int, Question]]] = {}
+        self._waiting: dict[str, deque[tuple[int, Struct]]] = {}
         self._open: dict[str, _Open] = {}
-        self.replies: list[Reply | None] = []
+        self.replies: list[Any | None] = []
         self.sent_bytes: Counter[str] = Counter()
         self.received_bytes: Counter[str] = Counter()
 
-    def begin(self, questions: Sequence[tuple[str, Question]], now_s: float) -> None:
+    def begin(self, questions: Sequence[tuple[str, Struct]], now_s: float) -> None:
         """All at once to different DSOs, in order to the same one; `replies` will be in the order of questions."""
         self.replies = [None] * len(questions)
         self._waiting = {dso: deque() for dso, _ in questions}
@@ -83,7 +88,7 @@ class Asking:
         if asked is None or (letter.head.run, letter.head.number) != (self._run, asked.number):
             self._desk.drop(Dropped.OLD)
             return
-        reply = reply_in(letter)
+        reply = self._read(letter)
         if reply is None:
             self._desk.drop(Dropped.UNREADABLE)
             return

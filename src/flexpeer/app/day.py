@@ -22,6 +22,7 @@ from flexpeer.app.physical_side import PhysicalSide, margin_ppm
 from flexpeer.app.registration import registrations, resource_dsos
 from flexpeer.app.scenario import OrderRow, Scenario
 from flexpeer.app.session import EventLog, GridOwners, Session
+from flexpeer.app.told_side import ToldSide
 from flexpeer.app.verification import Picture, Verifier, verify_day
 from flexpeer.errors import BadInput, Finding
 from flexpeer.market.activation import ConfirmTrades, IssueActivations, RecordMeter, VerifyDelivery
@@ -55,7 +56,7 @@ GATE_OPENS, GATE_CLOSES, CONFIRMED = (2, "10:30"), (1, "09:00"), (1, "10:30")
 
 
 class GridSide(Protocol):
-    """What is known of the grid: `PhysicalSide` by power flow, `FactorSide` by impact factors alone."""
+    """What is known of the grid: `PhysicalSide` by power flow, `FactorSide` by impact factors, `ToldSide` from DSOs."""
 
     def observe(self, forecast_w: Mapping[str, Watts], /) -> tuple[CongestionPoint, ...]:
         """The congestion points under the forecast."""
@@ -84,9 +85,11 @@ class Watch(Protocol):
 
 
 class MarketDay:
-    """One scenario being run."""
+    """One scenario being run: with its grid, without any, or with what DSOs elsewhere have `told`."""
 
-    def __init__(self, scenario: Scenario, log: EventLog, watch: Watch, grid: GridInput | None) -> None:
+    def __init__(
+        self, scenario: Scenario, log: EventLog, watch: Watch, grid: GridInput | None, told: ToldSide | None = None
+    ) -> None:
         self.scenario = scenario
         self._notes = () if grid is None else notes(scenario, grid)
         self._watch = watch
@@ -95,7 +98,7 @@ class MarketDay:
         self.session.listen(self.journal.note)
         self.physical: PhysicalSide | None = None
         if grid is None:
-            self.side: GridSide = FactorSide(scenario, scenario.rulebook.need_margin_ppm or 0)
+            self.side: GridSide = told or FactorSide(scenario, scenario.rulebook.need_margin_ppm or 0)
         else:
             self.physical = PhysicalSide(scenario, build(scenario, grid), margin_ppm(scenario))
             self.side = self.physical
@@ -104,8 +107,7 @@ class MarketDay:
     def run(self, verifier: Verifier) -> DayOutcome:
         """The whole day, in the order of the timeline."""
         with self._watch.stage("need"):
-            self._open()
-            self._publish_needs()
+            self.prepare()
         with self._watch.stage("market"):
             self._trade()
         with self._watch.stage("verification"):
@@ -116,6 +118,11 @@ class MarketDay:
             residual = self.side.need_w(self.after_w())
             self._settle(residual, optimum, picture)
         return self._outcome(residual, optimum, picture)
+
+    def prepare(self) -> None:
+        """Everything before the gate opens: participants, needs and obligations."""
+        self._open()
+        self._publish_needs()
 
     def before_w(self) -> dict[str, Watts]:
         """Every resource's forecast."""
@@ -229,8 +236,13 @@ class MarketDay:
         return FactorCuts(state, room, signs)
 
     def _optimum(self) -> int | None:
-        """The central optimum; at least what was achieved, which every owner granted and so is possible."""
+        """The central optimum; at least what was achieved, which every owner granted and so is possible.
+
+        None where nobody knows the whole grid.
+        """
         state = self.session.state
+        if isinstance(self.side, ToldSide):
+            return None
         start_w = self.start_w()
         cuts = self._factor_cuts(start_w) if self.physical is None else GridCuts(self.physical, start_w)
         bound = welfare_optimum(state, cuts)
@@ -297,6 +309,8 @@ class MarketDay:
             _, readings = self.physical.grid.solve(schedules_w, "schedules")
             pairs = self.physical.flows(readings)
             return {name: (tuple(map(float, flow)), tuple(map(float, limit))) for name, (flow, limit) in pairs.items()}
+        if isinstance(self.side, ToldSide):
+            return self.side.flows(schedules_w)
         assert isinstance(self.side, FactorSide), "without a grid there are impact factors"
         points = self.session.state.needs.points
         return {
@@ -329,7 +343,12 @@ def _past_limit(points: tuple[PointDay, ...], which: str) -> tuple[Congestion, .
 
 
 def run_day(
-    scenario: Scenario, log: EventLog, watch: Watch, verifier: Verifier, grid: GridInput | None = None
+    scenario: Scenario,
+    log: EventLog,
+    watch: Watch,
+    verifier: Verifier,
+    grid: GridInput | None = None,
+    told: ToldSide | None = None,
 ) -> DayOutcome:
     """Run a scenario; `BadInput` with all findings if the scenario and the grid do not fit each other."""
-    return MarketDay(scenario, log, watch, grid).run(verifier)
+    return MarketDay(scenario, log, watch, grid, told).run(verifier)

@@ -12,7 +12,7 @@ import numpy as np
 
 from flexpeer.app.tangents import Responses, Tangent
 from flexpeer.grid.limits import TOLERANCE, Kind
-from flexpeer.grid.network import Complexes, Integers
+from flexpeer.grid.network import Complexes, Floats, Integers
 from flexpeer.grid.screening import Binding
 from flexpeer.market.trades import Move
 from flexpeer.periods import Span
@@ -99,6 +99,9 @@ class Owner(Protocol):
 
     def slack(self, element: str, kind: Kind, mtu: int) -> float:
         """Room of an element in the accepted state, as a fraction of its limit."""
+
+    def reading(self, element: str, kind: Kind) -> Floats:
+        """What a limit is about in the accepted state, (periods,), in the unit of its kind."""
 
     def tangents(self, trial: int) -> tuple[Tangent, ...]:
         """Limits that the trial of this number, the last one, takes past what is allowed, in its MTUs."""

@@ -65,7 +65,7 @@ class Desk:
         self.name, self._signatures = name, signatures
         self.dropped: Counter[Dropped] = Counter()
 
-    def letter(self, recipient: str, run: int, number: int, message: Question | Reply) -> bytes:
+    def letter(self, recipient: str, run: int, number: int, message: msgspec.Struct) -> bytes:
         """Signed and written."""
         head, body = Head(self.name, run, number), _encode(message)
         return _encode(Letter(head, body, self._signatures.sign(_signed(recipient, head, body))))
@@ -92,19 +92,17 @@ def _signed(recipient: str, head: Head, body: bytes) -> bytes:
     return _encode((recipient, head)) + body
 
 
-class AreaDesk:
-    """A DSO's desk: opens the questions of its `asker`, the market operator, has the node answer them.
+class AnsweringDesk:
+    """A desk that opens the questions of its `asker`, the market operator, and has them answered, each once."""
 
-    `closed` is how the run ended, once that was heard here.
-    """
+    def __init__(self, desk: Desk, last: tuple[int, int] = (0, 0), asker: str = MARKET_OPERATOR) -> None:
+        self.desk, self.asker = desk, asker
+        self._last = last
+        self._reply: bytes | None = None
 
-    asker = MARKET_OPERATOR
-
-    def __init__(self, desk: Desk, node: AreaNode, asker: str = MARKET_OPERATOR) -> None:
-        self.desk, self._node, self.asker = desk, node, asker
-        self.closed: Close | None = None
-        self._last = (0, 0)
-        self._reply = b""
+    def answered(self, letter: Letter) -> msgspec.Struct | None:
+        """The reply; None if it carries no question of the kind expected here."""
+        raise NotImplementedError
 
     def reply_to(self, written: bytes) -> bytes | None:
         """The signed reply; None for a letter that is dropped."""
@@ -120,17 +118,30 @@ class AreaDesk:
         if (head.run, head.number) < self._last:
             self.desk.drop(Dropped.OLD)
             return None
-        try:
-            question = _QUESTIONS.decode(letter.body)
-        except msgspec.DecodeError:
+        reply = self.answered(letter)
+        if reply is None:
             self.desk.drop(Dropped.UNREADABLE)
             return None
-        reply = self._answer(question, head)
         self._last = (head.run, head.number)
         self._reply = self.desk.letter(self.asker, head.run, head.number, reply)
         return self._reply
 
-    def _answer(self, question: Question, head: Head) -> Reply:
+
+class AreaDesk(AnsweringDesk):
+    """A DSO's desk in a clearing: the node answers. `closed` is how the run ended, once that was heard here."""
+
+    def __init__(self, desk: Desk, node: AreaNode, asker: str = MARKET_OPERATOR) -> None:
+        super().__init__(desk, asker=asker)
+        self._node = node
+        self.closed: Close | None = None
+
+    def answered(self, letter: Letter) -> Reply | None:
+        """By the node; a question that does not follow the one before is refused."""
+        try:
+            question = _QUESTIONS.decode(letter.body)
+        except msgspec.DecodeError:
+            return None
+        head = letter.head
         if not isinstance(question, Begin | Close) and (head.run, head.number - 1) != self._last:
             return Refusal(Trouble.LOST, f"letter {head.number}")
         reply = self._node.answer(question)

@@ -10,12 +10,13 @@ its border and v the voltage it is dictated there, a resource k changes m by
 and so on up and down. How p_b answers to v_b is left out, and second order: the check of what comes of the rows tells.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 
 import numpy as np
 
-from flexpeer.app.joint_check import Borders, JointAssessment
+from flexpeer.app.joint_check import Borders, JointAssessment, OwnerSilent
 from flexpeer.app.optimum import Row, row_at
 from flexpeer.app.tangents import Responses, Slopes, Tangent
 from flexpeer.grid.network import Floats, Integers
@@ -35,10 +36,15 @@ class OwnerCuts:
         return ()
 
     def violated(self, moves_w: Mapping[str, Floats]) -> Iterable[Row]:
-        """Tangents of limits passed, one for each of their MTUs; none where there is no power flow to say."""
+        """Tangents of limits passed, one for each of their MTUs; none where there is no power flow to say.
+
+        Nor where an owner is silent, who will be asked once more before anything is granted.
+        """
         moves = tuple(move for name, row in moves_w.items() for move in _moves(name, row))
-        if not moves:
-            return
+        with suppress(OwnerSilent):
+            yield from self._passed(moves, moves_w) if moves else ()
+
+    def _passed(self, moves: Sequence[Move], moves_w: Mapping[str, Floats]) -> Iterator[Row]:
         joint = JointAssessment(self._borders, moves)
         for owner, tried in joint.touched if joint.converged else ():
             if not tried.fits:

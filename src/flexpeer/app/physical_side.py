@@ -5,7 +5,7 @@ voltage, the watts injected at that bus that would make up the difference (first
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from flexpeer.app.grid_day import GridDay
 from flexpeer.app.joint_check import BorderEnd
 from flexpeer.app.scenario import CongestionPoint as GivenPoint
 from flexpeer.app.scenario import Scenario
+from flexpeer.app.told_side import ToldPoint
 from flexpeer.app.validator import GridOwner, OwnGrid
 from flexpeer.errors import bad_input
 from flexpeer.grid.areas import Area, branch_owners, split
@@ -110,6 +111,26 @@ class PhysicalSide:
     def flows(self, readings: Readings) -> dict[str, tuple[Floats, Floats]]:
         """Flow (in the loading direction) and limit of each point, W per MTU, for a state."""
         return {p.point.congestion_point: (self._flow(p, readings), self._limit(p)) for p in self._points}
+
+    def told(self, schedules_w: Schedules) -> Iterator[ToldPoint]:
+        """The points for somebody without the grid, with the starting point's schedules."""
+        forecast, start = self._observed()[1], self.grid.solve(schedules_w, "starting point")[1]
+        for p in self._points:
+            beyond = self._beyond[_loaded_by_injection(p.point.direction)][1]
+            limit, flow = self._limit(p), self._flow(p, forecast)
+            rows = (flow, self._flow(p, start), self._flow(p, beyond) - flow, self._unit_w(p))
+            forecast_w, start_w, beyond_w, unit_w = (tuple(np.nan_to_num(row, nan=0.0).tolist()) for row in rows)
+            limit_w = tuple(np.nan_to_num(limit, nan=float(QUANTITY_LIMIT_W)).tolist())
+            owner = self.owner_of(p.kind, p.point.element)
+            yield ToldPoint(p.point, owner, p.kind, forecast_w, start_w, beyond_w, limit_w, unit_w, self.margin)
+
+    def _unit_w(self, point: Point) -> Floats:
+        """Watts of flow per unit of what is read at the element, in its unit of `Kind`."""
+        if point.kind is Kind.LOADING:
+            rated: Floats = self.rated_va()[point.at]
+            return rated
+        sign = -1.0 if point.kind is Kind.LOW else 1.0
+        return np.full(self.grid.day.periods, sign / point.pu_per_w)
 
     def coordinator(self, start_w: Schedules) -> GridCoordinator:
         """The owners' validators, each with its own part of the grid, at the starting point."""

@@ -186,6 +186,10 @@ class GridOwner:
         """Room of an element in the accepted state, as a fraction of its limit."""
         return self.screen.slack(element, kind, mtu)
 
+    def reading(self, element: str, kind: Kind) -> Floats:
+        """What a limit is about in the accepted state, (periods,), in the unit of its kind."""
+        return self.screen.reading(element, kind)
+
 
 class PointOwner:
     """Congestion points by impact factors alone: flow = sum(ppm x p), compared exactly (units: ppm W).

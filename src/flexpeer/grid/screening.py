@@ -238,6 +238,18 @@ class TradeScreen:
         rooms = (allowed.power_w[:, mtu] - means) / gauges.scale_w[:, mtu]
         return float(rooms[np.array(named)].min())
 
+    def reading(self, element: str, kind: Kind) -> Floats:
+        """What a limit is about in the accepted state, (periods,), in the unit of its kind; hourly, the hour's mean."""
+        row: Floats
+        if kind is Kind.LOADING:
+            row = self._state.loading[self._branch_of[element]].copy()
+        elif kind in (Kind.HIGH, Kind.LOW):
+            row = self._state.v_pu[self._bus_of[element]].copy()
+        else:
+            means = window_means(self._gauges, self._state.power_w, self._every)
+            row = means[self._points().index((element, kind))]
+        return row
+
     def _points(self) -> list[tuple[str, Kind]]:
         return list(zip(self._limits.point_element, self._limits.point_kind, strict=True))
 

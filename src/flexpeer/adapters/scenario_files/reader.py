@@ -20,6 +20,7 @@ from flexpeer.app.scenario import (
     Scenario,
 )
 from flexpeer.errors import BadInput, Finding, bad_input
+from flexpeer.periods import MarketDay
 
 
 def read_scenario(folder: Path) -> Scenario:
@@ -39,6 +40,21 @@ def read_scenario(folder: Path) -> Scenario:
     if findings:
         raise BadInput(findings)
     return _scenario(settings, tables)
+
+
+def read_orders(folder: Path) -> tuple[MarketDay, tuple[OrderRow, ...]]:
+    """The day and the orders of a folder, whatever else is in it: whether what they name exists, the market says.
+
+    Raises `BadInput` with the findings of `scenario.toml` and `orders.csv`.
+    """
+    settings, found = read_settings(folder)
+    tables = {layout.file: read_table(folder, layout) for layout in LAYOUTS}
+    check_rows(tables, settings)
+    findings = [*found.in_order(), *tables[layouts.ORDERS.file].findings.in_order()]
+    if findings:
+        raise BadInput(findings)
+    assert settings.day is not None
+    return settings.day, _structs(OrderRow, tables, layouts.ORDERS)
 
 
 def _unknown_files(folder: Path) -> list[Finding]:

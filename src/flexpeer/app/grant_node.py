@@ -1,0 +1,259 @@
+"""A DSO's side of a market day between organisations: its validator, its FSPs' bids, and what it has promised.
+
+Two-phase commit. A hold is a promise: it is in the ledger before it is answered, so that it outlives the program, and
+the commit that may follow cannot fail. Who starts again tries anew, in the same order, what the ledger says was held,
+and is where it was. Promises that nobody has decided on stay, and their headroom with them, until the market operator
+decides or begins another day. The same decision may come twice.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from flexpeer.app.grant_messages import REAL, read_trial, written_bid, written_rows, written_tried
+from flexpeer.app.letters import AnsweringDesk, Desk, Letter
+from flexpeer.app.scenario import OrderRow
+from flexpeer.app.slope_messages import size, written_responses, written_tangent
+from flexpeer.app.validator import GridOwner, OwnGrid
+from flexpeer.grid.limits import Kind
+from flexpeer.wire.grants import (
+    Abort,
+    Began,
+    Begin,
+    Bids,
+    Commit,
+    Cut,
+    Done,
+    Entry,
+    Held,
+    Hold,
+    Question,
+    Read,
+    Reading,
+    Refused,
+    Reply,
+    Respond,
+    Room,
+    Rows,
+    Slack,
+    Tangent,
+    Tangents,
+    Tell,
+    Try,
+    Voltages,
+)
+
+BIDS_AT_A_TIME, BYTES_AT_A_TIME = 2_000, 400_000
+Asked = Try | Cut | Respond | Slack | Read | Voltages
+_QUESTIONS: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
+
+
+class Ledger(Protocol):
+    """What outlives the program."""
+
+    def read(self) -> Sequence[Entry]:
+        """All entries, oldest first."""
+
+    def append(self, entry: Entry) -> None:
+        """Kept for good when this returns; `OSError` if it cannot be kept."""
+
+
+class Unkept:
+    """A ledger that lasts as long as its program."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+
+    def read(self) -> Sequence[Entry]:
+        """All entries."""
+        return self.entries
+
+    def append(self, entry: Entry) -> None:
+        """In memory."""
+        self.entries.append(entry)
+
+
+class GrantNode:
+    """A DSO through one day or more; `last` is the last letter that changed something, `tables` what it was told."""
+
+    def __init__(self, own: OwnGrid, orders: Sequence[OrderRow], ledger: Ledger) -> None:
+        self._own, self._orders, self._ledger = own, orders, ledger
+        self.last = (0, 0)
+        self._start_anew()
+        for entry in ledger.read():
+            self._repeat(entry)
+
+    def _start_anew(self) -> None:
+        self.ended = False
+        self.tables: dict[str, list[tuple[str, ...]]] = {}
+        self._validator = GridOwner(self._own)
+        self._tried: Try | None = None
+        self._cuts: tuple[int, tuple[Tangent, ...]] = (0, ())
+        self._promised: dict[int, int] = {}
+        self.committed: set[int] = set()
+
+    @property
+    def in_doubt(self) -> tuple[int, ...]:
+        """Promises that nobody has decided on."""
+        return tuple(sorted(self._promised))
+
+    def _repeat(self, entry: Entry) -> None:
+        match entry.act:
+            case Began():
+                self._start_anew()
+            case Held(match, tried):
+                answered = self._try(tried)
+                assert not isinstance(answered, Refused), "it was answered before"
+                self._validator.hold(match, tried.number)
+                self._promised[match] = tried.number
+            case Commit() | Abort():
+                self._decide(entry.act)
+        self.last = entry.run, entry.number
+
+    def answer(self, question: Question, run: int, number: int) -> Reply:
+        """One question of a run; a `Refused` changes nothing."""
+        if isinstance(question, Begin):
+            return self._begin(question, run, number)
+        if run != self.last[0]:
+            return Refused("the day has not begun")
+        match question:
+            case Hold():
+                return self._hold(question, run, number)
+            case Commit() | Abort():
+                return self._decided(question, run, number)
+            case Tell(table, rows, last):
+                self.tables.setdefault(table, []).extend(rows)
+                self.ended = self.ended or last
+                return Done()
+            case _:
+                return self._told(question)
+
+    def _told(self, question: Asked) -> Reply:
+        """What changes nothing."""
+        match question:
+            case Try():
+                return self._try(question)
+            case Cut():
+                return self._cut(question)
+            case Respond():
+                return written_responses(self._validator.responses())
+            case Slack():
+                return self._slack(question)
+            case Read():
+                return self._read(question)
+            case Voltages(borders):
+                known = self._borders.issuperset(borders)
+                return Rows(written_rows(self._validator.voltages(borders))) if known else Refused("unknown border")
+
+    @property
+    def _borders(self) -> set[str]:
+        return {*self._own.entries, *(border.name for border in self._own.borders)}
+
+    def _begin(self, question: Begin, run: int, number: int) -> Reply:
+        if run != self.last[0]:
+            if not self._keep(Entry(run, number, Began())):
+                return Refused("cannot be kept")
+            self._start_anew()
+        some = self._orders[question.first : question.first + BIDS_AT_A_TIME]
+        return Bids(tuple(written_bid(row) for row in some), len(self._orders))
+
+    def _try(self, question: Try) -> Reply:
+        trial = read_trial(question, len(self._own.borders), self._own.p_w.shape[1])
+        foreign = any(shift.resource not in self._own.bus_of for shift in question.shifts)
+        if trial is None or foreign or not self._borders.issuperset((*question.drawn, *question.watched)):
+            return Refused("does not fit the area")
+        self._tried = question
+        return written_tried(self._validator.attempt(trial))
+
+    def _hold(self, question: Hold, run: int, number: int) -> Reply:
+        """Possible, then done, then kept: what cannot be kept is undone."""
+        if self._promised.get(question.match) == question.trial:
+            return Done()
+        if self._tried is None or self._tried.number != question.trial or question.match in self._promised:
+            return Refused("was not tried last")
+        try:
+            self._validator.hold(question.match, question.trial)
+        except (LookupError, ValueError):
+            return Refused("does not fit any more")
+        if not self._keep(Entry(run, number, Held(question.match, self._tried))):
+            self._validator.abort(question.match)
+            return Refused("cannot be kept")
+        self._promised[question.match] = question.trial
+        return Done()
+
+    def _decided(self, question: Commit | Abort, run: int, number: int) -> Reply:
+        """Kept, then done. Nothing was promised of what is unknown, so it can be given back but not committed."""
+        if question.match not in self._promised:
+            stands = question.match in self.committed
+            return Done() if stands is isinstance(question, Commit) else Refused("is not held")
+        if not self._keep(Entry(run, number, question)):
+            return Refused("cannot be kept")
+        self._decide(question)
+        return Done()
+
+    def _keep(self, entry: Entry) -> bool:
+        try:
+            self._ledger.append(entry)
+        except OSError:
+            return False
+        self.last = entry.run, entry.number
+        return True
+
+    def _decide(self, act: Commit | Abort) -> None:
+        self._promised.pop(act.match, None)
+        if isinstance(act, Commit):
+            self.committed.add(act.match)
+            self._validator.commit(act.match)
+        else:
+            self._validator.abort(act.match)
+
+    def _slack(self, question: Slack) -> Reply:
+        try:
+            return Room(self._validator.slack(question.element, Kind(question.kind), question.mtu))
+        except (KeyError, IndexError, ValueError):
+            return Refused("unknown element")
+
+    def _read(self, question: Read) -> Reply:
+        try:
+            row = self._validator.reading(question.element, Kind(question.kind))
+        except (KeyError, ValueError):
+            return Refused("unknown element")
+        return Reading(row.astype(REAL).tobytes())
+
+    def _cut(self, question: Cut) -> Reply:
+        """As many as a letter takes, one at least; they are found once for a trial."""
+        if self._cuts[0] != question.trial:
+            try:
+                found = self._validator.tangents(question.trial)
+            except LookupError:
+                return Refused("was not tried last")
+            self._cuts = question.trial, tuple(written_tangent(tangent) for tangent in found)
+        some: list[Tangent] = []
+        bytes_left = BYTES_AT_A_TIME
+        for tangent in self._cuts[1][question.first :]:
+            bytes_left -= size(tangent)
+            if some and bytes_left < 0:
+                break
+            some.append(tangent)
+        return Tangents(tuple(some), len(self._cuts[1]))
+
+
+class GrantDesk(AnsweringDesk):
+    """A DSO's desk on a market day. The last letter before a restart may be asked for again."""
+
+    def __init__(self, desk: Desk, node: GrantNode) -> None:
+        super().__init__(desk, (node.last[0], node.last[1] - 1))
+        self._node = node
+
+    def answered(self, letter: Letter) -> Reply | None:
+        """By the node."""
+        try:
+            return self._node.answer(_QUESTIONS.decode(letter.body), letter.head.run, letter.head.number)
+        except msgspec.DecodeError:
+            return None
+
+    @property
+    def closed(self) -> bool:
+        """Whether the day has ended."""
+        return self._node.ended

@@ -1,0 +1,102 @@
+"""The grid side of a market operator whose DSOs keep their grids: told points, and owners elsewhere.
+
+Flows at the forecast and at the starting point are told. After trades, owners read them; where one is silent they
+follow from impact factors:
+
+    flow(p) = flow at the starting point + loading sign x sum(ppm x (p - starting point))
+"""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from flexpeer.app.granting import GridCoordinator
+from flexpeer.app.joint_check import Owner, OwnerSilent
+from flexpeer.app.scenario import Scenario
+from flexpeer.grid.limits import TOLERANCE, Kind
+from flexpeer.grid.network import Floats
+from flexpeer.market.needs import CongestionPoint, Watts, relieving
+from flexpeer.quantities import PPM
+
+Schedules = Mapping[str, Watts]
+Row = tuple[float, ...]
+
+
+class ToldPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A congestion point as its DSO tells it. Flows are in the loading direction, W per MTU.
+
+    `beyond_w` is how much more flow needs are found at (the rulebook's quantile), `margin` the fraction of the limit
+    they stay below it; `unit_w` are watts per unit of what `owner` reads at the element.
+    """
+
+    point: CongestionPoint
+    owner: str
+    kind: Kind
+    forecast_w: Row
+    start_w: Row
+    beyond_w: Row
+    limit_w: Row
+    unit_w: Row
+    margin: float
+
+
+class ToldSide:
+    """What is known of the grid where there is none; `home` is the DSO of each resource, `start_w` where they start."""
+
+    def __init__(
+        self, scenario: Scenario, points: Sequence[ToldPoint], owners: Sequence[Owner], home: Mapping[str, str]
+    ) -> None:
+        self._scenario, self._home = scenario, home
+        self._owners = {owner.owner: owner for owner in owners}
+        self._points = {told.point.congestion_point: told for told in points}
+        self._forecast_w = scenario.plans_w()
+        self._start_w: Schedules | None = None
+
+    def observe(self, _forecast_w: Schedules) -> tuple[CongestionPoint, ...]:
+        """The points told."""
+        return tuple(told.point for told in self._points.values())
+
+    def impact_ppm(self, point_id: str) -> dict[str, tuple[int, ...]]:
+        """As the scenario states."""
+        return dict((self._scenario.impact_ppm or {}).get(point_id, {}))
+
+    def need_w(self, schedules_w: Schedules) -> dict[str, Watts]:
+        """What brings each point to its limit less the margin, where it is past it, W per MTU."""
+        needs = {}
+        for name, told in self._points.items():
+            limit = np.array(told.limit_w)
+            flow = self._flow(told, schedules_w) + told.beyond_w
+            past = flow > limit + TOLERANCE * np.abs(limit)
+            over = np.where(past, flow - limit + told.margin * np.abs(limit), 0.0)
+            needs[name] = tuple(int(np.ceil(w)) for w in over.clip(min=0.0))
+        return needs
+
+    def flows(self, schedules_w: Schedules) -> dict[str, tuple[Row, Row]]:
+        """Flow and limit of each point, W per MTU."""
+        return {
+            name: (tuple(self._flow(told, schedules_w).tolist()), told.limit_w) for name, told in self._points.items()
+        }
+
+    def _flow(self, told: ToldPoint, schedules_w: Schedules) -> Floats:
+        if schedules_w == self._forecast_w:
+            return np.array(told.forecast_w)
+        if self._start_w is None or schedules_w == self._start_w:
+            return np.array(told.start_w)
+        try:
+            return self._owners[told.owner].reading(told.point.element, told.kind) * told.unit_w
+        except OwnerSilent:
+            return np.array(told.start_w) + self._more_w(told, schedules_w, self._start_w)
+
+    def _more_w(self, told: ToldPoint, schedules_w: Schedules, start_w: Schedules) -> Floats:
+        """How much these schedules load a point beyond the starting point, by impact factors."""
+        more = np.zeros(len(told.start_w))
+        for name, ppm in self.impact_ppm(told.point.congestion_point).items():
+            more += np.array(ppm) / PPM * (np.array(schedules_w[name]) - np.array(start_w[name]))
+        return -relieving(told.point.direction).sign * more
+
+    def coordinator(self, start_w: Schedules) -> GridCoordinator:
+        """The owners, who know the starting point themselves."""
+        self._start_w = dict(start_w)
+        element_of = {name: told.point.element for name, told in self._points.items()}
+        return GridCoordinator(tuple(self._owners.values()), element_of, self._home)

@@ -1,0 +1,135 @@
+"""A market day between organisations, each a program of its own: `flexpeer split` and `flexpeer node` of scenarios."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flexpeer.adapters.day_share_files import (
+    PromisesFile,
+    read_dso,
+    read_operator,
+    write_dso,
+    write_operator,
+)
+from flexpeer.adapters.ed25519 import read_keys, write_keys
+from flexpeer.adapters.folders import new_folder, require_fresh
+from flexpeer.adapters.log_file import FileLog
+from flexpeer.adapters.nats_areas import NatsAreas, serve
+from flexpeer.adapters.results_files import dso_tables, write_dso_tables, write_results
+from flexpeer.app.day import run_day
+from flexpeer.app.day_split import gather_bids, split_day
+from flexpeer.app.grant_node import GrantDesk, GrantNode
+from flexpeer.app.joint_check import Trial
+from flexpeer.app.letters import MARKET_OPERATOR, Desk
+from flexpeer.app.remote_owner import RemoteOwner, grant_reply_in
+from flexpeer.app.results import result_object
+from flexpeer.app.told_side import ToldSide
+from flexpeer.app.validator import GridOwner, OwnGrid
+from flexpeer.bootstrap import (
+    LOG_NAME,
+    NewtonVerifier,
+    StageWatch,
+    grid_input,
+    read_whole,
+)
+from flexpeer.errors import bad_input
+from flexpeer.nodes import PATIENCE, Place, Tell
+from flexpeer.web.report import render_report
+
+
+def split_scenario(folder: Path, out: Path) -> dict[str, Any]:
+    """`flexpeer split` of a scenario: a folder per organisation, and keys, in a new folder."""
+    require_fresh(out)
+    scenario, opened = read_whole(folder)
+    grid = grid_input(scenario, opened)
+    if grid is None:
+        raise bad_input("scenario.toml", "there is no [grid]", "a scenario with a grid", field="grid")
+    operator, shares = split_day(scenario, grid, StageWatch(lambda _done, _total: None))
+    with new_folder(out) as work:
+        write_operator(operator, work / MARKET_OPERATOR)
+        for name, share in shares.items():
+            write_dso(scenario, operator, share, work / name)
+        write_keys([MARKET_OPERATOR, *shares], work)
+    dsos = {
+        name: {
+            "dso": share.own.owner,
+            "buses": share.own.network.bus_count - len(share.own.borders),
+            "borders": len(share.own.borders),
+            "resources": len(share.own.bus_of),
+            "orders": len(share.orders),
+        }
+        for name, share in shares.items()
+    }
+    return {"dsos": dsos, "points": len(operator.points), "periods": scenario.day.mtu_count}
+
+
+def run_day_operator(folder: Path, place: Place, out: Path, on_progress: Callable[[int, int], None]) -> dict[str, Any]:
+    """`flexpeer node --market-operator` of a scenario: the day, from the bids to the confirmations."""
+    require_fresh(out)
+    operator = read_operator(folder)
+    periods = operator.scenario.day.mtu_count
+    signatures = read_keys(MARKET_OPERATOR, place.keys)
+    desk, watch = Desk(MARKET_OPERATOR, signatures), StageWatch(on_progress)
+    with (
+        place.for_operator(signatures, [address.name for address in operator.owners]) as server,
+        NatsAreas(desk, server, place.timeout_s, read=grant_reply_in) as areas,
+    ):
+        owners = [RemoteOwner(address, areas, periods) for address in operator.owners]
+        with watch.stage("bids"):
+            scenario, odd = gather_bids(operator, owners)
+        side = ToldSide(scenario, operator.points, owners, operator.home)
+        with new_folder(out) as work, FileLog(work / LOG_NAME) as log:
+            outcome = run_day(scenario, log, watch, NewtonVerifier(), None, side)
+            result = result_object(outcome, log.seal(outcome.state_hash))
+            result["notes"] = [*odd, *result.get("notes", ())]
+            write_results(outcome, result, render_report(outcome), work)
+        told = {owner.owner: owner.tell(dso_tables(outcome, owner.owner, operator.home)) for owner in owners}
+    dsos = {
+        owner.owner: {
+            "silences": owner.silences,
+            "told": told[owner.owner],
+            "unconfirmed": [*owner.lost, *owner.undelivered],
+            "received": areas.sent_bytes.get(address.name, 0),
+            "sent": areas.received_bytes.get(address.name, 0),
+        }
+        for owner, address in zip(owners, operator.owners, strict=True)
+    }
+    dropped = {str(why): count for why, count in desk.dropped.items()}
+    return result | {"accepted": True, "dsos": dsos, "dropped": dropped}
+
+
+def run_day_dso(name: str, folder: Path, place: Place, out: Path | None, tell: Tell) -> dict[str, Any]:
+    """`flexpeer node --dso` of a scenario: its validator and its FSPs' bids, until the day has ended."""
+    if out is not None:
+        require_fresh(out)
+    share = read_dso(folder)
+    signatures = read_keys(name, place.keys)
+    warm_up(share.own)
+    with place.for_dso(name, signatures) as server, PromisesFile(place.state or folder) as promises:
+        tell(f"{name}: at {server}")
+        node = GrantNode(share.own, share.orders, promises)
+        desk = GrantDesk(Desk(name, signatures), node)
+        serve(desk, server, PATIENCE * place.timeout_s)
+    if out is not None and node.ended:
+        with new_folder(out) as work:
+            write_dso_tables(node.tables, work)
+    return {
+        "dso": name,
+        "owner": share.own.owner,
+        "orders": len(share.orders),
+        "committed": len(node.committed),
+        "in_doubt": list(node.in_doubt),
+        "accepted": node.ended,
+        "status": "the day has ended" if node.ended else "the market operator is silent",
+        "dropped": {str(why): count for why, count in desk.desk.dropped.items()},
+    }
+
+
+def warm_up(own: OwnGrid) -> None:
+    """Try and hold nothing, so that kernels are compiled before the first question comes."""
+    owner = GridOwner(own)
+    owner.attempt(Trial(1, (), np.zeros(1, dtype=np.int64), {}, None, ()))
+    owner.hold(1, 1)
+    owner.abort(1)

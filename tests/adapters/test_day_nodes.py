@@ -1,0 +1,109 @@
+"""A market day between programs over NATS: the trades of one process, with every DSO's grid in its own."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from tests.adapters.nats_server import nats_server
+from tests.adapters.scenario_folder import folder_of
+from tests.app.grid_days import SMALL_UNITS, small_day
+from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
+
+from flexpeer.adapters.day_share_files import AREA, TOLD, read_dso, read_operator
+from flexpeer.bootstrap import run_folder
+from flexpeer.day_nodes import run_day_operator, split_scenario
+from flexpeer.errors import BadInput
+from flexpeer.nodes import Place
+
+DSOS = ("region", "local", "village")
+END_S = 60.0
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`scenario`, what one process makes of it (`whole`), and its shares."""
+    folder = tmp_path_factory.mktemp("day")
+    texts = three_levels(with_orders(small_day(), random_orders(SMALL_UNITS, ["Cable 3"], 3)))
+    run_folder(folder_of(texts, folder / "scenario"), folder / "whole", lambda _done, _total: None)
+    facts = split_scenario(folder / "scenario", folder / "shares")
+    assert list(facts["dsos"]) == list(DSOS)
+    assert sum(dso["orders"] for dso in facts["dsos"].values()) == 40
+    return folder
+
+
+@contextmanager
+def program(dso: str, shares: Path, server: str, out: Path) -> Iterator[subprocess.Popen[bytes]]:
+    words = ["--dso", dso, "--scenario", str(shares / dso), "--keys", str(shares), "--server", server]
+    words += ["--timeout", "3", "--out", str(out / dso), "--json"]
+    running = subprocess.Popen([sys.executable, "-m", "flexpeer", "node", *words], stdout=subprocess.PIPE)
+    try:
+        yield running
+    finally:
+        if running.poll() is None:
+            os.kill(running.pid, signal.SIGKILL)
+        running.wait(END_S)
+
+
+def test_programs_trade_as_one_process_does(folders: Path, tmp_path: Path) -> None:
+    shares = folders / "shares"
+    with nats_server() as server, ExitStack() as programs:
+        running = {dso: programs.enter_context(program(dso, shares, server, tmp_path)) for dso in DSOS}
+        place = Place(server, shares, 30.0)
+        result = run_day_operator(shares / "market-operator", place, tmp_path / "market", lambda _done, _total: None)
+        told = {dso: json.loads(each.communicate(timeout=END_S)[0]) for dso, each in running.items()}
+    assert result["trades"] > 0
+    for name in ("trades.csv", "refusals.csv", "schedules.csv", "confirmations.csv", "settlement.csv"):
+        assert (tmp_path / "market" / name).read_bytes() == (folders / "whole" / name).read_bytes(), name
+    assert (result["max_loading_percent_before"], result["welfare_optimum"], result["verified_by"]) == (None,) * 3
+    assert all(dso["told"] and not dso["unconfirmed"] and not dso["silences"] for dso in result["dsos"].values())
+    assert all(dso["accepted"] and not dso["in_doubt"] for dso in told.values())
+    confirmed = [row for dso in DSOS for row in table(tmp_path / dso / "confirmations.csv")]
+    assert len(confirmed) == len(table(folders / "whole" / "confirmations.csv"))
+    for dso in DSOS:
+        resources = {row["resource"] for row in table(tmp_path / dso / "schedules.csv")}
+        assert resources == set(read_dso(shares / dso).own.bus_of)
+
+
+def test_nobody_gets_what_is_others(folders: Path) -> None:
+    shares = folders / "shares"
+    operator = "".join(path.read_text(encoding="utf-8") for path in (shares / "market-operator").iterdir())
+    assert not any(name in operator for name in ("Cable 1", "Busbar", "Substation", "Island", "r_ohm"))
+    assert table(shares / "market-operator" / "orders.csv") == []
+    village = read_dso(shares / "village")
+    assert set(village.own.network.bus_names) == {"B", "C"}
+    assert {row.resource for row in village.orders} <= set(village.own.bus_of) == {"WC"}
+    assert not (shares / "village.key").stat().st_mode & 0o077
+
+
+def test_files_that_are_not_what_they_should_be(folders: Path, tmp_path: Path) -> None:
+    shares = folders / "shares"
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_dso(shares / "market-operator")
+    with pytest.raises(BadInput, match=TOLD):
+        read_operator(shares / "village")
+    with pytest.raises(BadInput, match="no such folder"):
+        read_operator(tmp_path / "nowhere")
+    texts = {name: text for name, text in small_day().items() if name != "grid.json"}
+    texts["scenario.toml"] = texts["scenario.toml"].replace('[grid]\nsource = "grid.json"\n', "")
+    texts["congestion_points.csv"] = "congestion_point,element,direction,limit_w\nP,E,export,1\n"
+    texts["impact_factors.csv"] = "congestion_point,resource,ppm\nP,WA,1000000\n"
+    with pytest.raises(BadInput, match=r"no \[grid\]"):
+        split_scenario(folder_of(texts, tmp_path / "gridless"), tmp_path / "out")
+    (tmp_path / "other").mkdir()
+    for path in (shares / "village").iterdir():
+        (tmp_path / "other" / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "other" / AREA).write_bytes((shares / "village.key").read_bytes())
+    with pytest.raises(BadInput, match=AREA):
+        read_dso(tmp_path / "other")

@@ -1,0 +1,96 @@
+"""A market day between organisations, by letters in memory."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from tests.adapters.scenario_folder import Texts, folder_of
+from tests.app.grid_days import _Memory, _Watch
+from tests.app.seals import Seals
+
+from flexpeer.adapters.gridfiles import open_grid
+from flexpeer.adapters.scenario_files import read_scenario
+from flexpeer.app.day import MarketDay
+from flexpeer.app.day_split import DsoShare, OperatorShare, gather_bids, split_day
+from flexpeer.app.grant_node import GrantDesk, GrantNode, Unkept
+from flexpeer.app.grid_day import GridInput
+from flexpeer.app.letters import MARKET_OPERATOR, Desk
+from flexpeer.app.outcome import DayOutcome
+from flexpeer.app.remote_owner import RemoteOwner
+from flexpeer.app.told_side import ToldSide
+from flexpeer.bootstrap import NewtonVerifier
+from flexpeer.market.trades import Trade
+from flexpeer.wire.grants import Question, Reply
+
+RUN = 7
+
+
+class LettersHere:
+    """Carries letters at once and keeps them; what comes of one may be changed by subclasses."""
+
+    def __init__(self, shares: dict[str, DsoShare]) -> None:
+        self._operator = Desk(MARKET_OPERATOR, Seals(MARKET_OPERATOR))
+        self._shares = shares
+        self.ledgers = {name: Unkept() for name in shares}
+        self.nodes: dict[str, GrantNode] = {}
+        self.desks: dict[str, GrantDesk] = {}
+        self.number = 0
+        self.letters: list[tuple[str, bytes]] = []
+        for name in shares:
+            self.start(name)
+
+    def start(self, name: str) -> None:
+        """Anew, with what is in the ledger and nothing else."""
+        share = self._shares[name]
+        self.nodes[name] = GrantNode(share.own, share.orders, self.ledgers[name])
+        self.desks[name] = GrantDesk(Desk(name, Seals(name)), self.nodes[name])
+
+    def carried(self, name: str, written: bytes) -> bytes | None:
+        """To a DSO, and what it replies."""
+        return self.desks[name].reply_to(written)
+
+    def ask(self, questions: Sequence[tuple[str, Question]]) -> Sequence[Reply | None]:
+        """One after the other."""
+        return [self._one(name, question) for name, question in questions]
+
+    def _one(self, name: str, question: Question) -> Reply | None:
+        self.number += 1
+        written = self._operator.letter(name, RUN, self.number, question)
+        self.letters.append((name, msgspec.msgpack.encode(question)))
+        reply = self.carried(name, written)
+        if reply is None:
+            return None
+        letter = self._operator.opened(reply)
+        assert letter is not None
+        assert (letter.head.sender, letter.head.number) == (name, self.number)
+        self.letters.append((MARKET_OPERATOR, letter.body))
+        found: Reply = msgspec.msgpack.decode(letter.body, type=Reply)
+        return found
+
+
+class Whole:
+    """The same day in one process, and its shares."""
+
+    def __init__(self, texts: Texts, folder: Path) -> None:
+        self.scenario = read_scenario(folder_of(texts, folder))
+        grid = open_grid(self.scenario.grid_source or "", folder)
+        self.grid = GridInput(grid.network, grid.bus_index, grid.branch_index)
+
+    def run(self) -> DayOutcome:
+        return MarketDay(self.scenario, _Memory(), _Watch(), self.grid).run(NewtonVerifier())
+
+    def split(self) -> tuple[OperatorShare, dict[str, DsoShare]]:
+        return split_day(self.scenario, self.grid, _Watch())
+
+
+def run_split(operator: OperatorShare, post: LettersHere) -> tuple[DayOutcome, list[RemoteOwner]]:
+    """The market operator's side of a day: bids first, then the day as everywhere."""
+    owners = [RemoteOwner(address, post, operator.scenario.day.mtu_count) for address in operator.owners]
+    scenario, _ = gather_bids(operator, owners)
+    side = ToldSide(scenario, operator.points, owners, operator.home)
+    return MarketDay(scenario, _Memory(), _Watch(), None, side).run(NewtonVerifier()), owners
+
+
+def trades_of(outcome: DayOutcome) -> list[Trade]:
+    """In the order in which they came about."""
+    return sorted(outcome.state.trades.trades.values(), key=lambda t: (t.match, len(t.trade), t.trade))
