@@ -2,8 +2,8 @@
 
 Writes a scenario folder on a SimBench MV+LV grid (which needs `make bench-deps`) with wind on medium voltage, flexible
 resources on low voltage and an export limit at the connection point, then runs it as `flexpeer run` does. Forty farms
-of 350 kW leave voltages in their bands; of 450 kW they do not, and the grid refuses as many matches as it grants. RESIDUAL
-`distributed` clears what is left at the gate, with `reopening = "own_limit"`.
+of 350 kW leave voltages in their bands; of 450 kW they do not, and the grid refuses as many matches as it grants.
+RESIDUAL `distributed` clears what is left at the gate, with `reopening = "own_limit"`.
 """
 
 import csv

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from flexpeer.adapters.folders import new_folder, require_fresh
 from flexpeer.adapters.gridfiles import GridFile, open_grid, write_flexpeer_json
 from flexpeer.adapters.gridfiles.opening import built_in
 from flexpeer.adapters.gridfiles.simbench_grid import simbench_day
@@ -187,40 +188,6 @@ def _per_mtu(grid: GridFile, scenario: Scenario) -> tuple[Floats | None, Floats 
     shape = (grid.network.bus_count, scenario.day.mtu_count, step)
     p_w, q_var = (rows.reshape(shape).mean(axis=2) for rows in (grid.profile_p_w, grid.profile_q_var))
     return np.ascontiguousarray(p_w), np.ascontiguousarray(q_var)
-
-
-def require_fresh(out: Path) -> None:
-    """`BadInput` unless `out` is new or an empty folder."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise bad_input(str(out), "the output folder is not empty", "a new or empty folder")
-
-
-@contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
-    """A folder to work in; its content is in `out` when all went well, and vanishes when not.
-
-    Raises `BadInput` if it cannot be written.
-    """
-    beside = out if out.is_dir() else out.parent
-    try:
-        made = [folder for folder in (beside, *beside.parents) if not folder.exists()]
-        beside.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=beside))
-    except OSError as error:
-        raise bad_input(str(out), f"cannot be written: {error.strerror}", "a folder that can be written") from error
-    try:
-        yield work
-        work.chmod(0o755)
-        if beside == out:
-            for path in work.iterdir():
-                path.rename(out / path.name)
-        else:
-            work.rename(out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        for folder in made:
-            if not any(folder.iterdir()):
-                folder.rmdir()
 
 
 def audit(log: Path) -> tuple[int, Seal | None, list[Damage]]:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from flexpeer.adapters.clearing_files import read_problem, write_outcome
+from flexpeer.adapters.folders import new_folder, require_fresh
 from flexpeer.adapters.publication_files import read_publication, write_publication
-from flexpeer.bootstrap import new_folder, require_fresh
 from flexpeer.clearing.certificate import ROUNDING, certify, refuted
 from flexpeer.clearing.clearing import Outcome, clear, default_engine, unable
 from flexpeer.clearing.outcome import Engine, Posted

@@ -14,6 +14,7 @@ from flexpeer.adapters.day_share_files import (
     write_operator,
 )
 from flexpeer.adapters.ed25519 import read_keys, write_keys
+from flexpeer.adapters.folders import new_folder, require_fresh
 from flexpeer.adapters.log_file import FileLog
 from flexpeer.adapters.nats_areas import NatsAreas, serve
 from flexpeer.adapters.results_files import dso_tables, write_dso_tables, write_results
@@ -31,9 +32,7 @@ from flexpeer.bootstrap import (
     NewtonVerifier,
     StageWatch,
     grid_input,
-    new_folder,
     read_whole,
-    require_fresh,
 )
 from flexpeer.errors import bad_input
 from flexpeer.nodes import PATIENCE, Place
@@ -71,9 +70,14 @@ def run_day_operator(folder: Path, place: Place, out: Path, on_progress: Callabl
     require_fresh(out)
     operator = read_operator(folder)
     periods = operator.scenario.day.mtu_count
-    desk = Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, place.keys))
+    signatures = read_keys(MARKET_OPERATOR, place.keys)
+    desk = Desk(MARKET_OPERATOR, signatures)
+    names = [address.name for address in operator.owners]
     watch = StageWatch(on_progress)
-    with NatsAreas(desk, place.server, place.timeout_s, grant_reply_in) as areas:
+    with (
+        place.for_operator(signatures, names) as server,
+        NatsAreas(desk, server, place.timeout_s, read=grant_reply_in) as areas,
+    ):
         owners = [RemoteOwner(address, areas, periods) for address in operator.owners]
         with watch.stage("bids"):
             scenario, odd = gather_bids(operator, owners)
@@ -105,10 +109,10 @@ def run_day_dso(name: str, folder: Path, place: Place, out: Path | None) -> dict
     share = read_dso(folder)
     signatures = read_keys(name, place.keys)
     warm_up(share.own)
-    with PromisesFile(place.state or folder) as promises:
+    with PromisesFile(place.state or folder) as promises, place.for_dso(name, signatures) as server:
         node = GrantNode(share.own, share.orders, promises)
         desk = GrantDesk(Desk(name, signatures), node)
-        serve(desk, place.server, PATIENCE * place.timeout_s)
+        serve(desk, server, PATIENCE * place.timeout_s)
     if out is not None and node.ended:
         with new_folder(out) as work:
             write_dso_tables(node.tables, work)

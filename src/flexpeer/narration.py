@@ -4,18 +4,20 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from flexpeer.app.outcome import DayOutcome
+if TYPE_CHECKING:
+    from flexpeer.app.outcome import DayOutcome
+
 
 ROWS = 8
 
 
-def story(outcome: DayOutcome, result: Mapping[str, Any], out: Path) -> RenderableType:
+def story(outcome: "DayOutcome", result: Mapping[str, Any], out: Path) -> RenderableType:
     """Need, allocation, trades, what the grid refused, what is left, who paid whom, and what it was worth."""
     return Group(
         _headline(outcome),
@@ -31,7 +33,7 @@ def story(outcome: DayOutcome, result: Mapping[str, Any], out: Path) -> Renderab
     )
 
 
-def _headline(outcome: DayOutcome) -> Text:
+def _headline(outcome: "DayOutcome") -> Text:
     s = outcome.scenario
     buses = "without a grid" if outcome.grid is None else f"on {outcome.grid.network.bus_count} buses"
     return Text(
@@ -41,7 +43,7 @@ def _headline(outcome: DayOutcome) -> Text:
     )
 
 
-def _points(outcome: DayOutcome) -> RenderableType:
+def _points(outcome: "DayOutcome") -> RenderableType:
     if not outcome.points:
         return Text("\nNo congestion is expected: nothing has to be relieved.")
     table = _table("Need (grid side)", "congestion point", "owner", "hours", "worst, MW", "need, MWh", "left, MWh")
@@ -56,11 +58,11 @@ def _points(outcome: DayOutcome) -> RenderableType:
     return table
 
 
-def _mwh(outcome: DayOutcome, watts: Sequence[float]) -> float:
+def _mwh(outcome: "DayOutcome", watts: Sequence[float]) -> float:
     return sum(watts) * outcome.scenario.day.mtu_minutes / 60 / 1e6
 
 
-def _allocation(outcome: DayOutcome) -> RenderableType:
+def _allocation(outcome: "DayOutcome") -> RenderableType:
     curtailment = outcome.state.needs.curtailment_w
     if not len(curtailment):
         return Text("\nNobody is curtailed by rule.")
@@ -78,7 +80,7 @@ def _allocation(outcome: DayOutcome) -> RenderableType:
     return table
 
 
-def _trading(outcome: DayOutcome, result: Mapping[str, Any]) -> Text:
+def _trading(outcome: "DayOutcome", result: Mapping[str, Any]) -> Text:
     trades = list(outcome.state.trades.trades.values())
     came = f"{result['orders']} orders came in, {result['orders_refused']} refused at the door."
     if not trades:
@@ -92,7 +94,7 @@ def _trading(outcome: DayOutcome, result: Mapping[str, Any]) -> Text:
     )
 
 
-def _refused(outcome: DayOutcome) -> RenderableType:
+def _refused(outcome: "DayOutcome") -> RenderableType:
     door = Counter(r.reason for r in outcome.refusals if r.reason != "grid_limit")
     by_grid = [r for r in outcome.refusals if r.reason == "grid_limit"]
     refused = sum(r.quantity_w == 0 for r in by_grid)
@@ -106,7 +108,7 @@ def _refused(outcome: DayOutcome) -> RenderableType:
     return Text("\n".join(lines))
 
 
-def _left(outcome: DayOutcome, result: Mapping[str, Any]) -> Text:
+def _left(outcome: "DayOutcome", result: Mapping[str, Any]) -> Text:
     left = sum(_mwh(outcome, point.residual_need_w) for point in outcome.points)
     verdict = [f"\nCongested element-MTUs: {result['congestions_before']} before, {result['congestions_after']} after."]
     verdict.append(f"Relief still missing: {left:.3f} MWh (grid side)." if left else "No relief is missing.")
@@ -118,7 +120,7 @@ def _left(outcome: DayOutcome, result: Mapping[str, Any]) -> Text:
     return Text(" ".join(verdict))
 
 
-def _money(outcome: DayOutcome) -> RenderableType:
+def _money(outcome: "DayOutcome") -> RenderableType:
     balances = {n: minor / 100 for n, minor in outcome.state.settlements.balances_minor.items()}
     if not balances:
         return Text("\nNobody pays anybody.")
@@ -131,7 +133,7 @@ def _money(outcome: DayOutcome) -> RenderableType:
     return table
 
 
-def _worth(outcome: DayOutcome, result: Mapping[str, Any]) -> RenderableType:
+def _worth(outcome: "DayOutcome", result: Mapping[str, Any]) -> RenderableType:
     kpi, currency = result["kpi"], outcome.scenario.currency
     table = _table("What it was worth (no official formula is published)", "KPI", "value", "made of")
     for name, ratio in kpi["cost_vs_grid_alternative"].items():
@@ -261,6 +263,7 @@ def _verdict(facts: Mapping[str, Any]) -> list[str]:
 def split_story(facts: Mapping[str, Any], out: Path) -> str:
     """Who got what."""
     lines = [f"{dso:16} {peers:,} peers" for dso, peers in facts["dsos"].items()]
+    lines += [f"{agent:16} agent of its own, below {dso}" for agent, dso in facts["agents"].items()]
     return "\n".join([*lines, f"{facts['pieces']} pieces, {facts['periods']} periods; files and keys in {out}"])
 
 
@@ -295,7 +298,8 @@ def node_story(facts: Mapping[str, Any]) -> str:
     dropped = [f"dropped          {count} letters, {why}" for why, count in facts["dropped"].items()]
     if "dso" in facts:
         stands = f"{facts['moved_kwh']:,.3f} kWh moved" if facts["accepted"] else "nothing is traded"
-        return "\n".join([f"{facts['dso']}: {facts['status']}, {stands}", *dropped])
+        agents = [f"{agent:16} {how}" for agent, how in facts.get("agents", {}).items()]
+        return "\n".join([f"{facts.get('peer', facts['dso'])}: {facts['status']}, {stands}", *agents, *dropped])
     lines = [facts["status"] if facts["accepted"] else f"nothing is traded: {facts['status']}"]
     if facts["accepted"]:
         gained = facts["no_trade_objective"] - facts["objective"]

@@ -1,6 +1,7 @@
 """Organisations that clear together as programs of their own: what `flexpeer split` and `flexpeer node` do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter, time_ns
@@ -8,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from flexpeer.adapters.agent_files import read_agent, read_agents, read_left, write_agents
 from flexpeer.adapters.clearing_files import read_problem
-from flexpeer.adapters.ed25519 import read_keys, write_keys
-from flexpeer.adapters.nats_areas import NatsAreas, serve
+from flexpeer.adapters.ed25519 import Ed25519Signatures, read_keys, write_keys
+from flexpeer.adapters.folders import new_folder, require_fresh
+from flexpeer.adapters.nats_areas import AGENTS, NatsAreas, serve
+from flexpeer.adapters.nats_servers import ANY_PORT, hub, leaf
 from flexpeer.adapters.share_files import (
     NAME,
     OUTLINE,
@@ -21,55 +25,117 @@ from flexpeer.adapters.share_files import (
     write_parts,
 )
 from flexpeer.adapters.state_files import JournalFolder, ShelfFolder
-from flexpeer.app.area_node import AreaNode, AreasHere
+from flexpeer.app.agents import FIRST_AGENT, HostNode, Staff, apart
+from flexpeer.app.area_node import AreaNode, AreasHere, Memory, Shelf
 from flexpeer.app.coordination import Unwritten, clear_together
 from flexpeer.app.letters import MARKET_OPERATOR, AreaDesk, Desk
-from flexpeer.bootstrap import new_folder, require_fresh
 from flexpeer.clearing.evaluation import moves
-from flexpeer.clearing.shares import split, unsplit
+from flexpeer.clearing.pieces import pieces_of
+from flexpeer.clearing.problem import Problem
+from flexpeer.clearing.shares import Part, peers_of, split, unsplit
 from flexpeer.errors import bad_input
 from flexpeer.simulation.clearing_problems import clearing_problem
 
 PATIENCE = 10.0
+SERVER = "nats://127.0.0.1:4222"
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an organisation meets the others: the address of a NATS server, a folder of keys, and its patience.
+    """Where an organisation meets the others: a NATS server, a folder of keys, and its patience.
 
-    `state` is a folder for what it must not forget; without, that lasts as long as its program.
+    `state` is a folder for what it must not forget; without, that lasts as long as its program. The server is one
+    that runs (`server`, by default `SERVER`), or one of its own: the market operator's, where leaf nodes come to
+    `listen`, or a DSO's, which joins the one at `hub` and has its own programs come to `listen`.
     """
 
-    server: str
+    server: str | None
     keys: Path
     timeout_s: float
     state: Path | None = None
+    hub: str | None = None
+    listen: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.server is not None and (self.hub is not None or self.listen is not None):
+            raise bad_input("node", "has two servers", "--server, or one of its own", field="server")
+
+    def for_operator(self, signatures: Ed25519Signatures, dsos: Sequence[str]) -> AbstractContextManager[str]:
+        """The address of the market operator's server, while it is used."""
+        if self.hub is not None:
+            raise bad_input("node", "is the hub itself", "--listen for leaf nodes, or --server", field="hub")
+        return self._given() if self.listen is None else hub(self.listen, signatures, dsos)
+
+    def for_dso(self, name: str, signatures: Ed25519Signatures) -> AbstractContextManager[str]:
+        """The address of a DSO's server, while it is used."""
+        if self.hub is not None:
+            return leaf(name, self.hub, self.listen or ANY_PORT, signatures)
+        if self.listen is not None:
+            raise bad_input("node", "has no server of its own to listen", "--listen with --hub", field="listen")
+        return self._given()
+
+    def for_agent(self) -> str:
+        """The address of its DSO's server."""
+        if self.hub is not None or self.listen is not None:
+            raise bad_input("node", "has no server of its own", "--server, its DSO's", field="peer")
+        return self.server or SERVER
+
+    def shelf(self, problem: Path) -> Shelf:
+        """Where what it finishes of this problem is kept."""
+        return Memory() if self.state is None else ShelfFolder(self.state, problem)
+
+    def _given(self) -> AbstractContextManager[str]:
+        return nullcontext(self.server or SERVER)
 
 
-def split_file(path: Path, out: Path) -> dict[str, Any]:
-    """`flexpeer split`: a file per area, the outline and keys, in a new folder."""
+def split_file(path: Path, out: Path, peers: Sequence[int] = ()) -> dict[str, Any]:
+    """`flexpeer split`: a file per area, the outline and keys, in a new folder; `peers` have agents of their own."""
     problem = read_problem(path)
     reason = unsplit(problem)
     if reason is not None:
         raise bad_input(str(path), reason, "free peers on a tree")
+    for peer in peers:
+        if not 0 <= peer < problem.peers:
+            raise bad_input("split", f"finds no peer {peer}", f"0 to {problem.peers - 1}", field="agent")
     require_fresh(out)
     names = {int(area): f"dso-{area}" for area in np.unique(problem.area)}
     outline, parts = split(problem, names)
+    agents = _agents_apart(problem, parts, peers)
     with new_folder(out) as work:
         for dso, own in parts.items():
             write_parts(own, work / f"{dso}.npz")
+            if agents[dso]:
+                write_agents(dso, agents[dso], work)
         write_outline(outline, work / OUTLINE)
         write_keys([MARKET_OPERATOR, *parts], work)
-    peers = {dso: sum(part.problem.peers for part in own) for dso, own in parts.items()}
-    return {"dsos": peers, "pieces": len(outline.hooks), "periods": outline.periods}
+    counts = {dso: sum(part.problem.peers for part in own) for dso, own in parts.items()}
+    named = {name: dso for dso, own in agents.items() for name in own}
+    return {"dsos": counts, "agents": named, "pieces": len(outline.hooks), "periods": outline.periods}
 
 
-def run_market_operator(outline_file: Path, place: Place, tell: Callable[[str], None]) -> dict[str, Any]:
+def _agents_apart(problem: Problem, parts: dict[str, list[Part]], peers: Sequence[int]) -> dict[str, dict[str, Part]]:
+    """Take these peers out of their DSOs' parts; their own parts, by DSO and name."""
+    pieces = pieces_of(problem.parent, problem.area)
+    agents: dict[str, dict[str, Part]] = {dso: {} for dso in parts}
+    for dso, own in parts.items():
+        for k, part in enumerate(own):
+            here = enumerate(peers_of(problem, pieces[part.number]).tolist())
+            own[k], theirs = apart(part, {at: FIRST_AGENT + peer for at, peer in here if peer in peers})
+            agents[dso] |= {f"peer-{found.number - FIRST_AGENT}": found for found in theirs}
+    return agents
+
+
+def run_market_operator(outline_file: Path, place: Place, tell: Tell) -> dict[str, Any]:
     """`flexpeer node --market-operator`: one run, from the first question to how it ended."""
     outline = read_outline(outline_file)
-    desk = Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, place.keys))
+    signatures = read_keys(MARKET_OPERATOR, place.keys)
+    desk = Desk(MARKET_OPERATOR, signatures)
     journal = Unwritten(time_ns()) if place.state is None else JournalFolder(place.state, outline_file)
-    with NatsAreas(desk, place.server, place.timeout_s) as areas:
+    with (
+        place.for_operator(signatures, outline.dsos) as server,
+        NatsAreas(desk, server, place.timeout_s) as areas,
+    ):
         began = perf_counter()
         found = clear_together(outline, areas, tell, journal)
         seconds = perf_counter() - began
@@ -87,15 +153,68 @@ def run_market_operator(outline_file: Path, place: Place, tell: Callable[[str], 
     }
 
 
-def run_dso(name: str, problem: Path, place: Place, out: Path | None) -> dict[str, Any]:
+def run_dso(
+    name: str, problem: Path, place: Place, out: Path | None, tell: Tell, agents: Path | None = None
+) -> dict[str, Any]:
     """`flexpeer node --dso`: answer one run's questions; what stands at the end goes to `out`."""
-    if not NAME.fullmatch(name) or name == MARKET_OPERATOR:
-        raise bad_input("node", f"cannot call a DSO {name!r}", "letters, digits, - and _", field="dso")
-    parts = read_parts(problem)
-    node = AreaNode(parts, None if place.state is None else ShelfFolder(place.state, problem))
-    desk = AreaDesk(Desk(name, read_keys(name, place.keys)), node)
+    require_name(name, "dso")
+    parts, signatures, shelf = read_parts(problem), read_keys(name, place.keys), place.shelf(problem)
+    with place.for_dso(name, signatures) as server:
+        warm_up()
+        tell(f"{name}: at {server}")
+        with _hosted(name, parts, server, place, agents, shelf) as node:
+            desk = AreaDesk(Desk(name, signatures), node)
+            serve(desk, server, PATIENCE * place.timeout_s)
+    return {"dso": name} | _ended(node, desk, out) | {"agents": _agents_told(node)}
+
+
+def run_agent(name: str, dso: str, problem: Path, place: Place, out: Path | None) -> dict[str, Any]:
+    """`flexpeer node --peer`: answer one run's questions for a peer, asked by its DSO at the DSO's own server."""
+    require_name(name, "peer")
+    node = AreaNode([read_agent(problem)], place.shelf(problem))
+    desk = AreaDesk(Desk(name, read_keys(name, place.keys)), node, dso)
     warm_up()
-    serve(desk, place.server, PATIENCE * place.timeout_s)
+    serve(desk, place.for_agent(), PATIENCE * place.timeout_s, AGENTS)
+    return {"peer": name, "dso": dso} | _ended(node, desk, out)
+
+
+def require_name(name: str, option: str) -> None:
+    """`BadInput` if it cannot be in a subject, or is the market operator's."""
+    if not NAME.fullmatch(name) or name == MARKET_OPERATOR:
+        raise bad_input("node", f"cannot call anybody {name!r}", "letters, digits, - and _", field=option)
+
+
+@contextmanager
+def _hosted(
+    name: str, parts: list[Part], server: str, place: Place, agents: Path | None, shelf: Shelf
+) -> Iterator[AreaNode]:
+    """The DSO's node, with its agents behind `server` if it has any; each has a quarter of the DSO's own time."""
+    expected = sorted(number for part in parts for number in part.entries if number >= FIRST_AGENT)
+    names = read_agents(agents) if agents is not None else {}
+    if expected != sorted(names):
+        raise bad_input(
+            "node", f"has agents' pieces {expected} in its problem, and {sorted(names)} in --agents",
+            "the same", field="agents",
+        )  # fmt: skip
+    if agents is None:
+        yield AreaNode(parts, shelf)
+        return
+    desk = Desk(name, read_keys(name, agents))
+    with NatsAreas(desk, server, place.timeout_s / 4, AGENTS) as reached:
+        yield HostNode(parts, Staff(names, reached, read_left(agents, names)), shelf)
+
+
+def _agents_told(node: AreaNode) -> dict[str, str]:
+    """How it went with each agent."""
+    if not isinstance(node, HostNode):
+        return {}
+    words = dict.fromkeys(node.silent, "silent") | dict.fromkeys(node.proxies, "played by the proxy")
+    words |= dict.fromkeys(node.unconfirmed, "unconfirmed")
+    return {name: words.get(n, "answered") for n, name in node.names.items()}
+
+
+def _ended(node: AreaNode, desk: AreaDesk, out: Path | None) -> dict[str, Any]:
+    """What stands, written to `out` and told."""
     if out is not None and node.accepted:
         write_part_outcomes(node.accepted, out)
     moved = sum(
@@ -103,7 +222,6 @@ def run_dso(name: str, problem: Path, place: Place, out: Path | None) -> dict[st
         for number, outcome in node.accepted.items()
     )
     return {
-        "dso": name,
         "peers": sum(part.problem.peers for part in node.parts.values()),
         "pieces": sorted(node.parts),
         "accepted": sorted(node.accepted),

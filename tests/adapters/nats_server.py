@@ -33,9 +33,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def nats_server() -> Iterator[str]:
-    """Its address, while it runs."""
-    port = free_port()
+def nats_server(port: int = 0) -> Iterator[str]:
+    """Its address, while it runs; at a free port unless one is given."""
+    port = port or free_port()
     words = [program(), "-a", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

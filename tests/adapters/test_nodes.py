@@ -4,8 +4,9 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ from flexpeer.adapters.ed25519 import read_keys
 from flexpeer.adapters.nats_areas import NatsAreas, serve, subject
 from flexpeer.adapters.share_files import OUTLINE, read_outline, read_parts
 from flexpeer.app.area_node import AreaNode, AreasHere
+from flexpeer.app.border_relay import Areas
 from flexpeer.app.coordination import JointOutcome, clear_together
 from flexpeer.app.letters import MARKET_OPERATOR, AreaDesk, Desk, Dropped
 from flexpeer.clearing.problem import Problem
 from flexpeer.errors import BadInput
 from flexpeer.nodes import Place, run_dso, run_market_operator, split_file
 from flexpeer.simulation.clearing_problems import clearing_problem
+from flexpeer.wire.borders import Question, Reply
 
 SCRIPT = ROOT / "docs" / "examples" / "several-organisations" / "run.sh"
 DSOS = ("dso-0", "dso-1", "dso-2")
@@ -64,7 +67,7 @@ def test_organisations_over_nats_are_organisations_in_process(
 ) -> None:
     place = Place(server, shares, 20.0)
     with ThreadPoolExecutor(3) as pool:
-        running = {dso: pool.submit(run_dso, dso, shares / f"{dso}.npz", place, tmp_path / dso) for dso in DSOS}
+        running = {dso: pool.submit(run_dso, dso, shares / f"{dso}.npz", place, tmp_path / dso, print) for dso in DSOS}
         found = run_market_operator(shares / OUTLINE, place, print)
         ended: dict[str, dict[str, Any]] = {dso: work.result() for dso, work in running.items()}
     assert found["accepted"]
@@ -110,6 +113,32 @@ def test_a_silent_dso_is_left_out_and_nobody_waits_for_ever(
         assert not fading.result()
     assert (found.accepted, found.silent, found.unconfirmed) == (True, ("dso-2",), ())
     assert found.gap <= 1e-6 * (found.no_trade_objective - found.objective)
+
+
+class Restarting:
+    """Ends the server and starts it again in the middle of a run."""
+
+    def __init__(self, areas: Areas, server: ExitStack, port: int) -> None:
+        self._areas, self._server, self._port, self._asked = areas, server, port, 0
+
+    def ask(self, questions: Sequence[tuple[str, Question]]) -> Sequence[Reply | None]:
+        self._asked += 1
+        if self._asked == 30:
+            self._server.close()
+            self._server.enter_context(nats_server(self._port))
+        return self._areas.ask(questions)
+
+
+def test_a_server_that_starts_again_costs_nobody_his_part(shares: Path, here: JointOutcome) -> None:
+    port, outline = free_port(), read_outline(shares / OUTLINE)
+    operator = Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, shares))
+    with ExitStack() as server, ThreadPoolExecutor(3) as pool:
+        address = server.enter_context(nats_server(port))
+        running = [pool.submit(serve, area_desk(dso, shares), address, 20.0) for dso in DSOS]
+        with NatsAreas(operator, address, 20.0) as areas:
+            found = clear_together(outline, Restarting(areas, server, port), print)
+        assert all(work.result() for work in running)
+    assert (found.objective, found.silent, found.unconfirmed) == (here.objective, (), ())
 
 
 def test_strangers_are_not_heard(server: str, shares: Path, here: JointOutcome) -> None:
@@ -168,4 +197,5 @@ def test_the_documented_script_runs(tmp_path: Path) -> None:
         env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{here}{os.pathsep}{os.environ['PATH']}"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert [line.split(",")[0] for line in done.stdout.splitlines()[-3:]] == [f"{dso}: converged" for dso in DSOS]
+    ended = [line.split(",")[0] for line in done.stdout.splitlines() if ": converged" in line]
+    assert ended == [f"{name}: converged" for name in (*DSOS, "dso-3", "peer-5")]

@@ -64,6 +64,36 @@ def test_price_newton_with_coupled_peers(part: int) -> None:
         assert found.max_violation_kw <= 1e-9, seed
 
 
+STRESS = [(1.0, 1.0), (0.6, 1.0), (0.45, 2.4)]
+
+
+@pytest.mark.parametrize(("tightness", "sensitivity"), STRESS)
+def test_coupled_peers_with_a_bus_each(tightness: float, sensitivity: float) -> None:
+    for seed in range(12):
+        problem = clearing_problem(
+            40, 6, seed, shift=0.4, storage=0.3, tightness=tightness, sensitivity=sensitivity, buses=40
+        )
+        optimum = solve_central(problem).objective
+        found = run(problem, Engine.PRICE_NEWTON)
+        assert found.status == "converged", seed
+        assert found.steps <= 30, seed
+        assert found.certificate.dual_bound <= optimum + 1e-7 * scale(problem), seed
+        assert optimum <= found.certificate.objective + 1e-7 * scale(problem), seed
+        assert found.certificate.gap <= 2e-6 * scale(problem) + 2.0 * rounding_money(problem), seed
+        assert found.max_violation_kw <= 1e-9, seed
+
+
+@pytest.mark.parametrize(("tightness", "sensitivity"), STRESS)
+def test_a_bus_each_at_size(tightness: float, sensitivity: float) -> None:
+    problem = clearing_problem(
+        1_000, 24, 7, shift=0.2, storage=0.1, tightness=tightness, sensitivity=sensitivity, buses=1_000
+    )
+    found = run(problem, Engine.PRICE_NEWTON)
+    assert found.status == "converged"
+    assert found.steps <= 30
+    assert found.certificate.gap_relative_to_gain <= 1e-6
+
+
 @pytest.mark.parametrize("coupled", [False, True])
 def test_price_posting_comes_near(coupled: bool) -> None:
     for seed in range(3):

@@ -1,10 +1,13 @@
 #!/bin/sh
-# A market operator and three DSOs clear a day together on one machine, over a NATS server on loopback.
-# Usage: run.sh FOLDER [PORT]; the results are in FOLDER.
+# A regional DSO, three local DSOs below it and the market operator clear a day together on one machine, each with a
+# NATS server of its own on loopback; one peer has an agent of its own at its DSO.
+# Usage: run.sh FOLDER [PORT]; the results are in FOLDER. PORT is the hub's, the next one that of dso-1's server.
 set -eu
 folder=$1
-port=${2:-4222}
-server=nats://127.0.0.1:$port
+port=${2:-7422}
+hub=127.0.0.1:$port
+home=127.0.0.1:$((port + 1))
+shares=$folder/shares
 
 mkdir "$folder"
 python3 -c '
@@ -12,24 +15,30 @@ import sys
 from pathlib import Path
 from flexpeer.adapters.clearing_files import write_problem
 from flexpeer.simulation.clearing_problems import clearing_problem
-write_problem(clearing_problem(200, 24), Path(sys.argv[1]))
+write_problem(clearing_problem(400, 24, seed=57), Path(sys.argv[1]))
 ' "$folder/problem.npz"
-flexpeer split "$folder/problem.npz" --out "$folder/shares"
+flexpeer split "$folder/problem.npz" --out "$shares" --agent 5
 
-nats-server --addr 127.0.0.1 --port "$port" >"$folder/server.txt" 2>&1 &
-server_pid=$!
-trap 'kill "$server_pid"; wait "$server_pid" || true' EXIT
+pids=
+trap 'kill $pids 2>"$folder/ending.txt" || true; wait' EXIT
 trap 'exit 1' INT TERM
-sleep 1
+node() {
+    name=$1
+    shift
+    flexpeer node "$@" --timeout 60 --out "$folder/$name.npz" >"$folder/$name.txt" 2>"$folder/$name.log" &
+    pids="$pids $!"
+}
 
-dso_pids=
-for dso in dso-0 dso-1 dso-2; do
-    flexpeer node --dso "$dso" --problem "$folder/shares/$dso.npz" --keys "$folder/shares" --server "$server" \
-        --timeout 60 --out "$folder/$dso.npz" >"$folder/$dso.txt" &
-    dso_pids="$dso_pids $!"
+for dso in dso-0 dso-2 dso-3; do
+    node "$dso" --dso "$dso" --problem "$shares/$dso.npz" --keys "$shares" --hub "$hub"
 done
-flexpeer node --market-operator "$folder/shares/outline.json" --keys "$folder/shares" --server "$server" --timeout 60
-for pid in $dso_pids; do
+node dso-1 --dso dso-1 --problem "$shares/dso-1.npz" --keys "$shares" --hub "$hub" --listen "$home" \
+    --agents "$shares/dso-1-agents"
+node peer-5 --dso dso-1 --peer peer-5 --problem "$shares/peer-5/peer-5.npz" --keys "$shares/peer-5" \
+    --server "nats://$home"
+flexpeer node --market-operator "$shares/outline.json" --keys "$shares" --listen "$hub" --timeout 60
+for pid in $pids; do
     wait "$pid"
 done
-cat "$folder"/dso-?.txt
+pids=
+cat "$folder"/dso-?.txt "$folder"/peer-5.txt

@@ -5,14 +5,16 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from flexpeer.clearing.clearing import Outcome
 from flexpeer.clearing.problem import Problem, require_sound
 from flexpeer.errors import BadInput, Finding, bad_input
+
+if TYPE_CHECKING:
+    from flexpeer.clearing.clearing import Outcome
 
 INTEGERS = ("parent", "area", "peer_bus", "step_sign", "peer_kind")
 SCALARS = ("line_price", "root_limit_price", "voltage_price", "voltage_low", "voltage_high", "row_price")
@@ -118,7 +120,7 @@ def arrays_in(problem: Problem) -> dict[str, npt.NDArray[Any]]:
     return {name: array for name, array in arrays.items() if name not in without}
 
 
-def write_outcome(outcome: Outcome, path: Path) -> None:
+def write_outcome(outcome: "Outcome", path: Path) -> None:
     """Allocation and prices: all that `price` and the certificate follow from, and the certificate's terms."""
     posted, state, certificate = outcome.posted, outcome.state, outcome.certificate
     arrays = {

@@ -1,7 +1,12 @@
-"""Ed25519 keys as files: `NAME.key`, an organisation's own (32 bytes in hex), and `public-keys.json`, everybody's."""
+"""Ed25519 keys as files: `NAME.key`, an organisation's own (32 bytes in hex), and `public-keys.json`, everybody's.
 
+NATS servers know who connects by the same keys, written as its nkeys: base32 of a prefix, 32 bytes and a CRC-16.
+"""
+
+import binascii
 import json
 import os
+from base64 import b32encode
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -11,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from flexpeer.errors import bad_input
 
 PUBLIC_KEYS = "public-keys.json"
+NKEY_USER = b"\xa0"
+NKEY_USER_SEED = b"\x95\x00"
 
 
 class Ed25519Signatures:
@@ -32,6 +39,20 @@ class Ed25519Signatures:
         except InvalidSignature:
             return False
         return True
+
+    @property
+    def nkey_seed(self) -> str:
+        """One's own private key as a NATS user's seed."""
+        return _nkey(NKEY_USER_SEED, self._own.private_bytes_raw())
+
+    def nkey(self, name: str) -> str | None:
+        """The public key of an organisation as a NATS user's name; None for an unknown one."""
+        return _nkey(NKEY_USER, self._known[name].public_bytes_raw()) if name in self._known else None
+
+
+def _nkey(prefix: bytes, key: bytes) -> str:
+    checked = prefix + key
+    return b32encode(checked + binascii.crc_hqx(checked, 0).to_bytes(2, "little")).decode().rstrip("=")
 
 
 def write_keys(names: Iterable[str], folder: Path) -> None:

@@ -1,7 +1,9 @@
-"""Letters over NATS: the market operator's `Areas`, and a DSO's side that answers until the run is closed.
+"""Letters over NATS: who asks, and who answers until the run is closed.
 
-Subjects are `flexpeer.clearing.NAME`, one per organisation; replies come to the market operator's. NATS promises no
-delivery; `Asking` sends again and knows when the time is up.
+The market operator asks DSOs at subjects `flexpeer.clearing.NAME`, one per organisation, and a DSO asks its peers'
+agents at `flexpeer.agents.NAME`; replies come to the asker's. NATS promises no delivery; `Asking` sends again and knows
+when the time is up. A connection that breaks is made again for as long as that takes: how long one may be silent is for
+the questions' time to decide.
 """
 
 import asyncio
@@ -17,37 +19,46 @@ from msgspec import Struct
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import NoServersError
 
-from flexpeer.app.asking import Asking
-from flexpeer.app.letters import MARKET_OPERATOR, Desk, Letter, reply_in
+from flexpeer.app.asking import AGAIN_S, Asking
+from flexpeer.app.letters import Desk, Letter, reply_in
 from flexpeer.errors import bad_input
 
-CONNECT_S = 5
+MARKET, AGENTS = "flexpeer.clearing", "flexpeer.agents"
+LINGER_S = 2 * AGAIN_S
+CONNECT_S = 10.0
+RECONNECT_S = 0.25
+PING_S, PINGS_LOST = 2, 2
 T = TypeVar("T")
 
 
-def subject(name: str) -> str:
-    """Where an organisation listens."""
-    return f"flexpeer.clearing.{name}"
+def subject(name: str, prefix: str = MARKET) -> str:
+    """Where an organisation, or an agent, listens."""
+    return f"{prefix}.{name}"
 
 
-async def _connected(server: str) -> Client:
-    async def quiet(_error: Exception) -> None:
-        return None
+async def _connected(server: str, within_s: float = CONNECT_S) -> Client:
+    said: list[Exception] = []
 
+    async def noted(error: Exception) -> None:
+        said[:] = [error]
+
+    connecting = nats.connect(
+        server, connect_timeout=2, max_reconnect_attempts=-1, reconnect_time_wait=RECONNECT_S,
+        ping_interval=PING_S, max_outstanding_pings=PINGS_LOST, error_cb=noted,
+    )  # fmt: skip
     try:
-        return await nats.connect(
-            server, connect_timeout=CONNECT_S, max_reconnect_attempts=1, reconnect_time_wait=1, error_cb=quiet
-        )
-    except (TimeoutError, NoServersError, NatsError, OSError, ValueError) as error:
-        raise bad_input(server, f"cannot be reached: {error}", "the address of a NATS server") from error
+        return await asyncio.wait_for(connecting, within_s)
+    except (TimeoutError, NatsError, OSError, ValueError) as error:
+        reason = said[-1] if said else error
+        raise bad_input(server, f"cannot be reached: {reason}", "the address of a NATS server that runs") from error
 
 
 class Answering(Protocol):
     """A DSO's desk, for whatever kind of questions; `closed` is true once no more will come."""
 
     desk: Desk
+    asker: str
 
     def reply_to(self, written: bytes) -> bytes | None:
         """The signed reply; None for a letter that is dropped."""
@@ -58,15 +69,21 @@ class Answering(Protocol):
 
 
 class NatsAreas:
-    """DSOs behind a NATS server, as a context; `timeout_s` is how long each question may take.
+    """DSOs, or agents, behind a NATS server, as a context; `timeout_s` is how long each question may take.
 
     `read` finds the reply in a letter, None if it has none of the kind that is asked for.
     """
 
     def __init__(
-        self, desk: Desk, server: str, timeout_s: float, read: Callable[[Letter], Any | None] = reply_in
+        self,
+        desk: Desk,
+        server: str,
+        timeout_s: float,
+        prefix: str = MARKET,
+        read: Callable[[Letter], Any | None] = reply_in,
     ) -> None:
         self._server, self._asking = server, Asking(desk, time_ns(), timeout_s, read)
+        self._own, self._prefix, self._within_s = subject(desk.name, prefix), prefix, min(CONNECT_S, timeout_s)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._heard = asyncio.Event()
@@ -94,8 +111,8 @@ class NatsAreas:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _open(self) -> Client:
-        client = await _connected(self._server)
-        await client.subscribe(subject(MARKET_OPERATOR), cb=self._received)
+        client = await _connected(self._server, self._within_s)
+        await client.subscribe(self._own, cb=self._received)
         return client
 
     async def _received(self, message: Msg) -> None:
@@ -112,7 +129,7 @@ class NatsAreas:
             self._heard.clear()
             try:
                 for dso, written in self._asking.due(self._loop.time()):
-                    await self._client.publish(subject(dso), written)
+                    await self._client.publish(subject(dso, self._prefix), written)
             except NatsError:
                 break
             until = self._asking.next_s
@@ -122,30 +139,38 @@ class NatsAreas:
         return self._asking.replies
 
 
-def serve(desk: Answering, server: str, patience_s: float) -> bool:
+def serve(desk: Answering, server: str, patience_s: float, prefix: str = MARKET) -> bool:
     """Answer questions until the run is closed; False if none came for `patience_s`."""
-    return asyncio.run(_serve(desk, server, patience_s))
+    return asyncio.run(_serve(desk, server, patience_s, prefix))
 
 
-async def _serve(desk: Answering, server: str, patience_s: float) -> bool:
+async def _serve(desk: Answering, server: str, patience_s: float, prefix: str) -> bool:
     client = await _connected(server)
     heard = asyncio.Event()
 
     async def received(message: Msg) -> None:
-        reply = desk.reply_to(message.data)
+        reply = await asyncio.to_thread(desk.reply_to, message.data)
         if reply is not None:
-            await client.publish(subject(MARKET_OPERATOR), reply)
+            await client.publish(subject(desk.asker, prefix), reply)
             heard.set()
 
-    await client.subscribe(subject(desk.desk.name), cb=received)
+    await client.subscribe(subject(desk.desk.name, prefix), cb=received)
     try:
         while not desk.closed:
             heard.clear()
             await asyncio.wait_for(heard.wait(), patience_s)
-    except TimeoutError:
-        return False
+        await _linger(heard)
+        await client.flush()
+    except (TimeoutError, NatsError):
+        return bool(desk.closed)
     finally:
-        if not client.is_closed:
-            await client.flush()
-            await client.close()
+        await client.close()
     return True
+
+
+async def _linger(heard: asyncio.Event) -> None:
+    """Until no letter comes any more: the reply to the last may have been lost, and is then asked for again."""
+    with suppress(TimeoutError):
+        while True:
+            heard.clear()
+            await asyncio.wait_for(heard.wait(), LINGER_S)

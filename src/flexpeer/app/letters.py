@@ -93,12 +93,12 @@ def _signed(recipient: str, head: Head, body: bytes) -> bytes:
 
 
 class AnsweringDesk:
-    """A desk that opens the market operator's questions and has them answered, each once."""
+    """A desk that opens the questions of its `asker`, the market operator, and has them answered, each once."""
 
     asker = MARKET_OPERATOR
 
-    def __init__(self, desk: Desk, last: tuple[int, int] = (0, 0)) -> None:
-        self.desk = desk
+    def __init__(self, desk: Desk, asker: str = MARKET_OPERATOR, last: tuple[int, int] = (0, 0)) -> None:
+        self.desk, self.asker = desk, asker
         self._last = last
         self._reply: bytes | None = None
 
@@ -132,8 +132,8 @@ class AnsweringDesk:
 class AreaDesk(AnsweringDesk):
     """A DSO's desk in a clearing: the node answers. `closed` is how the run ended, once that was heard here."""
 
-    def __init__(self, desk: Desk, node: AreaNode) -> None:
-        super().__init__(desk)
+    def __init__(self, desk: Desk, node: AreaNode, asker: str = MARKET_OPERATOR) -> None:
+        super().__init__(desk, asker)
         self._node = node
         self.closed: Close | None = None
 

@@ -15,16 +15,17 @@ in one period alone is W_t in series with the rest of the chain (3).
 Arrays are (periods, peers): the recursions run over periods and peers lie side by side in vectors.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from flexpeer.clearing.problem import Floats, Integers
 from flexpeer.compiled import compiled, compiled_apart
 
+BLOCK = 64
 
-@dataclass(frozen=True)
-class Chains:
+
+class Chains(NamedTuple):
     """Eliminated chains: W, (3), w/(a + w) and 1/(a + w), all (periods, peers)."""
 
     ground: Floats
@@ -92,22 +93,39 @@ def solve_chain(pass_on: Floats, inverse: Floats, right: Floats, change: Floats)
             after[i] = here[i] * inv[i] + share[i] * then[i]
 
 
-@compiled_apart
-def at_peers(values: Floats, site: Integers, ground: Floats, spread: Floats, right: Floats) -> None:
-    """Prices at sites (periods, sites) at every peer, into `spread`, and -W times them, into `right`."""
+@compiled
+def add_up(values: Floats, site: Integers, total: Floats) -> None:
+    """Add values (periods, peers) of the peers of each site to `total` (sites, periods or more)."""
     for t in range(values.shape[0]):
-        line, out, weight, scaled = values[t], spread[t], ground[t], right[t]
         for i in range(len(site)):
-            out[i] = line[site[i]]
-        for i in range(len(site)):
-            scaled[i] = -weight[i] * out[i]
+            total[site[i], t] += values[t, i]
+
+
+def blocks_of(chains: "Chains") -> Floats:
+    """Its four arrays for `BLOCK` peers at a time, (blocks, 4, periods, BLOCK); peers that are none have zeros."""
+    periods, peers = chains.ground.shape
+    padded = np.zeros((len(chains), periods, -(-peers // BLOCK) * BLOCK))
+    padded[:, :, :peers] = chains
+    return np.ascontiguousarray(padded.reshape(len(chains), periods, -1, BLOCK).transpose(2, 0, 1, 3))
 
 
 @compiled_apart
-def beyond(ground: Floats, own: Floats, price: Floats, change: Floats, site: Integers, total: Floats) -> None:
-    """Sum over the peers of a site of W (dg + dl) - own dg, into `total` (periods, sites)."""
-    total[:] = 0.0
-    for t in range(price.shape[0]):
-        weight, alone, p, l, out = ground[t], own[t], price[t], change[t], total[t]  # noqa: E741
-        for i in range(len(site)):
-            out[site[i]] += weight[i] * (p[i] + l[i]) - alone[i] * p[i]
+def beyond(blocks: Floats, site: Integers, price: Floats, total: Floats) -> None:
+    """Add to `total` the sum over the peers of a site of W (dg + dl) - own dg, for dg = `price`.
+
+    Both are (sites, periods or more); `blocks` are those of `blocks_of`.
+    """
+    periods = blocks.shape[2]
+    at, right, change = np.zeros((periods, BLOCK)), np.empty((periods, BLOCK)), np.empty((periods, BLOCK))
+    for b in range(len(blocks)):
+        ground, own, pass_on, inverse = blocks[b, 0], blocks[b, 1], blocks[b, 2], blocks[b, 3]
+        here = site[b * BLOCK : (b + 1) * BLOCK]
+        for i in range(len(here)):
+            for t in range(periods):
+                at[t, i] = price[here[i], t]
+        right[:] = -ground * at
+        solve_chain(pass_on, inverse, right, change)
+        at[:] = ground * (at + change) - own * at
+        for i in range(len(here)):
+            for t in range(periods):
+                total[here[i], t] += at[t, i]

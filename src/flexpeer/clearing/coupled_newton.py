@@ -8,7 +8,8 @@ With M the answer of coupled peers to prices over all periods, diag(M) what each
 Conjugate gradients on (1), preconditioned by G, need one sweep and one pass over coupled peers each, since
 G^-1 p of a search direction p follows from the residuals: with z = G r, p = z + beta p also G^-1 p = r + beta G^-1 p
 (2). They start from G b, whose residual -E G b lies at buses of coupled peers, as all others then do. What is left
-of it enters the next Newton step as a balance that lacks something.
+of it enters the next Newton step as a balance that lacks something, and the last step's in the certificate: so they may
+go on for long. Within them only sites move, so they sweep the tree of `reduced`.
 """
 
 from collections.abc import Sequence
@@ -17,14 +18,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from flexpeer.clearing.area import Plan
-from flexpeer.clearing.chain import Chains, at_peers, beyond
+from flexpeer.clearing.chain import Chains, add_up, beyond, blocks_of
 from flexpeer.clearing.layout import PeerRows, root_price
+from flexpeer.clearing.pieces import Piece
 from flexpeer.clearing.problem import Floats, Integers
+from flexpeer.clearing.reduced import Junctions, ReducedTree
 from flexpeer.clearing.rows import LANES, SUM, WEIGHT
 from flexpeer.clearing.slab import Slab
 from flexpeer.clearing.stores import Group, levels_of, sizes, steps_of
+from flexpeer.compiled import compiled_apart
 
-SOLVE_LIMIT = 300
+SOLVE_LIMIT = 3000
 PREDICTING, CORRECTING = 1e-2, 1e-3
 
 
@@ -55,19 +59,12 @@ class CoupledSlabs:
             self.levels.append(levels_of(problem, index, slab.periods, slab.live, spread))
         self._start = sizes(problem, index)[1]
         self._shape = (problem.periods, len(index))
-        self._spread, self._right = np.empty(self._shape), np.empty(self._shape)
         rows = sum(slab.size for slab in self.slabs) // len(self.slabs) + 2 * (len(self.peers.peer) + len(index))
         self.size = rows * problem.periods
-        self.place = [self._placed(slab) for slab in self.slabs]
+        self.place = _placed(plan.pieces, bus)
+        junctions = _junctions(plan.pieces, self.place)
+        self.trees = [{number: ReducedTree(at) for number, at in junctions.items()} for _ in self.slabs]
         self.solves = 0
-
-    def _placed(self, slab: Slab) -> list[tuple[Integers, Integers]]:
-        """For each area, which sites it has and their bus in it."""
-        found = []
-        for area in slab.areas:
-            mine = np.flatnonzero(np.isin(self.sites.bus, area.piece.bus))
-            found.append((mine, np.searchsorted(area.piece.bus, self.sites.bus[mine])))
-        return found
 
     def _groups(self) -> list[Group]:
         return self.steps + self.levels
@@ -115,28 +112,36 @@ class CoupledSlabs:
         link = self._joined([group.answer[:, at] for group in self.levels])
         link[-1] = 0.0
         self._chains = Chains.of(self._joined([group.answer[:, at] for group in self.steps]), link)
+        self._blocks = blocks_of(self._chains)
         x, level = (
             self._joined([g.answer[:, SUM : SUM + LANES] for g in groups]) for groups in (self.steps, self.levels)
         )
         level[-1] = self._start
         self._lack = x + level - np.concatenate((self._start[None], level[:-1]))
-        own_at, moved_at = self._at_sites(self._chains.own), self._at_sites(x)
+        own, moved = self._at_sites(self._chains.own), self._at_sites(x)
         for k, slab in enumerate(self.slabs):
-            own, moved = self._part(own_at, k), self._part(moved_at, k)
-            for area, (mine, bus) in zip(slab.areas, self.place[k], strict=True):
-                area.answer[bus, at] += own[mine]
-                area.rest[bus] += moved[mine]
+            lanes = _lanes(k)
+            for area, (mine, bus) in zip(slab.areas, self.place, strict=True):
+                area.answer[bus, at] += own[mine, lanes]
+                area.rest[bus] += moved[mine, lanes]
+
+    def _blank(self) -> Floats:
+        """Zeros at sites, (sites, LANES of every slab)."""
+        return np.zeros((len(self.sites.bus), LANES * len(self.slabs)))
 
     def _at_sites(self, values: Floats) -> Floats:
-        """Sums over the peers of each site, (periods, sites)."""
-        total, one = np.empty((values.shape[0], len(self.sites.bus))), np.ones(values.shape)
-        beyond(one, 0.0 * one, values, 0.0 * one, self.sites.of, total)
+        """Sums of values (periods, peers) over the peers of each site."""
+        total = self._blank()
+        add_up(values, self.sites.of, total)
         return total
 
     def predict(self) -> tuple[Floats, Floats, Floats]:
         """The affine step and what it does."""
-        for slab in self.slabs:
+        for slab, trees in zip(self.slabs, self.trees, strict=True):
             slab.factor()
+            for number, tree in trees.items():
+                area = slab.areas[number]
+                tree.lay(area.piece.parent, area.rho, area.messages)
         self._solve([g.moves() for g in self.steps], [g.moves() for g in self.levels], PREDICTING)
         own = [slab.probe() for slab in self.slabs]
         for group in self._groups():
@@ -171,7 +176,7 @@ class CoupledSlabs:
         self._push(self._at_sites(moves - self._chains.ground * still))
         price = self._conjugate(self._sweep(), accuracy)
         self._push(-self._beyond(price))
-        self._set_steps(self._sweep()[:, self.sites.of], still)
+        self._set_steps(self._sweep()[self.sites.of, : self._shape[0]].T, still)
 
     def _set_steps(self, price: Floats, still: Floats) -> None:
         change = self._chains.answer(price) + still
@@ -183,58 +188,110 @@ class CoupledSlabs:
             self.levels[k].step[:] = self._part(drop, k)
 
     def _beyond(self, price: Floats) -> Floats:
-        """E times prices at sites (periods, sites)."""
-        chains, total = self._chains, np.empty(price.shape)
-        at_peers(price, self.sites.of, chains.ground, self._spread, self._right)
-        change = chains.solve(self._right)
-        beyond(chains.ground, chains.own, self._spread, change, self.sites.of, total)
+        """E times prices at sites."""
+        total = self._blank()
+        beyond(self._blocks, self.sites.of, price, total)
         return total
 
     def _push(self, values: Floats) -> None:
         for k, slab in enumerate(self.slabs):
-            part = self._part(values, k)
-            for area, (mine, bus) in zip(slab.areas, self.place[k], strict=True):
-                area.move[bus] += part[mine]
+            for area, (mine, bus) in zip(slab.areas, self.place, strict=True):
+                area.move[bus] += values[mine, _lanes(k)]
 
     def _sweep(self) -> Floats:
-        """Sweep what buses, lines and voltages move; prices at sites (periods, sites)."""
-        prices = np.empty((self._shape[0], len(self.sites.bus)))
+        """Sweep what buses, lines and voltages move; prices at sites."""
+        prices = self._blank()
         for k, slab in enumerate(self.slabs):
             slab.sweep()
-            for area, (mine, bus) in zip(slab.areas, self.place[k], strict=True):
-                prices[np.ix_(slab.periods[slab.live], mine)] = area.step[bus][:, slab.live].T
+            for area, (mine, bus) in zip(slab.areas, self.place, strict=True):
+                prices[mine, _lanes(k)] = area.step[bus]
         return prices
 
-    def _respond(self, values: Floats) -> Floats:
-        """G times values at sites: a sweep in which nothing else moves."""
-        kept = [(area.move, area.rest) for slab in self.slabs for area in slab.areas]
-        for slab in self.slabs:
-            for area in slab.areas:
-                area.move, area.rest = area.blank_move, area.blank_rest
-                area.move[:] = 0.0
-        self._push(values)
-        price = self._sweep()
-        for area, (move, rest) in zip((a for slab in self.slabs for a in slab.areas), kept, strict=True):
-            area.move, area.rest = move, rest
-        return price
+    def respond(self, values: Floats) -> Floats:
+        """G times values at sites: sweeps of reduced trees, as nothing else moves."""
+        prices = np.empty(values.shape)
+        for k, (slab, trees) in enumerate(zip(self.slabs, self.trees, strict=True)):
+            for number in reversed(trees):
+                trees[number].carry(values, k * LANES)
+                piece = slab.areas[number].piece
+                if piece.above >= 0:
+                    trees[piece.above].enter(piece.entry, trees[number].told)
+            for number, tree in trees.items():
+                piece = slab.areas[number].piece
+                if piece.above >= 0:
+                    tree.above[:] = trees[piece.above].leave(piece.entry)
+                tree.spread(prices, k * LANES)
+        return prices
 
     def _conjugate(self, price: Floats, accuracy: float) -> Floats:
         """Equations (1), (2) from `price` = G b."""
         residual = -self._beyond(price)
-        z = self._respond(residual)
-        fit = float((residual * z).sum())
-        first = fit
-        direction, image = z, residual.copy()
+        z = self.respond(residual)
+        direction, image = z.copy(), residual.copy()
+        fit = first = inner(residual, z)
         for _ in range(SOLVE_LIMIT):
             if fit <= accuracy**2 * first or fit <= 0.0:
                 break
             self.solves += 1
-            applied = image + self._beyond(direction)
-            length = fit / float((direction * applied).sum())
-            price = price + length * direction
-            residual -= length * applied
-            z = self._respond(residual)
-            ratio, fit = float((residual * z).sum()) / fit, float((residual * z).sum())
-            direction = z + ratio * direction
-            image = residual + ratio * image
+            applied = image.copy()
+            beyond(self._blocks, self.sites.of, direction, applied)
+            go_along(fit / inner(direction, applied), direction, applied, price, residual)
+            z = self.respond(residual)
+            before, fit = fit, inner(residual, z)
+            turn(fit / before, z, residual, direction, image)
         return price
+
+
+@compiled_apart
+def inner(left: Floats, right: Floats) -> float:
+    """Sum of products at sites."""
+    total = np.zeros(left.shape[1])
+    for i in range(left.shape[0]):
+        for t in range(left.shape[1]):
+            total[t] += left[i, t] * right[i, t]
+    return float(total.sum())
+
+
+@compiled_apart
+def go_along(length: float, direction: Floats, applied: Floats, price: Floats, residual: Floats) -> None:
+    """Move the price by `length` of `direction`, the residual by what that applies."""
+    for i in range(price.shape[0]):
+        for t in range(price.shape[1]):
+            price[i, t] += length * direction[i, t]
+            residual[i, t] -= length * applied[i, t]
+
+
+@compiled_apart
+def turn(ratio: float, z: Floats, residual: Floats, direction: Floats, image: Floats) -> None:
+    """Equation (2): the next direction and its image, in place."""
+    for i in range(z.shape[0]):
+        for t in range(z.shape[1]):
+            direction[i, t] = z[i, t] + ratio * direction[i, t]
+            image[i, t] = residual[i, t] + ratio * image[i, t]
+
+
+def _lanes(slab: int) -> slice:
+    return slice(slab * LANES, (slab + 1) * LANES)
+
+
+def _placed(pieces: Sequence[Piece], sites: Integers) -> list[tuple[Integers, Integers]]:
+    """For each piece, which sites it has and their bus in it."""
+    found = []
+    for piece in pieces:
+        mine = np.flatnonzero(np.isin(sites, piece.bus))
+        found.append((mine, np.searchsorted(piece.bus, sites[mine])))
+    return found
+
+
+def _junctions(pieces: Sequence[Piece], place: list[tuple[Integers, Integers]]) -> dict[int, Junctions]:
+    """Of every piece that has sites in it or below, upper pieces first."""
+    entries: dict[int, list[int]] = {}
+    for number in range(len(pieces) - 1, -1, -1):
+        piece = pieces[number]
+        if (len(place[number][0]) or number in entries) and piece.above >= 0:
+            entries.setdefault(piece.above, []).append(piece.entry)
+    return {
+        number: Junctions.of(piece.parent, bus, mine, np.array(entries.get(number, []), dtype=np.int64))
+        for number, (piece, (mine, bus)) in enumerate(zip(pieces, place, strict=True))
+        if len(mine) or number in entries
+    }

@@ -155,9 +155,10 @@ def typical_price(price: Floats) -> Floats:
 @compiled_apart
 def balance(rows: Floats, sign: Floats, price: Floats, spread: Floats) -> None:
     """Rows of size q (at S) so that v z = s y and z - y = c + d p, the same p (LANES,) for all."""
+    lanes = len(price)
     for j in range(len(sign)):
         row, d = rows[j], sign[j]
-        for t in range(LANES):
+        for t in range(lanes):
             q, rest = row[S + t], row[C + t] + d * price[t]
             z, y = max(rest, 0.0) + spread[t], max(-rest, 0.0) + spread[t]
             share = q / (z + y)

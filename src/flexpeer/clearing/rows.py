@@ -19,7 +19,8 @@ With the affine step's r = dv/v, u = dv/s (so dz = -z (1 + r), dy = -y (1 - u)) 
 A device reports W = sum 1/theta and R = sum d e / theta, so that its rows move by R - W dp. Layout:
 `rows` (rows, 5 LANES) holds v, s, z, y, c; devices' rows are consecutive, from `first[i]` to
 `first[i + 1]`; LANES periods lie innermost. Equation (3) has one division and no difference of
-large numbers. Source: Mehrotra, SIAM J. Optim. 2(4), 1992, in the bounded-variable form.
+large numbers. Where a pass is short, its loop over lanes asks how many there are: of a number it knows the compiler
+makes scalars rather than vectors. Source: Mehrotra, SIAM J. Optim. 2(4), 1992, in the bounded-variable form.
 """
 
 from flexpeer.clearing.problem import Floats, Integers
@@ -39,12 +40,13 @@ PRIMAL, DUAL = range(0, 2 * LANES, LANES)
 def gather(rows: Floats, sign: Floats, first: Integers, price: Floats, out: Floats, totals: Floats) -> None:
     """W, affine R and sum d v per device into `out` (devices, 3 LANES); sums of v z + s y and of c v."""
     totals[:] = 0.0
+    lanes = price.shape[1]
     for i in range(len(first) - 1):
         answer, p = out[i], price[i]
         answer[:] = 0.0
         for j in range(first[i], first[i + 1]):
             d, row = sign[j], rows[j]
-            for t in range(LANES):
+            for t in range(lanes):
                 v, s, z, y, c = row[V + t], row[S + t], row[Z + t], row[Y + t], row[C + t]
                 loose = v * s / (z * s + y * v)
                 answer[WEIGHT + t] += loose

@@ -38,9 +38,10 @@ Row = dict[str, Any]
 
 
 class Case(NamedTuple):
-    """Peers, periods, shares of peers that shift and that store, and how often ours is measured.
+    """Peers, periods, shares of peers that shift and that store, how often ours is measured; buses, stress, silence.
 
-    `silent` is the share of peers that are silent in any step or round.
+    `buses` is one for eight peers unless given; `tightness`, `sensitivity` as in `clearing_problem`; `silent` is the
+    share of peers that are silent in any step or round.
     """
 
     peers: int
@@ -48,6 +49,9 @@ class Case(NamedTuple):
     shift: float
     storage: float
     repeats: int
+    buses: int | None = None
+    tightness: float = 1.0
+    sensitivity: float = 1.0
     silent: float = 0.0
 
 
@@ -58,13 +62,22 @@ CASES = {
     "100k x 24": Case(100_000, 24, 0.0, 0.0, 3),
     "100k x 96": Case(100_000, 96, 0.0, 0.0, 1),
     "10k x 24 coupled": Case(10_000, 24, 0.2, 0.1, 3),
-    "1k x 24, 30 % silent": Case(1_000, 24, 0.0, 0.0, 1, 0.3),
+}
+BY_NAME = {
+    "10k x 24, a bus each": Case(10_000, 24, 0.0, 0.0, 3, 10_000),
+    "10k x 24 coupled, a bus each": Case(10_000, 24, 0.2, 0.1, 3, 10_000),
+    "10k x 24 coupled, a bus each, limits x 0.6": Case(10_000, 24, 0.2, 0.1, 2, 10_000, 0.6),
+    "10k x 24 coupled, a bus each, stress": Case(10_000, 24, 0.2, 0.1, 2, 10_000, 0.45, 2.4),
+    "1k x 24, 30 % silent": Case(1_000, 24, 0.0, 0.0, 1, silent=0.3),
 }
 
 
 def problem_of(case: Case) -> Problem:
     """The problem of a case, the same every time."""
-    return clearing_problem(case.peers, case.periods, shift=case.shift, storage=case.storage)
+    return clearing_problem(
+        case.peers, case.periods, shift=case.shift, storage=case.storage, tightness=case.tightness,
+        sensitivity=case.sensitivity, buses=case.buses,
+    )  # fmt: skip
 
 
 def _ours(case: Case) -> Row:
@@ -229,19 +242,20 @@ def version_of(package: str) -> str | None:
 
 
 def rows(case: str | None = None) -> list[Row]:
-    """Rows of every case, or of one; BadInput names the cases if there is none such."""
-    if case is not None and case not in CASES:
-        raise bad_input("bench clearing", f"no case {case!r}", "; ".join(CASES), field="case")
+    """Rows of all `CASES`, or of one case; BadInput names the cases if there is none such."""
+    known = CASES | BY_NAME
+    if case is not None and case not in known:
+        raise bad_input("bench clearing", f"no case {case!r}", "; ".join(known), field="case")
     made: list[Row] = []
     first: Row | None = None
-    for name, chosen in CASES.items():
-        if case in (None, name) and chosen.silent:
+    for name, chosen in CASES.items() if case is None else [(case, known[case])]:
+        if chosen.silent:
             made += _silent_rows(name, chosen)
-        elif case in (None, name):
+        else:
             ours = {"case": name, "engine": "flexpeer", "version": __version__, "ratio_to_ours": 1.0} | _alone(
                 _ours, chosen
             )
-            if first is not None and not chosen.shift:
+            if first is not None and not chosen.shift and chosen.buses is None:
                 ours["growth"] = ours["median_s"] / first["median_s"]
             first = first or ours
             made += [ours, *_rival_rows(name, chosen, ours)]

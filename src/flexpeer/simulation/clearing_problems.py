@@ -24,14 +24,15 @@ def clearing_problem(  # noqa: PLR0913 - a problem's knobs, by name
     tightness: float = 1.0,
     sensitivity: float = 1.0,
     ties: bool = False,
+    buses: int | None = None,
 ) -> Problem:
     """A problem of whole watts, the same for the same arguments.
 
     `shift`, `storage` are shares of the peers; `tightness` scales limits (below 1: tighter), `sensitivity` the
-    voltage drop; with `ties` there are five prices in all.
+    voltage drop; with `ties` there are five prices in all; `buses` is one for eight peers unless given.
     """
     rng = np.random.default_rng(seed)
-    buses = max(2, peers // 8)
+    buses = max(2, peers // 8) if buses is None else buses
     parent = _tree(rng, buses)
     peer_bus = rng.integers(min(1, buses - 1), buses, peers)
     base = _base(rng, np.bincount(peer_bus, minlength=buses), periods)
