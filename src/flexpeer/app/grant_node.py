@@ -243,7 +243,7 @@ class GrantDesk(AnsweringDesk):
     """A DSO's desk on a market day. The last letter before a restart may be asked for again."""
 
     def __init__(self, desk: Desk, node: GrantNode) -> None:
-        super().__init__(desk, (node.last[0], node.last[1] - 1))
+        super().__init__(desk, last=(node.last[0], node.last[1] - 1))
         self._node = node
 
     def answered(self, letter: Letter) -> Reply | None:
