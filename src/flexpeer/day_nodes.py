@@ -18,14 +18,14 @@ from flexpeer.adapters.folders import new_folder, require_fresh
 from flexpeer.adapters.log_file import FileLog
 from flexpeer.adapters.nats_areas import NatsAreas, serve
 from flexpeer.adapters.results_files import dso_tables, write_dso_tables, write_results
+from flexpeer.app.between.day_split import gather_bids, split_day
+from flexpeer.app.between.grant_node import GrantDesk, GrantNode
+from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
+from flexpeer.app.between.remote_owner import RemoteOwner, grant_reply_in
+from flexpeer.app.between.told_side import ToldSide
 from flexpeer.app.day import run_day
-from flexpeer.app.day_split import gather_bids, split_day
-from flexpeer.app.grant_node import GrantDesk, GrantNode
 from flexpeer.app.joint_check import Trial
-from flexpeer.app.letters import MARKET_OPERATOR, Desk
-from flexpeer.app.remote_owner import RemoteOwner, grant_reply_in
 from flexpeer.app.results import result_object
-from flexpeer.app.told_side import ToldSide
 from flexpeer.app.validator import GridOwner, OwnGrid
 from flexpeer.bootstrap import (
     LOG_NAME,

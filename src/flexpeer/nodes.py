@@ -25,10 +25,10 @@ from flexpeer.adapters.share_files import (
     write_parts,
 )
 from flexpeer.adapters.state_files import JournalFolder, ShelfFolder
-from flexpeer.app.agents import FIRST_AGENT, HostNode, Staff, apart
-from flexpeer.app.area_node import AreaNode, AreasHere, Memory, Shelf
-from flexpeer.app.coordination import Unwritten, clear_together
-from flexpeer.app.letters import MARKET_OPERATOR, AreaDesk, Desk
+from flexpeer.app.between.agents import FIRST_AGENT, HostNode, Staff, apart
+from flexpeer.app.between.area_node import AreaNode, AreasHere, Memory, Shelf
+from flexpeer.app.between.coordination import Unwritten, clear_together
+from flexpeer.app.between.letters import MARKET_OPERATOR, AreaDesk, Desk
 from flexpeer.clearing.evaluation import moves
 from flexpeer.clearing.pieces import pieces_of
 from flexpeer.clearing.problem import Problem

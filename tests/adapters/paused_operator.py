@@ -14,9 +14,9 @@ from flexpeer.adapters.ed25519 import read_keys
 from flexpeer.adapters.nats_areas import NatsAreas
 from flexpeer.adapters.nats_servers import hub
 from flexpeer.adapters.share_files import OUTLINE, read_outline
-from flexpeer.app.border_relay import Areas
-from flexpeer.app.coordination import clear_together
-from flexpeer.app.letters import MARKET_OPERATOR, Desk
+from flexpeer.app.between.border_relay import Areas
+from flexpeer.app.between.coordination import clear_together
+from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
 from flexpeer.wire.borders import Question, Reply
 
 MIDDLE = 20

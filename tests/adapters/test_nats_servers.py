@@ -20,7 +20,7 @@ from flexpeer.adapters.clearing_files import write_problem
 from flexpeer.adapters.ed25519 import read_keys, write_keys
 from flexpeer.adapters.nats_areas import subject
 from flexpeer.adapters.nats_servers import ANY_PORT, hub, leaf
-from flexpeer.app.letters import MARKET_OPERATOR
+from flexpeer.app.between.letters import MARKET_OPERATOR
 from flexpeer.errors import BadInput
 from flexpeer.nodes import split_file
 from flexpeer.simulation.clearing_problems import clearing_problem

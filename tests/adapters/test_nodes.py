@@ -21,10 +21,10 @@ from flexpeer.adapters.clearing_files import write_problem
 from flexpeer.adapters.ed25519 import read_keys
 from flexpeer.adapters.nats_areas import NatsAreas, serve, subject
 from flexpeer.adapters.share_files import OUTLINE, read_outline, read_parts
-from flexpeer.app.area_node import AreaNode, AreasHere
-from flexpeer.app.border_relay import Areas
-from flexpeer.app.coordination import JointOutcome, clear_together
-from flexpeer.app.letters import MARKET_OPERATOR, AreaDesk, Desk, Dropped
+from flexpeer.app.between.area_node import AreaNode, AreasHere
+from flexpeer.app.between.border_relay import Areas
+from flexpeer.app.between.coordination import JointOutcome, clear_together
+from flexpeer.app.between.letters import MARKET_OPERATOR, AreaDesk, Desk, Dropped
 from flexpeer.clearing.problem import Problem
 from flexpeer.errors import BadInput
 from flexpeer.nodes import Place, run_dso, run_market_operator, split_file

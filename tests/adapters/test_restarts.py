@@ -17,10 +17,10 @@ from flexpeer.adapters.ed25519 import read_keys
 from flexpeer.adapters.nats_areas import NatsAreas
 from flexpeer.adapters.share_files import OUTLINE, read_outline
 from flexpeer.adapters.state_files import JournalFolder
-from flexpeer.app.area_node import AreasHere
-from flexpeer.app.border_relay import Areas
-from flexpeer.app.coordination import clear_together
-from flexpeer.app.letters import MARKET_OPERATOR, Desk
+from flexpeer.app.between.area_node import AreasHere
+from flexpeer.app.between.border_relay import Areas
+from flexpeer.app.between.coordination import clear_together
+from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
 from flexpeer.nodes import split_file
 from flexpeer.simulation.clearing_problems import clearing_problem
 from flexpeer.wire.borders import Close, Question, Reply

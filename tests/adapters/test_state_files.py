@@ -5,8 +5,8 @@ import pytest
 
 from flexpeer.adapters.clearing_files import save
 from flexpeer.adapters.state_files import DECISION, FINISHED, JournalFolder, ShelfFolder
-from flexpeer.app.area_node import Finished
-from flexpeer.app.coordination import Decision, JointOutcome
+from flexpeer.app.between.area_node import Finished
+from flexpeer.app.between.coordination import Decision, JointOutcome
 from flexpeer.clearing.part_sweeps import PartOutcome
 from flexpeer.errors import BadInput
 from flexpeer.wire.borders import Close

@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 from tests.app.seals import Seals
 
-from flexpeer.app.area_node import AreaNode, Finished, Memory
-from flexpeer.app.asking import Asking
-from flexpeer.app.coordination import CHANCES, Decision, JointOutcome, Unwritten, clear_together
-from flexpeer.app.letters import MARKET_OPERATOR, AreaDesk, Desk
+from flexpeer.app.between.area_node import AreaNode, Finished, Memory
+from flexpeer.app.between.asking import Asking
+from flexpeer.app.between.coordination import CHANCES, Decision, JointOutcome, Unwritten, clear_together
+from flexpeer.app.between.letters import MARKET_OPERATOR, AreaDesk, Desk
 from flexpeer.clearing.shares import Outline, Part
 from flexpeer.wire.borders import Begin, Question, Reply
 

@@ -10,9 +10,9 @@ import pytest
 from scipy.optimize import linprog
 from tests.clearing.instances import rounding_money
 
-from flexpeer.app.area_node import AreaNode
-from flexpeer.app.border_relay import Areas
-from flexpeer.app.coordination import JointOutcome
+from flexpeer.app.between.area_node import AreaNode
+from flexpeer.app.between.border_relay import Areas
+from flexpeer.app.between.coordination import JointOutcome
 from flexpeer.clearing.central import linear_program
 from flexpeer.clearing.evaluation import grid_cost, moves, state_of
 from flexpeer.clearing.outcome import Posted

@@ -10,14 +10,14 @@ from tests.app.seals import Seals
 
 from flexpeer.adapters.gridfiles import open_grid
 from flexpeer.adapters.scenario_files import read_scenario
+from flexpeer.app.between.day_split import DsoShare, OperatorShare, gather_bids, split_day
+from flexpeer.app.between.grant_node import GrantDesk, GrantNode, Unkept
+from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
+from flexpeer.app.between.remote_owner import RemoteOwner
+from flexpeer.app.between.told_side import ToldSide
 from flexpeer.app.day import MarketDay
-from flexpeer.app.day_split import DsoShare, OperatorShare, gather_bids, split_day
-from flexpeer.app.grant_node import GrantDesk, GrantNode, Unkept
 from flexpeer.app.grid_day import GridInput
-from flexpeer.app.letters import MARKET_OPERATOR, Desk
 from flexpeer.app.outcome import DayOutcome
-from flexpeer.app.remote_owner import RemoteOwner
-from flexpeer.app.told_side import ToldSide
 from flexpeer.bootstrap import NewtonVerifier
 from flexpeer.market.trades import Trade
 from flexpeer.wire.grants import Question, Reply

@@ -9,10 +9,10 @@ import pytest
 from tests.app.joint_clearing import Traffic, names, nodes_of, with_random_areas
 from tests.clearing.instances import instance, rounding_money
 
-from flexpeer.app.agents import FIRST_AGENT, HostNode, Staff, apart
-from flexpeer.app.area_node import AreaNode, AreasHere, Memory
-from flexpeer.app.border_relay import Areas
-from flexpeer.app.coordination import clear_together
+from flexpeer.app.between.agents import FIRST_AGENT, HostNode, Staff, apart
+from flexpeer.app.between.area_node import AreaNode, AreasHere, Memory
+from flexpeer.app.between.border_relay import Areas
+from flexpeer.app.between.coordination import clear_together
 from flexpeer.clearing.problem import Problem
 from flexpeer.clearing.shares import Hook, Outline, Part, split
 from flexpeer.simulation.clearing_problems import clearing_problem

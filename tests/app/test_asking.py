@@ -1,7 +1,7 @@
 from tests.app.seals import Seals
 
-from flexpeer.app.asking import AGAIN_S, Asking
-from flexpeer.app.letters import MARKET_OPERATOR, Desk, Dropped
+from flexpeer.app.between.asking import AGAIN_S, Asking
+from flexpeer.app.between.letters import MARKET_OPERATOR, Desk, Dropped
 from flexpeer.wire.borders import Answer, Begin, Close, Numbers, Refusal, Trouble
 
 ANSWER = Answer(Numbers(), {}, Numbers(), Numbers())

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from flexpeer.app.border_numbers import lane_bits, lanes_of, packed, unpacked
+from flexpeer.app.between.border_numbers import lane_bits, lanes_of, packed, unpacked
 from flexpeer.clearing.price_newton import LARGEST, coarse, rough
 from flexpeer.clearing.problem import Floats
 from flexpeer.wire.borders import Numbers

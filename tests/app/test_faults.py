@@ -9,7 +9,7 @@ from tests.app.chaos import FOR_EVER_S, TIMEOUT_S, Fall, Weather, World
 from tests.app.joint_clearing import check_outcome, names, with_random_areas
 from tests.clearing.instances import instance
 
-from flexpeer.app.coordination import NOBODY, JointOutcome
+from flexpeer.app.between.coordination import NOBODY, JointOutcome
 from flexpeer.clearing.part_sweeps import PartOutcome
 from flexpeer.clearing.problem import Problem
 from flexpeer.clearing.shares import split

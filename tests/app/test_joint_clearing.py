@@ -13,9 +13,9 @@ from tests.app.joint_clearing import (
 )
 from tests.clearing.instances import instance, rewired, rounding_money, untold
 
-from flexpeer.app.area_node import AreaNode, AreasHere
-from flexpeer.app.border_relay import Areas, Relay
-from flexpeer.app.coordination import JOINT_RELATIVE, NOBODY, begin, clear_together, newton, price
+from flexpeer.app.between.area_node import AreaNode, AreasHere
+from flexpeer.app.between.border_relay import Areas, Relay
+from flexpeer.app.between.coordination import JOINT_RELATIVE, NOBODY, begin, clear_together, newton, price
 from flexpeer.clearing.certificate import certify
 from flexpeer.clearing.evaluation import moves, state_of
 from flexpeer.clearing.interior import clear_free

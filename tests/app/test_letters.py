@@ -2,7 +2,7 @@ from tests.app.joint_clearing import nodes_of, with_random_areas
 from tests.app.seals import Seals
 from tests.clearing.instances import instance
 
-from flexpeer.app.letters import MARKET_OPERATOR, AreaDesk, Desk, Dropped, reply_in
+from flexpeer.app.between.letters import MARKET_OPERATOR, AreaDesk, Desk, Dropped, reply_in
 from flexpeer.wire.borders import Answer, Ascend, Begin, Close, Numbers, Pass, Refusal, Trouble
 
 BEGIN = Begin(7)

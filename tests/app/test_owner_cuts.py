@@ -7,10 +7,10 @@ import pytest
 from tests.app.grid_days import SMALL_UNITS, Day, small_day
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
 
+from flexpeer.app.gate.owner_cuts import OwnerCuts
 from flexpeer.app.granting import GridCoordinator
 from flexpeer.app.grid_cuts import GridCuts
 from flexpeer.app.optimum import Row
-from flexpeer.app.owner_cuts import OwnerCuts
 
 MOST_W = 3e6
 

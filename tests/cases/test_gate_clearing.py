@@ -11,7 +11,7 @@ from tests.cases.test_swap_hour import swap_hour
 from tests.market.small_market import Frame, Market, export_point, resource
 
 from flexpeer.app.day import MarketDay
-from flexpeer.app.gate_clearing import GateClearing
+from flexpeer.app.gate.clearing import GateClearing
 from flexpeer.app.optimum import Row
 from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.results import result_object

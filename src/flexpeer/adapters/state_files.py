@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from flexpeer.adapters.clearing_files import arrays_of, save
 from flexpeer.adapters.share_files import arrays_of_outcomes
-from flexpeer.app.area_node import Finished
-from flexpeer.app.coordination import Decision, JointOutcome
+from flexpeer.app.between.area_node import Finished
+from flexpeer.app.between.coordination import Decision, JointOutcome
 from flexpeer.clearing.part_sweeps import PartOutcome
 from flexpeer.errors import bad_input
 from flexpeer.wire.borders import Close

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from flexpeer.app.between.told_side import ToldSide
 from flexpeer.app.factor_side import FactorSide
-from flexpeer.app.gate_clearing import GateClearing
+from flexpeer.app.gate.clearing import GateClearing
+from flexpeer.app.gate.owner_cuts import OwnerCuts
 from flexpeer.app.granting import GridCoordinator
 from flexpeer.app.grid_cuts import GridCuts
 from flexpeer.app.grid_day import GridInput, build, notes
@@ -17,12 +19,10 @@ from flexpeer.app.journal import Journal
 from flexpeer.app.least_relief import least_moves
 from flexpeer.app.optimum import Cuts, FactorCuts, welfare_optimum
 from flexpeer.app.outcome import Congestion, DayOutcome, PointDay
-from flexpeer.app.owner_cuts import OwnerCuts
 from flexpeer.app.physical_side import PhysicalSide, margin_ppm
 from flexpeer.app.registration import registrations, resource_dsos
 from flexpeer.app.scenario import OrderRow, Scenario
 from flexpeer.app.session import EventLog, GridOwners, Session
-from flexpeer.app.told_side import ToldSide
 from flexpeer.app.verification import Picture, Verifier, verify_day
 from flexpeer.errors import BadInput, Finding
 from flexpeer.market.activation import ConfirmTrades, IssueActivations, RecordMeter, VerifyDelivery

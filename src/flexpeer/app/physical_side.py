@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from flexpeer.app.between.told_side import ToldPoint
 from flexpeer.app.granting import GridCoordinator
 from flexpeer.app.grid_day import GridDay
 from flexpeer.app.joint_check import BorderEnd
 from flexpeer.app.scenario import CongestionPoint as GivenPoint
 from flexpeer.app.scenario import Scenario
-from flexpeer.app.told_side import ToldPoint
 from flexpeer.app.validator import GridOwner, OwnGrid
 from flexpeer.errors import bad_input
 from flexpeer.grid.areas import Area, branch_owners, split

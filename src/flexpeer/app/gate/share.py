@@ -17,7 +17,7 @@ from math import ceil, floor
 import numpy as np
 import scipy.sparse as sp
 
-from flexpeer.app.gate_rounding import SLACK, Watts
+from flexpeer.app.gate.rounding import SLACK, Watts
 from flexpeer.app.optimum import Row
 from flexpeer.clearing.problem import WATTS_PER_KW, Flags, Floats, PeerKind, Problem
 from flexpeer.clearing.responses import least, spent

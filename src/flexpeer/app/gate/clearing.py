@@ -1,6 +1,6 @@
 """At gate closure: what is left is cleared by the DSOs together, and granted by the owners whole or not at all.
 
-Every DSO holds its own orders (`gate_share`); price-Newton on rows prices the limits known so far from sums over them;
+Every DSO holds its own orders (`share`); price-Newton on rows prices the limits known so far from sums over them;
 the DSOs round to whole watts in turn; energy limits and, with a grid, AC power flow of all moves say which limits are
 passed beside. These are added, until there is none or `ROUNDS` have passed; then less and less of the allocation is
 asked for. Owners are asked last and have the last word.
@@ -10,8 +10,8 @@ from math import ceil
 
 import numpy as np
 
-from flexpeer.app.gate_rounding import SLACK
-from flexpeer.app.gate_share import shares_of
+from flexpeer.app.gate.rounding import SLACK
+from flexpeer.app.gate.share import shares_of
 from flexpeer.app.optimum import Cuts, Row
 from flexpeer.app.session import Session
 from flexpeer.clearing.limit_rows import Bands

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from flexpeer.app.area_node import AreaNode
+from flexpeer.app.between.area_node import AreaNode
 from flexpeer.wire.borders import Answer, Begin, Close, Question, Refusal, Reply, Trouble
 
 MARKET_OPERATOR = "market-operator"

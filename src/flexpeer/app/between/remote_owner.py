@@ -12,11 +12,11 @@ from typing import NamedTuple, Protocol
 import msgspec
 import numpy as np
 
-from flexpeer.app.grant_messages import REAL, read_bids, read_rows, read_tried, written_trial
+from flexpeer.app.between.grant_messages import REAL, read_bids, read_rows, read_tried, written_trial
+from flexpeer.app.between.letters import Letter
+from flexpeer.app.between.slope_messages import read_responses, read_tangents
 from flexpeer.app.joint_check import BorderEnd, OwnerSilent, Trial, Tried
-from flexpeer.app.letters import Letter
 from flexpeer.app.scenario import OrderRow
-from flexpeer.app.slope_messages import read_responses, read_tangents
 from flexpeer.app.tangents import Responses, Tangent
 from flexpeer.grid.limits import Kind
 from flexpeer.grid.network import Complexes, Floats

@@ -11,10 +11,10 @@ from typing import Protocol
 
 import msgspec
 
-from flexpeer.app.grant_messages import REAL, read_trial, written_bid, written_rows, written_tried
-from flexpeer.app.letters import AnsweringDesk, Desk, Letter
+from flexpeer.app.between.grant_messages import REAL, read_trial, written_bid, written_rows, written_tried
+from flexpeer.app.between.letters import AnsweringDesk, Desk, Letter
+from flexpeer.app.between.slope_messages import size, written_responses, written_tangent
 from flexpeer.app.scenario import OrderRow
-from flexpeer.app.slope_messages import size, written_responses, written_tangent
 from flexpeer.app.validator import GridOwner, OwnGrid
 from flexpeer.grid.limits import Kind
 from flexpeer.wire.grants import (

@@ -5,8 +5,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from flexpeer.app.area_node import DOWN_ROWS, MOST_ROWS, SUM_ROWS, UP_ROWS, Step
-from flexpeer.app.border_numbers import Lanes, lane_bits, packed, unpacked
+from flexpeer.app.between.area_node import DOWN_ROWS, MOST_ROWS, SUM_ROWS, UP_ROWS, Step
+from flexpeer.app.between.border_numbers import Lanes, lane_bits, packed, unpacked
 from flexpeer.clearing.problem import Floats
 from flexpeer.clearing.shares import Outline
 from flexpeer.wire.borders import Answer, Ascend, Descend, Numbers, Pass, Question, Refusal, Reply, Trouble

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from flexpeer.app.border_numbers import Lanes, lanes_of, packed, unpacked
+from flexpeer.app.between.border_numbers import Lanes, lanes_of, packed, unpacked
 from flexpeer.clearing.part_sweeps import PartOutcome, PartSweeps, Told
 from flexpeer.clearing.problem import Floats
 from flexpeer.clearing.shares import Part

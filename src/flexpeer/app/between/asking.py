@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from flexpeer.app.letters import Desk, Dropped, Letter, reply_in
+from flexpeer.app.between.letters import Desk, Dropped, Letter, reply_in
 
 AGAIN_S = 0.5
 

@@ -17,9 +17,9 @@ from typing import Protocol
 
 import numpy as np
 
-from flexpeer.app.area_node import OFFER_ROWS
-from flexpeer.app.border_numbers import unpacked
-from flexpeer.app.border_relay import Areas, Interrupted, Relay
+from flexpeer.app.between.area_node import OFFER_ROWS
+from flexpeer.app.between.border_numbers import unpacked
+from flexpeer.app.between.border_relay import Areas, Interrupted, Relay
 from flexpeer.clearing.area import scale_of
 from flexpeer.clearing.interior import IDLE_SHARE, PRECISION
 from flexpeer.clearing.part_sweeps import nothing

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from flexpeer.app.area_node import MOST_ROWS, OFFER_ROWS, SUM_ROWS, UP_ROWS, AreaNode, Shelf
-from flexpeer.app.border_numbers import Lanes, lanes_of, packed, unpacked
-from flexpeer.app.border_relay import Areas
+from flexpeer.app.between.area_node import MOST_ROWS, OFFER_ROWS, SUM_ROWS, UP_ROWS, AreaNode, Shelf
+from flexpeer.app.between.border_numbers import Lanes, lanes_of, packed, unpacked
+from flexpeer.app.between.border_relay import Areas
 from flexpeer.clearing.problem import Integers, Problem
 from flexpeer.clearing.shares import Part
 from flexpeer.wire.borders import (

@@ -9,12 +9,12 @@ from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
+from flexpeer.app.between.remote_owner import Address, RemoteOwner
+from flexpeer.app.between.told_side import ToldPoint, ToldSide
 from flexpeer.app.day import MarketDay, Watch
 from flexpeer.app.grid_day import GridInput
 from flexpeer.app.joint_check import OwnerSilent
-from flexpeer.app.remote_owner import Address, RemoteOwner
 from flexpeer.app.scenario import CongestionPoint, OrderRow, Profile, Scenario
-from flexpeer.app.told_side import ToldPoint, ToldSide
 from flexpeer.app.validator import OwnGrid
 from flexpeer.errors import BadInput, Finding
 from flexpeer.market.machine import Event

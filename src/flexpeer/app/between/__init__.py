@@ -1,0 +1,1 @@
+"""Organisations as programs of their own: letters, what they ask and answer, who silent ones are."""

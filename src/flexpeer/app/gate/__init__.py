@@ -1,0 +1,1 @@
+"""The clearing at gate closure."""
