@@ -223,6 +223,7 @@ class HostNode(AreaNode):
         answers = [own, *found.values()]
 
         def together(numbers: Sequence[Numbers], add: np.ufunc, rows: int) -> Numbers:
+            """Everybody's numbers as one."""
             if not rows:
                 return numbers[0]
             values = [each for given in numbers if (each := unpacked(given, *shape.own)) is not None]
