@@ -3,32 +3,42 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from tests.adapters.nats_server import nats_server
+from tests.adapters.nats_server import free_port, nats_server
 from tests.adapters.scenario_folder import folder_of
 from tests.app.grid_days import SMALL_UNITS, small_day
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
 
-from flexpeer.adapters.day_share_files import AREA, TOLD, read_dso, read_operator
-from flexpeer.bootstrap import run_folder
+from flexpeer.adapters.day_share_files import AREA, PROMISES, TOLD, read_dso, read_operator
+from flexpeer.bootstrap import LOG_NAME, run_folder
 from flexpeer.day_nodes import run_day_operator, split_scenario
 from flexpeer.errors import BadInput
 from flexpeer.nodes import Place
 
 DSOS = ("region", "local", "village")
 END_S = 60.0
+KILLED_AT_BYTES = 2_000
 
 
 def table(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def matches_of(log: Path) -> set[int]:
+    """The matches that became trades."""
+    events = [json.loads(line).get("event", {}) for line in log.read_text(encoding="utf-8").splitlines()]
+    return {event["trade"]["match"] for event in events if event.get("type") == "TradeConcluded"}
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +54,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def program(dso: str, shares: Path, server: str, out: Path) -> Iterator[subprocess.Popen[bytes]]:
-    words = ["--dso", dso, "--scenario", str(shares / dso), "--keys", str(shares), "--server", server]
+def program(dso: str, shares: Path, at: tuple[str, str], out: Path) -> Iterator[subprocess.Popen[bytes]]:
+    words = ["--dso", dso, "--scenario", str(shares / dso), "--keys", str(shares), *at]
     words += ["--timeout", "3", "--out", str(out / dso), "--json"]
     running = subprocess.Popen([sys.executable, "-m", "flexpeer", "node", *words], stdout=subprocess.PIPE)
     try:
@@ -59,7 +69,8 @@ def program(dso: str, shares: Path, server: str, out: Path) -> Iterator[subproce
 def test_programs_trade_as_one_process_does(folders: Path, tmp_path: Path) -> None:
     shares = folders / "shares"
     with nats_server() as server, ExitStack() as programs:
-        running = {dso: programs.enter_context(program(dso, shares, server, tmp_path)) for dso in DSOS}
+        at = ("--server", server)
+        running = {dso: programs.enter_context(program(dso, shares, at, tmp_path)) for dso in DSOS}
         place = Place(server, shares, 30.0)
         result = run_day_operator(shares / "market-operator", place, tmp_path / "market", lambda _done, _total: None)
         told = {dso: json.loads(each.communicate(timeout=END_S)[0]) for dso, each in running.items()}
@@ -74,6 +85,50 @@ def test_programs_trade_as_one_process_does(folders: Path, tmp_path: Path) -> No
     for dso in DSOS:
         resources = {row["resource"] for row in table(tmp_path / dso / "schedules.csv")}
         assert resources == set(read_dso(shares / dso).own.bus_of)
+
+
+def test_a_day_over_servers_of_their_own(folders: Path, tmp_path: Path) -> None:
+    shares, hub = folders / "shares", f"127.0.0.1:{free_port()}"
+    with ExitStack() as programs:
+        for dso in DSOS:
+            programs.enter_context(program(dso, shares, ("--hub", hub), tmp_path))
+        place = Place(None, shares, 30.0, listen=hub)
+        run_day_operator(shares / "market-operator", place, tmp_path / "market", lambda _done, _total: None)
+    for name in ("trades.csv", "refusals.csv", "settlement.csv"):
+        assert (tmp_path / "market" / name).read_bytes() == (folders / "whole" / name).read_bytes(), name
+
+
+def test_a_dso_killed_in_the_middle_of_the_day_and_started_again(folders: Path, tmp_path: Path) -> None:
+    """What the log says was traded is what the DSO has committed, whatever it lost on the way."""
+    shares = tmp_path / "shares"
+    shutil.copytree(folders / "shares", shares)
+    with nats_server() as server, ExitStack() as programs:
+        at = ("--server", server)
+        running = {dso: programs.enter_context(program(dso, shares, at, tmp_path)) for dso in DSOS}
+        promises, ends = shares / "local" / PROMISES, list[int]()
+
+        def kill() -> None:
+            began = time.monotonic()
+            while not (promises.exists() and promises.stat().st_size > KILLED_AT_BYTES):
+                if time.monotonic() - began > END_S:
+                    return
+                time.sleep(0.002)
+            os.kill(running["local"].pid, signal.SIGKILL)
+            ends.append(running["local"].wait(END_S))
+            running["local"] = programs.enter_context(program("local", shares, at, tmp_path))
+
+        killing = threading.Thread(target=kill)
+        killing.start()
+        place = Place(server, shares, 3.0)
+        result = run_day_operator(shares / "market-operator", place, tmp_path / "market", lambda _done, _total: None)
+        killing.join()
+        told = {dso: json.loads(each.communicate(timeout=END_S)[0]) for dso, each in running.items()}
+    traded = matches_of(tmp_path / "market" / LOG_NAME)
+    assert ends == [-signal.SIGKILL]
+    assert result["dsos"]["Local"]["unconfirmed"] == []
+    assert told["local"]["accepted"]
+    assert not told["local"]["in_doubt"]
+    assert 0 < told["local"]["committed"] <= len(traded)
 
 
 def test_nobody_gets_what_is_others(folders: Path) -> None:
