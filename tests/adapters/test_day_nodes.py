@@ -61,8 +61,7 @@ def program(dso: str, shares: Path, at: tuple[str, str], out: Path) -> Iterator[
     try:
         yield running
     finally:
-        if running.poll() is None:
-            os.kill(running.pid, signal.SIGKILL)
+        running.terminate()
         running.wait(END_S)
 
 
@@ -90,10 +89,10 @@ def test_programs_trade_as_one_process_does(folders: Path, tmp_path: Path) -> No
 def test_a_day_over_servers_of_their_own(folders: Path, tmp_path: Path) -> None:
     shares, hub = folders / "shares", f"127.0.0.1:{free_port()}"
     with ExitStack() as programs:
-        for dso in DSOS:
-            programs.enter_context(program(dso, shares, ("--hub", hub), tmp_path))
+        running = [programs.enter_context(program(dso, shares, ("--hub", hub), tmp_path)) for dso in DSOS]
         place = Place(None, shares, 30.0, listen=hub)
         run_day_operator(shares / "market-operator", place, tmp_path / "market", lambda _done, _total: None)
+        assert [each.wait(END_S) for each in running] == [0, 0, 0]
     for name in ("trades.csv", "refusals.csv", "settlement.csv"):
         assert (tmp_path / "market" / name).read_bytes() == (folders / "whole" / name).read_bytes(), name
 
