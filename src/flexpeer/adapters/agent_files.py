@@ -8,9 +8,8 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
-
 from flexpeer.adapters.ed25519 import PUBLIC_KEYS, write_keys
+from flexpeer.adapters.json_files import read_json, write_json
 from flexpeer.adapters.share_files import NAME, read_parts, write_parts
 from flexpeer.app.between.agents import FIRST_AGENT
 from flexpeer.clearing.shares import Part
@@ -29,8 +28,7 @@ def write_agents(dso: str, agents: Mapping[str, Part], out: Path) -> None:
     shared = out / agents_folder(dso)
     shared.mkdir()
     write_keys([dso, *agents], shared)
-    pieces = {name: part.number for name, part in agents.items()}
-    (shared / AGENTS).write_bytes(msgspec.json.format(msgspec.json.encode(pieces), indent=1) + b"\n")
+    write_json({name: part.number for name, part in agents.items()}, shared / AGENTS)
     for name, part in agents.items():
         own = out / name
         own.mkdir()
@@ -42,12 +40,8 @@ def write_agents(dso: str, agents: Mapping[str, Part], out: Path) -> None:
 def read_agents(folder: Path) -> dict[int, str]:
     """Names by piece; `BadInput` if there are none."""
     path = folder / AGENTS
-    try:
-        pieces = msgspec.json.decode(path.read_bytes(), type=dict[str, int])
-    except OSError as error:
-        raise bad_input(str(path), f"cannot be read: {error.strerror}", "agents' pieces by name") from error
-    except msgspec.DecodeError as error:
-        raise bad_input(str(path), f"names no agents: {error}", "agents' pieces by name") from error
+    expected = "agents' pieces by name"
+    pieces = read_json(path, dict[str, int], expected, "names no agents", expected)
     for name, number in pieces.items():
         if not NAME.fullmatch(name) or number < FIRST_AGENT:
             raise bad_input(

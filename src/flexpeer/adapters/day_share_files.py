@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flexpeer.adapters.clearing_files import arrays_of, save
+from flexpeer.adapters.json_files import read_json, write_json
 from flexpeer.adapters.scenario_files import read_orders, read_scenario, write_scenario
 from flexpeer.app.between.day_split import DsoShare, OperatorShare, for_dso
 from flexpeer.app.between.remote_owner import Address
@@ -41,20 +42,14 @@ class _Told(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def write_operator(share: OperatorShare, folder: Path) -> None:
     """For the market operator."""
     write_scenario(share.scenario, folder)
-    told = msgspec.json.encode(_Told(share.points, share.owners))
-    (folder / TOLD).write_bytes(msgspec.json.format(told, indent=1) + b"\n")
+    write_json(_Told(share.points, share.owners), folder / TOLD)
 
 
 def read_operator(folder: Path) -> OperatorShare:
     """`BadInput` if it is not what `write_operator` writes."""
     scenario = read_scenario(folder)
     path = folder / TOLD
-    try:
-        told = msgspec.json.decode(path.read_bytes(), type=_Told)
-    except OSError as error:
-        raise bad_input(str(path), f"cannot be read: {error.strerror}", "what DSOs have told") from error
-    except msgspec.DecodeError as error:
-        raise bad_input(str(path), f"is not what DSOs tell: {error}", "points and owners") from error
+    told = read_json(path, _Told, "what DSOs have told", "is not what DSOs tell", "points and owners")
     owners = {address.owner for address in told.owners}
     foreign = sorted({r.bus for r in scenario.resources} - owners)
     foreign += sorted({b.parent for a in told.owners for b in a.borders} - owners)

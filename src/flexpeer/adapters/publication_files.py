@@ -9,18 +9,17 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from flexpeer.adapters.clearing_files import save
+from flexpeer.adapters.json_files import read_json, write_json
 from flexpeer.clearing.certificate import Certificate, Publication, publish
 from flexpeer.clearing.outcome import Posted
 from flexpeer.errors import bad_input
 
 PUBLISHED, PRICES, OPENED = "published.json", "prices.npz", "opened.json"
 SALT_BYTES = 16
-T = TypeVar("T")
 
 
 class _Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,15 +66,16 @@ def write_publication(certificate: Certificate, posted: Posted, folder: Path) ->
     c = certificate
     published = _Published(c.objective, c.dual_bound, c.no_trade_objective, told.gap, dict(told.digests))
     opened = {party: _Opened(term.hex(), salts[party].hex()) for party, term in terms.items()}
-    for name, content in ((PUBLISHED, published), (OPENED, opened)):
-        (folder / name).write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n")
+    write_json(published, folder / PUBLISHED)
+    write_json(opened, folder / OPENED)
     save(folder / PRICES, {"line_price": posted.line, "voltage_price": posted.voltage, "row_price": posted.row})
 
 
 def read_publication(folder: Path) -> PublishedClearing:
     """`BadInput` if it is not what `write_publication` writes."""
-    published = _read(folder / PUBLISHED, _Published)
-    opened = _read(folder / OPENED, dict[str, _Opened])
+    meant, wrong = "what --publish writes", "is no publication"
+    published = read_json(folder / PUBLISHED, _Published, meant, wrong, meant)
+    opened = read_json(folder / OPENED, dict[str, _Opened], meant, wrong, meant)
     try:
         terms = {party: float.fromhex(each.term) for party, each in opened.items()}
         salts = {party: bytes.fromhex(each.salt) for party, each in opened.items()}
@@ -85,12 +85,3 @@ def read_publication(folder: Path) -> PublishedClearing:
     return PublishedClearing(
         published.objective, published.dual_bound, published.no_trade_objective, told, terms, salts
     )
-
-
-def _read(path: Path, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except OSError as error:
-        raise bad_input(str(path), f"cannot be read: {error.strerror}", "what --publish writes") from error
-    except msgspec.DecodeError as error:
-        raise bad_input(str(path), f"is no publication: {error}", "what --publish writes") from error

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flexpeer.adapters.clearing_files import arrays_in, arrays_of, problem_of, save
+from flexpeer.adapters.json_files import read_json, write_json
 from flexpeer.clearing.part_sweeps import PartOutcome
 from flexpeer.clearing.shares import Hook, Outline, Part
 from flexpeer.errors import bad_input
@@ -37,18 +38,12 @@ class _Outline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def write_outline(outline: Outline, path: Path) -> None:
     """For the market operator."""
     pieces = [_Piece(hook.dso, hook.above) for hook in outline.hooks]
-    written = _Outline(pieces, outline.import_price.tolist(), outline.export_price.tolist())
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(written), indent=1) + b"\n")
+    write_json(_Outline(pieces, outline.import_price.tolist(), outline.export_price.tolist()), path)
 
 
 def read_outline(path: Path) -> Outline:
     """`BadInput` if it is no outline."""
-    try:
-        read = msgspec.json.decode(path.read_bytes(), type=_Outline)
-    except OSError as error:
-        raise bad_input(str(path), f"cannot be read: {error.strerror}", "an outline") from error
-    except msgspec.DecodeError as error:
-        raise bad_input(str(path), f"is no outline: {error}", "pieces and prices") from error
+    read = read_json(path, _Outline, "an outline", "is no outline", "pieces and prices")
     above = [piece.above for piece in read.pieces]
     if not above or above[0] != -1 or any(not 0 <= over < n for n, over in enumerate(above) if n):
         raise bad_input(str(path), "has no single root first, or a piece before the one above it", "upper pieces first")

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flexpeer.adapters.clearing_files import arrays_of, save
+from flexpeer.adapters.json_files import write_json
 from flexpeer.adapters.share_files import arrays_of_outcomes
 from flexpeer.app.between.area_node import Finished
 from flexpeer.app.between.coordination import Decision, JointOutcome
@@ -103,7 +104,7 @@ class JournalFolder:
         """Replace it."""
         new = self._path.with_name(f"new-{DECISION}")
         written = _Written(self._digest, decision.deal, decision.outcome, decision.stands, decision.confirmed)
-        new.write_bytes(msgspec.json.format(msgspec.json.encode(written), indent=1) + b"\n")
+        write_json(written, new)
         _replace(new, self._path)
 
 

@@ -19,7 +19,7 @@ from flexpeer.app.scenario import Scenario
 from flexpeer.app.validator import GridOwner, OwnGrid
 from flexpeer.errors import bad_input
 from flexpeer.grid.areas import Area, branch_owners, split
-from flexpeer.grid.limits import TOLERANCE, Kind, Limits, Readings
+from flexpeer.grid.limits import Kind, Limits, Readings, relief_needed
 from flexpeer.grid.network import S_BASE_VA, Complexes, Flags, Floats, Integers
 from flexpeer.grid.powerflow import DayFlow, FlowResult
 from flexpeer.grid.sensitivity import Metric, Quantity, Sensitivity, sensitivity
@@ -90,9 +90,8 @@ class PhysicalSide:
         needs = {}
         for point in self._points:
             value, limit = self._flow(point, states[_loaded_by_injection(point.point.direction)][1]), self._limit(point)
-            past = value > limit + TOLERANCE * np.abs(limit)
-            over = np.where(past, value - limit + self.margin * np.abs(limit), 0.0)
-            needs[point.point.congestion_point] = tuple(int(np.ceil(w)) for w in np.nan_to_num(over).clip(min=0.0))
+            over = relief_needed(value, limit, self.margin)
+            needs[point.point.congestion_point] = tuple(int(np.ceil(w)) for w in over)
         return needs
 
     def _states(

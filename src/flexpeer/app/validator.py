@@ -14,7 +14,7 @@ import numpy as np
 from flexpeer.app.joint_check import BorderEnd, Trial, Tried
 from flexpeer.app.tangents import Past, Responses, Slopes, Tangent, limits_past
 from flexpeer.grid.limits import TOLERANCE, Kind, Limits, Readings
-from flexpeer.grid.network import S_BASE_VA, Complexes, Flags, Floats, Integers, Network
+from flexpeer.grid.network import Complexes, Flags, Floats, Integers, Network
 from flexpeer.grid.powerflow import DayFlow
 from flexpeer.grid.screening import Assessment, Snapshot, TradeScreen
 from flexpeer.grid.sensitivity import Metric, Quantity
@@ -141,13 +141,11 @@ class GridOwner:
 
     def _lifted(self, found: Assessment) -> dict[str, Assessment]:
         """What was found, but with the voltage at one of its borders `LIFT` per unit higher."""
-        changed = found.columns.s - self.screen.injected[:, found.mtus]
-        every, lifted = np.arange(len(changed)), {}
+        lifted = {}
         for border, source in zip(self._own.borders, self._own.border_source, strict=True):
             source_v = found.v_new[self._own.network.source_bus].copy()
             source_v[source] *= 1.0 + LIFT / np.abs(source_v[source])
-            delta = changed * S_BASE_VA
-            lifted[border.name] = self.screen.evaluate(every, found.mtus, delta.real, delta.imag, source_v)
+            lifted[border.name] = self.screen.with_sources(found, source_v)
         return lifted
 
     def responses(self) -> Responses:

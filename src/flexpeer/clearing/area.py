@@ -5,11 +5,13 @@ largest step.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from flexpeer.clearing import layout, tree
 from flexpeer.clearing import rows as row_passes
+from flexpeer.clearing.evaluation import grid_cost, state_of
 from flexpeer.clearing.layout import PeerRows, Slopes
 from flexpeer.clearing.pieces import Piece, Reach, pieces_of, reach_of
 from flexpeer.clearing.price_newton import coarse
@@ -35,6 +37,16 @@ class Plan:
         return cls(
             problem, pieces, peers, reach_of(problem, pieces), scale_of(layout.typical_price(problem.step_price))
         )
+
+    @cached_property
+    def idle(self) -> Floats:
+        """What no trade costs, (periods,)."""
+        return grid_cost(self.problem, state_of(self.problem, None))
+
+    @cached_property
+    def worth(self) -> Floats:
+        """What all steps are worth at the typical price, (periods,)."""
+        return np.asarray(self.typical * self.problem.step_kw.sum(axis=(0, 2)))
 
 
 LEAST_PRICE = 1e-6

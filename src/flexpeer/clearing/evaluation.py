@@ -45,6 +45,11 @@ def add_peers(peer_bus: Integers, x_kw: Floats, at_bus: Floats) -> None:
         at_bus[peer_bus[i]] += x_kw[i]
 
 
+def extreme_moves(step_kw: Floats, step_sign: Integers) -> tuple[Floats, Floats]:
+    """X (peers, periods) with every step down, and with every step up."""
+    return -(step_kw @ (step_sign < 0).astype(np.float64)), step_kw @ (step_sign > 0).astype(np.float64)
+
+
 def state_of(problem: Problem, x_kw: Floats | None) -> State:
     """Flows and voltages by equations (2) to (4) of `problem`; None is no trade."""
     flow = np.zeros(problem.base_kw.shape)

@@ -6,7 +6,6 @@ import numpy as np
 
 from flexpeer.clearing.area import Area, Plan
 from flexpeer.clearing.coupled_newton import CoupledSlabs
-from flexpeer.clearing.evaluation import grid_cost, state_of
 from flexpeer.clearing.outcome import Answer, Engine, Posted
 from flexpeer.clearing.price_newton import NewtonStatus, Tolerance, solve
 from flexpeer.clearing.problem import Flags, Floats, Integers, Problem
@@ -16,8 +15,6 @@ from flexpeer.compiled import compiled
 
 RELATIVE = 2e-8
 COUPLED_RELATIVE = 1e-7
-IDLE_SHARE = 1e-2
-PRECISION = 1e-11
 
 
 @compiled
@@ -69,12 +66,8 @@ class Result:
 
 def tolerance(plan: Plan, slab: Slab, relative: float) -> Tolerance:
     """Of a slab's lanes; where trade gains nothing, of what the steps are worth."""
-    problem = plan.problem
-    idle = grid_cost(problem, state_of(problem, None))
-    constant = slab.full_import() * problem.import_price[slab.periods]
-    worth = plan.typical * problem.step_kw.sum(axis=(0, 2))
-    floor = IDLE_SHARE * relative * worth + PRECISION * (1.0 + np.abs(idle))
-    return Tolerance(relative, idle[slab.periods] - constant, floor[slab.periods])
+    constant = slab.full_import() * plan.problem.import_price[slab.periods]
+    return Tolerance.of(relative, plan.idle[slab.periods], plan.worth[slab.periods], constant)
 
 
 def clear_free(

@@ -34,7 +34,7 @@ import numpy as np
 from flexpeer.clearing import layout
 from flexpeer.clearing.area import Area, Plan
 from flexpeer.clearing.certificate import conjugates, costs_by_owner, relief_kw, violation_kw
-from flexpeer.clearing.evaluation import State, add_peers, moves, sum_down, sum_up
+from flexpeer.clearing.evaluation import State, add_peers, extreme_moves, moves, sum_down, sum_up
 from flexpeer.clearing.finishing import capacity_w, even_out, finish_part, settle_part
 from flexpeer.clearing.interior import take_steps
 from flexpeer.clearing.layout import PeerRows
@@ -129,9 +129,9 @@ class PartSweeps:
 
     def _extremes(self) -> list[Floats]:
         p, found = self._problem, []
-        for sign in (-1.0, 1.0):
+        for extreme in extreme_moves(p.step_kw, p.step_sign):
             total = p.base_kw.copy()
-            add_peers(p.peer_bus, p.step_kw @ (sign * (p.step_sign == sign)), total)
+            add_peers(p.peer_bus, extreme, total)
             found.append(total)
         return found
 

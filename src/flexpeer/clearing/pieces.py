@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flexpeer.clearing.evaluation import add_peers, sum_down, sum_up
+from flexpeer.clearing.evaluation import add_peers, extreme_moves, sum_down, sum_up
 from flexpeer.clearing.problem import Floats, Integers, Problem
 
 
@@ -40,10 +40,9 @@ class Reach:
 def reach_of(problem: Problem, pieces: Sequence[Piece]) -> Reach:
     """Bounds on flows and voltages: every step down, or every step up; summed piece by piece, as their owners would."""
     flows = []
-    for sign in (-1.0, 1.0):
+    for moves in extreme_moves(problem.step_kw, problem.step_sign):
         total = problem.base_kw.copy()
-        swing = problem.step_kw @ (sign * (problem.step_sign == sign))
-        add_peers(problem.peer_bus, swing, total)
+        add_peers(problem.peer_bus, moves, total)
         sum_pieces(pieces, total)
         flows.append(total)
     levels = [problem.voltage_drop[:, None] * flow for flow in flows]

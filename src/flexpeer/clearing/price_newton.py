@@ -18,10 +18,12 @@ from typing import Protocol
 
 import numpy as np
 
-from flexpeer.clearing.problem import Flags, Floats
+from flexpeer.clearing.problem import Flags, Floats, Integers
 
 STEP_LIMIT = 60
 NEAREST = 0.995
+IDLE_SHARE = 1e-2
+PRECISION = 1e-11
 
 
 class NewtonStatus(Enum):
@@ -112,6 +114,16 @@ class Tolerance:
     relative: float
     without: Floats
     floor: Floats
+
+    @classmethod
+    def of(cls, relative: float, idle: Floats, worth: Floats, constant: Floats) -> "Tolerance":
+        """For what no trade costs, what all steps are worth, and what costs are counted from (lanes,) each."""
+        floor = IDLE_SHARE * relative * worth + PRECISION * (1.0 + np.abs(idle))
+        return cls(relative, idle - constant, floor)
+
+    def at(self, lanes: Integers) -> "Tolerance":
+        """Of some of the lanes."""
+        return Tolerance(self.relative, self.without[lanes], self.floor[lanes])
 
     def unmet(self, gap: Floats, cost: Floats) -> Flags:
         """Which lanes are not there yet."""

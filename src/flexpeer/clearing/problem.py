@@ -20,7 +20,7 @@ A period counts one hour. Peers are free, move energy between periods (their x s
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
@@ -113,6 +113,15 @@ class Problem:
     def coupled(self) -> Integers:
         """Peers whose periods hang together."""
         return np.flatnonzero(self.peer_kind != PeerKind.FREE)
+
+    def with_peers(self, peers: Integers) -> "Problem":
+        """With only these peers, by number, in this order."""
+        return replace(
+            self, peer_bus=self.peer_bus[peers], step_kw=self.step_kw[peers], step_price=self.step_price[peers],
+            peer_kind=self.peer_kind[peers], energy_kwh=self.energy_kwh[peers],
+            energy_start_kwh=self.energy_start_kwh[peers],
+            step_whole=self.step_whole[peers] if self.step_whole.size else self.step_whole,
+        )  # fmt: skip
 
     @property
     def has_voltage(self) -> bool:

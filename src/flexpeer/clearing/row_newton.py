@@ -11,7 +11,7 @@ another's bids, and who solves (1) sees none. The loop is that of `price_newton`
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
@@ -19,7 +19,7 @@ from scipy.sparse.linalg import splu
 
 from flexpeer.clearing.area import scale_of
 from flexpeer.clearing.evaluation import grid_cost, state_of
-from flexpeer.clearing.interior import IDLE_SHARE, PRECISION, RELATIVE
+from flexpeer.clearing.interior import RELATIVE
 from flexpeer.clearing.limit_rows import Bands, LimitRows
 from flexpeer.clearing.outcome import Answer, Engine
 from flexpeer.clearing.price_newton import NewtonStatus, Tolerance, coarse, solve
@@ -143,8 +143,8 @@ class Grid:
 
     def tolerance(self, idle: Floats, relative: float) -> Tolerance:
         """Of all periods, for what no trade costs (periods,)."""
-        floor = IDLE_SHARE * relative * self._typical * self._kw + PRECISION * (1.0 + np.abs(idle))
-        return Tolerance(relative, idle - self._bands.full_import(self._least, self._most), floor)
+        constant = self._bands.full_import(self._least, self._most)
+        return Tolerance.of(relative, idle, self._typical * self._kw, constant)
 
 
 def price_limits(
@@ -156,7 +156,7 @@ def price_limits(
     q, steps, status = np.zeros((len(grid.reached), len(idle))), 0, NewtonStatus.CONVERGED
     for slab, (periods, live) in enumerate(grid.slabs):
         system = grid.system(slab)
-        progress = solve(system, replace(tolerance, without=tolerance.without[periods], floor=tolerance.floor[periods]))
+        progress = solve(system, tolerance.at(periods))
         q[np.ix_(grid.reached, periods[live])] = -system.limits.price[:, live]
         steps = max(steps, progress.steps)
         status = status if progress.status is NewtonStatus.CONVERGED else progress.status

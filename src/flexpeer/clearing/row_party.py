@@ -18,7 +18,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from flexpeer.clearing import layout
-from flexpeer.clearing.evaluation import add_peers
+from flexpeer.clearing.evaluation import add_peers, extreme_moves
 from flexpeer.clearing.interior import take_steps
 from flexpeer.clearing.layout import PeerRows
 from flexpeer.clearing.problem import Flags, Floats, Integers, Problem
@@ -118,9 +118,8 @@ class PeersHere:
 
     def _extremes(self) -> tuple[Floats, Floats]:
         p, ends = self._problem, []
-        for sign in (-1.0, 1.0):
+        for moves in extreme_moves(p.step_kw[self.index], p.step_sign):
             swing = np.zeros((len(self._bus), p.periods))
-            moves = p.step_kw[self.index] @ (sign * (p.step_sign == sign))
             add_peers(self._place[self.index], moves, swing)
             ends.append(swing)
         up, down = self._factor.maximum(0.0), self._factor.minimum(0.0)

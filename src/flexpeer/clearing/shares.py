@@ -136,12 +136,9 @@ def peers_of(problem: Problem, piece: Piece) -> Integers:
 
 
 def _part_of(problem: Problem, piece: Piece) -> Problem:
-    bus, peers = piece.bus, peers_of(problem, piece)
+    bus, own = piece.bus, problem.with_peers(peers_of(problem, piece))
     return replace(
-        problem, parent=piece.parent, area=problem.area[bus], base_kw=problem.base_kw[bus],
+        own, parent=piece.parent, area=problem.area[bus], base_kw=problem.base_kw[bus],
         line_limit_kw=problem.line_limit_kw[bus], voltage_drop=problem.voltage_drop[bus],
-        peer_bus=np.searchsorted(bus, problem.peer_bus[peers]), step_kw=problem.step_kw[peers],
-        step_price=problem.step_price[peers], peer_kind=problem.peer_kind[peers],
-        energy_kwh=problem.energy_kwh[peers], energy_start_kwh=problem.energy_start_kwh[peers],
-        step_whole=np.zeros((0, 0), dtype=np.bool_),
+        peer_bus=np.searchsorted(bus, own.peer_bus), step_whole=np.zeros((0, 0), dtype=np.bool_),
     )  # fmt: skip

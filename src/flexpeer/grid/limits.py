@@ -71,6 +71,12 @@ class Limits:
     end: Integers
 
 
+def relief_needed(value: Floats, limit: Floats, margin: float) -> Floats:
+    """What brings values to their limit less a fraction of it, where they are past it; 0 elsewhere, and for NaN."""
+    past = value > limit + TOLERANCE * np.abs(limit)
+    return np.nan_to_num(np.where(past, value - limit + margin * np.abs(limit), 0.0)).clip(min=0.0)
+
+
 def limits_of(
     network: Network, periods: int, power: Sequence[PowerLimit] = (), hour_starts: Sequence[int] = ()
 ) -> Limits:

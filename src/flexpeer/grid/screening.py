@@ -144,11 +144,6 @@ class TradeScreen:
         """The ratchets of equation (1); not to be written to."""
         return self._allowed
 
-    @property
-    def injected(self) -> Complexes:
-        """Accepted injections, (buses, periods), per unit; not to be written to."""
-        return self._state.s
-
     def injections(self) -> tuple[Floats, Floats]:
         """Accepted injections, W and var, each (buses, periods)."""
         return self._state.s.real * S_BASE_VA, self._state.s.imag * S_BASE_VA
@@ -173,9 +168,20 @@ class TradeScreen:
         delta = np.broadcast_to(delta_p_w, (len(buses), len(at))) / S_BASE_VA
         s = self._state.s[:, at]
         np.add.at(s, buses, delta if delta_q_var is None else delta + 1j * delta_q_var / S_BASE_VA)
+        new_v = None if source_v is None else np.asarray(source_v, dtype=np.complex128)
+        return self._assessed(s, new_v, at, delta)
+
+    def with_sources(self, assessment: Assessment, source_v: Complexes) -> Assessment:
+        """What the injections of an assessment would do with other voltages of all sources, (sources, mtus)."""
+        s, at = assessment.columns.s, assessment.mtus
+        return self._assessed(s, source_v, at, s - self._state.s[:, at])
+
+    def _assessed(
+        self, s: Complexes, source_v: Complexes | None, at: Integers, delta: Complexes | Floats
+    ) -> Assessment:
+        """What injections `s` (buses, at) would do; `delta` are their changes."""
         old = self._state.v[:, at]
-        new_v = old[self._day.network.source_bus] if source_v is None else np.asarray(source_v, dtype=np.complex128)
-        columns = self._flow(s, new_v, at, old)
+        columns = self._flow(s, old[self._day.network.source_bus] if source_v is None else source_v, at, old)
         if not (columns.status == FlowStatus.CONVERGED).all() or not self._based(at):
             return Assessment(False, math.inf, None, at, columns, self._changes)
         means = self._means(columns, at)

@@ -18,7 +18,7 @@ import numpy as np
 from flexpeer.app.between.area_node import MOST_ROWS, OFFER_ROWS, SUM_ROWS, UP_ROWS, AreaNode, Shelf
 from flexpeer.app.between.border_numbers import Lanes, lanes_of, packed, unpacked
 from flexpeer.app.between.border_relay import Areas
-from flexpeer.clearing.problem import Integers, Problem
+from flexpeer.clearing.problem import Problem
 from flexpeer.clearing.shares import Part
 from flexpeer.wire.borders import (
     Answer,
@@ -46,21 +46,13 @@ def apart(part: Part, pieces: Mapping[int, int]) -> tuple[Part, list[Part]]:
     others = np.setdiff1d(np.arange(problem.peers), list(pieces))
     nothing = np.zeros(problem.periods)
     below_kw = {**part.below_kw, **dict.fromkeys(pieces.values(), nothing)}
-    own = replace(part, problem=_with_peers(problem, others), entries=entries, below_kw=below_kw)
+    own = replace(part, problem=problem.with_peers(others), entries=entries, below_kw=below_kw)
     return own, [Part(piece, _alone(problem, peer), {}, {}, nothing) for peer, piece in pieces.items()]
-
-
-def _with_peers(problem: Problem, peers: Integers) -> Problem:
-    return replace(
-        problem, peer_bus=problem.peer_bus[peers], step_kw=problem.step_kw[peers], step_price=problem.step_price[peers],
-        peer_kind=problem.peer_kind[peers], energy_kwh=problem.energy_kwh[peers],
-        energy_start_kwh=problem.energy_start_kwh[peers],
-    )  # fmt: skip
 
 
 def _alone(problem: Problem, peer: int) -> Problem:
     """One peer at one bus; of the market's prices only those that are public."""
-    own = _with_peers(problem, np.array([peer]))
+    own = problem.with_peers(np.array([peer]))
     nothing = np.zeros((1, problem.periods))
     return replace(
         own, parent=np.array([-1]), area=np.zeros(1, dtype=np.int64), base_kw=nothing, line_limit_kw=nothing + np.inf,

@@ -21,7 +21,6 @@ from flexpeer.app.between.area_node import OFFER_ROWS
 from flexpeer.app.between.border_numbers import unpacked
 from flexpeer.app.between.border_relay import Areas, Interrupted, Relay
 from flexpeer.clearing.area import scale_of
-from flexpeer.clearing.interior import IDLE_SHARE, PRECISION
 from flexpeer.clearing.part_sweeps import nothing
 from flexpeer.clearing.price_newton import Progress, Tolerance, solve
 from flexpeer.clearing.problem import Flags, Floats
@@ -46,8 +45,7 @@ class BorderSystem:
         relay.up(Pass.SURVEY, typical[None])
         idle, rows = relay.down(Pass.SURVEY).sums
         self._rows = 2.0 * rows
-        floor = IDLE_SHARE * JOINT_RELATIVE * typical * kw + PRECISION * (1.0 + np.abs(idle))
-        self.tolerance = Tolerance(JOINT_RELATIVE, idle, floor)
+        self.tolerance = Tolerance.of(JOINT_RELATIVE, idle, typical * kw, np.zeros(periods))
         self._pending = nothing(periods)
         self._lanes: Flags = np.ones(periods, dtype=np.bool_)
         self._gap, self._cost = np.zeros(periods), np.zeros(periods)

@@ -14,7 +14,7 @@ import numpy as np
 from flexpeer.app.granting import GridCoordinator
 from flexpeer.app.joint_check import Owner, OwnerSilent
 from flexpeer.app.scenario import Scenario
-from flexpeer.grid.limits import TOLERANCE, Kind
+from flexpeer.grid.limits import Kind, relief_needed
 from flexpeer.grid.network import Floats
 from flexpeer.market.needs import CongestionPoint, Watts, relieving
 from flexpeer.quantities import PPM
@@ -65,11 +65,9 @@ class ToldSide:
         """What brings each point to its limit less the margin, where it is past it, W per MTU."""
         needs = {}
         for name, told in self._points.items():
-            limit = np.array(told.limit_w)
             flow = self._flow(told, schedules_w) + told.beyond_w
-            past = flow > limit + TOLERANCE * np.abs(limit)
-            over = np.where(past, flow - limit + told.margin * np.abs(limit), 0.0)
-            needs[name] = tuple(int(np.ceil(w)) for w in over.clip(min=0.0))
+            over = relief_needed(flow, np.array(told.limit_w), told.margin)
+            needs[name] = tuple(int(np.ceil(w)) for w in over)
         return needs
 
     def flows(self, schedules_w: Schedules) -> dict[str, tuple[Row, Row]]:
