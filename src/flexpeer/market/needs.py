@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from functools import cached_property
 
 import msgspec
 from msgspec.structs import replace
@@ -17,9 +16,9 @@ from rpds import HashTrieMap
 from flexpeer.market.curtailment import Candidate, allocate
 from flexpeer.market.participants import Participants
 from flexpeer.market.reasons import CommandRefused, Reason
-from flexpeer.market.rulebook import Exchange, Rulebook
+from flexpeer.market.rulebook import Rulebook
 from flexpeer.periods import MarketDay, Span
-from flexpeer.quantities import PPM, ceil_div
+from flexpeer.quantities import PPM
 
 Watts = tuple[int, ...]
 
@@ -53,9 +52,6 @@ class Regulation(StrEnum):
 def relieving(direction: Direction) -> Regulation:
     """The regulation that relieves a congestion of this direction."""
     return Regulation.DOWN if direction in (Direction.EXPORT, Direction.HIGH) else Regulation.UP
-
-
-MARKET_EXPORT, MARKET_IMPORT = "market", "market-import"
 
 
 class CongestionPoint(msgspec.Struct, frozen=True):
@@ -224,11 +220,8 @@ Event = (
 Outcome = list[Event | CommandRefused]
 
 
-class Needs(msgspec.Struct, frozen=True, dict=True):
-    """The day's frame: what is planned, what is limited, what is owed.
-
-    `starts_w` and `factors_ppm` remember what was derived from these fields; they are no part of the state.
-    """
+class Needs(msgspec.Struct, frozen=True):
+    """The day's frame: what is planned, what is limited, what is owed."""
 
     day: MarketDay | None = None
     rulebook: Rulebook = Rulebook()
@@ -246,39 +239,14 @@ class Needs(msgspec.Struct, frozen=True, dict=True):
         """MTUs of the delivery day; 0 before it is opened."""
         return self.day.mtu_count if self.day else 0
 
-    @cached_property
-    def starts_w(self) -> dict[str, Watts]:
-        """Starting points already derived, by resource."""
-        return {}
-
-    @cached_property
-    def factors_ppm(self) -> dict[tuple[str, str], Watts]:
-        """Impact factors already derived, by zone and unit."""
-        return {}
-
     def start_w(self, resource: str) -> Watts:
         """A resource's starting point: its plan with its obligations executed."""
-        if resource not in self.starts_w:
-            self.starts_w[resource] = self._start_w(resource)
-        return self.starts_w[resource]
-
-    def _start_w(self, resource: str) -> Watts:
         zeros = (0,) * self.mtu_count
         plan, owed = self.plans_w.get(resource, zeros), self.curtailment_w.get(resource)
         return plan if owed is None else tuple(p + o for p, o in zip(plan, owed, strict=True))
 
-    def direction(self, zone: str) -> Direction | None:
-        """The direction of a congestion point, or of the market-wide zones of a balanced market."""
-        if zone in self.points:
-            return self.points[zone].direction
-        if self.rulebook.exchange is Exchange.BALANCED:
-            return {MARKET_EXPORT: Direction.EXPORT, MARKET_IMPORT: Direction.IMPORT}.get(zone)
-        return None
-
     def resource_ppm(self, zone: str, resource: str) -> tuple[int, ...]:
-        """A resource's impact factors at a zone, one per MTU."""
-        if zone not in self.points:
-            return (PPM,) * self.mtu_count
+        """A resource's impact factors at a congestion point, one per MTU."""
         return self.impacts_ppm.get(zone, {}).get(resource, (0,) * self.mtu_count)
 
     def relief_w(self, zone: str, moves_w: dict[str, Watts]) -> Watts:
@@ -289,35 +257,6 @@ class Needs(msgspec.Struct, frozen=True, dict=True):
             for mtu, (ppm, move) in enumerate(zip(self.resource_ppm(zone, resource), moves, strict=True)):
                 total[mtu] += sign * ppm * move
         return tuple(value // PPM for value in total)
-
-
-def unit_ppm(needs: Needs, participants: Participants, zone: str, unit: str) -> tuple[int, ...]:
-    """Impact factors of what a unit sells: a resource, a portfolio (by its ranges, rounded down), a DSO (1)."""
-    known = needs.factors_ppm.get((zone, unit))
-    if known is None:
-        totals, whole = _weighted_ppm(needs, participants, zone, unit)
-        known = needs.factors_ppm[zone, unit] = tuple(total // whole for total in totals)
-    return known
-
-
-def loading_ppm(needs: Needs, participants: Participants, zone: str, unit: str) -> tuple[int, ...]:
-    """Impact factors of what a unit buys: as `unit_ppm`, but a portfolio's rounded up, so that no point is worse."""
-    if len(participants.members(unit)) <= 1:
-        return unit_ppm(needs, participants, zone, unit)
-    totals, whole = _weighted_ppm(needs, participants, zone, unit)
-    return tuple(ceil_div(total, whole) for total in totals)
-
-
-def _weighted_ppm(needs: Needs, participants: Participants, zone: str, unit: str) -> tuple[list[int], int]:
-    """Sums of members' impact factors times their weights, per MTU, and the sum of the weights."""
-    members = participants.members(unit)
-    if not members:
-        return [PPM] * needs.mtu_count, 1
-    weights = [member.p_max_w - member.p_min_w if len(members) > 1 else 1 for member in members]
-    rows = [needs.resource_ppm(zone, member.resource) for member in members]
-    return [sum(w * r for w, r in zip(weights, column, strict=True)) for column in zip(*rows, strict=True)], sum(
-        weights
-    )
 
 
 def decide(needs: Needs, participants: Participants, frozen: bool, command: Command) -> Outcome:

@@ -55,15 +55,16 @@ class Status(StrEnum):
 class Order(msgspec.Struct, frozen=True):
     """An order in the book. `number` is its place in the order of arrival; quantities are watts of its unit.
 
-    `unit` is a resource, a portfolio or a DSO itself; `span` is all its MTUs, traded together at one
-    quantity; `price_minor` is per MWh of the unit. `residual` marks a DSO's purchase
-    after the gate.
+    `unit` is a resource, a portfolio or a DSO itself, `place` the name of its place, `zone` the congestion point it is
+    restricted to ("": none); `span` is all its MTUs, traded together at one quantity; `price_minor` is per MWh of the
+    unit. `residual` marks a DSO's purchase after the gate.
     """
 
     order: str
     number: int
     organisation: str
     unit: str
+    place: str
     zone: str
     side: Side
     regulation: Regulation
@@ -86,7 +87,8 @@ class Order(msgspec.Struct, frozen=True):
 class PlaceOrder(msgspec.Struct, frozen=True, tag=True):
     """Command: an order sent through `via`. `start`, `end` are instants; `key` makes sending it twice harmless.
 
-    Without `zone` the order is in the only zone there is; without `regulation` side and zone imply it.
+    Without `zone` the order counts at every congestion point of its direction in need; without `regulation` side and
+    points imply it.
     """
 
     order: str

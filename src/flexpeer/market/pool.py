@@ -163,13 +163,13 @@ def leg_of(order: Order, cleared: Cleared) -> Leg:
     """The leg between an order and the pool."""
     quantity, price, side = abs(cleared.change_w), cleared.price_minor, acts(order, cleared.change_w)
     if side is Side.BUY:
-        return Leg(order.order, "", order.unit, "", order.span, 1, 1, quantity, 0, price, side)
-    return Leg("", order.order, "", order.unit, order.span, 1, 1, 0, quantity, price, side)
+        return Leg(order.order, "", order.unit, "", order.zone, order.span, 1, 1, quantity, 0, price, side)
+    return Leg("", order.order, "", order.unit, order.zone, order.span, 1, 1, 0, quantity, price, side)
 
 
 def _concluded(view: View, match: int, place: int, cleared: Cleared) -> TradeConcluded:
     order = view.orders.orders[cleared.order]
     leg = leg_of(order, cleared)
     buyer, seller = (order.organisation, POOL) if leg.buy else (POOL, order.organisation)
-    trade = Trade(f"T{match}.{place}", match, order.zone, Phase.CLEARING, leg, buyer, seller)
+    trade = Trade(f"T{match}.{place}", match, Phase.CLEARING, leg, buyer, seller)
     return TradeConcluded(trade, leg_moves(view.participants, view.orders, leg), {order.order: cleared.change_w})
