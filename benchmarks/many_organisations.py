@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from flexpeer.adapters.clearing_files import write_problem
 from flexpeer.clearing.problem import Problem
-from flexpeer.nodes import split_file, warm_up
-from flexpeer.simulation.clearing_problems import clearing_problem
+from flexpeer.laboratory.clearing_problems import clearing_problem
+from flexpeer.laboratory.files.clearing_files import write_problem
+from flexpeer.laboratory.nodes import split_file, warm_up
 
 PERIODS = 24
 TIMEOUT_S = "600"

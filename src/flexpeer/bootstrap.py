@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from importlib.util import find_spec
@@ -34,7 +34,6 @@ from flexpeer.grid.limits import limits_of, read
 from flexpeer.grid.network import Complexes, Flags, Floats, Network
 from flexpeer.grid.powerflow import DayFlow, FlowModel, controlled_q_var
 from flexpeer.market.machine import State, evolve, state_hash
-from flexpeer.simulation.bench_clearing import rows as clearing_rows
 from flexpeer.simulation.bench_grid import rows as grid_rows
 from flexpeer.simulation.bench_matching import rows as matching_rows
 from flexpeer.simulation.bench_screening import rows as screening_rows
@@ -43,6 +42,7 @@ from flexpeer.simulation.rivals import rival_modules
 from flexpeer.web.report import render_report
 from flexpeer.wire.chain import Damage, Seal, read_events
 
+Bench = Callable[[str | None, Callable[[str], None]], list[dict[str, Any]]]
 SIMBENCH = "simbench:"
 LOG_NAME = "events.log"
 SIMBENCH_DAY = date(2016, 1, 18)
@@ -283,12 +283,15 @@ def _beyond_reactive_range(network: Network, model: FlowModel, v: Complexes, q_v
     ]
 
 
-def bench(name: str, case: str | None, tell: Callable[[str], None]) -> tuple[list[dict[str, Any]], list[str]]:
-    """`flexpeer bench`: rows of one benchmark, and the rivals that are not installed."""
-    if name not in BENCHES:
-        raise bad_input("bench", f"unknown benchmark {name!r}", ", ".join(sorted(BENCHES)))
+def bench(
+    name: str, case: str | None, tell: Callable[[str], None], others: Mapping[str, Bench]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """`flexpeer bench`: rows of one benchmark, one of `others` too, and the rivals that are not installed."""
+    benches = {**BENCHES, **others}
+    if name not in benches:
+        raise bad_input("bench", f"unknown benchmark {name!r}", ", ".join(sorted(benches)))
     missing = [module for module in BENCH_MODULES.get(name, ()) if find_spec(module) is None]
-    return BENCHES[name](case, tell), missing
+    return benches[name](case, tell), missing
 
 
 def _grid_rows(case: str | None, tell: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -315,8 +318,7 @@ def _newton_state(network: Network, p_w: Floats, q_var: Floats) -> tuple[Complex
     return found.v_pu, np.fmax(at_from, found.current_to_a / network.rating_to_a[:, None]), found.source_p_w
 
 
-BENCHES: dict[str, Callable[[str | None, Callable[[str], None]], list[dict[str, Any]]]] = {
-    "clearing": lambda case, _tell: clearing_rows(case=case),
+BENCHES: dict[str, Bench] = {
     "grid": _grid_rows,
     "matching": lambda case, _tell: matching_rows(case=case),
     "screening": lambda case, _tell: screening_rows(_newton_state, case),

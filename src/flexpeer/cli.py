@@ -18,7 +18,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from flexpeer import __version__, narration, nodes
+from flexpeer import __version__, narration
+from flexpeer.adapters.meeting_place import Place
 from flexpeer.errors import BadInput, bad_input
 from flexpeer.market.machine import state_hash
 
@@ -37,10 +38,12 @@ def _when_used(name: str) -> ModuleType:
 
 
 if TYPE_CHECKING:
-    from flexpeer import bootstrap, clearings, day_nodes
+    from flexpeer import bootstrap, day_nodes
+    from flexpeer.laboratory import bench_clearing, clearings, nodes
 else:
-    bootstrap, clearings, day_nodes = map(
-        _when_used, ("flexpeer.bootstrap", "flexpeer.clearings", "flexpeer.day_nodes")
+    bootstrap, day_nodes = map(_when_used, ("flexpeer.bootstrap", "flexpeer.day_nodes"))
+    bench_clearing, clearings, nodes = map(
+        _when_used, [f"flexpeer.laboratory.{name}" for name in ("bench_clearing", "clearings", "nodes")]
     )
 
 FINDINGS_SHOWN = 30
@@ -260,7 +263,7 @@ def node(  # noqa: PLR0913 - options of any role
 ) -> None:
     """Take part in one clearing, or one market day, between organisations; exit 1 if nothing stands."""
     try:
-        place = nodes.Place(server, keys, timeout, state, hub, listen)
+        place = Place(server, keys, timeout, state, hub, listen)
         of_day = scenario is not None or (market_operator is not None and market_operator.is_dir())
         with _ended_in_order():
             match market_operator, dso, peer, problem:
@@ -300,7 +303,7 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def _day_node(
-    dso: str | None, scenario: Path | None, market_operator: Path | None, place: nodes.Place, out: Path | None
+    dso: str | None, scenario: Path | None, market_operator: Path | None, place: Place, out: Path | None
 ) -> dict[str, Any]:
     """Either role of a market day."""
     if dso is not None and scenario is not None and market_operator is None:
@@ -321,7 +324,8 @@ def bench(
 ) -> None:
     """Measure an engine beside its rivals in one run."""
     try:
-        rows, missing = bootstrap.bench(name, case, lambda text: _ERRORS.print(text, markup=False))
+        clearing = {"clearing": lambda only, _tell: bench_clearing.rows(case=only)}
+        rows, missing = bootstrap.bench(name, case, _told, clearing)
     except BadInput as error:
         raise _refuse(error, as_json) from error
     if missing and not as_json:

@@ -16,6 +16,7 @@ from flexpeer.adapters.day_share_files import (
 from flexpeer.adapters.ed25519 import read_keys, write_keys
 from flexpeer.adapters.folders import new_folder, require_fresh
 from flexpeer.adapters.log_file import FileLog
+from flexpeer.adapters.meeting_place import PATIENCE, Place, Tell
 from flexpeer.adapters.nats_areas import NatsAreas, serve
 from flexpeer.adapters.results_files import dso_tables, write_dso_tables, write_results
 from flexpeer.app.between.day_split import gather_bids, split_day
@@ -35,7 +36,6 @@ from flexpeer.bootstrap import (
     read_whole,
 )
 from flexpeer.errors import bad_input
-from flexpeer.nodes import PATIENCE, Place, Tell
 from flexpeer.web.report import render_report
 
 

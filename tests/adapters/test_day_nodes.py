@@ -20,10 +20,10 @@ from tests.app.grid_days import SMALL_UNITS, small_day
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
 
 from flexpeer.adapters.day_share_files import AREA, PROMISES, TOLD, read_dso, read_operator
+from flexpeer.adapters.meeting_place import Place
 from flexpeer.bootstrap import LOG_NAME, run_folder
 from flexpeer.day_nodes import run_day_operator, split_scenario
 from flexpeer.errors import BadInput
-from flexpeer.nodes import Place
 
 DSOS = ("region", "local", "village")
 END_S = 60.0

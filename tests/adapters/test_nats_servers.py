@@ -16,14 +16,14 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from tests.adapters.nats_server import free_port, program
 
-from flexpeer.adapters.clearing_files import write_problem
 from flexpeer.adapters.ed25519 import read_keys, write_keys
 from flexpeer.adapters.nats_areas import subject
 from flexpeer.adapters.nats_servers import ANY_PORT, hub, leaf
 from flexpeer.app.between.letters import MARKET_OPERATOR
 from flexpeer.errors import BadInput
-from flexpeer.nodes import split_file
-from flexpeer.simulation.clearing_problems import clearing_problem
+from flexpeer.laboratory.clearing_problems import clearing_problem
+from flexpeer.laboratory.files.clearing_files import write_problem
+from flexpeer.laboratory.nodes import split_file
 
 DSOS = ("dso-0", "dso-1")
 PRIVATE = ("flexpeer.agents.dso-0", "scada.pump", "flexpeer.clearings", "_INBOX.x")

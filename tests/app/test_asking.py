@@ -2,14 +2,15 @@ from tests.app.seals import Seals
 
 from flexpeer.app.between.asking import AGAIN_S, Asking
 from flexpeer.app.between.letters import MARKET_OPERATOR, Desk, Dropped
-from flexpeer.wire.borders import Answer, Begin, Close, Numbers, Refusal, Trouble
+from flexpeer.laboratory.between.area_letters import reply_in
+from flexpeer.laboratory.between.borders import Answer, Begin, Close, Numbers, Refusal, Trouble
 
 ANSWER = Answer(Numbers(), {}, Numbers(), Numbers())
 
 
 def asking() -> tuple[Asking, Desk]:
     desk = Desk(MARKET_OPERATOR, Seals(MARKET_OPERATOR))
-    return Asking(desk, 7, 2.0), desk
+    return Asking(desk, 7, 2.0, reply_in), desk
 
 
 def reply(dso: str, number: int, *, run: int = 7) -> bytes:

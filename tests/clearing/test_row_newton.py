@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.clearing.instances import instance, rounding_money, run, untold
+from tests.laboratory.instances import instance, rounding_money, run, untold
 
-from flexpeer.clearing.central import solve_central
-from flexpeer.clearing.certificate import certify
-from flexpeer.clearing.evaluation import grid_cost, state_of
-from flexpeer.clearing.limit_rows import LimitRows
-from flexpeer.clearing.outcome import Engine
 from flexpeer.clearing.problem import Floats, Problem
-from flexpeer.clearing.row_newton import clear_rows, price_limits
+from flexpeer.clearing.row_newton import price_limits
 from flexpeer.clearing.row_party import PeersHere, Sparse
+from flexpeer.laboratory.engines.central import solve_central
+from flexpeer.laboratory.engines.certificate import certify
+from flexpeer.laboratory.engines.evaluation import grid_cost, state_of
+from flexpeer.laboratory.engines.meshed import LimitRows, clear_rows
+from flexpeer.laboratory.engines.outcome import Engine
 
 SEEDS = 100
 

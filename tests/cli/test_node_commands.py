@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from tests.cli.program import everything_in, flexpeer
 
-from flexpeer.adapters.clearing_files import write_problem
-from flexpeer.simulation.clearing_problems import clearing_problem
+from flexpeer.laboratory.clearing_problems import clearing_problem
+from flexpeer.laboratory.files.clearing_files import write_problem
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ mkdir "$folder"
 python3 -c '
 import sys
 from pathlib import Path
-from flexpeer.adapters.clearing_files import write_problem
-from flexpeer.simulation.clearing_problems import clearing_problem
+from flexpeer.laboratory.files.clearing_files import write_problem
+from flexpeer.laboratory.clearing_problems import clearing_problem
 write_problem(clearing_problem(400, 24, seed=57), Path(sys.argv[1]))
 ' "$folder/problem.npz"
 flexpeer split "$folder/problem.npz" --out "$shares" --agent 5

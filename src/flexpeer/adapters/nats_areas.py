@@ -21,7 +21,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from flexpeer.app.between.asking import AGAIN_S, Asking
-from flexpeer.app.between.letters import Desk, Letter, reply_in
+from flexpeer.app.between.letters import Desk, Letter
 from flexpeer.errors import bad_input
 
 MARKET, AGENTS = "flexpeer.clearing", "flexpeer.agents"
@@ -79,8 +79,8 @@ class NatsAreas:
         desk: Desk,
         server: str,
         timeout_s: float,
+        read: Callable[[Letter], Any | None],
         prefix: str = MARKET,
-        read: Callable[[Letter], Any | None] = reply_in,
     ) -> None:
         self._server, self._asking = server, Asking(desk, time_ns(), timeout_s, read)
         self._own, self._prefix, self._within_s = subject(desk.name, prefix), prefix, min(CONNECT_S, timeout_s)

@@ -20,13 +20,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flexpeer.clearing.pieces import Reach
 from flexpeer.clearing.problem import Flags, Floats, Integers, PeerKind, Problem
 from flexpeer.clearing.rows import LANES, ROW, C, S, V, Y, Z
 from flexpeer.compiled import compiled, compiled_apart
 
 LEAST = 1e-9
 INSET = 0.05
+LEAST_PRICE = 1e-6
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The least and largest flows kW and w that any allocation makes, each (buses, periods)."""
+
+    flow_low: Floats
+    flow_high: Floats
+    voltage_low: Floats
+    voltage_high: Floats
+
+    @property
+    def most_kw(self) -> Floats:
+        """The largest flow either way."""
+        return np.maximum(np.abs(self.flow_low), np.abs(self.flow_high))
 
 
 @dataclass(frozen=True)
@@ -68,24 +83,6 @@ class Slopes:
         return np.stack((v, s, z, z - rest, self.slope), axis=2).reshape(-1, ROW)
 
 
-def lines(problem: Problem, reach: Reach, bus: Integers, periods: Integers, root: bool, start: Floats) -> Slopes:
-    """The lines among `bus` that can reach their limit, without the root if it is among them."""
-    at = np.ix_(bus, periods)
-    low, high, limit = reach.flow_low[at], reach.flow_high[at], problem.line_limit_kw[at]
-    active = np.any((high > limit) | (low < -limit), axis=1) & (problem.line_price > 0.0)
-    active[0] &= not root
-    return banded(active, (low, high), (-limit, limit), start, problem.line_price)
-
-
-def voltages(problem: Problem, reach: Reach, bus: Integers, periods: Integers, start: Floats) -> Slopes:
-    """The voltages among `bus` that can leave their band."""
-    at = np.ix_(bus, periods)
-    low, high = reach.voltage_low[at], reach.voltage_high[at]
-    band = (np.full(low.shape, problem.voltage_low), np.full(low.shape, problem.voltage_high))
-    active = np.any((high > band[1]) | (low < band[0]), axis=1) & (problem.voltage_price > 0.0)
-    return banded(active, (low, high), band, start, problem.voltage_price)
-
-
 def banded(
     active: Flags, reach: tuple[Floats, Floats], band: tuple[Floats, Floats], start: Floats, price: Floats | float
 ) -> Slopes:
@@ -101,13 +98,6 @@ def banded(
     slope = np.zeros(width.shape)
     slope[:, (0, 2)] = np.broadcast_to(price, active.shape)[at, None, None]
     return Slopes(at, floor, start, width, slope)
-
-
-def held(idle: Floats, low: Floats, high: Floats, start: Floats, dear: float) -> Slopes:
-    """The first line where its flow is to be `idle`: within reach, but `dear` off it; all (LANES,)."""
-    margin = 0.1 * (high - low) + LEAST
-    width = np.stack((idle - low + margin, high - idle + margin))[None] * 2.0
-    return Slopes(np.zeros(1, dtype=np.int64), idle[None], start[None], width, np.full(width.shape, dear))
 
 
 def root_exchange(problem: Problem, reach: Reach, periods: Integers, start: Floats) -> Slopes:
@@ -139,17 +129,6 @@ def find_used(kw: Floats, peers: Integers, used: Flags) -> None:
         for t in range(kw.shape[1]):
             for k in range(kw.shape[2]):
                 used[i, k] |= kw[peers[i], t, k] > 0.0
-
-
-@compiled
-def typical_price(price: Floats) -> Floats:
-    """Mean size of step prices (peers, periods, steps) per period, (periods,)."""
-    mean = np.zeros(price.shape[1])
-    for i in range(price.shape[0]):
-        for t in range(price.shape[1]):
-            for k in range(price.shape[2]):
-                mean[t] += abs(price[i, t, k])
-    return np.asarray(mean / max(1, price.shape[0] * price.shape[2]))
 
 
 @compiled_apart
@@ -212,3 +191,33 @@ def free_peers(problem: Problem, bus: Integers) -> Integers:
     place[bus] = np.arange(len(bus))
     mine = np.flatnonzero((place[problem.peer_bus] >= 0) & (problem.peer_kind == PeerKind.FREE))
     return mine[np.argsort(place[problem.peer_bus[mine]], kind="stable")]
+
+
+@compiled
+def add_peers(peer_bus: Integers, x_kw: Floats, at_bus: Floats) -> None:
+    """Add moves (peers, periods) to what their buses inject (buses, periods)."""
+    for i in range(len(peer_bus)):
+        at_bus[peer_bus[i]] += x_kw[i]
+
+
+def extreme_moves(step_kw: Floats, step_sign: Integers) -> tuple[Floats, Floats]:
+    """X (peers, periods) with every step down, and with every step up."""
+    return -(step_kw @ (step_sign < 0).astype(np.float64)), step_kw @ (step_sign > 0).astype(np.float64)
+
+
+def scale_of(typical: Floats) -> Floats:
+    """Typical prices (periods,) as a scale: above zero, and too coarse to show in what order they were summed."""
+    return np.asarray(typical.astype(np.float32).astype(np.float64) + LEAST_PRICE)
+
+
+@compiled
+def take_steps(
+    rows: Floats, peer: Integers, step: Integers, periods: Integers, live: Flags, kw: Floats, steps_kw: Floats
+) -> None:
+    """What rows of peers' steps say, into `steps_kw` (peers, periods, steps); `kw` are the steps' sizes."""
+    for j in range(len(peer)):
+        for t in range(LANES):
+            if live[t]:
+                q = kw[peer[j], periods[t], step[j]]
+                v, s = rows[j, V + t], rows[j, S + t]
+                steps_kw[peer[j], periods[t], step[j]] = min(v, q) if v < s else max(q - s, 0.0)

@@ -16,10 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from flexpeer.clearing import layout
-from flexpeer.clearing.evaluation import State, state_of, sum_down, sum_up
-from flexpeer.clearing.layout import Slopes
-from flexpeer.clearing.outcome import Posted
-from flexpeer.clearing.pieces import Reach
+from flexpeer.clearing.layout import Reach, Slopes
 from flexpeer.clearing.problem import Flags, Floats, Integers, Problem
 
 Sparse = sp.csr_array
@@ -83,70 +80,3 @@ def _root(problem: Problem, periods: Integers, low: Floats, high: Floats, start:
     ends[0, :, periods], ends[1, :, periods] = low.T, high.T
     reach = Reach(ends[0], ends[1], ends[0], ends[1])
     return layout.root_exchange(problem, reach, periods, start)
-
-
-@dataclass(frozen=True)
-class LimitRows:
-    """`factor` (limits, buses) is A; `at` says where the lines, voltages and rows that have limits begin."""
-
-    factor: Sparse
-    bands: Bands
-    root: int
-    line: Integers
-    voltage: Integers
-    row: Integers
-
-    @classmethod
-    def of(cls, problem: Problem) -> "LimitRows":
-        """All that can have a price."""
-        p = problem
-        line = np.flatnonzero(
-            np.isfinite(p.line_limit_kw).any(axis=1) & (np.arange(p.buses) > 0) & (p.line_price > 0.0)
-        )
-        voltage = np.arange(p.buses) if p.has_voltage else np.zeros(0, dtype=np.int64)
-        row = np.flatnonzero(np.isfinite(p.row_limit_kw).any(axis=1)) if p.rows else np.zeros(0, dtype=np.int64)
-        root = int(_exchange_costs(p))
-        below, path = _tree(p, bool(len(line)), bool(len(voltage)))
-        parts = (np.ones((root, p.buses)), below[line], path[voltage], p.row_factor[row].reshape(-1, p.buses))
-        factor = np.concatenate(parts)
-        return cls(Sparse(factor), _bands(p, root, line, voltage, row), root, line, voltage, row)
-
-    def posted(self, problem: Problem, price: Floats) -> Posted:
-        """Prices q (limits, periods) as those of the problem's lines, voltages and rows."""
-        shape = problem.base_kw.shape
-        y, z, rows = np.zeros(shape), np.zeros(shape), np.zeros(problem.row_base_kw.shape)
-        ends = np.cumsum([self.root, len(self.line), len(self.voltage)])
-        y[: self.root], y[self.line], z[self.voltage], q = np.split(price, ends)
-        if problem.rows:
-            rows[self.row] = q
-        return Posted.clipped(problem, y, z, rows)
-
-
-def _exchange_costs(p: Problem) -> bool:
-    limited = p.root_limit_price > 0.0 and bool(np.isfinite(p.line_limit_kw[0]).any())
-    return limited or bool(p.import_price.any() or p.export_price.any())
-
-
-def _tree(p: Problem, lines: bool, voltages: bool) -> tuple[Floats, Floats]:
-    """A of all lines and of all voltages, (buses, buses) each; no rows at all if neither is asked for."""
-    if not lines and not voltages:
-        return np.zeros((0, p.buses)), np.zeros((0, p.buses))
-    below = np.eye(p.buses)
-    sum_up(p.parent, below)
-    path = p.voltage_drop[:, None] * below
-    sum_down(p.parent, path)
-    return below, path
-
-
-def _bands(p: Problem, root: int, line: Integers, voltage: Integers, row: Integers) -> Bands:
-    idle: State = state_of(p, None)
-    limit = p.line_limit_kw[line]
-    rows, row_kw = (values[row].reshape(len(row), p.periods) for values in (p.row_limit_kw, idle.row_kw))
-    ones, zeros = np.ones((len(voltage), p.periods)), np.zeros((root, p.periods))
-    return Bands(
-        np.concatenate((idle.flow_kw[:root], idle.flow_kw[line], idle.voltage[voltage], row_kw)),
-        np.concatenate((zeros, -limit, p.voltage_low * ones, -rows)),
-        np.concatenate((zeros, limit, p.voltage_high * ones, rows)),
-        np.repeat([1.0, p.line_price, p.voltage_price, p.row_price], [root, len(line), len(voltage), len(row)]),
-        p if root else None,
-    )

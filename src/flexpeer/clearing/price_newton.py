@@ -24,6 +24,7 @@ STEP_LIMIT = 60
 NEAREST = 0.995
 IDLE_SHARE = 1e-2
 PRECISION = 1e-11
+RELATIVE = 2e-8
 
 
 class NewtonStatus(Enum):

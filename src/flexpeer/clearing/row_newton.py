@@ -17,16 +17,13 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
-from flexpeer.clearing.area import scale_of
-from flexpeer.clearing.evaluation import grid_cost, state_of
-from flexpeer.clearing.interior import RELATIVE
-from flexpeer.clearing.limit_rows import Bands, LimitRows
-from flexpeer.clearing.outcome import Answer, Engine
-from flexpeer.clearing.price_newton import NewtonStatus, Tolerance, coarse, solve
-from flexpeer.clearing.problem import Floats, Integers, Problem
-from flexpeer.clearing.row_party import Party, PeersHere, Sparse, slabs
+from flexpeer.clearing.group import Group
+from flexpeer.clearing.layout import scale_of
+from flexpeer.clearing.limit_rows import Bands
+from flexpeer.clearing.price_newton import RELATIVE, NewtonStatus, Tolerance, coarse, solve
+from flexpeer.clearing.problem import Floats
+from flexpeer.clearing.row_party import Party, Sparse, slabs
 from flexpeer.clearing.rows import LANES, SUM, WEIGHT
-from flexpeer.clearing.stores import Group
 
 RIDGE = 1e-12
 
@@ -162,18 +159,3 @@ def price_limits(
         status = status if progress.status is NewtonStatus.CONVERGED else progress.status
         tell(int(periods[-1]) + 1, len(idle))
     return Priced(q, steps, status)
-
-
-def clear_rows(problem: Problem, area: Integers, tell: Callable[[int, int], None]) -> Answer:
-    """E1 for free peers behind rows; `area` (buses,) says who is a party. Not in whole watts yet."""
-    limits = LimitRows.of(problem)
-    parties = []
-    for number in np.unique(area):
-        bus = np.flatnonzero(area == number)
-        parties.append(PeersHere(problem, bus, Sparse(limits.factor[:, bus])))
-    found = price_limits(parties, limits.bands, grid_cost(problem, state_of(problem, None)), tell)
-    steps_kw = np.zeros(problem.step_kw.shape)
-    for party in parties:
-        party.read(steps_kw)
-    posted = limits.posted(problem, found.price)
-    return Answer(steps_kw, posted, Engine.PRICE_NEWTON, found.status.value, found.steps)

@@ -18,12 +18,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from flexpeer.clearing import layout
-from flexpeer.clearing.evaluation import add_peers, extreme_moves
-from flexpeer.clearing.interior import take_steps
-from flexpeer.clearing.layout import PeerRows
+from flexpeer.clearing.group import Group
+from flexpeer.clearing.layout import PeerRows, add_peers, extreme_moves, take_steps
 from flexpeer.clearing.problem import Flags, Floats, Integers, Problem
 from flexpeer.clearing.rows import LANES, SUM, WEIGHT
-from flexpeer.clearing.stores import Group
 
 Sparse = sp.csr_array
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from flexpeer.app.between.letters import Desk, Dropped, Letter, reply_in
+from flexpeer.app.between.letters import Desk, Dropped, Letter
 
 AGAIN_S = 0.5
 
@@ -33,7 +33,7 @@ class Asking:
     `read` finds the reply in a letter, None if it has none of the kind that is asked for.
     """
 
-    def __init__(self, desk: Desk, run: int, timeout_s: float, read: Callable[[Letter], Any | None] = reply_in) -> None:
+    def __init__(self, desk: Desk, run: int, timeout_s: float, read: Callable[[Letter], Any | None]) -> None:
         self._desk, self._run, self._timeout_s, self._read = desk, run, timeout_s, read
         self._numbers: Counter[str] = Counter()
         self._waiting: dict[str, deque[tuple[int, Struct]]] = {}

@@ -12,9 +12,6 @@ from typing import Protocol
 
 import msgspec
 
-from flexpeer.app.between.area_node import AreaNode
-from flexpeer.wire.borders import Answer, Begin, Close, Question, Refusal, Reply, Trouble
-
 MARKET_OPERATOR = "market-operator"
 
 
@@ -53,8 +50,6 @@ class Dropped(StrEnum):
 
 
 _LETTERS = msgspec.msgpack.Decoder(Letter)
-_QUESTIONS: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
-_REPLIES: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -125,34 +120,3 @@ class AnsweringDesk:
         self._last = (head.run, head.number)
         self._reply = self.desk.letter(self.asker, head.run, head.number, reply)
         return self._reply
-
-
-class AreaDesk(AnsweringDesk):
-    """A DSO's desk in a clearing: the node answers. `closed` is how the run ended, once that was heard here."""
-
-    def __init__(self, desk: Desk, node: AreaNode, asker: str = MARKET_OPERATOR) -> None:
-        super().__init__(desk, asker=asker)
-        self._node = node
-        self.closed: Close | None = None
-
-    def answered(self, letter: Letter) -> Reply | None:
-        """By the node; a question that does not follow the one before is refused."""
-        try:
-            question = _QUESTIONS.decode(letter.body)
-        except msgspec.DecodeError:
-            return None
-        head = letter.head
-        if not isinstance(question, Begin | Close) and (head.run, head.number - 1) != self._last:
-            return Refusal(Trouble.LOST, f"letter {head.number}")
-        reply = self._node.answer(question)
-        if isinstance(question, Close) and isinstance(reply, Answer):
-            self.closed = question
-        return reply
-
-
-def reply_in(letter: Letter) -> Reply | None:
-    """The reply a letter carries; None if it carries none."""
-    try:
-        return _REPLIES.decode(letter.body)
-    except msgspec.DecodeError:
-        return None

@@ -1,0 +1,58 @@
+"""Where programs of organisations meet: a server that runs, or one of their own."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from flexpeer.adapters.ed25519 import Ed25519Signatures
+from flexpeer.adapters.nats_servers import ANY_PORT, hub, leaf
+from flexpeer.errors import bad_input
+
+PATIENCE = 10.0
+SERVER = "nats://127.0.0.1:4222"
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an organisation meets the others: a NATS server, a folder of keys, and its patience.
+
+    `state` is a folder for what it must not forget; without, that lasts as long as its program. The server is one
+    that runs (`server`, by default `SERVER`), or one of its own: the market operator's, where leaf nodes come to
+    `listen`, or a DSO's, which joins the one at `hub` and has its own programs come to `listen`.
+    """
+
+    server: str | None
+    keys: Path
+    timeout_s: float
+    state: Path | None = None
+    hub: str | None = None
+    listen: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.server is not None and (self.hub is not None or self.listen is not None):
+            raise bad_input("node", "has two servers", "--server, or one of its own", field="server")
+
+    def for_operator(self, signatures: Ed25519Signatures, dsos: Sequence[str]) -> AbstractContextManager[str]:
+        """The address of the market operator's server, while it is used."""
+        if self.hub is not None:
+            raise bad_input("node", "is the hub itself", "--listen for leaf nodes, or --server", field="hub")
+        return self._given() if self.listen is None else hub(self.listen, signatures, dsos)
+
+    def for_dso(self, name: str, signatures: Ed25519Signatures) -> AbstractContextManager[str]:
+        """The address of a DSO's server, while it is used."""
+        if self.hub is not None:
+            return leaf(name, self.hub, self.listen or ANY_PORT, signatures)
+        if self.listen is not None:
+            raise bad_input("node", "has no server of its own to listen", "--listen with --hub", field="listen")
+        return self._given()
+
+    def for_agent(self) -> str:
+        """The address of its DSO's server."""
+        if self.hub is not None or self.listen is not None:
+            raise bad_input("node", "has no server of its own", "--server, its DSO's", field="peer")
+        return self.server or SERVER
+
+    def _given(self) -> AbstractContextManager[str]:
+        return nullcontext(self.server or SERVER)

@@ -1,0 +1,1 @@
+"""Engines for a clearing problem of any kind, and what their answers are worth."""

@@ -1,0 +1,1 @@
+"""Problems, shares, outcomes and what must survive a program, as files."""
