@@ -82,7 +82,7 @@ class Session:
                 return
             self.send(ReportHeadroom(freed))
 
-    def clear(self, cleared: tuple[Cleared, ...], gap_ppm: int) -> bool:
+    def clear(self, cleared: tuple[Cleared, ...], gap_ppm: int, status: str) -> bool:
         """Ask the owners for an allocation, and let it happen if all grant it; whether they and the market did."""
         assert self.owners is not None, "the owners are known when the gate closes"
         here = view(self.state, self.books)
@@ -90,7 +90,7 @@ class Session:
         verdicts = self.owners.hold(match, moves(here, cleared))
         if any(verdict.decision is not Decision.GRANTED for verdict in verdicts):
             return False
-        events = self._step(ClearOrders(cleared, verdicts, gap_ppm))
+        events = self._step(ClearOrders(cleared, verdicts, gap_ppm, status))
         if isinstance(events[0], CommandRefused):
             self.owners.abort((match,))
             return False
@@ -136,6 +136,6 @@ class Session:
             elif isinstance(event, trades.VerdictRecorded) and event.quantity_w == 0:
                 self.owners.abort((event.match,))
         concluded = [event.trade for event in events if isinstance(event, trades.TradeConcluded)]
-        for match in dict.fromkeys(trade.match for trade in concluded if trade.phase is not Phase.CLEARING):
+        for match in dict.fromkeys(trade.match for trade in concluded if trade.phase is Phase.CONTINUOUS):
             freed += self.owners.commit(match)
         return self._step(ReportHeadroom(tuple(freed))) if freed else []

@@ -45,6 +45,9 @@ class Reason(StrEnum):
     PRICE_PAST_LIMIT = "price_past_limit"
     POINT_WORSE = "point_worse"
     PAST_ENERGY = "past_energy"
+    SELF_TRADE = "self_trade"
+    PRICE_UNSUPPORTED = "price_unsupported"
+    ACCOUNT_SHORT = "account_short"
     NOTHING_TRADED = "nothing_traded"
     NO_METER_READING = "no_meter_reading"
 
@@ -87,6 +90,9 @@ EXPECTED: dict[Reason, str] = {
     Reason.PRICE_PAST_LIMIT: "a clearing price no worse for the order than its own limit price",
     Reason.POINT_WORSE: "an allocation whose SELLs relieve each congestion point by what its BUYs load it with",
     Reason.PAST_ENERGY: "an allocation that keeps resources within their energy limits",
+    Reason.SELF_TRADE: "an allocation in which others serve what an organisation buys",
+    Reason.PRICE_UNSUPPORTED: "prices above a seller's limit only as far as the traded buyers' limits support them",
+    Reason.ACCOUNT_SHORT: "prices at which the buyers pay at least what the sellers get",
     Reason.NOTHING_TRADED: "a resource that traded in this day",
     Reason.NO_METER_READING: "meter readings for the baseline and every ordered MTU",
 }

@@ -178,11 +178,13 @@ class ReservationsReleased(msgspec.Struct, frozen=True, tag=True):
 class OrdersCleared(msgspec.Struct, frozen=True, tag=True):
     """What was left at the gate is cleared, and every owner grants it; the trades of `match` follow.
 
-    `gap_ppm` is how far the outcome can be from the optimum, in parts per million of what the clearing gains.
+    `gap_ppm` is how far the outcome can be from the optimum, in parts per million of what the clearing gains; `status`
+    how the search for it ended.
     """
 
     match: int
     gap_ppm: int
+    status: str
     verdicts: tuple[GridVerdict, ...]
 
 

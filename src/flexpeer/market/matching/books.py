@@ -305,9 +305,8 @@ class Books:
         return np.ascontiguousarray(known[:, span.first : span.end]).ravel()
 
     def _add(self, view: View, order: Order) -> None:
-        if order.status is not Status.OPEN:
+        if order.status is not Status.OPEN or order.residual:
             return
-        self._follow(view)
         page = Page(order.side, order.regulation, order.span)
         stand = self._pages.get(page)
         if stand is None:
