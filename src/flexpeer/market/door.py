@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 from rpds import HashTrieMap
 
-from flexpeer.market.needs import ConductFlagged, Needs, Regulation, Watts, relieving
+from flexpeer.market.needs import Needs, Regulation, Watts, relieving
 from flexpeer.market.orders import (
     AmendOrder,
     CloseGate,
@@ -38,7 +38,7 @@ from flexpeer.periods import Span
 from flexpeer.quantities import PRICE_LIMIT_MINOR, QUANTITY_LIMIT_W
 
 Refusal = tuple[Reason, str]
-Outcome = list[OrderPlaced | OrderAmended | OrderWithdrawn | GateOpened | GateClosed | ConductFlagged | CommandRefused]
+Outcome = list[OrderPlaced | OrderAmended | OrderWithdrawn | GateOpened | GateClosed | CommandRefused]
 
 
 class Door(NamedTuple):
@@ -209,10 +209,7 @@ def place(door: Door, command: PlaceOrder) -> Outcome:
         if refusal is not None:
             return [CommandRefused("PlaceOrder", command.order, *refusal, command.organisation)]
     order = admitted(door, command, door.orders.next_number)
-    events: Outcome = [OrderPlaced(order, digest)]
-    if _on_both_sides(door.orders, order):
-        events.append(ConductFlagged(order.organisation, "both_sides", order.order))
-    return events
+    return [OrderPlaced(order, digest)]
 
 
 def admitted(door: Door, command: PlaceOrder, number: int) -> Order:
@@ -239,10 +236,6 @@ def admitted(door: Door, command: PlaceOrder, number: int) -> Order:
         time_in_force=command.time_in_force,
         key=command.idempotency_key,
     )
-
-
-def _on_both_sides(orders: Orders, new: Order) -> bool:
-    return orders.sides_of(new.organisation, new.zone) == (new.side.opposite,)
 
 
 def amend(door: Door, command: AmendOrder) -> Outcome:

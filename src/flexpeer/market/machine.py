@@ -14,6 +14,7 @@ from rpds import HashTrieMap
 
 from flexpeer.market import (
     activation,
+    conduct,
     door,
     granting,
     kpi,
@@ -26,6 +27,7 @@ from flexpeer.market import (
     trades,
 )
 from flexpeer.market.activation import Activations
+from flexpeer.market.conduct import Conduct
 from flexpeer.market.kpi import Kpis
 from flexpeer.market.matching import meetings, sweep
 from flexpeer.market.matching.books import Books
@@ -71,6 +73,7 @@ Event = (
     | activation.Event
     | settlement.SettlementIssued
     | kpi.KpisReported
+    | conduct.ConductFlagged
     | CommandRefused
 )
 
@@ -87,6 +90,7 @@ class State(msgspec.Struct, frozen=True):
     activations: Activations = Activations()
     settlements: Settlements = Settlements()
     kpis: Kpis = Kpis()
+    conduct: Conduct = Conduct()
 
 
 def view(state: State, books: Books | None = None) -> View:
@@ -111,7 +115,7 @@ def decide(state: State, books: Books, command: Command) -> list[Event]:
         here = view(state, books)
         events += granting.energy_freed(here, state.matching, books, trade_events)
         events += granting.minimum_met(here, state.matching, books, trade_events)
-    return events
+    return events + conduct.flags(state.participants, state.needs, state.conduct, events)
 
 
 def _decided(state: State, books: Books, command: Command) -> list[Any]:
@@ -221,7 +225,8 @@ def evolve(state: State, event: Event) -> State:
             return counted
     if isinstance(event, orders.Event):
         after = orders.evolve(state.orders, state.participants, mtu_count, event)
-        return replace(counted, orders=after, matching=meetings.evolve(state.matching, event))
+        flagged = conduct.evolve(state.conduct, event)
+        return replace(counted, orders=after, matching=meetings.evolve(state.matching, event), conduct=flagged)
     if isinstance(event, needs.Event):
         return replace(counted, needs=needs.evolve(state.needs, event))
     return replace(
@@ -229,6 +234,7 @@ def evolve(state: State, event: Event) -> State:
         activations=activation.evolve(state.activations, event),
         settlements=settlement.evolve(state.settlements, event),
         kpis=kpi.evolve(state.kpis, event),
+        conduct=conduct.evolve(state.conduct, event),
     )
 
 

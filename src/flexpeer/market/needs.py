@@ -188,14 +188,6 @@ class CurtailmentAllocated(msgspec.Struct, frozen=True, tag=True):
     moves_w: dict[str, Watts]
 
 
-class ConductFlagged(msgspec.Struct, frozen=True, tag=True):
-    """Something an auditor should look at; nothing was corrected."""
-
-    organisation: str
-    conduct: str
-    subject: str
-
-
 Command = (
     OpenDay
     | PublishForecast
@@ -215,7 +207,6 @@ Event = (
     | ImpactFactorsPublished
     | NeedPublished
     | CurtailmentAllocated
-    | ConductFlagged
 )
 Outcome = list[Event | CommandRefused]
 
@@ -232,7 +223,6 @@ class Needs(msgspec.Struct, frozen=True):
     impacts_ppm: HashTrieMap[str, dict[str, tuple[int, ...]]] = HashTrieMap()
     needs_w: HashTrieMap[str, Watts] = HashTrieMap()
     curtailment_w: HashTrieMap[str, Watts] = HashTrieMap()
-    flags: tuple[ConductFlagged, ...] = ()
 
     @property
     def mtu_count(self) -> int:
@@ -304,10 +294,7 @@ def _publish_forecast(needs: Needs, participants: Participants, command: Publish
         return [CommandRefused("PublishForecast", command.resource, Reason.UNKNOWN_RESOURCE)]
     if len(command.p_w) != needs.mtu_count:
         return [CommandRefused("PublishForecast", command.resource, Reason.NOT_THIS_DAY)]
-    events: Outcome = [ForecastPublished(command.resource, command.p_w)]
-    if needs.needs_w and needs.plans_w.get(command.resource) != command.p_w:
-        events.append(ConductFlagged(resource.organisation, "plan_moved_after_need", command.resource))
-    return events
+    return [ForecastPublished(command.resource, command.p_w)]
 
 
 def _define_point(needs: Needs, participants: Participants, point: CongestionPoint) -> Outcome:
@@ -422,8 +409,6 @@ def evolve(needs: Needs, event: Event) -> Needs:
             return replace(needs, needs_w=needs.needs_w.insert(point_id, need_w))
         case CurtailmentAllocated(moves_w):
             return replace(needs, curtailment_w=_added(needs.curtailment_w, moves_w))
-        case ConductFlagged():
-            return replace(needs, flags=(*needs.flags, event))
 
 
 def _added(owed: HashTrieMap[str, Watts], moves_w: dict[str, Watts]) -> HashTrieMap[str, Watts]:
