@@ -168,13 +168,9 @@ class MarketDay:
         if self.physical is not None and self.scenario.rulebook.allocation is Allocation.LEAST:
             least = least_moves(self.physical, forecast, only_conditional=True)
             self.session.send(CurtailResources(least.change_w))
-        left = self.side.need_w(self.start_w())
-        commands = [AllocateCurtailment(point, left[point]) for point in points if any(left[point])]
         for _ in range(NEED_ROUNDS):
-            if not self.session.send(*commands):
+            if not self.session.send(AllocateCurtailment(self.side.need_w(self.start_w()))):
                 break
-            left = self.side.need_w(self.start_w())
-            commands = [AllocateCurtailment(point, left[point]) for point in points if any(left[point])]
 
     def _trade(self) -> None:
         day = self.scenario.day

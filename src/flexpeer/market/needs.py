@@ -13,8 +13,8 @@ import msgspec
 from msgspec.structs import replace
 from rpds import HashTrieMap
 
-from flexpeer.market.curtailment import Candidate, allocate
-from flexpeer.market.participants import Participants
+from flexpeer.market.curtailment import Conditional, allocate_day
+from flexpeer.market.participants import Participants, Resource
 from flexpeer.market.reasons import CommandRefused, Reason
 from flexpeer.market.rulebook import Rulebook
 from flexpeer.periods import MarketDay, Span
@@ -124,14 +124,13 @@ class PublishNeed(msgspec.Struct, frozen=True, tag=True):
 
 
 class AllocateCurtailment(msgspec.Struct, frozen=True, tag=True):
-    """Command: share the point's need between conditional resources, by the rulebook's policy.
+    """Command: share the needs of all points between conditional resources, by the rulebook's policy.
 
-    Where obligations give less than impact factors promise, `missing_w` is what power flow finds still missing
-    (grid side, per MTU) and is shared on top of them.
+    `missing_w` is what each point still needs beyond the obligations so far (grid side, per MTU), as power flow finds
+    it; without it, the needs less what those obligations give by impact factors.
     """
 
-    congestion_point: str
-    missing_w: Watts | None = None
+    missing_w: dict[str, Watts] | None = None
 
 
 class ImposeCurtailment(msgspec.Struct, frozen=True, tag=True):
@@ -279,9 +278,11 @@ def _decide_curtailment(
     needs: Needs, participants: Participants, command: AllocateCurtailment | ImposeCurtailment | CurtailResources
 ) -> Outcome:
     match command:
-        case AllocateCurtailment(point_id, missing_w):
-            rows = () if missing_w is None else (missing_w,)
-            return _per_point(needs, command, point_id, *rows) or _allocate(needs, participants, command)
+        case AllocateCurtailment(missing_w):
+            refused = [
+                each for point, row in (missing_w or {}).items() for each in _per_point(needs, command, point, row)
+            ]
+            return refused or _allocate(needs, participants, missing_w)
         case ImposeCurtailment():
             return _impose(needs, participants, command)
         case CurtailResources(change_w):
@@ -318,34 +319,37 @@ def _per_point(needs: Needs, command: Command, point: str, *values: tuple[int, .
     return []
 
 
-def _allocate(needs: Needs, participants: Participants, command: AllocateCurtailment) -> Outcome:
-    zone, missing = command.congestion_point, command.missing_w
-    regulation = relieving(needs.points[zone].direction)
-    if missing is None:
-        given = needs.relief_w(zone, dict(needs.curtailment_w.items()))
-        need = needs.needs_w.get(zone, (0,) * needs.mtu_count)
-        missing = tuple(n - g for n, g in zip(need, given, strict=True))
-    conditional = sorted(r.resource for r in participants.resources.values() if r.conditional)
-    moves = {name: [0] * needs.mtu_count for name in conditional}
-    for mtu in range(needs.mtu_count):
-        if missing[mtu] <= 0:
-            continue
-        candidates = [_candidate(needs, participants, zone, name, mtu) for name in conditional]
-        shares = allocate(needs.rulebook.allocation, missing[mtu], candidates)
-        for name, obligation in shares.items():
-            moves[name][mtu] = regulation.sign * obligation
-    owed = {name: tuple(row) for name, row in moves.items() if any(row)}
+def _allocate(needs: Needs, participants: Participants, missing_w: dict[str, Watts] | None) -> Outcome:
+    zeros = (0,) * needs.mtu_count
+    zones = sorted(needs.points)
+    if missing_w is None:
+        owed_w = dict(needs.curtailment_w.items())
+        given = ((zone, needs.relief_w(zone, owed_w)) for zone in zones)
+        missing_w = {z: tuple(n - g for n, g in zip(needs.needs_w.get(z, zeros), row, strict=True)) for z, row in given}
+    conditional = [
+        Conditional(
+            r.resource,
+            tuple(_curtailable_w(r, start) for start in needs.start_w(r.resource)),
+            tuple(_up_ppm(needs, zone, r.resource) for zone in zones),
+            r.agreement_date,
+        )
+        for r in participants.resources.values()
+        if r.conditional
+    ]
+    points = [(needs.needs_w.get(zone, zeros), missing_w.get(zone, zeros)) for zone in zones]
+    owed = allocate_day(needs.rulebook.allocation, points, conditional)
     return [CurtailmentAllocated(owed)] if owed else []
 
 
-def _candidate(needs: Needs, participants: Participants, zone: str, name: str, mtu: int) -> Candidate:
-    """What a conditional resource can be curtailed by: injection to none, or withdrawal to none."""
-    resource, start = participants.resources[name], needs.start_w(name)[mtu]
-    if relieving(needs.points[zone].direction) is Regulation.DOWN:
-        room = start - max(resource.p_min_w, 0)
-    else:
-        room = min(resource.p_max_w, 0) - start
-    return Candidate(name, max(room, 0), needs.resource_ppm(zone, name)[mtu], resource.agreement_date)
+def _up_ppm(needs: Needs, zone: str, resource: str) -> tuple[int, ...]:
+    """Relief at a point per watt that a resource moves UP, ppm per MTU: below zero where DOWN relieves."""
+    sign = relieving(needs.points[zone].direction).sign
+    return tuple(sign * ppm for ppm in needs.resource_ppm(zone, resource))
+
+
+def _curtailable_w(resource: Resource, start_w: int) -> int:
+    """How far a resource can be curtailed: injection down to none (below zero), or withdrawal up to none."""
+    return max(min(resource.p_max_w, 0) - start_w, 0) - max(start_w - max(resource.p_min_w, 0), 0)
 
 
 def _impose(needs: Needs, participants: Participants, command: ImposeCurtailment) -> Outcome:
@@ -381,14 +385,17 @@ def _beyond(
 
 
 def _curtailment_sign(needs: Needs, resource: str, mtu: int) -> int:
-    """Direction of an imposed obligation: of the neediest point it relieves; of its own injection if none."""
-    ranked = sorted(
-        (-needs.needs_w.get(zone, (0,) * needs.mtu_count)[mtu], zone)
-        for zone in needs.points
-        if needs.resource_ppm(zone, resource)[mtu] > 0
-    )
-    if ranked:
-        return relieving(needs.points[ranked[0][1]].direction).sign
+    """Direction of an imposed obligation: of the neediest point that the resource relieves.
+
+    Where that does not tell, of all points that it relieves, if it is one; else towards no injection and no withdrawal.
+    """
+    most: dict[int, int] = {}
+    for zone, point in needs.points.items():
+        if needs.resource_ppm(zone, resource)[mtu] > 0:
+            sign, need = relieving(point.direction).sign, needs.needs_w.get(zone)
+            most[sign] = max(most.get(sign, 0), need[mtu] if need else 0)
+    if len(most) == 1 or (most and most[1] != most[-1]):
+        return max(most, key=most.__getitem__)
     return 1 if needs.start_w(resource)[mtu] < 0 else -1
 
 
