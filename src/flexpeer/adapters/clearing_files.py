@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from flexpeer.adapters.folders import whole_file
 from flexpeer.clearing.problem import Problem, require_sound
 from flexpeer.errors import BadInput, Finding, bad_input
 
@@ -145,8 +146,5 @@ def write_outcome(outcome: "Outcome", path: Path) -> None:
 
 def save(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Write an `.npz` file."""
-    try:
-        with path.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-    except OSError as error:
-        raise bad_input(str(path), f"cannot be written: {error.strerror}", "a file that can be written") from error
+    with whole_file(path) as new, new.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
