@@ -60,22 +60,30 @@ class _Edge(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Whether the answer is to be JSON is known before the command is."""
         ctx.meta["as_json"] = "--json" in args
-        return super().parse_args(ctx, args)
+        with _interrupts(ctx):
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Exit status 2 with findings, 130 when interrupted."""
         try:
             with _taken():
                 pass
-            return super().invoke(ctx)
+            with _interrupts(ctx):
+                return super().invoke(ctx)
         except BadInput as error:
             raise _refuse(error, ctx.meta["as_json"]) from error
         except (OSError, MemoryError, RecursionError) as error:
             place = str(getattr(error, "filename", None) or ctx.invoked_subcommand or "flexpeer")
             raise _refuse(Unusable(place, problem_of(error), "a file that can be read"), ctx.meta["as_json"]) from error
-        except KeyboardInterrupt as error:
-            _told(f"interrupted: {INTERRUPTED.get(ctx.invoked_subcommand or '', 'nothing was written')}")
-            raise typer.Exit(130) from error
+
+
+@contextmanager
+def _interrupts(ctx: Any) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        _told(f"interrupted: {INTERRUPTED.get(ctx.invoked_subcommand or '', 'nothing was written')}")
+        raise typer.Exit(130) from error
 
 
 def _say(text: str) -> None:

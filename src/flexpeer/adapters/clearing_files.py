@@ -1,7 +1,5 @@
 """Clearing problems and outcomes as `.npz` files of plain arrays; never a pickle."""
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -10,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from flexpeer.adapters.array_files import arrays_of
 from flexpeer.adapters.folders import whole_file
 from flexpeer.clearing.problem import Problem, require_sound
-from flexpeer.errors import BadInput, Finding, bad_input
+from flexpeer.errors import BadInput, Finding
 
 if TYPE_CHECKING:
     from flexpeer.clearing.clearing import Outcome
@@ -52,21 +51,6 @@ def problem_of(where: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Problem:
     problem = Problem(**_completed(values))
     require_sound(problem, where)
     return problem
-
-
-def arrays_of(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Every array of an `.npz` file."""
-    expected = "an .npz file of arrays"
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if not isinstance(loaded, np.lib.npyio.NpzFile):
-            raise bad_input(str(path), "is a single array", expected)
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
-    except OSError as error:
-        raise bad_input(str(path), f"cannot be read: {error.strerror or error}", expected) from error
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
-        raise bad_input(str(path), f"cannot be read: {error}", expected) from error
 
 
 def _missing(arrays: Mapping[str, npt.NDArray[Any]]) -> list[str]:

@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from flexpeer.adapters.clearing_files import arrays_of, save
+from flexpeer.adapters.array_files import arrays_of
+from flexpeer.adapters.clearing_files import save
 from flexpeer.adapters.json_files import read_json, write_json
 from flexpeer.adapters.scenario_files import read_orders, read_scenario, write_scenario
 from flexpeer.app.between.day_split import DsoShare, OperatorShare, for_dso

@@ -21,6 +21,7 @@ import msgspec
 from flexpeer.errors import BadInput, bad_input
 
 LARGEST_FILE_BYTES = 2 << 30
+PIECE_BYTES = 4 << 20
 MOST_FILES = 10_000
 NO_MEMORY = "asks for more memory than there is"
 TOO_DEEP = "is nested too deeply"
@@ -70,11 +71,13 @@ def open_file(path: Path) -> BinaryIO:
 
 def bytes_of(path: Path) -> bytes:
     """The content of a plain file, or `OSError`."""
+    content = bytearray()
     with open_file(path) as stream:
-        content = stream.read(LARGEST_FILE_BYTES + 1)
-    if len(content) > LARGEST_FILE_BYTES:
-        raise NotAFileError(path, "it grows while it is read")
-    return content
+        while piece := stream.read(PIECE_BYTES):
+            content += piece
+            if len(content) > LARGEST_FILE_BYTES:
+                raise NotAFileError(path, "it has no end")
+    return bytes(content)
 
 
 def files_below(folder: Path) -> list[Path]:

@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from flexpeer.adapters.clearing_files import arrays_in, arrays_of, problem_of, save
+from flexpeer.adapters.array_files import arrays_of
+from flexpeer.adapters.clearing_files import arrays_in, problem_of, save
 from flexpeer.adapters.json_files import read_json, write_json
 from flexpeer.clearing.part_sweeps import PartOutcome
 from flexpeer.clearing.shares import Hook, Outline, Part

@@ -16,7 +16,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from flexpeer.adapters.clearing_files import arrays_of, save
+from flexpeer.adapters.array_files import arrays_of
+from flexpeer.adapters.clearing_files import save
 from flexpeer.adapters.json_files import write_json
 from flexpeer.adapters.share_files import arrays_of_outcomes
 from flexpeer.app.between.area_node import Finished
