@@ -19,6 +19,7 @@ from flexpeer.adapters.gridfiles.opening import built_in
 from flexpeer.adapters.gridfiles.simbench_grid import simbench_day
 from flexpeer.adapters.log_file import FileLog, decode_event
 from flexpeer.adapters.newton import name_and_version, newton_flow
+from flexpeer.adapters.reading import bytes_of, reading
 from flexpeer.adapters.results_files import write_results
 from flexpeer.adapters.scenario_files import read_scenario, write_scenario
 from flexpeer.adapters.scenario_files.grid_names import grid_source, unknown_names
@@ -87,10 +88,21 @@ class StageWatch:
         return dict(self._times)
 
 
+Show = Callable[[DayOutcome, dict[str, Any]], None]
+
+
+def _shown_to_nobody(_outcome: DayOutcome, _result: dict[str, Any]) -> None:
+    """For whoever takes the results from the folder."""
+
+
 def run_folder(
-    folder: Path, out: Path, on_progress: Callable[[int, int], None], scenario_copy: str | None = None
+    folder: Path,
+    out: Path,
+    on_progress: Callable[[int, int], None],
+    scenario_copy: str | None = None,
+    show: Show = _shown_to_nobody,
 ) -> tuple[DayOutcome, dict[str, Any]]:
-    """`flexpeer run`: read a scenario folder, run it, and fill `out` only if all of it succeeded.
+    """`flexpeer run`: read a scenario folder, run it, and fill `out` only if all of it succeeded, `show` included.
 
     With `scenario_copy` the scenario itself is kept beside the results under that name.
     """
@@ -110,6 +122,7 @@ def run_folder(
         write_results(outcome, result, report, work)
         if scenario_copy is not None:
             shutil.copytree(folder, work / scenario_copy)
+        show(outcome, result)
     return outcome, result
 
 
@@ -145,13 +158,13 @@ def _unknown_in(folder: Path, grid: GridFile) -> list[Finding]:
     )
 
 
-def run_demo(out: Path, on_progress: Callable[[int, int], None]) -> tuple[DayOutcome, dict[str, Any]]:
+def run_demo(out: Path, on_progress: Callable[[int, int], None], show: Show) -> tuple[DayOutcome, dict[str, Any]]:
     """`flexpeer demo`: write the built-in scenario to `out/scenario` and run it like any other."""
     require_fresh(out)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "scenario"
         write_demo(folder)
-        return run_folder(folder, out, on_progress, "scenario")
+        return run_folder(folder, out, on_progress, "scenario", show)
 
 
 def write_demo(folder: Path) -> None:
@@ -214,10 +227,8 @@ def replay(log: Path) -> State:
 
 
 def _lines(log: Path) -> list[bytes]:
-    try:
-        return log.read_bytes().splitlines(keepends=True)
-    except OSError as error:
-        raise bad_input(str(log), f"cannot be read: {error.strerror}", "an event log") from error
+    with reading(str(log), "an event log"):
+        return bytes_of(log).splitlines(keepends=True)
 
 
 def check_grid(source: str) -> dict[str, Any]:

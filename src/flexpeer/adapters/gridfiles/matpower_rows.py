@@ -17,7 +17,7 @@ from pathlib import Path
 from flexpeer.adapters.gridfiles.grid_file import Place, ReadRows
 from flexpeer.adapters.gridfiles.matpower_case import Case, run_case
 from flexpeer.adapters.gridfiles.matpower_draft import TYPES, Draft, Row, draft_of
-from flexpeer.errors import bad_input
+from flexpeer.adapters.reading import bytes_of, reading
 from flexpeer.grid.assembly import BranchRow, BusRow, ControlledRow, GridRows, InjectionRow, ShuntRow, SourceRow
 
 PV, REF, ISOLATED = 2, 3, 4
@@ -28,10 +28,8 @@ OWN_FORMS = ("Bus ", "Line ", "Transformer ", "Source ")
 
 def read_matpower(path: Path, where: str) -> ReadRows:
     """The rows of a MATPOWER case file, version 1 or 2; `BadInput` when it has no usable tables."""
-    try:
-        data = path.read_bytes()
-    except OSError as mistake:
-        raise bad_input(where, f"cannot be read: {mistake.strerror}", "a readable file") from mistake
+    with reading(where, "a readable file"):
+        data = bytes_of(path)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
