@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flexpeer.adapters.gridfiles.pandapower_transformers import Nameplate, Tap, pi_section
+from flexpeer.adapters.gridfiles.pandapower_transformers import Nameplate, pi_section
+from flexpeer.adapters.gridfiles.taps import stepped
 from flexpeer.errors import Finding
 from flexpeer.grid.assembly import BranchRow, BusRow, ControlledRow, GridRows, InjectionRow, ShuntRow, SourceRow
 
@@ -167,7 +168,7 @@ def _transformers(entries: list[Entry], voltages: Mapping[str, float], errors: l
 def _transformer(values: Mapping[str, Any], nominal_ratio: float) -> BranchRow:
     keys = ("sn_mva", "v_from_kv", "v_to_kv", "vk_percent", "vkr_percent", "pfe_kw", "i0_percent", "shift_deg")
     plate = Nameplate._make([*(values[key] for key in keys), 1])
-    section = pi_section(plate, [Tap("hv", 1.0, values["tap_percent"], 0.0, ideal=False)])
+    section = pi_section(plate, stepped(1.0, values["tap_percent"]))
     return BranchRow(
         values["name"],
         "transformer",
