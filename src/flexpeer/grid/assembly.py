@@ -282,6 +282,11 @@ def _terminal_faults(rows: GridRows, known: dict[str, BusRow], where: str) -> It
     for group, label in ((rows.shunts, "shunt"), (rows.sources, "source"), (rows.injections, "injection")):
         for row in group:
             yield from _row_faults(row, label, known, where)
+    branches = {branch.name for branch in rows.branches}
+    for shunt in rows.shunts:
+        if shunt.branch and shunt.branch not in branches:
+            problem = f"no branch {shunt.branch!r}"
+            yield Finding(where, 0, f"shunt at {shunt.bus}.branch", problem, "a branch of this grid, or nothing")
     if not rows.sources:
         yield Finding(where, 0, "sources", "no source", "at least one bus with a held voltage")
     for source in rows.sources:

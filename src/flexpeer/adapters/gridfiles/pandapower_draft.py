@@ -64,7 +64,7 @@ class Draft:
         """
         cut = (cut_from or cut_to) and not (cut_from and cut_to)
         if row.from_bus == row.to_bus:
-            problem = f"closed switches join both its ends to {row.from_bus!r}; it carries nothing and is left out"
+            problem = f"closed switches join both ends of {row.name!r}, at {row.from_bus!r}; it is left out"
             self.note(element, "", problem, "two buses that are not joined")
             shunt = bypassed_shunt(row) if row.in_service and not (cut_from or cut_to) else None
             self.shunts.extend([shunt] if shunt else [])

@@ -18,6 +18,8 @@ from flexpeer.grid.assembly import PHASES, GridRows, InjectionRow, ShuntRow
 
 INJECTION_SIGN = {"load": -1.0, "storage": -1.0, "sgen": 1.0}
 VOLTAGE_DEPENDENCE = (
+    "const_z_percent",
+    "const_i_percent",
     "const_z_p_percent",
     "const_z_q_percent",
     "const_i_p_percent",

@@ -16,8 +16,6 @@ RENAMED = {
     "imax_ka": "max_i_ka",
     "qmin_mvar": "min_q_mvar",
     "qmax_mvar": "max_q_mvar",
-    "const_z_percent": "const_z_p_percent",
-    "const_i_percent": "const_i_p_percent",
 }
 KILO = (("kvar", "mvar"), ("kva", "mva"), ("kw", "mw"))
 COUNTED_AS_LOADS = {"sgen": ("p_kw", "q_kvar"), "gen": ("p_kw",)}
