@@ -33,7 +33,8 @@ from flexpeer.app.verification import IndependentFlow
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.grid.limits import limits_of, read
 from flexpeer.grid.network import Complexes, Flags, Floats, Network
-from flexpeer.grid.powerflow import DayFlow, FlowModel, controlled_q_var
+from flexpeer.grid.newton import same_sign, stretched
+from flexpeer.grid.powerflow import DayFlow, FlowModel, FlowResult, FlowStatus, controlled_q_var
 from flexpeer.market.machine import State, evolve, state_hash
 from flexpeer.simulation.bench_grid import rows as grid_rows
 from flexpeer.simulation.bench_matching import rows as matching_rows
@@ -256,6 +257,7 @@ def summary_of(grid: GridFile) -> dict[str, Any]:
         "findings": [str(finding) for finding in grid.findings],
     }
     if not summary["converged"]:
+        summary["findings"] += _no_state(day, grid, result)
         return summary
     readings = read(day, limits_of(network, 1), result)
     v_pu, loading = readings.v_pu[:, 0], readings.loading[:, 0]
@@ -268,8 +270,30 @@ def summary_of(grid: GridFile) -> dict[str, Any]:
             "max_loading_element": network.branch_names[worst],
         }
     summary["losses_w"] = float(day.losses_w(result.v)[0])
+    summary["findings"] += _doubts(network, day.models[0], result.v[:, 0])
     summary["findings"] += _beyond_reactive_range(network, day.models[0], result.v, grid.q_var)
     return summary
+
+
+def _no_state(day: DayFlow, grid: GridFile, result: FlowResult) -> list[str]:
+    """Where the power flow fails."""
+    if result.status[0] == FlowStatus.ISLANDED:
+        return []
+    worst = day.worst_buses(0, grid.p_w[:, None], grid.q_var[:, None])
+    ends = ", ".join(map(str, worst)) or "no bus"
+    return [f"the power flow finds no state; its calculation ends at {ends}; expected injections the grid can carry"]
+
+
+def _doubts(network: Network, model: FlowModel, v: Complexes) -> list[str]:
+    """What speaks against a state being the one with the high voltages, which the grid would be operated at."""
+    doubts = [
+        f"{network.branch_names[branch]}: its ends are more than 90 degrees apart; expected less, as in a stable state"
+        for branch in stretched(network, v)
+    ]
+    if len(network.controlled_bus) and not same_sign(model.newton, v):
+        problem = "the state that was found may be one of low voltages: its determinant has the other sign than without"
+        doubts.append(f"{problem} load; expected the state with the high voltages")
+    return doubts
 
 
 def grid_needs(folder: Path, only_conditional: bool) -> dict[str, Any]:
@@ -282,15 +306,17 @@ def grid_needs(folder: Path, only_conditional: bool) -> dict[str, Any]:
 
 
 def _beyond_reactive_range(network: Network, model: FlowModel, v: Complexes, q_var: Floats) -> list[str]:
-    """Generators that would need more reactive power to hold their voltage than they have."""
-    added = controlled_q_var(model, v, q_var[:, None])[:, 0]
-    given = q_var[network.controlled_bus] + added
+    """Buses whose generators would need more reactive power to hold the voltage than they have.
+
+    What else injects or draws there is not theirs.
+    """
+    held = controlled_q_var(model, v, q_var[:, None])[:, 0]
     low, high = network.controlled_q_min_var, network.controlled_q_max_var
-    slack = 1.0 + 1e-6 * np.abs(given)
+    slack = 1.0 + 1e-6 * np.abs(held)
     return [
-        f"{network.bus_names[network.controlled_bus[i]]}: holds its voltage with {given[i] / 1e6:.3f} Mvar; "
+        f"{network.bus_names[network.controlled_bus[i]]}: holds its voltage with {held[i] / 1e6:.3f} Mvar; "
         f"expected {low[i] / 1e6:g} to {high[i] / 1e6:g} Mvar"
-        for i in np.flatnonzero((given < low - slack) | (given > high + slack))
+        for i in np.flatnonzero((held < low - slack) | (held > high + slack))
     ]
 
 

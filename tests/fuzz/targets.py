@@ -9,6 +9,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from flexpeer.laboratory.files.clearing_files import write_problem
+from flexpeer.laboratory.files.share_files import OUTLINE, read_outline, read_parts
+from flexpeer.laboratory.files.state_files import JournalFolder, ShelfFolder
+from flexpeer.laboratory.between.area_node import Finished
+from flexpeer.laboratory.between.coordination import Decision, JointOutcome
+from flexpeer.laboratory.engines.part_sweeps import PartOutcome
+from flexpeer.laboratory.clearings import clear_file
+from flexpeer.laboratory.nodes import split_file
+from flexpeer.laboratory.clearing_problems import clearing_problem
+from flexpeer.laboratory.between.borders import Close
 from tests.adapters import cim_documents
 from tests.adapters.scenario_folder import folder_of, swap_hour
 from tests.adapters.test_gridfile_csv import example
@@ -19,25 +29,15 @@ from tests.app.grid_days import SMALL_UNITS, small_day
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
 from tests.fuzz import mutations as m
 
-from flexpeer.adapters.clearing_files import write_problem
 from flexpeer.adapters.day_share_files import PromisesFile, read_dso, read_operator
 from flexpeer.adapters.ed25519 import read_keys
-from flexpeer.adapters.share_files import OUTLINE, read_outline, read_parts
-from flexpeer.adapters.state_files import JournalFolder, ShelfFolder
-from flexpeer.app.between.area_node import Finished
-from flexpeer.app.between.coordination import Decision, JointOutcome
 from flexpeer.app.between.grant_node import GrantNode
 from flexpeer.app.between.letters import MARKET_OPERATOR
 from flexpeer.bootstrap import LOG_NAME, audit, check_grid, replay, run_folder
-from flexpeer.clearing.part_sweeps import PartOutcome
 from flexpeer.clearing.problem import Problem
-from flexpeer.clearings import clear_file
 from flexpeer.day_nodes import split_scenario
 from flexpeer.errors import BadInput
 from flexpeer.grid.cigre import cigre_mv
-from flexpeer.nodes import split_file
-from flexpeer.simulation.clearing_problems import clearing_problem
-from flexpeer.wire.borders import Close
 from flexpeer.wire.grants import Began, Commit, Entry, Held, Shift, Try
 
 Files = Mapping[str, bytes]

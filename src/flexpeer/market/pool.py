@@ -15,7 +15,6 @@ import msgspec
 
 from flexpeer.market.energy import energy_room
 from flexpeer.market.matching.view import View, place_of
-from flexpeer.market.needs import relieving
 from flexpeer.market.orders import Gate, Order, Side, Status, TimeInForce
 from flexpeer.market.reasons import CommandRefused, Reason
 from flexpeer.market.rulebook import Exchange, Reopening, Residual
