@@ -37,7 +37,7 @@ from flexpeer.grid.newton import same_sign, stretched
 from flexpeer.grid.powerflow import DayFlow, FlowModel, FlowResult, FlowStatus, controlled_q_var
 from flexpeer.market.machine import State, evolve, state_hash
 from flexpeer.simulation.bench_grid import rows as grid_rows
-from flexpeer.simulation.bench_matching import rows as matching_rows
+from flexpeer.simulation.bench_market import rows as market_rows
 from flexpeer.simulation.bench_screening import rows as screening_rows
 from flexpeer.simulation.demo import demo_grid, demo_scenario
 from flexpeer.simulation.rivals import rival_modules
@@ -357,7 +357,7 @@ def _newton_state(network: Network, p_w: Floats, q_var: Floats) -> tuple[Complex
 
 BENCHES: dict[str, Bench] = {
     "grid": _grid_rows,
-    "matching": lambda case, _tell: matching_rows(case=case),
+    "market": lambda case, tell: market_rows(FileLog, case, tell),
     "screening": lambda case, _tell: screening_rows(_newton_state, case),
 }
 BENCH_MODULES = {"clearing": ("clarabel", "piqp"), "grid": (*rival_modules(), "simbench")}

@@ -111,7 +111,9 @@ def run(given: Scenario) -> DayOutcome:
 
 def trades(outcome: DayOutcome) -> list[tuple[str, str, int, int, int]]:
     """Buyer's unit, seller's unit, what each moves (W), price (major units); in order of the log."""
-    concluded = sorted(outcome.state.trades.trades.values(), key=lambda trade: trade.match)
+    concluded = sorted(
+        outcome.state.trades.trades.values(), key=lambda trade: [int(part) for part in trade.trade[1:].split(".")]
+    )
     legs = [trade.leg for trade in concluded]
     return [
         (leg.buy_unit, leg.sell_unit, leg.quantity_buy_w, leg.quantity_sell_w, leg.price_minor // 100) for leg in legs

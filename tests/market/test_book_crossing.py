@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flexpeer.market.matching import crossing
-from flexpeer.market.rulebook import Exchange
-from flexpeer.quantities import IMPACT_LIMIT_PPM, PRICE_LIMIT_MINOR, QUANTITY_LIMIT_W
+from flexpeer.quantities import IMPACT_LIMIT_PPM, PRICE_LIMIT_MINOR
 
 prices = st.integers(-PRICE_LIMIT_MINOR, PRICE_LIMIT_MINOR)
 factors = st.integers(1, IMPACT_LIMIT_PPM)
@@ -24,26 +23,7 @@ def test_orders_cross_when_the_grid_side_bid_reaches_the_ask(buy: int, ppm_buy: 
 @given(small, weights, small, weights)
 def test_the_trade_is_the_largest_that_leaves_the_point_no_worse(rest_b: int, w_b: int, rest_s: int, w_s: int) -> None:
     possible = [q_b for q_b in range(rest_b + 1) if any(q_s * w_s >= q_b * w_b for q_s in range(rest_s + 1))]
-    q_b = crossing.buyer_quantity_w(rest_b, w_b, rest_s, w_s)
-    assert q_b == max(possible)
-    q_s = crossing.seller_quantity_w(q_b, w_b, w_s)
-    assert q_s == min(q for q in range(rest_s + 1) if q * w_s >= q_b * w_b)
-
-
-@given(st.integers(1, QUANTITY_LIMIT_W), factors, st.integers(1, QUANTITY_LIMIT_W), factors)
-def test_the_seller_has_what_the_trade_takes(rest_b: int, w_b: int, rest_s: int, w_s: int) -> None:
-    q_b = crossing.buyer_quantity_w(rest_b, w_b, rest_s, w_s)
-    q_s = crossing.seller_quantity_w(q_b, w_b, w_s)
-    assert 0 <= q_b <= rest_b
-    assert q_s <= rest_s
-    assert 0 <= q_s * w_s - q_b * w_b < w_s
-
-
-@given(small, small)
-def test_balanced_exchange_is_one_to_one(rest_b: int, rest_s: int) -> None:
-    one = crossing.weight(Exchange.BALANCED, 640_000)
-    q_b = crossing.buyer_quantity_w(rest_b, one, rest_s, one)
-    assert q_b == min(rest_b, rest_s) == crossing.seller_quantity_w(q_b, one, one)
+    assert crossing.buyer_quantity_w(rest_b, w_b, rest_s, w_s) == max(possible)
 
 
 @pytest.mark.parametrize(

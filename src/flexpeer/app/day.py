@@ -172,12 +172,20 @@ class MarketDay:
             if not self.session.send(AllocateCurtailment(self.side.need_w(self.start_w()))):
                 break
 
+    def open_gate(self) -> None:
+        """From now on orders are taken, and owners answer."""
+        self.session.owners = self.side.coordinator(self.start_w())
+        self.session.send(OpenGate(self.scenario.day.at(*GATE_OPENS)))
+
+    def place(self, row: OrderRow) -> None:
+        """Send an order, and let it meet whom it can."""
+        self.session.send(self._order(row))
+
     def _trade(self) -> None:
         day = self.scenario.day
-        self.session.owners = self.side.coordinator(self.start_w())
-        self.session.send(OpenGate(day.at(*GATE_OPENS)))
+        self.open_gate()
         for number, row in enumerate(self.scenario.orders, 1):
-            self.session.send(self._order(row))
+            self.place(row)
             self._watch.progress(number, len(self.scenario.orders))
         self.session.wake_all()
         self.session.send(CloseGate(day.at(*GATE_CLOSES)))

@@ -55,14 +55,20 @@ class Door(NamedTuple):
         start, moves = self.places.start_w(resource), self.moves_w.get(resource)
         return start if moves is None else tuple(s + m for s, m in zip(start, moves, strict=True))
 
+    def zone(self, command: PlaceOrder) -> str:
+        """The congestion point an order is restricted to: as named; for a DSO's purchase else the only one there is."""
+        if command.zone is None and self.participants.is_dso(command.unit) and len(self.needs.points) == 1:
+            return next(iter(self.needs.points))
+        return command.zone or EVERYWHERE
+
     def span(self, command: PlaceOrder) -> Span | None:
         """The MTUs of an order."""
         return self.needs.day.span(command.start, command.end) if self.needs.day else None
 
     def possible(self, command: PlaceOrder, span: Span) -> tuple[Regulation, ...]:
         """The regulations an order of this side could have: of the point it names, else of points in need."""
-        if command.zone:
-            relieved_by = (relieving(self.needs.points[command.zone].direction),)
+        if self.zone(command):
+            relieved_by = (relieving(self.needs.points[self.zone(command)].direction),)
         elif self.needs.rulebook.exchange is Exchange.BALANCED:
             relieved_by = tuple(Regulation)
         else:
@@ -101,8 +107,9 @@ def _check_sender(door: Door, command: PlaceOrder) -> Refusal | None:
 
 
 def _check_zone(door: Door, command: PlaceOrder) -> Refusal | None:
-    if command.zone:
-        return None if command.zone in door.needs.points else (Reason.UNKNOWN_CONGESTION_POINT, command.zone)
+    zone = door.zone(command)
+    if zone:
+        return None if zone in door.needs.points else (Reason.UNKNOWN_CONGESTION_POINT, zone)
     if door.participants.is_dso(command.unit):
         return Reason.CONGESTION_POINT_NOT_STATED, ", ".join(sorted(door.needs.points))
     return None
@@ -153,7 +160,7 @@ def _check_impact(door: Door, command: PlaceOrder) -> Refusal | None:
     if span is None or regulation is None or (door.needs.rulebook.exchange is Exchange.BALANCED and not command.zone):
         return None
     sells = command.side is Side.SELL
-    counted = door.places.counted(command.zone or EVERYWHERE, regulation if sells else regulation.opposite, span)
+    counted = door.places.counted(door.zone(command), regulation if sells else regulation.opposite, span)
     impacts = [door.places.impact_ppm(command.unit, point, buys=not sells)[mtu] for point, mtu in counted]
     least = min(impacts) if command.zone else max(impacts)
     return None if least >= max(door.needs.rulebook.min_impact_ppm, 1) else (Reason.NO_IMPACT, f"{least} ppm")
@@ -214,7 +221,7 @@ def place(door: Door, command: PlaceOrder) -> Outcome:
 
 def admitted(door: Door, command: PlaceOrder, number: int) -> Order:
     """The order a checked command becomes, with everything it left unsaid filled in."""
-    span, regulation, zone = door.span(command), door.regulation(command), command.zone or EVERYWHERE
+    span, regulation, zone = door.span(command), door.regulation(command), door.zone(command)
     assert span is not None, "the period was checked"
     if door.participants.is_dso(command.unit):
         regulation = relieving(door.needs.points[zone].direction).opposite
