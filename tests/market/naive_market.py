@@ -87,7 +87,7 @@ class NaiveMarket:
         """The exchange of a pair; None where the seller cannot serve the buyer."""
         if self.frame.rulebook.exchange is Exchange.BALANCED:
             alike = buy.command.zone == sell.command.zone
-            opposite = buy.command.regulation is not sell.command.regulation
+            opposite = self._relieves(buy) == self._relieves(sell)
             return Pair(Fraction(1), buy.command.zone or "") if alike and opposite else None
         named = buy.command.zone
         most: Pair | None = None
@@ -129,11 +129,9 @@ class NaiveMarket:
         return False
 
     def _change(self, buy: Standing, sell: Standing, bought_w: int, sold_w: int) -> dict[tuple[str, int], int]:
-        down = self.frame.rulebook.exchange is Exchange.NEUTRAL and self._relieves(sell)
-        down = down or str(sell.command.regulation) == "DOWN"
         mtus = range(buy.first, buy.end)
         moves = [(buy.command.unit, bought_w, mtus), (sell.command.unit, -sold_w, mtus)]
-        return changes(self.frame, 1 if down else -1, moves)
+        return changes(self.frame, 1 if self._relieves(sell) else -1, moves)
 
     def _fits(self, buy: Standing, sell: Standing, bought_w: int, sold_w: int) -> bool:
         return self.flow.fits(self._change(buy, sell, bought_w, sold_w))

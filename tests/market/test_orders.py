@@ -342,15 +342,13 @@ def test_after_the_gate_nothing_enters_and_the_rest_expires() -> None:
     assert market.order("s").status is Status.EXPIRED
 
 
-def test_the_residual_need_is_bought_in_merit_order_at_each_offer_price() -> None:
-    market = Market(FRAME._replace(impact_ppm={"P": {"a": 500_000}}, rulebook=Rulebook(priority=Priority.TIME)))
-    market.sell("dear", "a", 10, 5)
-    market.sell("cheap", "b", 10, 7)
-    market.sell("dearer", "c", 10, 12)
-    market.session.send(CloseGate(0), PurchaseResidual("P", at_first(13), 11))
-    assert [trade[1:] for trade in market.traded] == [("cheap", 10, 10, 7), ("dear", 3, 6, 5)]
-    assert {trade.phase for trade in market.trades} == {Phase.PURCHASE}
-    assert {trade.buyer for trade in market.trades} == {DSO}
+def test_what_a_dso_would_buy_waits_for_the_clearing_in_place_of_what_it_wanted_before() -> None:
+    market = Market(FRAME)
+    market.sell("s", "a", 10, 5)
+    market.session.send(CloseGate(0), PurchaseResidual("P", at_first(13, 7), 11), PurchaseResidual("P", at_first(6), 11))
+    wanted = [o for o in market.session.state.orders.orders.values() if o.residual and o.status is Status.OPEN]
+    assert [(o.organisation, o.zone, o.remaining_w, o.price_minor, len(o.span)) for o in wanted] == [(DSO, "P", 6, 11, 1)]
+    assert market.traded == []
 
 
 def test_no_participant_can_pose_as_the_residual_purchase() -> None:
@@ -360,7 +358,7 @@ def test_no_participant_can_pose_as_the_residual_purchase() -> None:
     assert {trade.phase for trade in market.trades} == {Phase.CONTINUOUS}
     market.session.send(CloseGate(0), PurchaseResidual("P", at_first(3), 11))
     assert market.order("purchase:P:2").organisation == "A"
-    assert market.trades[-1].phase is Phase.PURCHASE
+    assert [o.order for o in market.session.state.orders.orders.values() if o.residual] == ["purchase:P:3"]
 
 
 def test_a_dso_buys_relief_and_moves_nothing_of_its_own() -> None:

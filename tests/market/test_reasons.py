@@ -10,7 +10,7 @@ from flexpeer.market import participants
 from flexpeer.market.activation import RecordMeter, VerifyDelivery
 from flexpeer.market.granting import RecordVerdict
 from flexpeer.market.machine import Command, State, decide, evolve
-from flexpeer.market.needs import PublishForecast, PublishNeed, Regulation
+from flexpeer.market.needs import Direction, PublishForecast, PublishNeed, Regulation
 from flexpeer.market.orders import CloseGate, OpenGate, Side, WithdrawOrder
 from flexpeer.market.participants import Check, FormPortfolio, Organisation, Portfolio, RegisterOrganisation, Role
 from flexpeer.market.pool import Cleared, ClearOrders
@@ -20,6 +20,7 @@ from flexpeer.market.rulebook import Exchange, Rulebook
 from flexpeer.market.trades import Decision, GridVerdict
 
 FRAME = Frame((resource("a"), resource("b"), resource("far")), impact_ppm={"P": {"far": 0}})
+IMPORT_POINT = replace(export_point("M"), direction=Direction.IMPORT)
 TWO_POINTS = FRAME._replace(points=(export_point("P"), export_point("Q")))
 
 
@@ -133,12 +134,24 @@ def unread() -> list[Reason]:
     return reasons(market, CloseGate(0), VerifyDelivery("a"))
 
 
-def cleared(*allocation: Cleared, energy_wm: int | None = None) -> list[Reason]:
-    """The answer to an allocation of a SELL at 5 and a BUY at 4, which did not meet."""
-    market = Market(Frame((resource("a", energy_wm=energy_wm), resource("b"))))
+def cleared(
+    *allocation: Cleared, energy_wm: int | None = None, bid: int = 4, buyer: str | None = None
+) -> list[Reason]:
+    """The answer to an allocation of a SELL at 5 and a BUY at 4, which did not meet (of one organisation: nor at 6)."""
+    market = Market(Frame((resource("a", energy_wm=energy_wm), resource("b", organisation=buyer or "B"))))
     market.sell("s", "a", 10, 5)
-    market.buy("b", "b", 10, 4)
+    market.buy("b", "b", 10, bid)
     return reasons(market, CloseGate(0), ClearOrders(allocation, (), 0))
+
+
+def unrelieved() -> list[Reason]:
+    market = opened()
+    market.session.send(PublishNeed("P", flat(0)))
+    return of_order(market)
+
+
+def both_ways() -> list[Reason]:
+    return of_order(opened(Frame((resource("a"),), (export_point("P"), IMPORT_POINT))))
 
 
 NOBODY = resource("n", organisation="nobody")
@@ -160,7 +173,9 @@ PRODUCERS: dict[Reason, Callable[[], list[Reason]]] = {
     Reason.GATE_CLOSED: lambda: of_order(closed()),
     Reason.GATE_NOT_CLOSED: lambda: reasons(opened(), PurchaseResidual("P", flat(1), 5)),
     Reason.UNKNOWN_CONGESTION_POINT: lambda: of_order(opened(), zone="nowhere"),
-    Reason.CONGESTION_POINT_NOT_STATED: lambda: of_order(opened(TWO_POINTS)),
+    Reason.CONGESTION_POINT_NOT_STATED: lambda: of_order(opened(TWO_POINTS), DSO, side=Side.BUY),
+    Reason.NO_CONGESTION: unrelieved,
+    Reason.REGULATION_NOT_STATED: both_ways,
     Reason.IMPOSSIBLE_PERIOD: half_hour,
     Reason.WRONG_REGULATION: lambda: of_order(opened(), regulation=Regulation.UP),
     Reason.WRONG_QUANTITY: lambda: of_order(opened(min_quantity_w=20)),
@@ -181,6 +196,9 @@ PRODUCERS: dict[Reason, Callable[[], list[Reason]]] = {
     Reason.PRICE_PAST_LIMIT: lambda: cleared(Cleared("s", 10, 4), Cleared("b", 10, 4)),
     Reason.POINT_WORSE: lambda: cleared(Cleared("b", 10, 4)),
     Reason.PAST_ENERGY: lambda: cleared(Cleared("s", 10, 5), energy_wm=60),
+    Reason.SELF_TRADE: lambda: cleared(Cleared("s", 10, 5), Cleared("b", 10, 6), bid=6, buyer="A"),
+    Reason.PRICE_UNSUPPORTED: lambda: cleared(Cleared("s", 10, 6)),
+    Reason.ACCOUNT_SHORT: lambda: cleared(Cleared("s", 10, 5), Cleared("b", 10, 4)),
     Reason.NOTHING_TRADED: lambda: reasons(opened(), VerifyDelivery("a")),
     Reason.NO_METER_READING: unread,
 }
