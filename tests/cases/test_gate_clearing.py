@@ -20,7 +20,8 @@ from flexpeer.grid.network import Floats
 from flexpeer.market.machine import State, evolve, state_hash
 from flexpeer.market.orders import CloseGate, Side
 from flexpeer.market.rulebook import Exchange, Priority, Reopening, Residual, Rulebook
-from flexpeer.market.trades import POOL, OrdersCleared, Phase, Trade
+from flexpeer.market.settlement import AccountKind
+from flexpeer.market.trades import OrdersCleared, Phase, Trade
 
 CLEARED = Rulebook(residual=Residual.DISTRIBUTED)
 REOPENED = replace(CLEARED, reopening=Reopening.OWN_LIMIT)
@@ -98,7 +99,7 @@ def test_who_sold_early_buys_back_from_who_is_cheaper() -> None:
     assert [done.of_order(name) for name in ("4", "2", "1")] == [
         ("SELL", 4 * MW, 250), ("BUY", 3 * MW, 250), ("BUY", 1 * MW, 250),
     ]  # fmt: skip
-    assert balances(done.outcome) == {"A": -2000, "B": -1580, "C": 2250, "D": 150, "E": 1180, POOL: 0}
+    assert balances(done.outcome) == {"A": -2000, "B": -1580, "C": 2250, "D": 150, "E": 1180, AccountKind.CLEARING: 0}
     report = done.outcome.state.kpis.report
     assert report is not None
     assert [report.welfare_continuous, report.welfare_clearing, report.welfare] == [1580, 430, 2010]
@@ -130,7 +131,7 @@ def test_what_a_limit_earns_is_congestion_rent() -> None:
     assert [sold[::2], back[::2]] == [("SELL", 100), ("BUY", 300)]
     assert sold[1] >= back[1] >= 1 * MW
     assert 300 * back[1] - 100 * sold[1] == pytest.approx(200 * MW, abs=400)
-    assert balances(done.outcome)[POOL] == pytest.approx(Decimal(200), abs=Decimal("0.01"))
+    assert balances(done.outcome)[AccountKind.CLEARING] == pytest.approx(Decimal(200), abs=Decimal("0.01"))
     assert balances(done.outcome)["A"] == -800
 
 

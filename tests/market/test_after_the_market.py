@@ -14,6 +14,7 @@ from flexpeer.market.activation import (
     ActivationIssued,
     BrpNotified,
     ConfirmTrades,
+    Delivery,
     DeliveryVerified,
     IssueActivations,
     RecordMeter,
@@ -28,7 +29,7 @@ from flexpeer.market.participants import Organisation, RegisterOrganisation, Rol
 from flexpeer.market.purchase import ExpireOrders
 from flexpeer.market.reasons import CommandRefused, Reason
 from flexpeer.market.rulebook import BaselineMethod, DeliveryRule, Rulebook
-from flexpeer.market.settlement import OPERATOR_ACCOUNT, Settle, SettlementIssued
+from flexpeer.market.settlement import AccountKind, Settle, SettlementIssued
 from flexpeer.periods import MarketDay, Span
 from flexpeer.quantities import MONEY_PER_MINOR, PPM, round_to_zero_sum, split
 
@@ -53,6 +54,11 @@ def metered(*watts: int, days_before: int = 0, then: int = 500) -> dict[int, int
 def verified(market: Market, readings: dict[int, int]) -> DeliveryVerified:
     events = market.session.send(RecordMeter("a", readings), VerifyDelivery("a"))
     return next(event for event in events if isinstance(event, DeliveryVerified))
+
+
+def only(verified: DeliveryVerified) -> Delivery:
+    (delivery,) = verified.deliveries
+    return delivery
 
 
 def test_both_sides_and_the_brp_are_told_once() -> None:
@@ -83,17 +89,17 @@ def test_schedules_are_the_starting_point_with_the_trades_once() -> None:
 @pytest.mark.parametrize(
     ("baseline", "meter", "delivered"),
     [
-        (BaselineMethod.PLAN, (500, 300, 350), (0, -200, -150)),
-        (BaselineMethod.PLAN, (500, 0, 600), (0, -200, 0)),
-        (BaselineMethod.ZERO, (500, -200, -90), (0, -200, -90)),
-        (BaselineMethod.MBMA, (400, 300, 250), (0, -150, -200)),
-        (BaselineMethod.CAPACITY, (500, 300, 301), (0, -200, 0)),
+        (BaselineMethod.PLAN, (500, 300, 350), (0, 200, 150)),
+        (BaselineMethod.PLAN, (500, 0, 600), (0, 200, 0)),
+        (BaselineMethod.ZERO, (500, -200, -90), (0, 200, 90)),
+        (BaselineMethod.MBMA, (400, 300, 250), (0, 150, 200)),
+        (BaselineMethod.CAPACITY, (500, 300, 301), (0, 200, 0)),
     ],
 )
 def test_delivery_by_baseline(baseline: BaselineMethod, meter: tuple[int, ...], delivered: tuple[int, ...]) -> None:
     """MBMA: 400 W before and 500 W after are 450 W."""
     market = traded_day(baseline)
-    assert verified(market, metered(*meter)).delivered_w[:3] == delivered
+    assert only(verified(market, metered(*meter))).delivered_w[:3] == delivered
 
 
 def test_a_rolling_baseline_is_the_mean_of_five_working_days() -> None:
@@ -104,7 +110,7 @@ def test_a_rolling_baseline_is_the_mean_of_five_working_days() -> None:
         history |= metered(level, level, level, days_before=days)
     found = verified(market, history | metered(0, 220, 300))
     assert found.baseline_w[1] == 420
-    assert found.delivered_w[1:3] == (-200, -120)
+    assert only(found).delivered_w[1:3] == (200, 120)
 
 
 @pytest.mark.parametrize("baseline", [BaselineMethod.ROLLING, BaselineMethod.MBMA, BaselineMethod.PLAN])
@@ -128,7 +134,7 @@ def test_without_the_readings_a_baseline_needs_nothing_is_verified(baseline: Bas
 )
 def test_pay_follows_delivery(rule: DeliveryRule, percent: int, delivered: int, expected: int) -> None:
     rulebook = Rulebook(delivery_rule=rule, cliff_percent=percent)
-    assert payable_ppm(rulebook, -200, -delivered) == payable_ppm(rulebook, 200, delivered) == expected
+    assert payable_ppm(rulebook, 200, delivered) == expected
     assert payable_ppm(rulebook, 0, 0) == PPM
 
 
@@ -136,24 +142,28 @@ def issued(events: list[Event]) -> SettlementIssued:
     return next(event for event in events if isinstance(event, SettlementIssued))
 
 
+def invoiced(revision: SettlementIssued) -> dict[str, int]:
+    return {invoice.account.organisation or str(invoice.account.kind): invoice.minor for invoice in revision.invoices}
+
+
 def test_settlement_is_corrected_when_the_meter_is_read_and_read_again() -> None:
     """200 W x 2 h at 10,000 are 4 minor units; one hour of two is delivered, then both."""
     market = traded_day()
     send = market.session.send
-    assert issued(send(Settle())).invoice_minor == {"A": 4, "B": -4}
+    assert invoiced(issued(send(Settle()))) == {"A": 4, "B": -4}
     assert send(Settle()) == []
     verified(market, metered(500, 300, 500))
     second = issued(send(Settle()))
-    assert (second.revision, second.invoice_minor) == (2, {"A": -2, "B": 0, DSO: 2})
+    assert (second.revision, invoiced(second)) == (2, {"A": -2, "B": 0, DSO: 2})
     verified(market, metered(500, 300, 300))
-    assert issued(send(Settle())).invoice_minor == {"A": 2, "B": 0, DSO: -2}
-    balances = dict(market.session.state.settlements.balances_minor.items())
-    assert balances == {"A": 4, "B": -4, DSO: 0}
+    assert invoiced(issued(send(Settle()))) == {"A": 2, "B": 0, DSO: -2}
+    balances = market.session.state.settlements.balances_minor()
+    assert {account.organisation: minor for account, minor in balances.items()} == {"A": 4, "B": -4, DSO: 0}
 
 
 def test_fees_are_paid_by_both_sides_to_the_operator() -> None:
     market = traded_day(rulebook=Rulebook(fee_minor_per_mwh=5_000))
-    assert issued(market.session.send(Settle())).invoice_minor == {"A": 2, "B": -6, OPERATOR_ACCOUNT: 4}
+    assert invoiced(issued(market.session.send(Settle()))) == {"A": 2, "B": -6, AccountKind.FEES: 4}
 
 
 amounts = st.dictionaries(st.text("abcdef", max_size=3), st.integers(-(10**12), 10**12), min_size=1, max_size=8)
@@ -192,7 +202,10 @@ def reported(market: Market, command: ReportKpis) -> KpiReport:
 
 
 def test_the_report_of_a_small_day() -> None:
-    """Wind a owes 2 MW and b 1 MW; b buys back 1 MW from c, which alone is no renewable. One MW is left to pay for."""
+    """Wind a owes 2 MW and b 1 MW; b buys back 1 MW from c, which alone is no renewable. One MW is left to pay for.
+
+    a goes on owing 2 MW, at the stated 400 per MWh.
+    """
     resources = (
         resource("a", 0, 4 * MWH, conditional=True),
         resource("b", 0, 2 * MWH, conditional=True),
@@ -221,14 +234,18 @@ def test_the_report_of_a_small_day() -> None:
     assert made.alternative_cost["temporary_subscription"] == 750
     assert made.alternative_cost["administrative_curtailment"] == 1200
     assert made.alternative_cost["reinforcement_annuity"] == Decimal("59.119047619")
-    dso, opex, left = 100, 63, 250
+    dso, opex, left, curtailed = 200 - 100, 63, 250, 2 * 400
+    assert made.still_curtailed_mwh == 2
+    assert made.still_curtailed_cost == curtailed
     assert made.cost_by_perspective["temporary_subscription"] == {
-        "dso": dso + opex + left,
+        "dso": dso + opex + left + curtailed,
         "participants": 200 - 100 + Decimal("3"),
-        "society": 200 + opex + left,
+        "society": 200 + opex + left + curtailed,
     }
-    assert made.cost_vs_grid_alternative["temporary_subscription"] == Decimal("0.550666667")
-    assert made.saving["temporary_subscription"] == 750 - 413
+    assert made.cost_vs_grid_alternative["temporary_subscription"] == Decimal("1.617333333")
+    assert made.saving["temporary_subscription"] == 750 - 1213
+    assert made.cost_by_perspective["administrative_curtailment"]["dso"] == dso + opex + 400 + curtailed
+    assert made.null_reasons == {}
     assert made.res_curtailed_before_mwh == 3
     assert made.res_curtailed_after_mwh == 2
     assert made.res_curtailment_reduction == Decimal("0.333333333")

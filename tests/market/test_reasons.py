@@ -169,6 +169,7 @@ PRODUCERS: dict[Reason, Callable[[], list[Reason]]] = {
     Reason.WRONG_PRICE_TICK: lambda: of_order(opened(price_tick_minor=2)),
     Reason.PRICE_OUTSIDE_CAP: lambda: of_order(opened(price_cap_minor=4)),
     Reason.NO_IMPACT: lambda: of_order(opened(), "far"),
+    Reason.RESERVED_NAME: lambda: reasons(opened(), RegisterOrganisation(Organisation("", Role.FSP))),
     Reason.OUTSIDE_RANGE: lambda: of_order(opened(), quantity_w=501),
     Reason.ALREADY_COMMITTED: committed,
     Reason.DUPLICATE_KEY: duplicate,
@@ -181,7 +182,7 @@ PRODUCERS: dict[Reason, Callable[[], list[Reason]]] = {
     Reason.PRICE_PAST_LIMIT: lambda: cleared(Cleared("s", 10, 4), Cleared("b", 10, 4)),
     Reason.POINT_WORSE: lambda: cleared(Cleared("b", 10, 4)),
     Reason.PAST_ENERGY: lambda: cleared(Cleared("s", 10, 5), energy_wm=60),
-    Reason.NOTHING_TRADED: lambda: reasons(opened(), VerifyDelivery("a")),
+    Reason.NOTHING_SOLD: lambda: reasons(opened(), VerifyDelivery("a")),
     Reason.NO_METER_READING: unread,
 }
 

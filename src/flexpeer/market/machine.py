@@ -108,7 +108,8 @@ def decide(state: State, books: Books, command: Command) -> list[Event]:
     trade_events = tuple(event for event in events if isinstance(event, trades.TradeConcluded))
     if trade_events and not isinstance(command, pool.ClearOrders):
         events += granting.energy_freed(view(state), state.matching, trade_events)
-    return events + conduct.flags(state.participants, state.needs, state.conduct, events)
+    seen = conduct.Seen(state.participants, state.needs, state.orders, state.trades, state.activations)
+    return events + conduct.flags(seen, state.conduct, events)
 
 
 def _decided(state: State, books: Books, command: Command) -> list[Any]:
@@ -152,10 +153,12 @@ def _afterwards(state: State, command: Command) -> list[Any]:
         case activation.RecordMeter():
             return activation.record_meter(state.participants, command)
         case activation.VerifyDelivery():
-            return activation.verify(state.participants, state.needs, state.trades, state.activations, command)
+            return activation.verify(
+                state.participants, state.needs, state.orders, state.trades, state.activations, command
+            )
         case settlement.Settle():
             return settlement.settle(
-                state.participants, state.needs, state.trades, state.activations, state.settlements
+                state.participants, state.needs, state.orders, state.trades, state.activations, state.settlements
             )
         case kpi.ReportKpis():
             return kpi.report(facts(state), command)

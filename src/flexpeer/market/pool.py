@@ -14,7 +14,6 @@ from flexpeer.market.orders import Gate, Order, Side, Status, TimeInForce
 from flexpeer.market.reasons import CommandRefused, Reason
 from flexpeer.market.rulebook import Exchange, Reopening
 from flexpeer.market.trades import (
-    POOL,
     Decision,
     GridVerdict,
     Leg,
@@ -170,6 +169,6 @@ def leg_of(order: Order, cleared: Cleared) -> Leg:
 def _concluded(view: View, match: int, place: int, cleared: Cleared) -> TradeConcluded:
     order = view.orders.orders[cleared.order]
     leg = leg_of(order, cleared)
-    buyer, seller = (order.organisation, POOL) if leg.buy else (POOL, order.organisation)
+    buyer, seller = (order.organisation, None) if leg.buy else (None, order.organisation)
     trade = Trade(f"T{match}.{place}", match, order.zone, Phase.CLEARING, leg, buyer, seller)
     return TradeConcluded(trade, leg_moves(view.participants, view.orders, leg), {order.order: cleared.change_w})
