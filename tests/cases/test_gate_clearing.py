@@ -106,6 +106,22 @@ def test_who_sold_early_buys_back_from_who_is_cheaper() -> None:
     assert report.efficiency == 1
 
 
+def test_what_was_taken_back_needs_no_delivery() -> None:
+    """As above, and W3 does not move: of the 10 MW it sold at 250 it has bought 1 back, so the pay of 9 is withheld.
+
+    The battery has bought all back and keeps its 150.
+    """
+    given = replace_rules(swap_hour(Priority.TIME), REOPENED)
+    kept = Finished(given).outcome
+    meter = {**kept.after_w, "W3": kept.start_w["W3"]}
+    done = Finished(replace(given, meter_w=meter))
+    earned = {"A": -2000, "B": -1580, "C": 0, "D": 150, "E": 1180, "DSO": 2250, AccountKind.CLEARING: 0}
+    assert balances(done.outcome) == earned
+    report = done.outcome.state.kpis.report
+    assert report is not None
+    assert report.undelivered_relief_mwh == 9
+
+
 def test_what_a_limit_earns_is_congestion_rent() -> None:
     """Balanced exchange, 1 MW of room; factors 1 (buyer), 0.5 (cheap seller) and 1.5 (dear seller), 4 MW each.
 
