@@ -397,10 +397,10 @@ def test_curtailment_that_stays_is_worth_what_its_buyer_bid() -> None:
     market.buy("high", "a", MWH, 50_000)
     market.buy("low", "a", MWH, 10_000)
     market.session.send(CloseGate(0), ExpireOrders(), Settle())
-    for stated, worth in ((None, 100 + 500), (Decimal(250), 100 + 250)):
+    for stated, worth in ((None, Decimal(100 + 500)), (Decimal(250), Decimal(100 + 250))):
         alternative = Alternative(overdraw=Decimal(1000), administrative_curtailment=stated)
         made = reported(market, ReportKpis(alternative, Costs(), {"P": flat(0)}))
-        assert (made.still_curtailed_mwh, made.still_curtailed_cost) == (2, worth)
+        assert (made.still_curtailed_mwh, made.still_curtailed_cost) == (Decimal(2), worth)
         assert made.cost_by_perspective["overdraw"]["dso"] == worth
 
 
