@@ -121,15 +121,16 @@ def _left(outcome: "DayOutcome", result: Mapping[str, Any]) -> Text:
 
 
 def _money(outcome: "DayOutcome") -> RenderableType:
-    balances = {n: minor / 100 for n, minor in outcome.state.settlements.balances_minor.items()}
+    balances = [(account, minor / 100) for account, minor in outcome.state.settlements.balances_minor().items()]
     if not balances:
         return Text("\nNobody pays anybody.")
-    table = _table(f"Who pays whom ({outcome.scenario.currency})", "organisation", "receives (pays)")
-    ranked = sorted(balances.items(), key=lambda item: item[1])
-    for name, value in ranked if len(ranked) <= 2 * ROWS else (*ranked[:ROWS], *ranked[-ROWS:]):
-        table.add_row(name, f"{value:,.2f}")
+    table = _table(f"Who pays whom ({outcome.scenario.currency})", "organisation", "receives (pays)", "account of")
+    ranked = sorted(balances, key=lambda item: item[1])
+    for account, value in ranked if len(ranked) <= 2 * ROWS else (*ranked[:ROWS], *ranked[-ROWS:]):
+        kind = "an organisation" if account.organisation else f"the market: {account.kind}"
+        table.add_row(account.organisation, f"{value:,.2f}", kind)
     _and_more(table, len(ranked) if len(ranked) > 2 * ROWS else 0, shown=2 * ROWS)
-    table.add_row("sum", f"{sum(outcome.state.settlements.balances_minor.values()) / 100:,.2f}", style="bold")
+    table.add_row("sum", f"{sum(value for _, value in balances):,.2f}", "", style="bold")
     return table
 
 
@@ -138,7 +139,8 @@ def _worth(outcome: "DayOutcome", result: Mapping[str, Any]) -> RenderableType:
     table = _table("What it was worth (no official formula is published)", "KPI", "value", "made of")
     for name, ratio in kpi["cost_vs_grid_alternative"].items():
         made = f"{kpi['cost_by_perspective'][name]['dso']:,.0f} / {kpi['alternative_cost'][name]:,.0f} {currency}"
-        table.add_row(f"cost vs {name.replace('_', ' ')}", f"{ratio:.3f}", made)
+        value = "-" if ratio is None else f"{ratio:.3f}"
+        table.add_row(f"cost vs {name.replace('_', ' ')}", value, kpi["null_reasons"].get(name, made))
     reduction = kpi["res_curtailment_reduction"]
     if reduction is not None:
         made = f"{kpi['res_curtailed_before_mwh']:.2f} to {kpi['res_curtailed_after_mwh']:.2f} MWh"

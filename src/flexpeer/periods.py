@@ -80,6 +80,17 @@ class MarketDay(msgspec.Struct, frozen=True, dict=True):
         """Start of an MTU as ISO 8601 local time with its offset."""
         return local_text(self.instant(mtu), self.timezone)
 
+    def earlier(self, mtu: int, days_before: int) -> int:
+        """Instant at which local clocks showed the same time some days before.
+
+        A time that a day had twice is the first of the two, or the same of the two as here; one that it skipped is as
+        long after the change as it would have been.
+        """
+        zone = ZoneInfo(self.timezone)
+        here = datetime.fromtimestamp(self.instant(mtu) * 60, UTC).astimezone(zone)
+        then = datetime.combine(here.date() - timedelta(days=days_before), here.time(), zone)
+        return int(then.timestamp()) // 60
+
     def at(self, days_before: int, clock: str) -> int:
         """Instant of a local wall-clock time (`HH:MM`) some days before delivery."""
         day = self.delivery_day - timedelta(days=days_before)

@@ -13,6 +13,7 @@ Money is rounded once, at the invoice, by `round_to_zero_sum`.
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any, Protocol, TypeVar
 
 PPM = 1_000_000
 WATT_MINUTES_PER_MWH = 60_000_000
@@ -22,6 +23,16 @@ MONEY_PER_MAJOR = MONEY_PER_MINOR * MINOR_PER_MAJOR
 QUANTITY_LIMIT_W = 10**11
 PRICE_LIMIT_MINOR = 10**9
 IMPACT_LIMIT_PPM = 8 * PPM
+
+
+class Ranked(Protocol):
+    """What can be put in order."""
+
+    def __lt__(self, other: Any, /) -> bool:
+        """Whether it comes before another."""
+
+
+Payee = TypeVar("Payee", bound=Ranked)
 
 
 def ceil_div(numerator: int, denominator: int) -> int:
@@ -50,11 +61,11 @@ def decimal_text(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def round_to_zero_sum(amounts: Mapping[str, int]) -> dict[str, int]:
+def round_to_zero_sum(amounts: Mapping[Payee, int]) -> dict[Payee, int]:
     """Each party's exact amount in whole minor units, by largest remainder.
 
     `amounts` must sum to zero; so does the result. No party is a whole minor unit or more from its
-    exact amount; ties go to the first name.
+    exact amount; ties go to the first party in order.
     """
     if sum(amounts.values()) != 0:
         raise ValueError("amounts to round must sum to zero")

@@ -123,6 +123,8 @@ def scenarios(draw: st.DrawFn) -> data.Scenario:
 
     first = draw(st.integers(0, count - 1))
     profile = st.builds(data.Profile, p_w=profiles(count, watts), q_var=profiles(count, watts))
+    units = {name: draw(resources(name)) for name in RESOURCES}
+    ranges = {name: st.just(0) | st.integers(unit.p_min_w, unit.p_max_w) for name, unit in units.items()}
     factors = {point: of_some(profiles(count, st.integers(-8_000_000, 8_000_000))) for point in ("P1", "P2")}
     history = st.dictionaries(
         st.integers(1, 99).map(lambda hours: day.start - 60 * hours), watts, min_size=1, max_size=3
@@ -138,10 +140,13 @@ def scenarios(draw: st.DrawFn) -> data.Scenario:
         costs=Costs(per_order=draw(st.decimals(0, 9, places=3))),
         organisations=(data.Organisation("Region", "REGIONAL_DSO", None), data.Organisation("Vind", "FSP", "Region")),
         areas=draw(st.dictionaries(st.sampled_from(NAMES), st.just("Region"))),
-        resources=tuple(draw(resources(name)) for name in RESOURCES),
+        resources=tuple(units.values()),
         portfolios={"Group": draw(st.sampled_from([("W1",), ("vind;3", "W1")]))},
         bus_forecast={bus: draw(profile) for bus in draw(st.sets(st.sampled_from(NAMES), max_size=1))},
-        resource_forecast=of_some(profile),
+        resource_forecast={
+            name: data.Profile(draw(profiles(count, ranges[name])), draw(profiles(count, watts)))
+            for name in sorted(draw(some))
+        },
         congestion_points=points(draw),
         impact_ppm=draw(st.sampled_from([None, {point: of for point, of in factors.items() if of}])),
         obligations_w=draw(st.sampled_from([None, of_some(profiles(count, sizes))])),

@@ -121,14 +121,15 @@ def trades(outcome: DayOutcome) -> list[tuple[str, str, int, int, int]]:
 
 
 def balances(outcome: DayOutcome) -> dict[str, Decimal]:
-    """What every account gets, in major units; checked against the exact postings."""
+    """What every organisation gets, in major units, the market's own accounts by their kind.
+
+    Checked against the exact postings.
+    """
     state = outcome.state.settlements
-    exact: dict[str, int] = {}
-    for posting in state.postings:
-        exact[posting.account] = exact.get(posting.account, 0) + posting.amount
-    invoiced = {name: Decimal(minor) / 100 for name, minor in state.balances_minor.items()}
+    exact = state.exact()
+    invoiced = {account: Decimal(minor) / 100 for account, minor in state.balances_minor().items()}
     assert sum(exact.values()) == 0
     assert sum(invoiced.values()) == 0
-    for name, amount in exact.items():
-        assert abs(Decimal(amount) / MONEY_PER_MAJOR - invoiced[name]) < Decimal("0.01")
-    return invoiced
+    for account, amount in exact.items():
+        assert abs(Decimal(amount) / MONEY_PER_MAJOR - invoiced[account]) < Decimal("0.01")
+    return {account.organisation or str(account.kind): amount for account, amount in invoiced.items()}

@@ -20,7 +20,8 @@ from flexpeer.grid.network import Floats
 from flexpeer.market.machine import State, evolve, state_hash
 from flexpeer.market.orders import CloseGate, Side
 from flexpeer.market.rulebook import Exchange, Priority, Reopening, Residual, Rulebook
-from flexpeer.market.trades import POOL, OrdersCleared, Phase, Trade
+from flexpeer.market.settlement import AccountKind
+from flexpeer.market.trades import OrdersCleared, Phase, Trade
 
 CLEARED = Rulebook(residual=Residual.DISTRIBUTED)
 REOPENED = replace(CLEARED, reopening=Reopening.OWN_LIMIT)
@@ -98,11 +99,27 @@ def test_who_sold_early_buys_back_from_who_is_cheaper() -> None:
     assert [done.of_order(name) for name in ("4", "2", "1")] == [
         ("SELL", 4 * MW, 250), ("BUY", 3 * MW, 250), ("BUY", 1 * MW, 250),
     ]  # fmt: skip
-    assert balances(done.outcome) == {"A": -2000, "B": -1580, "C": 2250, "D": 150, "E": 1180, POOL: 0}
+    assert balances(done.outcome) == {"A": -2000, "B": -1580, "C": 2250, "D": 150, "E": 1180, AccountKind.CLEARING: 0}
     report = done.outcome.state.kpis.report
     assert report is not None
     assert [report.welfare_continuous, report.welfare_clearing, report.welfare] == [1580, 430, 2010]
     assert report.efficiency == 1
+
+
+def test_what_was_taken_back_needs_no_delivery() -> None:
+    """As above, and W3 does not move: of the 10 MW it sold at 250 it has bought 1 back, so the pay of 9 is withheld.
+
+    The battery has bought all back and keeps its 150.
+    """
+    given = replace_rules(swap_hour(Priority.TIME), REOPENED)
+    kept = Finished(given).outcome
+    meter = {**kept.after_w, "W3": kept.start_w["W3"]}
+    done = Finished(replace(given, meter_w=meter))
+    earned = {"A": -2000, "B": -1580, "C": 0, "D": 150, "E": 1180, "DSO": 2250, AccountKind.CLEARING: 0}
+    assert balances(done.outcome) == earned
+    report = done.outcome.state.kpis.report
+    assert report is not None
+    assert report.undelivered_relief_mwh == 9
 
 
 def test_what_a_limit_earns_is_congestion_rent() -> None:
@@ -130,7 +147,7 @@ def test_what_a_limit_earns_is_congestion_rent() -> None:
     assert [sold[::2], back[::2]] == [("SELL", 100), ("BUY", 300)]
     assert sold[1] >= back[1] >= 1 * MW
     assert 300 * back[1] - 100 * sold[1] == pytest.approx(200 * MW, abs=400)
-    assert balances(done.outcome)[POOL] == pytest.approx(Decimal(200), abs=Decimal("0.01"))
+    assert balances(done.outcome)[AccountKind.CLEARING] == pytest.approx(Decimal(200), abs=Decimal("0.01"))
     assert balances(done.outcome)["A"] == -800
 
 

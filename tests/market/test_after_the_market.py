@@ -1,34 +1,37 @@
 """Confirmations, baselines, verification, settlement and its revisions, fees, KPIs; days of 23, 24 and 25 hours."""
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.market.small_market import DAY, DSO, Frame, Market, at_first, flat, resource
+from tests.market.small_market import DAY, DSO, Frame, Market, at_first, export_point, flat, resource
 
 from flexpeer.market.activation import (
     ActivationIssued,
     BrpNotified,
     ConfirmTrades,
+    Delivery,
     DeliveryVerified,
     IssueActivations,
     RecordMeter,
     VerifyDelivery,
     payable_ppm,
+    sellers,
 )
 from flexpeer.market.kpi import Alternative, Costs, KpiReport, ReportKpis, alternative_costs, annuity
 from flexpeer.market.machine import Event
-from flexpeer.market.needs import AllocateCurtailment, PublishNeed
+from flexpeer.market.needs import AllocateCurtailment, CongestionPoint, Direction, PublishNeed, Regulation
 from flexpeer.market.orders import CloseGate, Side
 from flexpeer.market.participants import Organisation, RegisterOrganisation, Role
 from flexpeer.market.purchase import ExpireOrders
 from flexpeer.market.reasons import CommandRefused, Reason
 from flexpeer.market.rulebook import BaselineMethod, DeliveryRule, Rulebook
-from flexpeer.market.settlement import OPERATOR_ACCOUNT, Settle, SettlementIssued
+from flexpeer.market.settlement import AccountKind, Settle, SettlementIssued, account_of
 from flexpeer.periods import MarketDay, Span
 from flexpeer.quantities import MONEY_PER_MINOR, PPM, round_to_zero_sum, split
 
@@ -53,6 +56,11 @@ def metered(*watts: int, days_before: int = 0, then: int = 500) -> dict[int, int
 def verified(market: Market, readings: dict[int, int]) -> DeliveryVerified:
     events = market.session.send(RecordMeter("a", readings), VerifyDelivery("a"))
     return next(event for event in events if isinstance(event, DeliveryVerified))
+
+
+def only(verified: DeliveryVerified) -> Delivery:
+    (delivery,) = verified.deliveries
+    return delivery
 
 
 def test_both_sides_and_the_brp_are_told_once() -> None:
@@ -83,17 +91,17 @@ def test_schedules_are_the_starting_point_with_the_trades_once() -> None:
 @pytest.mark.parametrize(
     ("baseline", "meter", "delivered"),
     [
-        (BaselineMethod.PLAN, (500, 300, 350), (0, -200, -150)),
-        (BaselineMethod.PLAN, (500, 0, 600), (0, -200, 0)),
-        (BaselineMethod.ZERO, (500, -200, -90), (0, -200, -90)),
-        (BaselineMethod.MBMA, (400, 300, 250), (0, -150, -200)),
-        (BaselineMethod.CAPACITY, (500, 300, 301), (0, -200, 0)),
+        (BaselineMethod.PLAN, (500, 300, 350), (0, 200, 150)),
+        (BaselineMethod.PLAN, (500, 0, 600), (0, 200, 0)),
+        (BaselineMethod.ZERO, (500, -200, -90), (0, 200, 90)),
+        (BaselineMethod.MBMA, (400, 300, 250), (0, 150, 200)),
+        (BaselineMethod.CAPACITY, (500, 300, 301), (0, 200, 0)),
     ],
 )
 def test_delivery_by_baseline(baseline: BaselineMethod, meter: tuple[int, ...], delivered: tuple[int, ...]) -> None:
     """MBMA: 400 W before and 500 W after are 450 W."""
     market = traded_day(baseline)
-    assert verified(market, metered(*meter)).delivered_w[:3] == delivered
+    assert only(verified(market, metered(*meter))).delivered_w[:3] == delivered
 
 
 def test_a_rolling_baseline_is_the_mean_of_five_working_days() -> None:
@@ -104,7 +112,92 @@ def test_a_rolling_baseline_is_the_mean_of_five_working_days() -> None:
         history |= metered(level, level, level, days_before=days)
     found = verified(market, history | metered(0, 220, 300))
     assert found.baseline_w[1] == 420
-    assert found.delivered_w[1:3] == (-200, -120)
+    assert only(found).delivered_w[1:3] == (200, 120)
+
+
+@pytest.mark.parametrize(
+    ("day", "quiet_from"),
+    [(date(2026, 3, 31), 12), (date(2026, 3, 30), 12), (date(2026, 10, 26), 12), (date(2026, 10, 27), 12)],
+)
+def test_a_rolling_baseline_keeps_to_local_time_over_a_change_of_clock(day: date, quiet_from: int) -> None:
+    """Every past day the meter reads 900 W before local noon and 100 W from it on, so the baseline does too."""
+    market_day = MarketDay(day, "Europe/Stockholm", 60)
+    hours = market_day.mtu_count
+    point = Frame(()).points[0]
+    points = (type(point)("P", "line P", point.direction, DSO, (10**9,) * hours),)
+    market = Market(
+        Frame((resource("a", baseline=BaselineMethod.ROLLING), resource("b")), points=points, day=market_day)
+    )
+    noon = next(mtu for mtu in range(hours) if f"T{quiet_from}:00" in market_day.local(mtu))
+    market.sell("s", "a", 50, 10_000, span=(noon, noon + 1))
+    market.buy("b", "b", 50, 10_000, span=(noon, noon + 1))
+    zone = ZoneInfo("Europe/Stockholm")
+    readings = {}
+    for instant in range(market_day.start - 28 * 24 * 60, market_day.instant(hours), 60):
+        clock = datetime.fromtimestamp(instant * 60, zone)
+        readings[instant] = 900 if clock.hour < quiet_from else 100
+    readings[market_day.instant(noon)] = 50
+    found = verified(market, readings)
+    assert found.baseline_w[noon - 1 : noon + 1] == (900, 100)
+    assert only(found).delivered_w[noon] == 50
+
+
+def opposite(meter_w: int, rule: DeliveryRule) -> Market:
+    """In the first hour r, planned at 0, sells 100 W DOWN at P and 60 W UP at Q: its schedule is -40 W."""
+    into = CongestionPoint("Q", "line Q", Direction.IMPORT, DSO, flat(10**9))
+    frame = Frame(
+        (resource("r", -500, 500), resource("x"), resource("y", -1000, 500)),
+        points=(export_point("P"), into),
+        plans_w={"r": flat(0)},
+        rulebook=Rulebook(delivery_rule=rule),
+    )
+    market = Market(frame)
+    market.sell("down", "r", 100, 6_000_000, zone="P")
+    market.sell("up", "r", 60, 10_000_000, zone="Q")
+    market.buy("px", "x", 100, 6_000_000, zone="P")
+    market.buy("qy", "y", 60, 10_000_000, zone="Q")
+    assert len(market.trades) == 2
+    market.session.send(CloseGate(0), RecordMeter("r", metered(meter_w, then=0)), VerifyDelivery("r"), Settle())
+    return market
+
+
+@pytest.mark.parametrize(
+    ("meter_w", "down", "up"),
+    [(-40, 100, 60), (-100, 100, 0), (60, 0, 60), (0, 60, 60), (-70, 100, 30), (-999, 100, 0)],
+)
+def test_what_is_sold_up_and_down_is_delivered_apart(meter_w: int, down: int, up: int) -> None:
+    """Who keeps its schedule of -40 W delivers both; every watt beside it is missing in one direction."""
+    market = opposite(meter_w, DeliveryRule.PROPORTIONAL)
+    found = {d.regulation: d.delivered_w[0] for d in market.session.state.activations.deliveries["r"].deliveries}
+    assert found == {Regulation.DOWN: down, Regulation.UP: up}
+    balances = market.session.state.settlements.balances_minor()
+    assert balances[account_of("R")] == pytest.approx(600 * down / 100 + 600 * up / 60, abs=1)
+
+
+@given(st.integers(-400, 400), st.sampled_from(DeliveryRule))
+def test_nothing_is_earned_beside_the_schedule(meter_w: int, rule: DeliveryRule) -> None:
+    """Whatever the meter says, pay is at most that for the schedule kept, and buyers pay the same."""
+    balances = opposite(meter_w, rule).session.state.settlements.balances_minor()
+    kept = opposite(-40, rule).session.state.settlements.balances_minor()
+    assert balances[account_of("R")] <= kept[account_of("R")] == 1200
+    assert [balances[account_of(name)] for name in "XY"] == [kept[account_of(name)] for name in "XY"]
+
+
+@pytest.mark.parametrize("rule", DeliveryRule)
+@pytest.mark.parametrize("meter_w", [500, 400, 300, 0])
+def test_at_a_negative_price_the_seller_pays_whatever_it_delivers(meter_w: int, rule: DeliveryRule) -> None:
+    market = Market(Frame((resource("a"), resource("b")), rulebook=Rulebook(delivery_rule=rule)))
+    market.sell("s", "a", 200, -10_000)
+    market.buy("b", "b", 200, 10_000)
+    market.session.send(CloseGate(0), RecordMeter("a", metered(meter_w)), VerifyDelivery("a"), Settle())
+    assert market.session.state.settlements.balances_minor() == {account_of("A"): -2, account_of("B"): 2}
+
+
+def test_who_only_bought_has_nothing_to_verify() -> None:
+    market = traded_day()
+    events = market.session.send(RecordMeter("b", metered(700)), VerifyDelivery("b"))
+    assert [event.reason for event in events if isinstance(event, CommandRefused)] == [Reason.NOTHING_SOLD]
+    assert sellers(market.session.state.participants, market.session.state.trades) == ["a"]
 
 
 @pytest.mark.parametrize("baseline", [BaselineMethod.ROLLING, BaselineMethod.MBMA, BaselineMethod.PLAN])
@@ -128,7 +221,7 @@ def test_without_the_readings_a_baseline_needs_nothing_is_verified(baseline: Bas
 )
 def test_pay_follows_delivery(rule: DeliveryRule, percent: int, delivered: int, expected: int) -> None:
     rulebook = Rulebook(delivery_rule=rule, cliff_percent=percent)
-    assert payable_ppm(rulebook, -200, -delivered) == payable_ppm(rulebook, 200, delivered) == expected
+    assert payable_ppm(rulebook, 200, delivered) == expected
     assert payable_ppm(rulebook, 0, 0) == PPM
 
 
@@ -136,24 +229,28 @@ def issued(events: list[Event]) -> SettlementIssued:
     return next(event for event in events if isinstance(event, SettlementIssued))
 
 
+def invoiced(revision: SettlementIssued) -> dict[str, int]:
+    return {invoice.account.organisation or str(invoice.account.kind): invoice.minor for invoice in revision.invoices}
+
+
 def test_settlement_is_corrected_when_the_meter_is_read_and_read_again() -> None:
     """200 W x 2 h at 10,000 are 4 minor units; one hour of two is delivered, then both."""
     market = traded_day()
     send = market.session.send
-    assert issued(send(Settle())).invoice_minor == {"A": 4, "B": -4}
+    assert invoiced(issued(send(Settle()))) == {"A": 4, "B": -4}
     assert send(Settle()) == []
     verified(market, metered(500, 300, 500))
     second = issued(send(Settle()))
-    assert (second.revision, second.invoice_minor) == (2, {"A": -2, "B": 0, DSO: 2})
+    assert (second.revision, invoiced(second)) == (2, {"A": -2, "B": 0, DSO: 2})
     verified(market, metered(500, 300, 300))
-    assert issued(send(Settle())).invoice_minor == {"A": 2, "B": 0, DSO: -2}
-    balances = dict(market.session.state.settlements.balances_minor.items())
-    assert balances == {"A": 4, "B": -4, DSO: 0}
+    assert invoiced(issued(send(Settle()))) == {"A": 2, "B": 0, DSO: -2}
+    balances = market.session.state.settlements.balances_minor()
+    assert {account.organisation: minor for account, minor in balances.items()} == {"A": 4, "B": -4, DSO: 0}
 
 
 def test_fees_are_paid_by_both_sides_to_the_operator() -> None:
     market = traded_day(rulebook=Rulebook(fee_minor_per_mwh=5_000))
-    assert issued(market.session.send(Settle())).invoice_minor == {"A": 2, "B": -6, OPERATOR_ACCOUNT: 4}
+    assert invoiced(issued(market.session.send(Settle()))) == {"A": 2, "B": -6, AccountKind.FEES: 4}
 
 
 amounts = st.dictionaries(st.text("abcdef", max_size=3), st.integers(-(10**12), 10**12), min_size=1, max_size=8)
@@ -192,7 +289,10 @@ def reported(market: Market, command: ReportKpis) -> KpiReport:
 
 
 def test_the_report_of_a_small_day() -> None:
-    """Wind a owes 2 MW and b 1 MW; b buys back 1 MW from c, which alone is no renewable. One MW is left to pay for."""
+    """Wind a owes 2 MW and b 1 MW; b buys back 1 MW from c, which alone is no renewable. One MW is left to pay for.
+
+    a goes on owing 2 MW, at the stated 400 per MWh.
+    """
     resources = (
         resource("a", 0, 4 * MWH, conditional=True),
         resource("b", 0, 2 * MWH, conditional=True),
@@ -221,14 +321,18 @@ def test_the_report_of_a_small_day() -> None:
     assert made.alternative_cost["temporary_subscription"] == 750
     assert made.alternative_cost["administrative_curtailment"] == 1200
     assert made.alternative_cost["reinforcement_annuity"] == Decimal("59.119047619")
-    dso, opex, left = 100, 63, 250
+    dso, opex, left, curtailed = 200 - 100, 63, 250, 2 * 400
+    assert made.still_curtailed_mwh == 2
+    assert made.still_curtailed_cost == curtailed
     assert made.cost_by_perspective["temporary_subscription"] == {
-        "dso": dso + opex + left,
+        "dso": dso + opex + left + curtailed,
         "participants": 200 - 100 + Decimal("3"),
-        "society": 200 + opex + left,
+        "society": 200 + opex + left + curtailed,
     }
-    assert made.cost_vs_grid_alternative["temporary_subscription"] == Decimal("0.550666667")
-    assert made.saving["temporary_subscription"] == 750 - 413
+    assert made.cost_vs_grid_alternative["temporary_subscription"] == Decimal("1.617333333")
+    assert made.saving["temporary_subscription"] == 750 - 1213
+    assert made.cost_by_perspective["administrative_curtailment"]["dso"] == dso + opex + 400 + curtailed
+    assert made.null_reasons == {}
     assert made.res_curtailed_before_mwh == 3
     assert made.res_curtailed_after_mwh == 2
     assert made.res_curtailment_reduction == Decimal("0.333333333")
@@ -239,6 +343,65 @@ def test_the_report_of_a_small_day() -> None:
     assert made.active_fsps == 2
     assert made.concentration_hhi == 1
     assert made.delivered_of_ordered is None
+
+
+def bought_day(meter_w: int | None, price_minor: int = 30_000) -> KpiReport:
+    """A need of 2 MW in one hour: the DSO buys it all, at 300, from c, planned at 5 MW. Overdraw costs 1,000."""
+    frame = Frame((resource("c", 0, 5 * MWH),), plans_w={"c": flat(5 * MWH)})
+    market = Market(frame)
+    market.session.send(PublishNeed("P", at_first(2 * MWH)))
+    market.sell("s", "c", 2 * MWH, price_minor)
+    market.buy("d", DSO, 2 * MWH, 30_000)
+    market.session.send(CloseGate(0), ExpireOrders())
+    if meter_w is not None:
+        market.session.send(RecordMeter("c", metered(meter_w, then=5 * MWH)), VerifyDelivery("c"))
+    market.session.send(Settle())
+    return reported(market, ReportKpis(Alternative(overdraw=Decimal(1000)), Costs(), {"P": flat(0)}))
+
+
+def test_relief_that_was_not_delivered_is_no_solution() -> None:
+    """Delivered, 600 against 2,000. Not delivered, nothing is paid, and 2 MWh must be had as overdraw after all."""
+    for delivered in (None, 3 * MWH):
+        assert bought_day(delivered).cost_vs_grid_alternative == {"overdraw": Decimal("0.3")}
+    nothing = bought_day(5 * MWH)
+    assert nothing.undelivered_relief_mwh == 2
+    assert nothing.cost_vs_grid_alternative == {"overdraw": 1}
+    assert nothing.saving == {"overdraw": 0}
+
+
+def test_pay_withheld_from_a_swap_saves_the_dso_nothing() -> None:
+    """b pays 600 for 2 MWh that c does not deliver; the DSO gets the 600, and has the overload."""
+    frame = Frame((resource("c", 0, 5 * MWH), resource("b", 0, 5 * MWH)), plans_w={"c": flat(5 * MWH), "b": flat(0)})
+    market = Market(frame)
+    market.session.send(PublishNeed("P", at_first(2 * MWH)))
+    market.sell("s", "c", 2 * MWH, 30_000)
+    market.buy("d", "b", 2 * MWH, 30_000)
+    market.session.send(CloseGate(0), RecordMeter("c", metered(then=5 * MWH)), VerifyDelivery("c"), Settle())
+    made = reported(market, ReportKpis(Alternative(overdraw=Decimal(100)), Costs(), {"P": flat(0)}))
+    assert made.cost_by_perspective["overdraw"]["dso"] == 200
+
+
+def test_curtailment_that_stays_is_worth_what_its_buyer_bid() -> None:
+    """a owes 3 MW, bids 500 for 1 MW that trades and 100 for 1 MW that does not; nobody bids for the third.
+
+    Without a stated price the third is worth the 500 of the BUY that traded.
+    """
+    frame = Frame(
+        (resource("a", 0, 4 * MWH, conditional=True), resource("c", -5 * MWH, 0)),
+        plans_w={"a": at_first(4 * MWH), "c": flat(0)},
+    )
+    market = Market(frame)
+    market.session.send(PublishNeed("P", at_first(3 * MWH)), AllocateCurtailment("P"))
+    assert market.session.state.needs.curtailment_w["a"][0] == -3 * MWH
+    market.sell("s", "c", MWH, 40_000)
+    market.buy("high", "a", MWH, 50_000)
+    market.buy("low", "a", MWH, 10_000)
+    market.session.send(CloseGate(0), ExpireOrders(), Settle())
+    for stated, worth in ((None, Decimal(100 + 500)), (Decimal(250), Decimal(100 + 250))):
+        alternative = Alternative(overdraw=Decimal(1000), administrative_curtailment=stated)
+        made = reported(market, ReportKpis(alternative, Costs(), {"P": flat(0)}))
+        assert (made.still_curtailed_mwh, made.still_curtailed_cost) == (Decimal(2), worth)
+        assert made.cost_by_perspective["overdraw"]["dso"] == worth
 
 
 def test_shares_of_two_sellers_make_the_concentration() -> None:

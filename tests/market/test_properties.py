@@ -179,7 +179,7 @@ def test_every_settlement_sums_to_zero(frame: Frame, stream: list[Step]) -> None
     market.session.send(CloseGate(0), ExpireOrders(), ConfirmTrades(0), IssueActivations(), Settle())
     settlements = market.session.state.settlements
     assert sum(posting.amount for posting in settlements.postings) == 0
-    assert sum(settlements.balances_minor.values()) == 0
+    assert sum(settlements.balances_minor().values()) == 0
     assert not any(order.status is Status.OPEN for order in market.session.state.orders.orders.values())
     paid = sum(c.remuneration for c in market.session.state.activations.confirmations)
     assert paid == 0

@@ -184,6 +184,7 @@ PRODUCERS: dict[Reason, Callable[[], list[Reason]]] = {
     Reason.WRONG_PRICE_TICK: lambda: of_order(opened(price_tick_minor=2)),
     Reason.PRICE_OUTSIDE_CAP: lambda: of_order(opened(price_cap_minor=4)),
     Reason.NO_IMPACT: lambda: of_order(opened(), "far"),
+    Reason.RESERVED_NAME: lambda: reasons(opened(), RegisterOrganisation(Organisation("", Role.FSP))),
     Reason.OUTSIDE_RANGE: lambda: of_order(opened(), quantity_w=501),
     Reason.ALREADY_COMMITTED: committed,
     Reason.DUPLICATE_KEY: duplicate,
@@ -199,7 +200,7 @@ PRODUCERS: dict[Reason, Callable[[], list[Reason]]] = {
     Reason.SELF_TRADE: lambda: cleared(Cleared("s", 10, 5), Cleared("b", 10, 6), bid=6, buyer="A"),
     Reason.PRICE_UNSUPPORTED: lambda: cleared(Cleared("s", 10, 6)),
     Reason.ACCOUNT_SHORT: lambda: cleared(Cleared("s", 10, 5), Cleared("b", 10, 4)),
-    Reason.NOTHING_TRADED: lambda: reasons(opened(), VerifyDelivery("a")),
+    Reason.NOTHING_SOLD: lambda: reasons(opened(), VerifyDelivery("a")),
     Reason.NO_METER_READING: unread,
 }
 

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,10 @@ TABLES: dict[str, tuple[str, ...]] = {
         "phase", "price_of",
     ),
     "schedules.csv": ("resource", "from", "before_w", "after_w", "start_w"),
-    "settlement.csv": ("organisation", "trade", "kind", "amount", "invoiced"),
+    "settlement.csv": ("account_kind", "organisation", "trade", "kind", "amount", "invoiced"),
+    "deliveries.csv": (
+        "resource", "regulation", "from", "baseline_w", "ordered_w", "delivered_w", "metered_w", "payable_percent",
+    ),
     "needs.csv": ("congestion_point", "element", "direction", "dso", "from", "need_w", "residual_need_w"),
 }  # fmt: skip
 
@@ -37,6 +41,7 @@ def write_results(outcome: DayOutcome, result: dict[str, Any], report: str, fold
         "confirmations.csv": (_confirmation(outcome, c) for c in outcome.state.activations.confirmations),
         "schedules.csv": _schedules(outcome),
         "settlement.csv": _settlement(outcome),
+        "deliveries.csv": _deliveries(outcome),
         "needs.csv": _needs(outcome),
     }
     for name in TABLES:
@@ -80,7 +85,7 @@ def _trade(outcome: DayOutcome, trade: Trade) -> Row:
     return (
         trade.trade, leg.buy, leg.sell, trade.zone, day.local(leg.span.first), day.local(leg.span.end),
         leg.quantity_buy_w, leg.quantity_sell_w, _price(leg.price_minor),
-        decimal_text(major(trade.amount(day.mtu_minutes))), trade.phase, trade.buyer, trade.seller,
+        decimal_text(major(trade.amount(day.mtu_minutes))), trade.phase, trade.buyer or "", trade.seller or "",
     )  # fmt: skip
 
 
@@ -116,12 +121,28 @@ def _schedules(outcome: DayOutcome) -> Iterable[Row]:
 
 
 def _settlement(outcome: DayOutcome) -> Iterable[Row]:
-    """Every posting, exact, then a line per organisation with what it is invoiced (positive to receive)."""
+    """Every posting, exact, then a line per account with what it is invoiced (positive to receive)."""
     settlements = outcome.state.settlements
     for posting in settlements.postings:
-        yield posting.account, posting.trade, posting.kind, decimal_text(major(posting.amount)), ""
-    for account, minor in sorted(settlements.balances_minor.items()):
-        yield account, "", f"invoice {settlements.revision}", "", _price(minor)
+        account, amount = posting.account, decimal_text(major(posting.amount))
+        yield account.kind, account.organisation, posting.trade, posting.kind, amount, ""
+    for account, minor in settlements.balances_minor().items():
+        yield account.kind, account.organisation, "", f"invoice {settlements.revision}", "", _price(minor)
+
+
+def _deliveries(outcome: DayOutcome) -> Iterable[Row]:
+    """Every MTU in which a verified resource had sold something, by direction."""
+    day = outcome.scenario.day
+    for name, verified in sorted(outcome.state.activations.deliveries.items()):
+        for delivery in verified.deliveries:
+            for mtu, ordered in enumerate(delivery.ordered_w):
+                metered = delivery.metered_w[mtu]
+                if ordered:
+                    yield (
+                        name, delivery.regulation, day.local(mtu), verified.baseline_w[mtu], ordered,
+                        delivery.delivered_w[mtu], "" if metered is None else metered,
+                        decimal_text(Decimal(delivery.payable_ppm[mtu]).scaleb(-4)),
+                    )  # fmt: skip
 
 
 def _needs(outcome: DayOutcome) -> Iterable[Row]:

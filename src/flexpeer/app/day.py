@@ -25,7 +25,7 @@ from flexpeer.app.scenario import OrderRow, Scenario
 from flexpeer.app.session import EventLog, GridOwners, Session
 from flexpeer.app.verification import Picture, Verifier, verify_day
 from flexpeer.errors import BadInput, Finding
-from flexpeer.market.activation import ConfirmTrades, IssueActivations, RecordMeter, VerifyDelivery
+from flexpeer.market.activation import ConfirmTrades, IssueActivations, RecordMeter, VerifyDelivery, sellers
 from flexpeer.market.kpi import Alternative, ReportKpis, welfare_of
 from flexpeer.market.machine import facts, state_hash
 from flexpeer.market.needs import (
@@ -145,7 +145,10 @@ class MarketDay:
         scenario = self.scenario
         self.session.send(*registrations(scenario, self.dso_of))
         self.session.send(OpenDay(scenario.day, scenario.rulebook, scenario.currency))
-        self.session.send(*(PublishForecast(name, row) for name, row in sorted(self.before_w().items())))
+        plans = (PublishForecast(name, row) for name, row in sorted(self.before_w().items()))
+        refused = [event for event in self.session.send(*plans) if isinstance(event, CommandRefused)]
+        if refused:
+            raise BadInput(_plan_beyond_range(event) for event in refused)
         outages = (Outage(o.element, o.span, o.limit_w) for o in scenario.outages)
         self.session.send(*(AnnounceOutage(outage) for outage in outages))
 
@@ -263,11 +266,11 @@ class MarketDay:
         scenario, session = self.scenario, self.session
         session.send(ConfirmTrades(scenario.day.at(*CONFIRMED)), IssueActivations(), Settle())
         if scenario.meter_w is not None:
-            traded = sorted(session.state.trades.moves_w)
+            sold = sellers(session.state.participants, session.state.trades)
             for name, row in sorted(scenario.meter_w.items()):
                 day = {scenario.day.instant(mtu): watts for mtu, watts in enumerate(row)}
                 session.send(RecordMeter(name, {**scenario.meter_history_w.get(name, {}), **day}))
-            session.send(*(VerifyDelivery(name) for name in traded), Settle())
+            session.send(*(VerifyDelivery(name) for name in sold), Settle())
         minutes = scenario.day.at(*CONFIRMED) - scenario.day.at(*GATE_CLOSES)
         overload = None if picture is None else picture.overload_wm(scenario.day.mtu_minutes)
         report = ReportKpis(scenario.alternative, scenario.costs, residual, optimum, overload, minutes)
@@ -327,6 +330,12 @@ class MarketDay:
             name: (tuple(map(float, flow)), tuple(map(float, points[name].limit_w or ())))
             for name, flow in self.side.flow_w(schedules_w).items()
         }
+
+
+def _plan_beyond_range(refused: CommandRefused) -> Finding:
+    """A forecast that the resource has no range for."""
+    problem = f"the forecast of {refused.subject} is outside its range ({refused.detail})"
+    return Finding("forecast.csv", 0, "p_w", problem, "0, or from p_min_w to p_max_w of the resource")
 
 
 def _beyond_range(refused: CommandRefused) -> Finding:

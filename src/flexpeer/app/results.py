@@ -8,11 +8,13 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from flexpeer.app.outcome import Congestion, DayOutcome
 from flexpeer.grid.network import Floats
 from flexpeer.market.kpi import KpiReport
 from flexpeer.market.orders import Side
+from flexpeer.market.settlement import CLEARING
 from flexpeer.quantities import MONEY_PER_MAJOR, MONEY_PER_MINOR
 
 MINUTES_PER_HOUR = 60
@@ -44,6 +46,8 @@ def result_object(outcome: DayOutcome, log_head: str) -> dict[str, Any]:
         "welfare_optimum": _number(report.welfare_optimum),
         "efficiency": _number(report.efficiency),
         "settlement_sum": settlement_sum(outcome),
+        "clearing_balance": clearing_balance(outcome),
+        "conduct": [structs.asdict(flag) for flag in state.conduct.flags],
         "kpi": kpi_object(report),
         "congestions": [_congestion(outcome, c) for c in _once_per_element(outcome.congestions_after)],
         "state_hash": outcome.state_hash,
@@ -85,9 +89,19 @@ def settlement_sum(outcome: DayOutcome) -> int | float:
     """All postings and all invoices added up, in major units: exactly zero."""
     settlements = outcome.state.settlements
     exact = sum(posting.amount for posting in settlements.postings)
-    invoiced = sum(settlements.balances_minor.values()) * MONEY_PER_MINOR
+    invoiced = sum(settlements.balances_minor().values()) * MONEY_PER_MINOR
     unbalanced = abs(exact) + abs(invoiced)
     return 0 if unbalanced == 0 else unbalanced / MONEY_PER_MAJOR
+
+
+def clearing_balance(outcome: DayOutcome) -> int | float:
+    """What the clearing's own account takes less what it pays out, in major units: the congestion rent."""
+    return _major(outcome.state.settlements.exact().get(CLEARING, 0))
+
+
+def _major(amount: int) -> int | float:
+    whole, rest = divmod(amount, MONEY_PER_MAJOR)
+    return whole if rest == 0 else amount / MONEY_PER_MAJOR
 
 
 def kpi_object(report: KpiReport) -> dict[str, Any]:

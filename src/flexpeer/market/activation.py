@@ -1,27 +1,28 @@
 """Stage 7, after the market: confirmations, notices to BRPs, activation, baselines, meter, verification.
 
-Verification per MTU: what was delivered in the ordered direction against the baseline, capped at what was
-ordered; pay follows it by the rulebook's `cliff` or `proportional` rule.
+Verification per MTU and direction: what was sold UP and what was sold DOWN are two deliveries. Each is how far the
+meter is, in its direction, from the baseline with everything else that the resource traded, and at most what was sold:
+who keeps its schedule delivers all of both. Pay follows it by the rulebook's `cliff` or `proportional` rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 from msgspec.structs import replace
 from rpds import HashTrieMap
 
-from flexpeer.market.needs import Needs, Watts
-from flexpeer.market.orders import Side
+from flexpeer.market.needs import Needs, Regulation, Watts
+from flexpeer.market.orders import Orders, Side
 from flexpeer.market.participants import Participants, Resource, Role
 from flexpeer.market.reasons import CommandRefused, Reason
 from flexpeer.market.rulebook import BaselineMethod, DeliveryRule, Rulebook
 from flexpeer.market.trades import Phase, Trade, Trades
 from flexpeer.quantities import PPM
 
-MINUTES_PER_DAY = 24 * 60
 ROLLING_DAYS = 5
+WEEKS_BACK = 4
 SATURDAY = 5
 
 
@@ -60,7 +61,7 @@ class RecordMeter(msgspec.Struct, frozen=True, tag=True):
 
 
 class VerifyDelivery(msgspec.Struct, frozen=True, tag=True):
-    """Command: compare what a resource delivered with what was ordered."""
+    """Command: compare what a resource delivered with what it sold."""
 
     resource: str
 
@@ -95,15 +96,30 @@ class MeterRecorded(msgspec.Struct, frozen=True, tag=True):
     readings_w: Readings
 
 
+class Delivery(msgspec.Struct, frozen=True):
+    """What a resource sold in one direction, what it delivered of it (W), and the share of pay that earned, per MTU.
+
+    `metered_w` is what the meter alone shows of it, beside the MTUs before and after; None where these are not read.
+    """
+
+    regulation: Regulation
+    ordered_w: Watts
+    delivered_w: Watts
+    metered_w: tuple[int | None, ...]
+    payable_ppm: tuple[int, ...]
+
+
 class DeliveryVerified(msgspec.Struct, frozen=True, tag=True):
-    """What a resource delivered of what was ordered (both signed), and the share of pay it earned, per MTU."""
+    """What a resource delivered, against its baseline (W per MTU), in each direction it sold in."""
 
     resource: str
     method: BaselineMethod
     baseline_w: Watts
-    ordered_w: Watts
-    delivered_w: Watts
-    payable_ppm: tuple[int, ...]
+    deliveries: tuple[Delivery, ...]
+
+    def payable_ppm(self, regulation: Regulation, mtu: int) -> int:
+        """The share of pay earned in a direction and MTU; all of it where nothing was sold."""
+        return next((d.payable_ppm[mtu] for d in self.deliveries if d.regulation is regulation), PPM)
 
 
 Command = ConfirmTrades | IssueActivations | RecordMeter | VerifyDelivery
@@ -126,7 +142,7 @@ def confirm(
     told = {confirmation.trade for confirmation in activations.confirmations}
     minutes = needs.day.mtu_minutes if needs.day else 0
     fresh = sorted((trade for name, trade in trades.trades.items() if name not in told), key=_log_order)
-    confirmations = tuple(c for trade in fresh for c in _both_sides(trade, minutes) if c.order)
+    confirmations = tuple(c for trade in fresh for c in _sides(trade, minutes))
     if not confirmations:
         return []
     brps = sorted(o.organisation for o in participants.organisations.values() if o.role is Role.BRP)
@@ -142,18 +158,15 @@ def _log_order(trade: Trade) -> tuple[int, int, str]:
     return trade.match, len(trade.trade), trade.trade
 
 
-def _both_sides(trade: Trade, mtu_minutes: int) -> tuple[Confirmation, Confirmation]:
+def _sides(trade: Trade, mtu_minutes: int) -> Iterator[Confirmation]:
     leg, amount = trade.leg, trade.amount(mtu_minutes)
-    return (
-        Confirmation(
-            trade.trade, trade.buyer, leg.buy, leg.buy_unit, Side.BUY, leg.quantity_buy_w, leg.price_minor, -amount,
-            trade.phase,
-        ),
-        Confirmation(
-            trade.trade, trade.seller, leg.sell, leg.sell_unit, Side.SELL, leg.quantity_sell_w, leg.price_minor, amount,
-            trade.phase,
-        ),
-    )  # fmt: skip
+    name, price, phase = trade.trade, leg.price_minor, trade.phase
+    if trade.buyer is not None:
+        quantity = leg.quantity_buy_w
+        yield Confirmation(name, trade.buyer, leg.buy, leg.buy_unit, Side.BUY, quantity, price, -amount, phase)
+    if trade.seller is not None:
+        quantity = leg.quantity_sell_w
+        yield Confirmation(name, trade.seller, leg.sell, leg.sell_unit, Side.SELL, quantity, price, amount, phase)
 
 
 def issue(needs: Needs, trades: Trades, activations: Activations) -> list[Event]:
@@ -175,38 +188,105 @@ def record_meter(participants: Participants, command: RecordMeter) -> list[Event
     return [MeterRecorded(command.resource, tuple(sorted(command.readings_w.items())))]
 
 
+def sellers(participants: Participants, trades: Trades) -> list[str]:
+    """The resources that sold anything, by name."""
+    units = {trade.leg.sell_unit for trade in trades.trades.values()}
+    return sorted({member.resource for unit in units for member in participants.members(unit)})
+
+
+def reversed_w(orders: Orders, trades: Trades) -> dict[str, int]:
+    """What was taken back of each order in the clearing, in which it acted on the other side."""
+    back: dict[str, int] = {}
+    for trade in trades.trades.values():
+        for party in trade.leg.parties if trade.phase is Phase.CLEARING else ():
+            if party.acts is not orders.orders[party.order].side:
+                back[party.order] = back.get(party.order, 0) + party.quantity_w
+    return back
+
+
+def sales_w(
+    participants: Participants, orders: Orders, trades: Trades, resource: str, mtu_count: int
+) -> dict[Regulation, Watts]:
+    """What a resource sold in each direction (W per MTU): its SELLs, and what it gave back of its BUYs."""
+    units = {resource, *(name for name, portfolio in participants.portfolios.items() if resource in portfolio.members)}
+    reverse = reversed_w(orders, trades)
+    rows = {regulation: [0] * mtu_count for regulation in Regulation}
+    for order in orders.orders.values():
+        if order.unit not in units or not (order.executed_w if order.side is Side.SELL else order.order in reverse):
+            continue
+        after = participants.shares(order.unit, order.executed_w)[resource]
+        sold, regulation = after, order.regulation
+        if order.side is Side.BUY:
+            before = participants.shares(order.unit, order.executed_w + reverse[order.order])[resource]
+            sold, regulation = before - after, order.regulation.opposite
+        for mtu in order.span.mtus:
+            rows[regulation][mtu] += sold
+    return {regulation: tuple(row) for regulation, row in rows.items() if any(row)}
+
+
 def verify(
-    participants: Participants, needs: Needs, trades: Trades, activations: Activations, command: VerifyDelivery
+    participants: Participants,
+    needs: Needs,
+    orders: Orders,
+    trades: Trades,
+    activations: Activations,
+    command: VerifyDelivery,
 ) -> list[Event | CommandRefused]:
-    """The delivery of one resource, or why it cannot be verified."""
-    resource, ordered = participants.resources.get(command.resource), trades.moves_w.get(command.resource)
+    """The deliveries of one resource, or why they cannot be verified."""
+    resource, day = participants.resources.get(command.resource), needs.day
     if resource is None:
         return [CommandRefused("VerifyDelivery", command.resource, Reason.UNKNOWN_RESOURCE)]
-    if ordered is None or needs.day is None:
-        return [CommandRefused("VerifyDelivery", command.resource, Reason.NOTHING_TRADED)]
+    sold = sales_w(participants, orders, trades, resource.resource, needs.mtu_count)
+    if not sold or day is None:
+        return [CommandRefused("VerifyDelivery", command.resource, Reason.NOTHING_SOLD)]
     readings = dict(activations.meter_w.get(command.resource, ()))
-    meter = [readings.get(needs.day.instant(mtu)) for mtu in range(needs.mtu_count)]
-    baseline = _baseline(resource, needs, readings, ordered)
-    missing = [mtu for mtu, moved in enumerate(ordered) if moved and (meter[mtu] is None or baseline[mtu] is None)]
+    meter = [readings.get(day.instant(mtu)) for mtu in range(needs.mtu_count)]
+    moves = trades.moves_w[resource.resource]
+    traded = [bool(moves[mtu]) or any(row[mtu] for row in sold.values()) for mtu in range(needs.mtu_count)]
+    baseline = _baseline(resource, needs, readings, traded)
+    selling = [mtu for mtu in range(needs.mtu_count) if any(row[mtu] for row in sold.values())]
+    missing = [mtu for mtu in selling if meter[mtu] is None or baseline[mtu] is None]
     if missing:
-        detail = needs.day.local(missing[0])
-        return [CommandRefused("VerifyDelivery", command.resource, Reason.NO_METER_READING, detail)]
-    measured = [m or 0 for m in meter]
-    reference = [b or 0 for b in baseline]
-    delivered = tuple(
-        _delivered(resource.baseline, ordered[mtu], reference[mtu], measured[mtu]) for mtu in range(needs.mtu_count)
+        return [CommandRefused("VerifyDelivery", command.resource, Reason.NO_METER_READING, day.local(missing[0]))]
+    around = _before_and_after(needs, readings, traded)
+    found = tuple(
+        _delivery(needs.rulebook, resource.baseline, (regulation, row, moves), meter, (baseline, around))
+        for regulation, row in sold.items()
     )
-    payable = tuple(payable_ppm(needs.rulebook, o, d) for o, d in zip(ordered, delivered, strict=True))
-    return [DeliveryVerified(resource.resource, resource.baseline, tuple(reference), ordered, delivered, payable)]
+    return [DeliveryVerified(resource.resource, resource.baseline, tuple(b or 0 for b in baseline), found)]
 
 
-def _delivered(method: BaselineMethod, ordered_w: int, baseline_w: int, meter_w: int) -> int:
-    """What counts as delivered: in the ordered direction, at most what was ordered (signed)."""
-    sign = 1 if ordered_w > 0 else -1
-    moved = max(0, min(abs(ordered_w), sign * (meter_w - baseline_w)))
-    if method is BaselineMethod.CAPACITY and moved < abs(ordered_w):
+def _delivery(
+    rulebook: Rulebook,
+    method: BaselineMethod,
+    sale: tuple[Regulation, Watts, Watts],
+    meter_w: Sequence[int | None],
+    references_w: tuple[Sequence[int | None], Sequence[int | None]],
+) -> Delivery:
+    """The delivery of a `sale`: its direction, watts, and all moves of the resource (signed).
+
+    It is measured against two references: the baseline, and what the meter reads around it.
+    """
+    regulation, ordered, moves = sale
+    by_baseline, by_meter = (
+        [_moved(regulation.sign, *each) for each in zip(ordered, moves, meter_w, reference, strict=True)]
+        for reference in references_w
+    )
+    delivered = tuple(moved or 0 for moved in by_baseline)
+    if method is BaselineMethod.CAPACITY:
+        delivered = tuple(d if d == o else 0 for d, o in zip(delivered, ordered, strict=True))
+    payable = tuple(payable_ppm(rulebook, o, d) for o, d in zip(ordered, delivered, strict=True))
+    return Delivery(regulation, ordered, delivered, tuple(by_meter), payable)
+
+
+def _moved(sign: int, ordered_w: int, moves_w: int, meter_w: int | None, reference_w: int | None) -> int | None:
+    """How far the meter is, towards `sign`, from the reference with all other moves; at most what was ordered."""
+    if not ordered_w:
         return 0
-    return sign * moved if ordered_w else 0
+    if meter_w is None or reference_w is None:
+        return None
+    without_it = reference_w + moves_w - sign * ordered_w
+    return max(0, min(ordered_w, sign * (meter_w - without_it)))
 
 
 def payable_ppm(rulebook: Rulebook, ordered_w: int, delivered_w: int) -> int:
@@ -214,11 +294,13 @@ def payable_ppm(rulebook: Rulebook, ordered_w: int, delivered_w: int) -> int:
     if ordered_w == 0:
         return PPM
     if rulebook.delivery_rule is DeliveryRule.CLIFF:
-        return PPM if abs(delivered_w) * 100 >= rulebook.cliff_percent * abs(ordered_w) else 0
-    return PPM * abs(delivered_w) // abs(ordered_w)
+        return PPM if delivered_w * 100 >= rulebook.cliff_percent * ordered_w else 0
+    return PPM * delivered_w // ordered_w
 
 
-def _baseline(resource: Resource, needs: Needs, readings_w: dict[int, int], ordered_w: Watts) -> Sequence[int | None]:
+def _baseline(
+    resource: Resource, needs: Needs, readings_w: dict[int, int], traded: Sequence[bool]
+) -> Sequence[int | None]:
     """What the resource would have done, per MTU; None where readings it needs are missing."""
     match resource.baseline:
         case BaselineMethod.PLAN | BaselineMethod.CAPACITY:
@@ -226,18 +308,18 @@ def _baseline(resource: Resource, needs: Needs, readings_w: dict[int, int], orde
         case BaselineMethod.ZERO:
             return (0,) * needs.mtu_count
         case BaselineMethod.MBMA:
-            return _before_and_after(needs, readings_w, ordered_w)
+            return _before_and_after(needs, readings_w, traded)
         case BaselineMethod.ROLLING:
             return _rolling(needs, readings_w)
 
 
-def _before_and_after(needs: Needs, readings_w: dict[int, int], ordered_w: Watts) -> list[int | None]:
-    """Mean of the meter in the MTU before and the MTU after each unbroken run of ordered MTUs."""
+def _before_and_after(needs: Needs, readings_w: dict[int, int], traded: Sequence[bool]) -> list[int | None]:
+    """Mean of the meter in the MTU before and the MTU after each unbroken run of traded MTUs."""
     assert needs.day is not None, "a day was opened before anything was ordered"
     baseline: list[int | None] = [0] * needs.mtu_count
     first = None
     for mtu in range(needs.mtu_count + 1):
-        runs_on = mtu < needs.mtu_count and ordered_w[mtu] != 0
+        runs_on = mtu < needs.mtu_count and traded[mtu]
         if runs_on and first is None:
             first = mtu
         elif not runs_on and first is not None:
@@ -248,19 +330,28 @@ def _before_and_after(needs: Needs, readings_w: dict[int, int], ordered_w: Watts
     return baseline
 
 
-def _rolling(needs: Needs, readings_w: dict[int, int]) -> list[int | None]:
-    """Mean of the same time on the last five days of the same type (working day or weekend) before delivery."""
+def past_days_w(needs: Needs, readings_w: dict[int, int], mtus: Sequence[int]) -> list[list[int]]:
+    """Readings at the same local times on earlier days of the same type (working day or weekend), latest first.
+
+    Four weeks back; days with a reading at every one of `mtus` only.
+    """
     assert needs.day is not None, "a day was opened before anything was ordered"
-    weekend = needs.day.delivery_day.weekday() >= SATURDAY
-    back = [days for days in range(1, 29) if ((needs.day.delivery_day.weekday() - days) % 7 >= SATURDAY) == weekend]
-    rows = [
-        [readings_w.get(needs.day.instant(mtu) - days * MINUTES_PER_DAY) for mtu in range(needs.mtu_count)]
-        for days in back
-    ]
-    full = [row for row in rows if None not in row][:ROLLING_DAYS]
+    weekday = needs.day.delivery_day.weekday()
+    back = [days for days in range(1, 7 * WEEKS_BACK + 1) if _weekend(weekday - days) == _weekend(weekday)]
+    rows = ([readings_w.get(needs.day.earlier(mtu, days)) for mtu in mtus] for days in back)
+    return [[watts for watts in row if watts is not None] for row in rows if None not in row]
+
+
+def _weekend(weekday: int) -> bool:
+    return weekday % 7 >= SATURDAY
+
+
+def _rolling(needs: Needs, readings_w: dict[int, int]) -> list[int | None]:
+    """Mean of the same local time on the last five days of the same type before delivery."""
+    full = past_days_w(needs, readings_w, range(needs.mtu_count))[:ROLLING_DAYS]
     if len(full) < ROLLING_DAYS:
         return [None] * needs.mtu_count
-    return [sum(row[mtu] or 0 for row in full) // ROLLING_DAYS for mtu in range(needs.mtu_count)]
+    return [sum(column) // ROLLING_DAYS for column in zip(*full, strict=True)]
 
 
 def evolve(activations: Activations, event: object) -> Activations:

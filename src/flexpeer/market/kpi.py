@@ -6,12 +6,17 @@
     res_curtailment_reduction = (E_business_as_usual - E_market) / E_business_as_usual   (4)
 
 C_alternative of `temporary_subscription` and `overdraw` is the needed energy (grid side) at their price; of
-`administrative_curtailment` the energy curtailed by rule without a market (resource side) at its price; of
-`reinforcement_annuity` and `deferral` a congested day's share of a year. Needs of one DSO in one MTU are not
-added up but the largest counts, as points in series need the same relief. C_solution holds, beside what the
-perspective pays, the need that is left at the alternative's price. Money here is in major units.
+`administrative_curtailment` the energy curtailed by rule without a market (resource side), and what that leaves
+overloaded, at its price; of `reinforcement_annuity` and `deferral` a congested day's share of a year. Relief of nested
+points counts once (`relief_once`).
+
+Both sides of (1) serve the same relief. C_solution holds, beside what the perspective pays, what is still overloaded or
+was sold and not delivered, at the alternative's price; and what is still curtailed, at the prices of the BUYs of that
+resource that did not trade, else at `administrative_curtailment`, else at the mean limit price of the BUYs that traded.
+So doing nothing is never cheap. Without a trade the ratios are None. Money here is in major units.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 
@@ -19,12 +24,13 @@ import msgspec
 from msgspec.structs import replace
 
 from flexpeer.market.activation import Activations
-from flexpeer.market.needs import Needs, Watts
-from flexpeer.market.orders import Orders, Side
-from flexpeer.market.participants import Participants
-from flexpeer.market.settlement import Settlements, operator
-from flexpeer.market.trades import POOL, Phase, Trade, Trades
-from flexpeer.quantities import MONEY_PER_MAJOR, PPM, WATT_MINUTES_PER_MWH, money
+from flexpeer.market.needs import Needs, Watts, relieving
+from flexpeer.market.orders import Order, Orders, Side, Status
+from flexpeer.market.participants import Participants, Role
+from flexpeer.market.relief_once import once_w, undelivered_w
+from flexpeer.market.settlement import AccountKind, Settlements
+from flexpeer.market.trades import Phase, Trade, Trades
+from flexpeer.quantities import MINOR_PER_MAJOR, MONEY_PER_MAJOR, PPM, WATT_MINUTES_PER_MWH, money
 
 RENEWABLE_KINDS = ("wind", "pv", "hydro")
 PLACES = Decimal(1).scaleb(-9)
@@ -73,10 +79,14 @@ class ReportKpis(msgspec.Struct, frozen=True, tag=True):
 
 
 class KpiReport(msgspec.Struct, frozen=True):
-    """The numbers, by the names of the glossary; ratios and major units to nine places."""
+    """The numbers, by the names of the glossary; ratios and major units to nine places.
 
-    cost_vs_grid_alternative: dict[str, Decimal]
-    saving: dict[str, Decimal]
+    `null_reasons` says, by alternative, why its ratio (and, where nothing was traded, its saving) is None.
+    """
+
+    cost_vs_grid_alternative: dict[str, Decimal | None]
+    saving: dict[str, Decimal | None]
+    null_reasons: dict[str, str]
     cost_by_perspective: dict[str, dict[str, Decimal]]
     alternative_cost: dict[str, Decimal]
     opex: Decimal
@@ -85,6 +95,9 @@ class KpiReport(msgspec.Struct, frozen=True):
     res_curtailed_after_mwh: Decimal
     need_mwh: Decimal
     residual_need_mwh: Decimal
+    undelivered_relief_mwh: Decimal
+    still_curtailed_mwh: Decimal
+    still_curtailed_cost: Decimal
     residual_overload_mwh: Decimal | None
     welfare: Decimal
     welfare_continuous: Decimal
@@ -137,44 +150,62 @@ def deferral(capex: Fraction, rate: Fraction, years: int) -> Fraction:
     return annuity(deferral_gain(capex, rate, years), rate, years)
 
 
+class _Relief(msgspec.Struct, frozen=True):
+    """Energy of relief, MWh grid side unless said otherwise: needed, left by schedules, missing in all, sold in vain.
+
+    `curtailed` and `still_curtailed` are resource side: by rule without a market, and with it.
+    """
+
+    need: Fraction
+    left: Fraction
+    missing: Fraction
+    undelivered: Fraction
+    overloaded_by_rule: Fraction
+    curtailed: Fraction
+    still_curtailed: Fraction
+    still_curtailed_cost: Fraction
+
+
 def report(facts: Facts, command: ReportKpis) -> list[KpisReported]:
     """The report of the day."""
-    need, left = (
-        _needed_mwh(facts.needs, dict(facts.needs.needs_w.items())),
-        _needed_mwh(facts.needs, command.residual_need_w),
-    )
-    before, after = _renewables_curtailed_mwh(facts)
-    alternatives = alternative_costs(command.alternative, need, _curtailed_by_rule_mwh(facts))
-    opex = _opex(facts, command.costs)
+    stated, opex = command.alternative, _opex(facts, command.costs)
+    relief = _relief(facts, command)
+    alternatives = alternative_costs(stated, relief.need, relief.curtailed + relief.overloaded_by_rule)
     perspectives = {
         name: {
-            "dso": _dso_cost(facts) + opex + _left_over(cost, need, left),
+            "dso": _dso_cost(facts) + opex + _not_relieved(stated, name, cost, relief),
             "participants": _participants_cost(facts),
-            "society": _sellers_cost(facts) + opex + _left_over(cost, need, left),
+            "society": _sellers_cost(facts) + opex + _not_relieved(stated, name, cost, relief),
         }
         for name, cost in alternatives.items()
     }
+    before, after = _renewables_curtailed_mwh(facts)
     welfare = welfare_of(facts)
     optimum = None if command.welfare_optimum is None else Fraction(command.welfare_optimum, MONEY_PER_MAJOR)
-    ratios = {n: perspectives[n]["dso"] / cost for n, cost in alternatives.items() if cost}
+    traded = len(facts.trades.trades) > 0
+    dso = {name: costs["dso"] for name, costs in perspectives.items()}
     made = KpiReport(
-        cost_vs_grid_alternative=_decimals(ratios),
-        saving=_decimals({n: cost - perspectives[n]["dso"] for n, cost in alternatives.items()}),
+        cost_vs_grid_alternative={n: _ratio(dso[n], cost) if traded else None for n, cost in alternatives.items()},
+        saving={n: _decimal(cost - dso[n]) if traded else None for n, cost in alternatives.items()},
+        null_reasons=_null_reasons(alternatives, traded),
         cost_by_perspective={n: _decimals(costs) for n, costs in perspectives.items()},
         alternative_cost=_decimals(alternatives),
         opex=_decimal(opex),
         res_curtailment_reduction=_ratio(before - after, before),
         res_curtailed_before_mwh=_decimal(before),
         res_curtailed_after_mwh=_decimal(after),
-        need_mwh=_decimal(need),
-        residual_need_mwh=_decimal(left),
+        need_mwh=_decimal(relief.need),
+        residual_need_mwh=_decimal(relief.left),
+        undelivered_relief_mwh=_decimal(relief.undelivered),
+        still_curtailed_mwh=_decimal(relief.still_curtailed),
+        still_curtailed_cost=_decimal(relief.still_curtailed_cost),
         residual_overload_mwh=_mwh(command.residual_overload_wm),
         welfare=_decimal(welfare),
         welfare_continuous=_decimal(welfare_of(facts, Phase.CONTINUOUS)),
         welfare_clearing=_decimal(welfare_of(facts, Phase.CLEARING)),
         welfare_optimum=None if optimum is None else _decimal(optimum),
         efficiency=None if optimum is None else _ratio(welfare, optimum),
-        liquidity=_ratio(_offered_mwh(facts), need),
+        liquidity=_ratio(_offered_mwh(facts), relief.need),
         fill_rate=_fill_rate(facts.orders),
         active_fsps=len({party for trade in facts.trades.trades.values() for party in _fsps(facts, trade)}),
         concentration_hhi=_concentration(facts),
@@ -185,8 +216,99 @@ def report(facts: Facts, command: ReportKpis) -> list[KpisReported]:
     return [KpisReported(made)]
 
 
+def _null_reasons(alternatives: dict[str, Fraction], traded: bool) -> dict[str, str]:
+    """Why there is no ratio, by alternative."""
+    if not traded:
+        return dict.fromkeys(alternatives, "nothing was traded or bought")
+    return {name: "this alternative costs nothing on this day" for name, cost in alternatives.items() if not cost}
+
+
+def _relief(facts: Facts, command: ReportKpis) -> _Relief:
+    needs, minutes = facts.needs, facts.mtu_minutes
+
+    def energy(watts: Iterable[int]) -> Fraction:
+        return Fraction(sum(watts) * minutes, WATT_MINUTES_PER_MWH)
+
+    needed = dict(needs.needs_w.items())
+    need, left = once_w(needs, needed), once_w(needs, command.residual_need_w)
+    undelivered = undelivered_w(needs, facts.activations.deliveries.values())
+    owed = dict(needs.curtailment_w.items())
+    by_rule = {point: needs.relief_w(point, owed) for point in needed}
+    uncovered = {
+        point: tuple(max(0, n - g) for n, g in zip(row, by_rule[point], strict=True)) for point, row in needed.items()
+    }
+    still, cost = _still_curtailed(facts, command.alternative)
+    return _Relief(
+        need=energy(need),
+        left=energy(left),
+        missing=energy(min(max(n, w), w + u) for n, w, u in zip(need, left, undelivered, strict=True)),
+        undelivered=energy(undelivered),
+        overloaded_by_rule=energy(once_w(needs, uncovered)),
+        curtailed=energy(abs(w) for row in owed.values() for w in row),
+        still_curtailed=energy((still,)),
+        still_curtailed_cost=cost,
+    )
+
+
+def _not_relieved(stated: Alternative, name: str, cost: Fraction, relief: _Relief) -> Fraction:
+    """What is still overloaded at the price of an alternative (of its cost, its share), and what is still curtailed."""
+    price: Decimal | None = getattr(stated, name, None)
+    if price is not None:
+        overloaded = Fraction(price) * relief.missing
+    else:
+        overloaded = cost * relief.missing / relief.need if relief.need else Fraction(0)
+    return overloaded + relief.still_curtailed_cost
+
+
+def _still_curtailed(facts: Facts, stated: Alternative) -> tuple[int, Fraction]:
+    """W x MTUs that resources owe and have not bought back (resource side), and what these are worth."""
+    buys: dict[str, list[Order]] = {}
+    for order in facts.orders.orders.values():
+        if order.side is Side.BUY:
+            for member in facts.participants.members(order.unit):
+                buys.setdefault(member.resource, []).append(order)
+    rest_price = _rest_price(facts.orders, stated)
+    watts, worth = 0, Fraction(0)
+    for resource, owed in facts.needs.curtailment_w.items():
+        for mtu, obligation in enumerate(owed):
+            relieving_it = [
+                order
+                for order in buys.get(resource, ())
+                if mtu in order.span.mtus and order.regulation.sign * obligation < 0
+            ]
+            shares = [facts.participants.shares(order.unit, order.executed_w)[resource] for order in relieving_it]
+            left = max(0, abs(obligation) - sum(shares))
+            watts += left
+            worth += _worth(facts, resource, relieving_it, left, rest_price) if left else 0
+    return watts, worth * facts.mtu_minutes / (WATT_MINUTES_PER_MWH * MINOR_PER_MAJOR)
+
+
+def _worth(facts: Facts, resource: str, buys: list[Order], left_w: int, rest_price: Fraction) -> Fraction:
+    """Minor units x W / MWh of what a resource still owes: at its own dearest untraded BUYs, then at `rest_price`."""
+    worth = Fraction(0)
+    standing = (order for order in buys if order.status is not Status.WITHDRAWN)
+    for order in sorted(standing, key=lambda order: (-order.price_minor, order.number)):
+        part = min(left_w, facts.participants.shares(order.unit, order.remaining_w)[resource])
+        worth += max(0, order.price_minor) * part
+        left_w -= part
+    return worth + rest_price * left_w
+
+
+def _rest_price(orders: Orders, stated: Alternative) -> Fraction:
+    """Minor units per MWh of curtailment that nobody offered to buy off: as stated, else as BUYs that traded."""
+    if stated.administrative_curtailment is not None:
+        return Fraction(stated.administrative_curtailment) * MINOR_PER_MAJOR
+    traded = [
+        (order.executed_w * len(order.span), order.price_minor)
+        for order in orders.orders.values()
+        if order.side is Side.BUY and order.executed_w
+    ]
+    bought = sum(energy for energy, _ in traded)
+    return max(Fraction(0), Fraction(sum(e * p for e, p in traded), bought)) if bought else Fraction(0)
+
+
 def alternative_costs(stated: Alternative, need_mwh: Fraction, curtailed_mwh: Fraction) -> dict[str, Fraction]:
-    """C_alternative of a day for every alternative stated, in major units."""
+    """C_alternative of a day for every alternative stated, in major units; `curtailed_mwh` with what that leaves."""
     costs: dict[str, Fraction] = {}
     if stated.temporary_subscription is not None:
         costs["temporary_subscription"] = Fraction(stated.temporary_subscription) * need_mwh
@@ -229,38 +351,30 @@ def _sellers_cost(facts: Facts) -> Fraction:
 
 
 def _dso_cost(facts: Facts) -> Fraction:
-    """What DSOs pay for relief, less what is withheld for them."""
-    paid = sum(
-        posting.amount
-        for posting in facts.settlements.postings
-        if posting.kind != "fee" and facts.participants.is_dso(posting.account)
-    )
-    return Fraction(-paid, MONEY_PER_MAJOR)
+    """What DSOs pay for relief, less what is withheld of that; what is withheld of others' trades is no saving."""
+    paid: dict[int, int] = {}
+    withheld: dict[int, int] = {}
+    for posting in facts.settlements.postings:
+        account = posting.account
+        if account.kind is AccountKind.ORGANISATION and facts.participants.is_dso(account.organisation):
+            match = facts.trades.trades[posting.trade].match
+            if posting.kind == "withheld":
+                withheld[match] = withheld.get(match, 0) + posting.amount
+            elif posting.kind != "fee":
+                paid[match] = paid.get(match, 0) - posting.amount
+    cost = sum(amount - min(withheld.get(match, 0), max(0, amount)) for match, amount in paid.items())
+    return Fraction(cost, MONEY_PER_MAJOR)
 
 
 def _participants_cost(facts: Facts) -> Fraction:
     """Sellers' costs, less what flows to participants from others, at their limit prices."""
-    others = operator(facts.participants)
-    received = sum(
-        posting.amount
-        for posting in facts.settlements.postings
-        if posting.account not in (others, POOL) and not facts.participants.is_dso(posting.account)
-    )
+    organisations, received = facts.participants.organisations, 0
+    for account, amount in facts.settlements.exact().items():
+        if account.kind is not AccountKind.ORGANISATION or facts.participants.is_dso(account.organisation):
+            continue
+        if organisations[account.organisation].role is not Role.MARKET_OPERATOR:
+            received += amount
     return _sellers_cost(facts) - Fraction(received, MONEY_PER_MAJOR)
-
-
-def _left_over(alternative_cost: Fraction, need_mwh: Fraction, left_mwh: Fraction) -> Fraction:
-    return alternative_cost * left_mwh / need_mwh if need_mwh else Fraction(0)
-
-
-def _needed_mwh(needs: Needs, need_w: dict[str, Watts]) -> Fraction:
-    """Energy of the largest need of each DSO in each MTU."""
-    per_dso: dict[str, list[int]] = {}
-    for point, row in need_w.items():
-        rows = per_dso.setdefault(needs.points[point].dso, [0] * needs.mtu_count)
-        rows[:] = [max(r, n) for r, n in zip(rows, row, strict=True)]
-    minutes = needs.day.mtu_minutes if needs.day else 0
-    return Fraction(sum(map(sum, per_dso.values())) * minutes, WATT_MINUTES_PER_MWH)
 
 
 def _renewables_curtailed_mwh(facts: Facts) -> tuple[Fraction, Fraction]:
@@ -277,11 +391,6 @@ def _renewables_curtailed_mwh(facts: Facts) -> tuple[Fraction, Fraction]:
     return tuple(Fraction(w * facts.mtu_minutes, WATT_MINUTES_PER_MWH) for w in (before, after))  # type: ignore[return-value]
 
 
-def _curtailed_by_rule_mwh(facts: Facts) -> Fraction:
-    owed = sum(abs(w) for row in facts.needs.curtailment_w.values() for w in row)
-    return Fraction(owed * facts.mtu_minutes, WATT_MINUTES_PER_MWH)
-
-
 def _opex(facts: Facts, costs: Costs) -> Fraction:
     """A day's share of the recurring costs, and what orders and trades cost."""
     daily = Fraction(costs.platform_per_year) / 365 + Fraction(costs.staff_hours_per_day) * Fraction(costs.staff_rate)
@@ -290,14 +399,15 @@ def _opex(facts: Facts, costs: Costs) -> Fraction:
 
 
 def _offered_mwh(facts: Facts) -> Fraction:
-    """Grid-side energy of all SELL orders that passed the door."""
-    total = 0
+    """Grid-side energy of all SELL orders that passed the door, at the point where each member relieves most."""
+    needs, total = facts.needs, 0
     for order in facts.orders.orders.values():
         if order.side is Side.SELL:
-            members = facts.participants.shares(order.unit, order.quantity_w)
-            for name, share in members.items():
-                ppm = facts.needs.resource_ppm(order.zone, name)
-                total += sum(ppm[mtu] for mtu in order.span.mtus) * share
+            alike = (name for name, p in needs.points.items() if relieving(p.direction) is order.regulation)
+            points = [order.zone] if needs.direction(order.zone) else list(alike)
+            for name, share in facts.participants.shares(order.unit, order.quantity_w).items():
+                rows = [needs.resource_ppm(point, name)[order.span.first : order.span.end] for point in points]
+                total += share * sum(max(column) for column in zip(*rows, strict=True))
     return Fraction(total * facts.mtu_minutes, PPM * WATT_MINUTES_PER_MWH)
 
 
@@ -308,7 +418,8 @@ def _fill_rate(orders: Orders) -> Decimal | None:
 
 
 def _fsps(facts: Facts, trade: Trade) -> set[str]:
-    return {party for party in (trade.buyer, trade.seller) if party != POOL and not facts.participants.is_dso(party)}
+    parties = (trade.buyer, trade.seller)
+    return {party for party in parties if party is not None and not facts.participants.is_dso(party)}
 
 
 def _concentration(facts: Facts) -> Decimal | None:
@@ -325,9 +436,9 @@ def _concentration(facts: Facts) -> Decimal | None:
 def _delivered_of_ordered(facts: Facts) -> Decimal | None:
     deliveries = facts.activations.deliveries.values()
     ordered = delivered = 0
-    for delivery in deliveries:
-        ordered += sum(map(abs, delivery.ordered_w))
-        delivered += sum(map(abs, delivery.delivered_w))
+    for delivery in (each for verified in deliveries for each in verified.deliveries):
+        ordered += sum(delivery.ordered_w)
+        delivered += sum(delivery.delivered_w)
     return _ratio(Fraction(delivered), Fraction(ordered))
 
 

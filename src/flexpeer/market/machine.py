@@ -115,7 +115,8 @@ def decide(state: State, books: Books, command: Command) -> list[Event]:
         here = view(state, books)
         events += granting.energy_freed(here, state.matching, books, trade_events)
         events += granting.minimum_met(here, state.matching, books, trade_events)
-    return events + conduct.flags(state.participants, state.needs, state.conduct, events)
+    seen = conduct.Seen(state.participants, state.needs, state.orders, state.trades, state.activations)
+    return events + conduct.flags(seen, state.conduct, events)
 
 
 def _decided(state: State, books: Books, command: Command) -> list[Any]:
@@ -159,10 +160,12 @@ def _afterwards(state: State, command: Command) -> list[Any]:
         case activation.RecordMeter():
             return activation.record_meter(state.participants, command)
         case activation.VerifyDelivery():
-            return activation.verify(state.participants, state.needs, state.trades, state.activations, command)
+            return activation.verify(
+                state.participants, state.needs, state.orders, state.trades, state.activations, command
+            )
         case settlement.Settle():
             return settlement.settle(
-                state.participants, state.needs, state.trades, state.activations, state.settlements
+                state.participants, state.needs, state.orders, state.trades, state.activations, state.settlements
             )
         case kpi.ReportKpis():
             return kpi.report(facts(state), command)

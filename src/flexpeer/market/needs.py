@@ -293,14 +293,20 @@ def _publish_forecast(needs: Needs, participants: Participants, command: Publish
     resource = participants.resources.get(command.resource)
     if resource is None:
         return [CommandRefused("PublishForecast", command.resource, Reason.UNKNOWN_RESOURCE)]
-    if len(command.p_w) != needs.mtu_count:
+    if len(command.p_w) != needs.mtu_count or needs.day is None:
         return [CommandRefused("PublishForecast", command.resource, Reason.NOT_THIS_DAY)]
+    for mtu, watts in enumerate(command.p_w):
+        if watts and not resource.p_min_w <= watts <= resource.p_max_w:
+            detail = f"{needs.day.local(mtu)}: {watts} W, not within {resource.p_min_w} and {resource.p_max_w} W"
+            return [CommandRefused("PublishForecast", command.resource, Reason.OUTSIDE_RANGE, detail)]
     return [ForecastPublished(command.resource, command.p_w)]
 
 
 def _define_point(needs: Needs, participants: Participants, point: CongestionPoint) -> Outcome:
     reason = None
-    if point.congestion_point in needs.points:
+    if needs.rulebook.exchange is Exchange.BALANCED and point.congestion_point in (MARKET_EXPORT, MARKET_IMPORT):
+        reason = Reason.RESERVED_NAME
+    elif point.congestion_point in needs.points:
         reason = Reason.ALREADY_KNOWN
     elif not participants.is_dso(point.dso):
         reason = Reason.WRONG_ROLE

@@ -166,6 +166,10 @@ class Participants(msgspec.Struct, frozen=True):
     portfolios: HashTrieMap[str, Portfolio] = HashTrieMap()
     prequalifications: HashTrieMap[str, Prequalification] = HashTrieMap()
 
+    def knows(self, name: str) -> bool:
+        """Whether an organisation, a resource or a portfolio has this id; all may stand for a unit in an order."""
+        return name in self.organisations or name in self.resources or name in self.portfolios
+
     def is_dso(self, organisation: str) -> bool:
         """Whether the id is a DSO's own."""
         known = self.organisations.get(organisation)
@@ -218,7 +222,9 @@ def decide(participants: Participants, command: Command) -> list[Event | Command
 
 
 def _refuse_organisation(participants: Participants, new: Organisation) -> list[Event | CommandRefused]:
-    if new.organisation in participants.organisations:
+    if not new.organisation:
+        return [CommandRefused("RegisterOrganisation", "", Reason.RESERVED_NAME)]
+    if participants.knows(new.organisation):
         return [CommandRefused("RegisterOrganisation", new.organisation, Reason.ALREADY_KNOWN)]
     if new.parent is not None and not participants.is_dso(new.parent):
         return [CommandRefused("RegisterOrganisation", new.organisation, Reason.WRONG_ROLE, f"parent {new.parent}")]
@@ -228,7 +234,9 @@ def _refuse_organisation(participants: Participants, new: Organisation) -> list[
 def _refuse_resource(participants: Participants, new: Resource) -> list[Event | CommandRefused]:
     reason = None
     owner = participants.organisations.get(new.organisation)
-    if new.resource in participants.resources or new.resource in participants.portfolios:
+    if not new.resource:
+        reason = Reason.RESERVED_NAME
+    elif participants.knows(new.resource):
         reason = Reason.ALREADY_KNOWN
     elif owner is None:
         reason = Reason.UNKNOWN_ORGANISATION
@@ -242,7 +250,9 @@ def _refuse_resource(participants: Participants, new: Resource) -> list[Event | 
 def _refuse_portfolio(participants: Participants, new: Portfolio) -> list[Event | CommandRefused]:
     reason = None
     members = [participants.resources.get(member) for member in new.members]
-    if new.portfolio in participants.portfolios or new.portfolio in participants.resources:
+    if not new.portfolio:
+        reason = Reason.RESERVED_NAME
+    elif participants.knows(new.portfolio):
         reason = Reason.ALREADY_KNOWN
     elif not members or None in members:
         reason = Reason.UNKNOWN_RESOURCE

@@ -19,7 +19,6 @@ from flexpeer.market.orders import Gate, Order, Side, Status, TimeInForce
 from flexpeer.market.reasons import CommandRefused, Reason
 from flexpeer.market.rulebook import Exchange, Reopening, Residual
 from flexpeer.market.trades import (
-    POOL,
     Decision,
     GridVerdict,
     Leg,
@@ -289,7 +288,7 @@ def _concluded(view: View, match: int, place: int, cleared: Cleared) -> TradeCon
     order = view.orders.orders[cleared.order]
     balanced = view.needs.rulebook.exchange is Exchange.BALANCED
     leg = leg_of(order, cleared, order.zone if balanced else _point_of(view, order))
-    buyer, seller = (order.organisation, POOL) if leg.buy else (POOL, order.organisation)
+    buyer, seller = (order.organisation, None) if leg.buy else (None, order.organisation)
     trade = Trade(f"T{match}.{place}", match, Phase.CLEARING, leg, buyer, seller)
     return TradeConcluded(trade, leg_moves(view.participants, view.orders, leg), {order.order: cleared.change_w})
 

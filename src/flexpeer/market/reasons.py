@@ -9,6 +9,7 @@ class Reason(StrEnum):
     """Every refusal of the market; `EXPECTED` says what would have been accepted."""
 
     ALREADY_KNOWN = "already_known"
+    RESERVED_NAME = "reserved_name"
     UNKNOWN_ORGANISATION = "unknown_organisation"
     WRONG_ROLE = "wrong_role"
     UNKNOWN_RESOURCE = "unknown_resource"
@@ -48,12 +49,13 @@ class Reason(StrEnum):
     SELF_TRADE = "self_trade"
     PRICE_UNSUPPORTED = "price_unsupported"
     ACCOUNT_SHORT = "account_short"
-    NOTHING_TRADED = "nothing_traded"
+    NOTHING_SOLD = "nothing_sold"
     NO_METER_READING = "no_meter_reading"
 
 
 EXPECTED: dict[Reason, str] = {
     Reason.ALREADY_KNOWN: "an id not used before",
+    Reason.RESERVED_NAME: "an id that files do not need for something else: not empty, nor a market-wide zone's name",
     Reason.UNKNOWN_ORGANISATION: "a registered organisation",
     Reason.WRONG_ROLE: "an organisation whose role allows this",
     Reason.UNKNOWN_RESOURCE: "a registered resource or portfolio",
@@ -78,7 +80,7 @@ EXPECTED: dict[Reason, str] = {
     Reason.WRONG_PRICE_TICK: "a price that is a multiple of price_tick",
     Reason.PRICE_OUTSIDE_CAP: "a price within plus or minus price_cap",
     Reason.NO_IMPACT: "an impact factor of at least min_impact_ppm at the named congestion point in every MTU, else at any in need",
-    Reason.OUTSIDE_RANGE: "a quantity within the resource's qualified range, counted from its starting point",
+    Reason.OUTSIDE_RANGE: "a plan of 0 or within the resource's qualified range, or a quantity that keeps it there",
     Reason.ALREADY_COMMITTED: "a quantity that open orders and trades leave free in the qualified range",
     Reason.DUPLICATE_KEY: "a new idempotency key, or the same order again",
     Reason.DSO_ONLY_BUYS: "a BUY at a congestion point: a DSO sells no flexibility",
@@ -93,7 +95,7 @@ EXPECTED: dict[Reason, str] = {
     Reason.SELF_TRADE: "an allocation in which others serve what an organisation buys",
     Reason.PRICE_UNSUPPORTED: "prices above a seller's limit only as far as the traded buyers' limits support them",
     Reason.ACCOUNT_SHORT: "prices at which the buyers pay at least what the sellers get",
-    Reason.NOTHING_TRADED: "a resource that traded in this day",
+    Reason.NOTHING_SOLD: "a resource that sold something for this day",
     Reason.NO_METER_READING: "meter readings for the baseline and every ordered MTU",
 }
 

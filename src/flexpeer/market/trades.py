@@ -41,10 +41,6 @@ class Phase(StrEnum):
         return {"continuous": "resting order", "clearing": "node", "purchase": "own offer"}[self]
 
 
-POOL = "clearing"
-"""The account that cleared orders trade with; what it keeps is congestion rent."""
-
-
 class Party(NamedTuple):
     """An order in a leg, the side it acts on, and the watts it moves; a SELL that acts as BUY takes back."""
 
@@ -129,14 +125,17 @@ class GridVerdict(msgspec.Struct, frozen=True):
 
 
 class Trade(msgspec.Struct, frozen=True):
-    """A granted leg of a match. `quantity_*_w` are resource side; `price_minor` is per MWh of the resting side."""
+    """A granted leg of a match. `quantity_*_w` are resource side; `price_minor` is per MWh of the resting side.
+
+    `buyer` and `seller` are organisations; None is the pool that cleared orders trade with.
+    """
 
     trade: str
     match: int
     phase: Phase
     leg: Leg
-    buyer: str
-    seller: str
+    buyer: str | None
+    seller: str | None
 
     @property
     def zone(self) -> str:

@@ -30,7 +30,8 @@ def kpi_rows(outcome: DayOutcome) -> list[KpiRow]:
     report = outcome.state.kpis.report
     assert report is not None, "a finished day has its report"
     rows = [row for name in _PER_ALTERNATIVE for row in _PER_ALTERNATIVE[name](report, outcome)]
-    return rows + [_single(name, report, outcome) for name in report.__struct_fields__ if name not in _PER_ALTERNATIVE]
+    told = (*_PER_ALTERNATIVE, "null_reasons")
+    return rows + [_single(name, report, outcome) for name in report.__struct_fields__ if name not in told]
 
 
 def _ratios(report: KpiReport, outcome: DayOutcome) -> list[KpiRow]:
@@ -42,9 +43,10 @@ def _ratios(report: KpiReport, outcome: DayOutcome) -> list[KpiRow]:
         KpiRow(
             "cost_vs_grid_alternative",
             f"against {words(name)}; below 1 the market wins",
-            number(ratio, 3),
+            NOTHING if ratio is None else number(ratio, 3),
             "C_solution / C_alternative",
-            f"{money(report.cost_by_perspective[name]['dso'], currency)} / "
+            report.null_reasons.get(name)
+            or f"{money(report.cost_by_perspective[name]['dso'], currency)} / "
             f"{money(report.alternative_cost[name], currency)}",
         )
         for name, ratio in report.cost_vs_grid_alternative.items()
@@ -56,7 +58,8 @@ def _savings(report: KpiReport, outcome: DayOutcome) -> list[KpiRow]:
     formula = "C_alternative − C_solution (DSO)"
     rows = [
         KpiRow(
-            "saving", f"against {words(name)}", money(saving, currency), formula,
+            "saving", f"against {words(name)}", NOTHING if saving is None else money(saving, currency), formula,
+            report.null_reasons.get(name, "") if saving is None else
             f"{money(report.alternative_cost[name], currency)} − "
             f"{money(report.cost_by_perspective[name]['dso'], currency)}",
         )
@@ -66,8 +69,8 @@ def _savings(report: KpiReport, outcome: DayOutcome) -> list[KpiRow]:
 
 
 _PERSPECTIVE_FORMULA = (
-    "DSO: purchases + opex + need left × price of the alternative; participants: sellers' limit prices − what "
-    "participants receive; society: sellers' limit prices + opex + need left"
+    "DSO: purchases + opex + relief missing × price of the alternative + still curtailed × its price; participants: "
+    "sellers' limit prices − what participants receive; society: sellers' limit prices + opex + missing + curtailed"
 )
 
 
@@ -77,7 +80,10 @@ def _perspectives(report: KpiReport, outcome: DayOutcome) -> list[KpiRow]:
         KpiRow(
             "cost_by_perspective", f"C_solution with {words(name)} for what is left",
             "; ".join(f"{who} {money(cost, currency)}" for who, cost in costs.items()), _PERSPECTIVE_FORMULA,
-            f"opex {money(report.opex, currency)}, need left {energy(report.residual_need_mwh)} {GRID_SIDE}",
+            f"opex {money(report.opex, currency)}, need left {energy(report.residual_need_mwh)} and undelivered "
+            f"{energy(report.undelivered_relief_mwh)} {GRID_SIDE}, still curtailed "
+            f"{energy(report.still_curtailed_mwh)} {RESOURCE_SIDE}, "
+            f"worth {money(report.still_curtailed_cost, currency)}",
         )
         for name, costs in report.cost_by_perspective.items()
     ]  # fmt: skip
@@ -87,7 +93,7 @@ def _perspectives(report: KpiReport, outcome: DayOutcome) -> list[KpiRow]:
 _ALTERNATIVE_FORMULAS = {
     "temporary_subscription": "needed energy × price",
     "overdraw": "needed energy × price",
-    "administrative_curtailment": "energy curtailed by rule × price",
+    "administrative_curtailment": "(energy curtailed by rule, and what that leaves overloaded) × price",
     "reinforcement_annuity": "(capex r / (1 − (1 + r)⁻ⁿ) + O&M) / congested days per year",
     "deferral": "annuity of capex (1 − (1 + r)⁻ⁿ) over n years = capex r, / congested days per year",
 }
@@ -111,7 +117,7 @@ def _stated(name: str, report: KpiReport, outcome: DayOutcome) -> str:
     price: Decimal | None = getattr(stated, name, None)
     if price is not None:
         mwh = report.alternative_cost[name] / price if price else Decimal(0)
-        side = RESOURCE_SIDE if name == "administrative_curtailment" else GRID_SIDE
+        side = f"{RESOURCE_SIDE} and left" if name == "administrative_curtailment" else GRID_SIDE
         return f"{number(mwh, 3)} MWh {side} × {number(price)} {per_mwh}"
     years = stated.lifetime_years if name == "reinforcement_annuity" else stated.deferral_years
     capex = money(stated.capex or 0, outcome.scenario.currency)
@@ -134,8 +140,15 @@ _ABOUT = {
     ),
     "res_curtailed_before_mwh": (f"E_business_as_usual, {RESOURCE_SIDE}", "Σ max(0, plan − starting point)"),
     "res_curtailed_after_mwh": (f"E_market, {RESOURCE_SIDE}", "Σ max(0, plan − starting point − trades)"),
-    "need_mwh": (f"relief needed, {GRID_SIDE}", "Σ over MTUs and DSOs of the largest need of its points"),
+    "need_mwh": (f"relief needed, {GRID_SIDE}", "Σ over MTUs of the needs of all points, that of nested points once"),
     "residual_need_mwh": (f"relief missing after the market, {GRID_SIDE}", "as need_mwh, after all trades"),
+    "undelivered_relief_mwh": (
+        f"relief sold and not delivered, {GRID_SIDE}", "Σ (sold − delivered) × impact factor at the needy point"
+    ),
+    "still_curtailed_mwh": (f"curtailed by rule and not bought back, {RESOURCE_SIDE}", "Σ max(0, obligation − bought)"),
+    "still_curtailed_cost": (
+        "what that is worth", "× own untraded BUY prices, else administrative_curtailment, else the mean of traded BUYs"
+    ),
     "residual_overload_mwh": (
         f"energy past limits after the market, {GRID_SIDE}", "Σ max(0, flow − limit), by the independent power flow"
     ),
@@ -154,7 +167,7 @@ _ABOUT = {
 }  # fmt: skip
 
 _SHARES = ("res_curtailment_reduction", "efficiency", "fill_rate", "delivered_of_ordered")
-_AMOUNTS = ("opex", "welfare", "welfare_continuous", "welfare_clearing", "welfare_optimum")
+_AMOUNTS = ("opex", "still_curtailed_cost", "welfare", "welfare_continuous", "welfare_clearing", "welfare_optimum")
 
 
 def _single(name: str, report: KpiReport, outcome: DayOutcome) -> KpiRow:

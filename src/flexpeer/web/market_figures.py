@@ -159,7 +159,8 @@ def _told(trade: Trade, clock: Clock, currency: str) -> str:
     leg = trade.leg
     when = f"{clock.at(leg.span.first)}–{clock.at(leg.span.end)}"
     price = f"{number(leg.price_minor / MINOR_PER_MAJOR)} {currency}/MWh"
-    return f"{trade.trade} {when}: {trade.buyer} buys {power(_size_w(trade))} from {trade.seller} at {price}"
+    buyer, seller = (party or "the pool" for party in (trade.buyer, trade.seller))
+    return f"{trade.trade} {when}: {buyer} buys {power(_size_w(trade))} from {seller} at {price}"
 
 
 def refusal_figure(outcome: DayOutcome, clock: Clock) -> Figure | None:

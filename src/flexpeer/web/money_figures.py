@@ -7,7 +7,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from flexpeer.app.outcome import DayOutcome
-from flexpeer.market.settlement import Posting, operator
+from flexpeer.market.settlement import Account, Posting, fee_account
 from flexpeer.quantities import MINOR_PER_MAJOR, MONEY_PER_MAJOR
 from flexpeer.web.figures import WIDTH, Figure, drawing, path, rect, shortened, text
 from flexpeer.web.wording import counted, money
@@ -21,10 +21,18 @@ SANKEY_HEIGHT, GAP = 340.0, 12.0
 LEFT, RIGHT, THICK = 210.0, WIDTH - 210.0, 12.0
 
 
-class Account(NamedTuple):
-    """A row of the settlement: exact amounts by kind, their sum, and what is invoiced (minor units)."""
+End = Account | None
+"""Where money comes from or goes to in the figure; None is all others."""
+
+
+class AccountRow(NamedTuple):
+    """A row of the settlement: exact amounts by kind, their sum, and what is invoiced (minor units).
+
+    `whose` says whether `name` is an organisation's or the row one of the market's own accounts.
+    """
 
     name: str
+    whose: str
     by_kind: tuple[int, ...]
     exact: int
     invoiced_minor: int
@@ -35,52 +43,60 @@ class Account(NamedTuple):
         return [*exact, money(self.invoiced_minor / MINOR_PER_MAJOR, "", 2).strip()]
 
 
-def settlement_rows(outcome: DayOutcome) -> tuple[list[Account], Account]:
+def settlement_rows(outcome: DayOutcome) -> tuple[list[AccountRow], AccountRow]:
     """The accounts, largest first, and their sum; beyond `ROWS_SHOWN` the rest is one row."""
     settlements = outcome.state.settlements
-    sums: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    sums: dict[Account, dict[str, int]] = defaultdict(lambda: defaultdict(int))
     for posting in settlements.postings:
         sums[posting.account][posting.kind] += posting.amount
-    names = sorted({*sums, *settlements.balances_minor})
-    accounts = [_account(name, sums[name], settlements.balances_minor.get(name, 0)) for name in names]
-    accounts.sort(key=lambda account: (-abs(account.exact), account.name))
-    if len(accounts) > ROWS_SHOWN:
-        rest = accounts[ROWS_SHOWN:]
-        accounts = [*accounts[:ROWS_SHOWN], _total(f"{OTHERS} ({len(rest)})", rest)]
-    return accounts, _total("Sum", accounts)
+    balances = settlements.balances_minor()
+    rows = [_row(account, sums[account], balances.get(account, 0)) for account in sorted({*sums, *balances})]
+    rows.sort(key=lambda row: (-abs(row.exact), row.whose, row.name))
+    if len(rows) > ROWS_SHOWN:
+        rest = rows[ROWS_SHOWN:]
+        rows = [*rows[:ROWS_SHOWN], _total(f"{OTHERS} ({len(rest)})", rest)]
+    return rows, _total("Sum", rows)
 
 
-def _account(name: str, kinds: Mapping[str, int], invoiced_minor: int) -> Account:
+def _row(account: Account, kinds: Mapping[str, int], invoiced_minor: int) -> AccountRow:
     by_kind = tuple(kinds.get(kind, 0) for kind in KINDS)
-    return Account(name, by_kind, sum(kinds.values()), invoiced_minor)
+    whose = "organisation" if account.organisation else "the market's own"
+    return AccountRow(shown(account), whose, by_kind, sum(kinds.values()), invoiced_minor)
 
 
-def _total(name: str, accounts: list[Account]) -> Account:
-    by_kind = tuple(sum(account.by_kind[k] for account in accounts) for k in range(len(KINDS)))
-    exact, invoiced = sum(a.exact for a in accounts), sum(a.invoiced_minor for a in accounts)
-    return Account(name, by_kind, exact, invoiced)
+def _total(name: str, rows: list[AccountRow]) -> AccountRow:
+    by_kind = tuple(sum(row.by_kind[k] for row in rows) for k in range(len(KINDS)))
+    exact, invoiced = sum(row.exact for row in rows), sum(row.invoiced_minor for row in rows)
+    return AccountRow(name, "", by_kind, exact, invoiced)
 
 
-def money_flows(outcome: DayOutcome) -> dict[tuple[str, str], int]:
+def shown(end: End) -> str:
+    """An organisation's name, or what the market's own account is for."""
+    if end is None:
+        return OTHERS
+    return end.organisation or f"({end.kind})"
+
+
+def money_flows(outcome: DayOutcome) -> dict[tuple[Account, Account], int]:
     """Exact money from payer to receiver, over all postings."""
-    desk = operator(outcome.state.participants)
+    fees = fee_account(outcome.state.participants)
     by_trade: dict[str, list[Posting]] = defaultdict(list)
     for posting in outcome.state.settlements.postings:
         by_trade[posting.trade].append(posting)
-    flows: dict[tuple[str, str], int] = defaultdict(int)
+    flows: dict[tuple[Account, Account], int] = defaultdict(int)
     for postings in by_trade.values():
         buyer = next(posting.account for posting in postings if posting.kind == "purchase")
         for posting in postings:
-            _add(flows, posting, buyer, desk)
+            _add(flows, posting, buyer, fees)
     return {pair: amount for pair, amount in flows.items() if pair[0] != pair[1]}
 
 
-def _add(flows: dict[tuple[str, str], int], posting: Posting, buyer: str, desk: str) -> None:
-    if posting.kind == "purchase" or (posting.kind == "fee" and posting.account == desk and posting.amount > 0):
+def _add(flows: dict[tuple[Account, Account], int], posting: Posting, buyer: Account, fees: Account) -> None:
+    if posting.kind == "purchase" or (posting.kind == "fee" and posting.account == fees and posting.amount > 0):
         return
     payer, receiver, amount = buyer, posting.account, posting.amount
     if posting.kind == "fee":
-        payer, receiver, amount = posting.account, desk, -posting.amount
+        payer, receiver, amount = posting.account, fees, -posting.amount
     pair = (payer, receiver) if amount >= 0 else (receiver, payer)
     flows[pair] += abs(amount)
 
@@ -93,38 +109,38 @@ def money_figure(outcome: DayOutcome) -> Figure | None:
         return None
     currency = outcome.scenario.currency
     payers, receivers = (_grouped(flows, end) for end in (0, 1))
-    merged: dict[tuple[str, str], int] = defaultdict(int)
+    merged: dict[tuple[End, End], int] = defaultdict(int)
     for (payer, receiver), amount in flows.items():
-        merged[payer if payer in payers else OTHERS, receiver if receiver in receivers else OTHERS] += amount
+        merged[payer if payer in payers else None, receiver if receiver in receivers else None] += amount
     largest, amount = min(flows.items(), key=lambda item: (-item[1], item[0]))
     paying, paid = ({pair[end] for pair in flows} for end in (0, 1))
     label = (
         f"{money(whole / MONEY_PER_MAJOR, currency)} change hands between {counted(len(paying), 'payer')} and "
         f"{counted(len(paid), 'receiver')} (fees included); most, {money(amount / MONEY_PER_MAJOR, currency)}, "
-        f"from {largest[0]} to {largest[1]}."
+        f"from {shown(largest[0])} to {shown(largest[1])}."
     )
     svg = drawing(_ribbons(merged, (payers, receivers), currency), SANKEY_HEIGHT + 50, label)
     return Figure("Who pays whom", currency, svg, label)
 
 
-def _grouped(flows: Mapping[tuple[str, str], int], end: int) -> dict[str, int]:
+def _grouped(flows: Mapping[tuple[Account, Account], int], end: int) -> dict[End, int]:
     """The largest accounts at one end of the flows, and the others as one."""
-    totals: dict[str, int] = defaultdict(int)
+    totals: dict[Account, int] = defaultdict(int)
     for pair, amount in flows.items():
         totals[pair[end]] += amount
     ranked = sorted(totals.items(), key=lambda item: (-item[1], item[0]))
-    kept = dict(ranked[:ACCOUNTS_SHOWN])
+    kept: dict[End, int] = dict(ranked[:ACCOUNTS_SHOWN])
     rest = sum(amount for _, amount in ranked[ACCOUNTS_SHOWN:])
-    return {**kept, OTHERS: rest} if rest else kept
+    return {**kept, None: rest} if rest else kept
 
 
 def _ribbons(
-    flows: Mapping[tuple[str, str], int], ends: tuple[dict[str, int], dict[str, int]], currency: str
+    flows: Mapping[tuple[End, End], int], ends: tuple[dict[End, int], dict[End, int]], currency: str
 ) -> list[Markup]:
     whole = sum(flows.values())
     scale = (SANKEY_HEIGHT - GAP * (max(len(end) for end in ends) - 1)) / whole
     parts: list[Markup] = []
-    tops: list[dict[str, float]] = []
+    tops: list[dict[End, float]] = []
     for side, accounts in enumerate(ends):
         tops.append(_stack(accounts, scale, parts, side))
     colour = {payer: f"flow f{n % COLOURS}" for n, payer in enumerate(ends[0])}
@@ -132,7 +148,7 @@ def _ribbons(
     for (payer, receiver), amount in sorted(flows.items(), key=lambda f: (order[0][f[0][0]], order[1][f[0][1]])):
         wide, start, end = amount * scale, tops[0][payer], tops[1][receiver]
         tops[0][payer], tops[1][receiver] = start + wide, end + wide
-        told = f"{payer} pays {receiver} {money(amount / MONEY_PER_MAJOR, currency, 2)}"
+        told = f"{shown(payer)} pays {shown(receiver)} {money(amount / MONEY_PER_MAJOR, currency, 2)}"
         parts.append(path(_ribbon(start, end, wide), colour[payer], told))
     return parts
 
@@ -145,17 +161,17 @@ def _ribbon(start: float, end: float, wide: float) -> str:
     )
 
 
-def _stack(accounts: Mapping[str, int], scale: float, parts: list[Markup], side: int) -> dict[str, float]:
+def _stack(accounts: Mapping[End, int], scale: float, parts: list[Markup], side: int) -> dict[End, float]:
     """Draw one side's accounts from top to bottom; where each of them begins."""
-    begins: dict[str, float] = {}
+    begins: dict[End, float] = {}
     y = 6.0
-    for name, amount in accounts.items():
-        begins[name] = y
+    for end, amount in accounts.items():
+        begins[end] = y
         high = amount * scale
         x, anchor = (LEFT, "end") if side == 0 else (RIGHT - THICK, "start")
         parts.append(rect((x, y, THICK, max(high, 1.0)), "node"))
         at = LEFT - 7 if side == 0 else RIGHT + 7
-        label = f"{shortened(name, 23)} {money(amount / MONEY_PER_MAJOR, '').strip()}"
+        label = f"{shortened(shown(end), 23)} {money(amount / MONEY_PER_MAJOR, '').strip()}"
         parts.append(text(at, y + high / 2 + 4, label, "name", anchor))
         y += max(high, 3.0) + GAP
     return begins

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from flexpeer.app.outcome import Congestion, DayOutcome
-from flexpeer.app.results import settlement_sum, volume_wh
+from flexpeer.app.results import clearing_balance, settlement_sum, volume_wh
 from flexpeer.market.kpi import KpiReport
 from flexpeer.market.reasons import EXPECTED
 from flexpeer.quantities import MINOR_PER_MAJOR
@@ -21,6 +21,7 @@ from flexpeer.web.money_figures import KINDS, money_figure, settlement_rows
 from flexpeer.web.resource_figures import curtailment_figure, moved_figure
 from flexpeer.web.wording import (
     GRID_SIDE,
+    NOTHING,
     RESOURCE_SIDE,
     Clock,
     counted,
@@ -72,6 +73,7 @@ def render_report(outcome: DayOutcome) -> str:
         day=f"{outcome.scenario.day.delivery_day:%A %-d %B %Y}",
         times=clock.all(),
         settlement=_settlement(outcome),
+        deliveries=list(_deliveries(outcome)),
         kpis=kpi_rows(outcome),
         disclaimer=DISCLAIMER,
         door=list(_door(outcome)),
@@ -131,6 +133,8 @@ def _cost(report: KpiReport, currency: str) -> KeyFigure:
     if not report.cost_vs_grid_alternative:
         return KeyFigure("Opex", money(report.opex, currency), "no alternative is stated to compare with")
     name, ratio = next(iter(report.cost_vs_grid_alternative.items()))
+    if ratio is None:
+        return KeyFigure("Cost vs alternative", NOTHING, f"{words(name)}: {report.null_reasons[name]}")
     return KeyFigure(
         "Cost vs alternative",
         number(ratio, 3),
@@ -171,8 +175,20 @@ def _settlement(outcome: DayOutcome) -> dict[str, Any]:
         "rows": accounts,
         "total": total,
         "zero": settlement_sum(outcome) == 0,
+        "rent": money(clearing_balance(outcome), outcome.scenario.currency, 2),
         "revision": outcome.state.settlements.revision,
     }
+
+
+def _deliveries(outcome: DayOutcome) -> Iterator[tuple[str, str, str, str, str, str]]:
+    """Resource, direction, and energies of what it sold, delivered, and moved by its meter alone; baseline."""
+    hours = outcome.scenario.day.mtu_minutes / 60
+    for name, verified in sorted(outcome.state.activations.deliveries.items())[:ROWS_SHOWN]:
+        for delivery in verified.deliveries:
+            sold, done = (energy(sum(row) * hours / 1e6) for row in (delivery.ordered_w, delivery.delivered_w))
+            known = [watts for watts in delivery.metered_w if watts is not None]
+            alone = energy(sum(known) * hours / 1e6) if len(known) == len(delivery.metered_w) else NOTHING
+            yield name, delivery.regulation, sold, done, alone, verified.method
 
 
 def _door(outcome: DayOutcome) -> Iterator[tuple[str, int, str]]:

@@ -1,4 +1,4 @@
-"""What can be wrong between the files: ids that nobody has, or that two things share; files that must be there.
+"""What can be wrong between the files: unknown or shared ids, forecasts outside ranges, files that must be there.
 
 A file some of whose ids could not be read vouches for nothing: references into it are not judged.
 """
@@ -46,6 +46,7 @@ def check_references(tables: Tables, settings: Settings) -> None:
     known(ORDERS, "resource", _union(resources, portfolios, organisations), "resource, portfolio or organisation")
     _check_dsos(tables)
     _check_collisions(tables)
+    _check_ranges(tables)
     _check_files(tables, settings)
 
 
@@ -118,6 +119,24 @@ def _shared(table: Table, column: str, names: dict[str, str]) -> Iterator[FoundR
     for line, name in table.rows(column):
         if name in names:
             yield line, column, f"{name} is also {names[name]}", f"an id of this {column} alone"
+
+
+def _check_ranges(tables: Tables) -> None:
+    """Note every forecast, quantiles too, that its resource cannot do; to stand still (0) is always possible."""
+    resources, forecast = tables[RESOURCES.file], tables[FORECAST.file]
+    rows = resources.rows("resource", "p_min_w", "p_max_w")
+    ranges = {name: (low, high) for _, name, low, high in rows if low <= high}
+    for column in ("p_w", "p_low_w", "p_high_w"):
+        if forecast.column(column).count(None) < len(forecast.lines):
+            forecast.findings.extend(_outside(forecast, column, ranges))
+
+
+def _outside(forecast: Table, column: str, ranges: dict[str, tuple[int, int]]) -> Iterator[FoundRow]:
+    for line, name, watts in forecast.rows("resource", column):
+        low, high = ranges.get(name, (watts, watts))
+        if watts and not low <= watts <= high:
+            expected = f"0, or from {low} (p_min_w) to {high} (p_max_w)"
+            yield line, column, f"{watts} is outside the range of {name}", expected
 
 
 def _check_files(tables: Tables, settings: Settings) -> None:
