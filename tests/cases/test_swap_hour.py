@@ -36,7 +36,9 @@ def swap_hour(priority: Priority) -> Scenario:
         order("4", 4, "boiler", "SELL", 5, 180, HOUR),
         order("5", 5, "W2", "BUY", 6, 300, HOUR),
     )
-    return scenario(resources, forecast, ("export", 60 * MW), {}, orders, Rulebook(residual=Residual.NONE, priority=priority))
+    return scenario(
+        resources, forecast, ("export", 60 * MW), {}, orders, Rulebook(residual=Residual.NONE, priority=priority)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -159,5 +159,8 @@ def test_both_books_agree(
             book.add(number - 70 if number % 2 else number, place, ask)
     for place in range(PLACES):
         for at, pair in ((0, (1, 1)), (1, (2, 3))):
-            found = [one.first_crossing(place, two, at, pair, before) for one, two in zip((naive, compiled), opposite, strict=True)]
+            found = [
+                one.first_crossing(place, two, at, pair, before)
+                for one, two in zip((naive, compiled), opposite, strict=True)
+            ]
             assert found[0] == found[1]

@@ -345,9 +345,13 @@ def test_after_the_gate_nothing_enters_and_the_rest_expires() -> None:
 def test_what_a_dso_would_buy_waits_for_the_clearing_in_place_of_what_it_wanted_before() -> None:
     market = Market(FRAME)
     market.sell("s", "a", 10, 5)
-    market.session.send(CloseGate(0), PurchaseResidual("P", at_first(13, 7), 11), PurchaseResidual("P", at_first(6), 11))
+    market.session.send(
+        CloseGate(0), PurchaseResidual("P", at_first(13, 7), 11), PurchaseResidual("P", at_first(6), 11)
+    )
     wanted = [o for o in market.session.state.orders.orders.values() if o.residual and o.status is Status.OPEN]
-    assert [(o.organisation, o.zone, o.remaining_w, o.price_minor, len(o.span)) for o in wanted] == [(DSO, "P", 6, 11, 1)]
+    assert [(o.organisation, o.zone, o.remaining_w, o.price_minor, len(o.span)) for o in wanted] == [
+        (DSO, "P", 6, 11, 1)
+    ]
     assert market.traded == []
 
 

@@ -134,9 +134,7 @@ def unread() -> list[Reason]:
     return reasons(market, CloseGate(0), VerifyDelivery("a"))
 
 
-def cleared(
-    *allocation: Cleared, energy_wm: int | None = None, bid: int = 4, buyer: str | None = None
-) -> list[Reason]:
+def cleared(*allocation: Cleared, energy_wm: int | None = None, bid: int = 4, buyer: str | None = None) -> list[Reason]:
     """The answer to an allocation of a SELL at 5 and a BUY at 4, which did not meet (of one organisation: nor at 6)."""
     market = Market(Frame((resource("a", energy_wm=energy_wm), resource("b", organisation=buyer or "B"))))
     market.sell("s", "a", 10, 5)

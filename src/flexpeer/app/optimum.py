@@ -112,7 +112,9 @@ def _bounds_kw(orders: list[Order]) -> list[tuple[float, float]]:
     for order in orders:
         replaced = order.residual and last[order.zone, order.span.first] != order.order
         waits = order.time_in_force is TimeInForce.DAY and not replaced
-        bounds.append((0.0 if order.residual or waits else order.executed_w, order.quantity_w if waits else order.executed_w))
+        bounds.append(
+            (0.0 if order.residual or waits else order.executed_w, order.quantity_w if waits else order.executed_w)
+        )
     return [(low / 1000.0, high / 1000.0) for low, high in bounds]
 
 

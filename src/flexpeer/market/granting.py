@@ -125,9 +125,7 @@ def energy_freed(
         for name, block in (matching.blocks.items() if moved else ())
         if block.element.startswith(f"{ENERGY}:") and block.element.removeprefix(f"{ENERGY}:") in moved
     ]
-    units = {
-        view.orders.orders[order].unit for name in found for order in matching.blocks[name].orders
-    }
+    units = {view.orders.orders[order].unit for name in found for order in matching.blocks[name].orders}
     return _waking(view, matching, sorted(found), [order for unit in sorted(units) for order in books.of_unit(unit)])
 
 

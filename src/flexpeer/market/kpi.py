@@ -404,7 +404,7 @@ def _offered_mwh(facts: Facts) -> Fraction:
     for order in facts.orders.orders.values():
         if order.side is Side.SELL:
             alike = (name for name, p in needs.points.items() if relieving(p.direction) is order.regulation)
-            points = [order.zone] if needs.direction(order.zone) else list(alike)
+            points = [order.zone] if order.zone else list(alike)
             for name, share in facts.participants.shares(order.unit, order.quantity_w).items():
                 rows = [needs.resource_ppm(point, name)[order.span.first : order.span.end] for point in points]
                 total += share * sum(max(column) for column in zip(*rows, strict=True))

@@ -220,9 +220,7 @@ def evolve(state: State, event: Event) -> State:
             return replace(counted, trades=trades.evolve(state.trades, mtu_count, event), matching=matching)
         case trades.OrdersCleared():
             return replace(counted, trades=trades.evolve(state.trades, mtu_count, event))
-        case (
-            meetings.MeetingBlocked() | meetings.MeetingsWoken() | meetings.WakingEnded() | meetings.SweepEnded()
-        ):
+        case meetings.MeetingBlocked() | meetings.MeetingsWoken() | meetings.WakingEnded() | meetings.SweepEnded():
             return replace(counted, matching=meetings.evolve(state.matching, event))
         case CommandRefused():
             return counted

@@ -191,5 +191,3 @@ def _curve(described: Any) -> Callable[[float], float] | None:
         return lambda position: float(spline(position))
     except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, RecursionError):
         return None
-
-

@@ -66,7 +66,9 @@ class Watts:
                 if room[row] >= -SLACK:
                     break
                 sign = -1 if factor[place] > 0.0 else 1
-                wanted = np.ceil(-room[row] / abs(factor[place]) / self._tick_w) * self._tick_w if factor[place] else 0.0
+                wanted = (
+                    np.ceil(-room[row] / abs(factor[place]) / self._tick_w) * self._tick_w if factor[place] else 0.0
+                )
                 most = self._possible(int(orders[place]), sign, room if heeding else None)
                 self._move(int(orders[place]), sign * min(wanted, most), room)
 

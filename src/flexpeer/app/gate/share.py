@@ -71,7 +71,9 @@ class GateShare:
 
     def loaded(self) -> set[At]:
         """Congestion points and MTUs that its orders can load."""
-        return {at for order, counts in zip(self.orders, self._counts, strict=True) for at in counts if self._loads(order)}
+        return {
+            at for order, counts in zip(self.orders, self._counts, strict=True) for at in counts if self._loads(order)
+        }
 
     def sides(self) -> dict[Both, set[bool]]:
         """Which sides of each point and MTU (loading: True) its orders can be on, by organisation."""

@@ -328,4 +328,3 @@ class Books:
             self._pages[page].book.remove(number)
             del self._order_of[number]
             self._of_unit[unit].discard(order_id)
-

@@ -106,9 +106,7 @@ def _least_ask(nodes: tree.Nodes, root: int, before: int) -> int:
 
 
 @compiled
-def _first_crossing(
-    ours: tree.Nodes, root: int, theirs: tree.Nodes, other: int, own: int, its: int, after: int
-) -> int:
+def _first_crossing(ours: tree.Nodes, root: int, theirs: tree.Nodes, other: int, own: int, its: int, after: int) -> int:
     """Kernel of `Book.first_crossing`: a watt here counts `own`, one there `its`."""
     if root == tree.NONE or other == tree.NONE:
         return 0
@@ -210,6 +208,4 @@ class CompiledBook:
         ours, theirs = self._arrived, other._arrived
         if place >= len(ours.roots) or at >= len(theirs.roots):
             return 0
-        return int(
-            _first_crossing(ours.nodes, ours.roots[place], theirs.nodes, theirs.roots[at], *terms, after)
-        )
+        return int(_first_crossing(ours.nodes, ours.roots[place], theirs.nodes, theirs.roots[at], *terms, after))

@@ -55,7 +55,9 @@ class View(NamedTuple):
         if all(self._within_prices(leg) for leg in match.at(whole).legs):
             return whole
         sells = match.spanning is Side.SELL
-        pairs = [(leg.ppm_sell, leg.ppm_buy * tick) if sells else (leg.ppm_buy, leg.ppm_sell * tick) for leg in match.legs]
+        pairs = [
+            (leg.ppm_sell, leg.ppm_buy * tick) if sells else (leg.ppm_buy, leg.ppm_sell * tick) for leg in match.legs
+        ]
         exact = lcm(tick, *(its // gcd(own, its) for own, its in pairs))
         return whole // exact * exact
 
