@@ -33,7 +33,7 @@ def injecting(network: Network, *rows: tuple[int, list[float]]) -> Floats:
 
 def falling(p_w: Floats, *buses: int) -> Flexible:
     at = np.array(buses)
-    return Flexible(at, np.zeros((len(at), p_w.shape[1])), p_w[at])
+    return Flexible(at, np.zeros((len(at), p_w.shape[1])), p_w[at], np.ones(len(at)))
 
 
 def kept(day: Day, flexible: Flexible, found: Relief) -> None:
@@ -116,7 +116,7 @@ def test_voltages_are_brought_into_band() -> None:
     network = replace(two_feeders(rating_a=np.nan), v_max_pu=np.full(4, 1.04), v_min_pu=np.full(4, 0.98))
     p_w = injecting(network, (2, [4e6, -5e6]), (3, [0.0, -1e6]))
     day = a_day(network, p_w)
-    flexible = Flexible(np.array([2, 3]), np.full((2, 2), 5e6), np.full((2, 2), 5e6))
+    flexible = Flexible(np.array([2, 3]), np.full((2, 2), 5e6), np.full((2, 2), 5e6), np.ones(2))
     found = least_relief(day, flexible)
     kept(day, flexible, found)
     assert found.change_w[0, 0] < 0 < found.change_w[0, 1]
@@ -126,7 +126,7 @@ def test_what_cannot_be_relieved_is_told_and_relieved_as_far_as_it_goes() -> Non
     network = two_feeders()
     p_w = injecting(network, (2, [3.0e6]))
     day = a_day(network, p_w)
-    flexible = Flexible(np.array([2]), np.zeros((1, 1)), np.full((1, 1), 1e5))
+    flexible = Flexible(np.array([2]), np.zeros((1, 1)), np.full((1, 1), 1e5), np.ones(1))
     found = least_relief(day, flexible)
     assert found.change_w[0, 0] == pytest.approx(-1e5)
     assert found.overload_percent is not None
@@ -153,8 +153,8 @@ def test_random_grids_are_relieved_within_three_rounds(seed: int) -> None:
     network = replace(network, rating_from_a=rating, rating_to_a=np.full_like(rating, np.nan))
     day = a_day(network, p_w)
     buses = np.arange(1, 30)
-    flexible = Flexible(buses, np.clip(-p_w[buses], 0, None), np.clip(p_w[buses], 0, None))
-    found = least_relief(day, flexible, margin=0.005)
+    flexible = Flexible(buses, np.clip(-p_w[buses], 0, None), np.clip(p_w[buses], 0, None), np.ones(len(buses)))
+    found = least_relief(day, flexible, margin=0.005, rounds=3)
     assert found.overload_percent is not None
     assert found.overload_percent <= 0.1
     assert found.rounds <= 3
