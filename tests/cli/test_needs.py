@@ -75,20 +75,31 @@ def test_two_lines_from_one_substation_have_a_voltage_point_each(tmp_path: Path)
     assert done["congestions_after"] == 1
 
 
-def test_buses_along_one_line_have_one_point(tmp_path: Path) -> None:
-    folder = copied("market-one-voltage-point/scenario", tmp_path)
+def one_line(to: Path) -> Path:
+    """E2 behind E1 instead of beside it."""
+    folder = copied("market-one-voltage-point/scenario", to)
     near = '"from": "S", "to": "E1", "r_ohm": 12, "x_ohm": 6'
-    far = '"from": "S", "to": "E2", "r_ohm": 12, "x_ohm": 6'
-    replaced(
-        folder,
-        "grid.json",
-        (near, near.replace("12", "6.5")),
-        (far, '"from": "E1", "to": "E2", "r_ohm": 2, "x_ohm": 1'),
-    )
-    found = needs(folder)
-    assert flexpeer("grid", "check", folder / "grid.json", "--json").code == 0
+    far, behind = '"from": "S", "to": "E2", "r_ohm": 12, "x_ohm": 6', '"from": "E1", "to": "E2", "r_ohm": 2, "x_ohm": 1'
+    replaced(folder, "grid.json", (near, near.replace("12", "6.5")), (far, behind))
+    return folder
+
+
+def test_buses_along_one_line_have_one_point(tmp_path: Path) -> None:
+    found = needs(one_line(tmp_path / "scenario"))
     assert {row["congestion_point"] for row in found["needs"]} == {"E2"}
     assert not found["left"]
+    done = flexpeer("run", tmp_path / "scenario", "--out", tmp_path / "out", "--json").object
+    assert done["congestions_before"] == 2
+
+
+def test_a_point_has_the_need_of_all_the_buses_that_it_stands_for(tmp_path: Path) -> None:
+    """With a narrower band E1 is further past it than what brings E2 back would undo: the point at E2 says so."""
+    folder = one_line(tmp_path)
+    wide = needs(folder)
+    (folder / "voltage_bands.csv").write_text(f"bus,from,to,v_min_pu,v_max_pu\nE1,{EVENING},{NEXT},0.9115,\n", "utf-8")
+    narrow = needs(folder)
+    assert {row["congestion_point"] for row in narrow["needs"]} == {"E2"}
+    assert narrow["needs"][0]["need_w"] > 1.02 * wide["needs"][0]["need_w"]
 
 
 def with_costs(texts: dict[str, str], **costs: str) -> dict[str, str]:
