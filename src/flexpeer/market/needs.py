@@ -394,8 +394,7 @@ def _per_point(needs: Needs, command: Command, point: str, *values: tuple[int, .
 
 
 def _allocate(needs: Needs, participants: Participants, missing_w: dict[str, Watts] | None) -> Outcome:
-    zeros = (0,) * needs.mtu_count
-    zones = sorted(needs.points)
+    zeros, zones = (0,) * needs.mtu_count, sorted(needs.points)
     if missing_w is None:
         owed_w = dict(needs.curtailment_w.items())
         given = ((zone, needs.relief_w(zone, owed_w)) for zone in zones)
