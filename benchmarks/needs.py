@@ -2,7 +2,7 @@
 
 Three SimBench grids with more generation or load than they carry, and one whose maintenance leaves a feeder to its
 neighbour: a strong branch at the feeding busbar is out from 08:00 to 15:00, and the normally open branch that feeds
-its buses again is closed. Every injection may fall to nothing. What is left past limits after at most three rounds is
+its buses again is closed. Every injection may fall to nothing. What is left past limits after at most eight rounds is
 AC power flow's verdict.
 """
 
@@ -77,7 +77,7 @@ def main() -> None:
         flow, limits = DayFlow(grid.network, MTUS, in_service), limits_of(grid.network, MTUS)
         past = violations(flow, limits, read(flow, limits, flow.solve(p_w, grid.profile_q_var)))
         bus = np.flatnonzero(np.abs(p_w).max(axis=1) > 0)
-        flexible = Flexible(bus, np.clip(-p_w[bus], 0, None), np.clip(p_w[bus], 0, None))
+        flexible = Flexible(bus, np.clip(-p_w[bus], 0, None), np.clip(p_w[bus], 0, None), np.ones(len(bus)))
         began = perf_counter()
         found = least_relief(Day(flow, limits, p_w, grid.profile_q_var), flexible, MARGIN)
         name = case.code + (", maintenance" if case.maintenance else "")

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from importlib.util import find_spec
@@ -23,6 +23,7 @@ from flexpeer.adapters.reading import bytes_of, reading
 from flexpeer.adapters.results_files import write_results
 from flexpeer.adapters.scenario_files import read_scenario, write_scenario
 from flexpeer.adapters.scenario_files.grid_names import grid_source, unknown_names
+from flexpeer.adapters.scenario_files.layouts import METER, ORDERS, Layout
 from flexpeer.app.day import run_day
 from flexpeer.app.grid_day import GridInput
 from flexpeer.app.least_relief import needs_object
@@ -127,15 +128,15 @@ def run_folder(
     return outcome, result
 
 
-def read_whole(folder: Path) -> tuple[Scenario, GridFile | None]:
-    """A scenario folder and its grid file; `BadInput` with the findings of both, all together.
+def read_whole(folder: Path, unread: Sequence[Layout] = ()) -> tuple[Scenario, GridFile | None]:
+    """A scenario folder (less files `unread`) and its grid file; `BadInput` with the findings of both, all together.
 
     SimBench grids are loaded later, with the day's profiles.
     """
     findings: list[Finding] = []
     scenario = grid = None
     try:
-        scenario = read_scenario(folder)
+        scenario = read_scenario(folder, unread)
     except BadInput as error:
         findings += error.findings
     source = grid_source(folder)
@@ -298,7 +299,7 @@ def _doubts(network: Network, model: FlowModel, v: Complexes) -> list[str]:
 
 def grid_needs(folder: Path, only_conditional: bool) -> dict[str, Any]:
     """`flexpeer grid needs`: points and needs of a scenario's forecast, and the least moves that relieve them."""
-    scenario, opened = read_whole(folder)
+    scenario, opened = read_whole(folder, (ORDERS, METER))
     grid = grid_input(scenario, opened)
     if grid is None:
         raise bad_input("scenario.toml", "there is no [grid]", "a scenario with a grid", field="grid")

@@ -170,31 +170,60 @@ def _and_more(table: Table, count: int, shown: int = ROWS) -> None:
 
 
 def needs_summary(needs: Mapping[str, Any]) -> RenderableType:
-    """Where relief is needed, what would move least to give it, and whether that is enough."""
+    """Where relief is needed, what would move at least (or cheapest) to give it, and whether that is enough."""
     hours = needs["mtu_minutes"] / 60
-    if not needs["needs"]:
+    if not needs["needs"] and not needs["left"]:
         return Text("No limit is passed: nothing has to be relieved.")
     table = _table("Need (grid side)", "congestion point", "owner", "hours", "worst, MW", "need, MWh")
     for key, rows in _grouped(needs["needs"], "congestion_point", "direction", "dso").items():
         watts = [row["need_w"] for row in rows]
         table.add_row(f"{key[0]} ({key[1]})", key[2], f"{len(rows) * hours:g}", *_peak_and_energy(watts, hours))
-    moves = _table("Least power that relieves (resource side)", "resource", "up, MWh", "down, MWh", "most, MW")
-    ranked = sorted(_grouped(needs["moves"], "resource").items(), key=lambda r: -sum(abs(m["change_w"]) for m in r[1]))
-    for (name,), rows in ranked[:ROWS]:
+    priced, resources = needs["cost"] is not None, _grouped(needs["moves"], "resource")
+    ranked = sorted(resources.items(), key=lambda r: -sum(abs(m["change_w"]) for m in r[1]))
+    more = f", {len(ranked) - ROWS} more resources" if len(ranked) > ROWS else ""
+    cost = f" for {needs['cost']:,.2f} {needs['currency']}" if priced else ""
+    told = f"In all {needs['moved_wh'] / 1e6:.3f} MWh{cost}{more}; {needs['rounds']} rounds of AC power flow."
+    title = "Least cost" if priced else "Least power"
+    by_resource = _moves_table(f"{title} that relieves (resource side)", "resource", dict(ranked[:ROWS]), needs)
+    by_hour = [_moves_table("The same by hour", "from", _grouped(needs["moves"], "from"), needs)] if priced else []
+    return Group(table, by_resource, *by_hour, Text(told), *_still_past(needs))
+
+
+def _moves_table(
+    title: str, key: str, groups: Mapping[tuple[str, ...], Sequence[Mapping[str, Any]]], needs: Mapping[str, Any]
+) -> Table:
+    """Moves of each group up and down, the largest, and what they cost where anybody states a cost."""
+    hours = needs["mtu_minutes"] / 60
+    money = [] if needs["cost"] is None else [f"cost, {needs['currency']}"]
+    table = _table(title, key, "up, MWh", "down, MWh", "most, MW", *money)
+    for (name,), rows in groups.items() if key == "resource" else sorted(groups.items()):
         watts = [row["change_w"] for row in rows]
         up, down = (sum(max(sign * w, 0) for w in watts) * hours / 1e6 for sign in (1, -1))
-        moves.add_row(name, f"{up:.3f}", f"{down:.3f}", f"{max(map(abs, watts)) / 1e6:.3f}")
-    more = f", {len(ranked) - ROWS} more resources" if len(ranked) > ROWS else ""
-    told = f"In all {needs['moved_wh'] / 1e6:.3f} MWh{more}; {needs['rounds']} rounds of AC power flow."
-    return Group(table, moves, Text(told), _still_past(needs))
+        stated = [row["cost"] for row in rows if row["cost"] is not None]
+        cost = [f"{sum(stated):,.2f}" if stated else "not stated"] if money else []
+        table.add_row(name, f"{up:.3f}", f"{down:.3f}", f"{max(map(abs, watts)) / 1e6:.3f}", *cost)
+    return table
 
 
-def _still_past(needs: Mapping[str, Any]) -> Text:
+def _still_past(needs: Mapping[str, Any]) -> list[Text]:
     if not needs["left"]:
-        return Text("With these moves every limit is kept.", style="green")
-    elements = sorted({row["element"] for row in needs["left"]})
-    some = ", ".join(elements[:ROWS]) + (", ..." if len(elements) > ROWS else "")
-    return Text(f"Not enough: up to {needs['overload_percent']:.2f} % past a limit at {some}.", style="bold red")
+        return [Text("With these moves every limit is kept.", style="green")]
+    told = []
+    out = [row for row in needs["left"] if row["out_of_reach"]]
+    unknown = [row for row in needs["left"] if not row["out_of_reach"]]
+    if out:
+        told.append(Text(f"Not enough: past its limit whatever moves, {_where(out)}.", style="bold red"))
+    if unknown:
+        tried = f"Not found within {needs['most_rounds']} rounds: moves that also bring back {_where(unknown)}."
+        told.append(Text(tried, style="bold red"))
+    share = needs["overload_percent"]
+    return [*told, Text(f"At most {share:.2f} % past a limit with these moves.")] if share is not None else told
+
+
+def _where(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Elements and hours, the first few."""
+    places = [f"{row['element']} at {row['from'][11:16]}" for row in rows]
+    return ", ".join(places[:ROWS]) + (f" and {len(places) - ROWS} more" if len(places) > ROWS else "")
 
 
 def _grouped(rows: Sequence[Mapping[str, Any]], *keys: str) -> dict[tuple[str, ...], list[Mapping[str, Any]]]:

@@ -9,16 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from flexpeer.laboratory.files.clearing_files import write_problem
-from flexpeer.laboratory.files.share_files import OUTLINE, read_outline, read_parts
-from flexpeer.laboratory.files.state_files import JournalFolder, ShelfFolder
-from flexpeer.laboratory.between.area_node import Finished
-from flexpeer.laboratory.between.coordination import Decision, JointOutcome
-from flexpeer.laboratory.engines.part_sweeps import PartOutcome
-from flexpeer.laboratory.clearings import clear_file
-from flexpeer.laboratory.nodes import split_file
-from flexpeer.laboratory.clearing_problems import clearing_problem
-from flexpeer.laboratory.between.borders import Close
 from tests.adapters import cim_documents
 from tests.adapters.scenario_folder import folder_of, swap_hour
 from tests.adapters.test_gridfile_csv import example
@@ -38,6 +28,16 @@ from flexpeer.clearing.problem import Problem
 from flexpeer.day_nodes import split_scenario
 from flexpeer.errors import BadInput
 from flexpeer.grid.cigre import cigre_mv
+from flexpeer.laboratory.between.area_node import Finished
+from flexpeer.laboratory.between.borders import Close
+from flexpeer.laboratory.between.coordination import Decision, JointOutcome
+from flexpeer.laboratory.clearing_problems import clearing_problem
+from flexpeer.laboratory.clearings import clear_file
+from flexpeer.laboratory.engines.part_sweeps import PartOutcome
+from flexpeer.laboratory.files.clearing_files import write_problem
+from flexpeer.laboratory.files.share_files import OUTLINE, read_outline, read_parts
+from flexpeer.laboratory.files.state_files import JournalFolder, ShelfFolder
+from flexpeer.laboratory.nodes import split_file
 from flexpeer.wire.grants import Began, Commit, Entry, Held, Shift, Try
 
 Files = Mapping[str, bytes]

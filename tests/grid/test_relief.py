@@ -33,7 +33,7 @@ def injecting(network: Network, *rows: tuple[int, list[float]]) -> Floats:
 
 def falling(p_w: Floats, *buses: int) -> Flexible:
     at = np.array(buses)
-    return Flexible(at, np.zeros((len(at), p_w.shape[1])), p_w[at])
+    return Flexible(at, np.zeros((len(at), p_w.shape[1])), p_w[at], np.ones(len(at)))
 
 
 def kept(day: Day, flexible: Flexible, found: Relief) -> None:
@@ -116,7 +116,7 @@ def test_voltages_are_brought_into_band() -> None:
     network = replace(two_feeders(rating_a=np.nan), v_max_pu=np.full(4, 1.04), v_min_pu=np.full(4, 0.98))
     p_w = injecting(network, (2, [4e6, -5e6]), (3, [0.0, -1e6]))
     day = a_day(network, p_w)
-    flexible = Flexible(np.array([2, 3]), np.full((2, 2), 5e6), np.full((2, 2), 5e6))
+    flexible = Flexible(np.array([2, 3]), np.full((2, 2), 5e6), np.full((2, 2), 5e6), np.ones(2))
     found = least_relief(day, flexible)
     kept(day, flexible, found)
     assert found.change_w[0, 0] < 0 < found.change_w[0, 1]
@@ -126,7 +126,7 @@ def test_what_cannot_be_relieved_is_told_and_relieved_as_far_as_it_goes() -> Non
     network = two_feeders()
     p_w = injecting(network, (2, [3.0e6]))
     day = a_day(network, p_w)
-    flexible = Flexible(np.array([2]), np.zeros((1, 1)), np.full((1, 1), 1e5))
+    flexible = Flexible(np.array([2]), np.zeros((1, 1)), np.full((1, 1), 1e5), np.ones(1))
     found = least_relief(day, flexible)
     assert found.change_w[0, 0] == pytest.approx(-1e5)
     assert found.overload_percent is not None
@@ -138,6 +138,60 @@ def test_a_day_without_a_state_has_no_verdict() -> None:
     network = two_feeders()
     p_w = injecting(network, (2, [-9e8]))
     assert least_relief(a_day(network, p_w), falling(np.abs(p_w), 2)).overload_percent is None
+
+
+def test_each_hour_has_the_answer_it_has_alone() -> None:
+    """The second cannot be relieved, the third needs nothing; the first is as if they were not there."""
+    network = two_feeders()
+    p_w = injecting(network, (2, [3.0e6, 9.0e6, 1.0e6, 2.6e6]))
+    most_w = np.array([[2e6, 2e6, 2e6, 2e6]])
+
+    def units(hours: slice) -> Flexible:
+        return Flexible(np.array([2]), np.zeros_like(most_w[:, hours]), most_w[:, hours], np.ones(1))
+
+    together = least_relief(a_day(network, p_w), units(slice(None)), margin=0.005)
+    for mtu in range(4):
+        hour = slice(mtu, mtu + 1)
+        alone = least_relief(a_day(network, p_w[:, hour]), units(hour), margin=0.005)
+        np.testing.assert_allclose(together.change_w[:, hour], alone.change_w, atol=1.0)
+    assert {violation.mtu for violation in together.left} == {1}
+    assert together.out_of_reach == set(together.left)
+
+
+def test_mtus_that_a_mean_joins_are_one_part() -> None:
+    """The first hour cannot keep its mean; the second does, with the same quarter-hours."""
+    network = two_feeders(rating_a=np.nan)
+    p_w = injecting(network, (2, [6e6, 1e6, 3e6, 3e6] * 2))
+    point = PowerLimit("source 0", Kind.EXPORT, 2e6, hourly=True)
+    day = a_day(network, p_w, point, hours=(0, 4, 8))
+    most_w = np.array([[1e5] * 4 + [3e6] * 4])
+    found = least_relief(day, Flexible(np.array([2]), np.zeros_like(most_w), most_w, np.ones(1)))
+    assert {violation.mtu for violation in found.left} == {0}
+    np.testing.assert_allclose(found.change_w[0, :4], -1e5)
+    exported = read(
+        day.flow, day.limits, day.flow.solve(p_w + np.vstack([0 * p_w[:2], found.change_w, 0 * p_w[:1]]), 0 * p_w)
+    )
+    assert exported.power_w[0, 4] == pytest.approx(2e6, rel=1e-5)
+
+
+def test_the_cheaper_watts_are_taken_though_they_are_more() -> None:
+    network = replace(two_feeders(), rating_from_a=np.array([180.0, 90.0, np.nan]), rating_to_a=np.full(3, np.nan))
+    p_w = injecting(network, (2, [1.4e6]), (3, [2.2e6]))
+    day, flexible = a_day(network, p_w), falling(p_w, 2, 3)
+    for cheap, price in ((0, np.array([0.1, 1.0])), (1, np.array([1.0, 0.1]))):
+        found = least_relief(day, flexible._replace(price=price))
+        kept(day, flexible, found)
+        assert found.change_w[1 - cheap, 0] == pytest.approx(0.0, abs=1e3)
+        assert found.change_w[cheap, 0] < -1e5
+
+
+def test_what_was_not_found_is_not_called_out_of_reach() -> None:
+    """Without a round nothing is found, though a little would do."""
+    network = two_feeders()
+    p_w = injecting(network, (2, [3.0e6]))
+    found = least_relief(a_day(network, p_w), falling(p_w, 2), rounds=0)
+    assert found.left
+    assert not found.out_of_reach
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -153,8 +207,8 @@ def test_random_grids_are_relieved_within_three_rounds(seed: int) -> None:
     network = replace(network, rating_from_a=rating, rating_to_a=np.full_like(rating, np.nan))
     day = a_day(network, p_w)
     buses = np.arange(1, 30)
-    flexible = Flexible(buses, np.clip(-p_w[buses], 0, None), np.clip(p_w[buses], 0, None))
-    found = least_relief(day, flexible, margin=0.005)
+    flexible = Flexible(buses, np.clip(-p_w[buses], 0, None), np.clip(p_w[buses], 0, None), np.ones(len(buses)))
+    found = least_relief(day, flexible, margin=0.005, rounds=3)
     assert found.overload_percent is not None
     assert found.overload_percent <= 0.1
     assert found.rounds <= 3

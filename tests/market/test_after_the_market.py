@@ -391,7 +391,7 @@ def test_curtailment_that_stays_is_worth_what_its_buyer_bid() -> None:
         plans_w={"a": at_first(4 * MWH), "c": flat(0)},
     )
     market = Market(frame)
-    market.session.send(PublishNeed("P", at_first(3 * MWH)), AllocateCurtailment("P"))
+    market.session.send(PublishNeed("P", at_first(3 * MWH)), AllocateCurtailment())
     assert market.session.state.needs.curtailment_w["a"][0] == -3 * MWH
     market.sell("s", "c", MWH, 40_000)
     market.buy("high", "a", MWH, 50_000)

@@ -134,7 +134,7 @@ def test_the_first_crossing_pair_is_the_one_complete_first(make: Make, priority:
     limit=st.integers(-5, 6),
     before=st.integers(0, 72),
 )
-def test_both_books_agree(
+def test_both_books_agree(  # noqa: PLR0917
     priority: Priority,
     orders: list[Entry],
     others: list[Entry],

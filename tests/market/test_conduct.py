@@ -37,11 +37,11 @@ def test_a_plan_that_moves_after_the_need_is_flagged() -> None:
 def test_a_flag_leaves_what_the_day_has_derived() -> None:
     market = Market(FRAME._replace(resources=(*FRAME.resources, resource("e", organisation="A"))))
     market.sell("s", "a", 5, 5)
-    before = market.session.state.needs
-    assert before.starts_w
+    before, places = market.session.state.needs, market.session.books.places
     market.buy("b", "e", 5, 9)
     assert market.session.state.conduct.flags
     assert market.session.state.needs is before
+    assert market.session.books.places is places
 
 
 def flagged(market: Market) -> list[str]:

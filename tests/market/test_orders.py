@@ -11,7 +11,7 @@ from flexpeer.market.orders import CloseGate, OrderKilled, OrderPlaced, Side, St
 from flexpeer.market.participants import Portfolio
 from flexpeer.market.purchase import ExpireOrders, PurchaseResidual
 from flexpeer.market.reasons import CommandRefused, Reason
-from flexpeer.market.rulebook import Exchange, Priority, Rulebook
+from flexpeer.market.rulebook import Exchange, Rulebook
 from flexpeer.market.trades import Phase, ReservationsReleased
 from flexpeer.quantities import PPM
 

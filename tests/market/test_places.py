@@ -8,9 +8,9 @@ from tests.market.small_market import Frame, Market, at_first, flat, resource
 
 from flexpeer.app import granting
 from flexpeer.market.machine import Event
-from flexpeer.market.matching.meetings import MeetingBlocked, MeetingsWoken
+from flexpeer.market.matching.meetings import MeetingBlocked
 from flexpeer.market.needs import CongestionPoint, Direction, PublishNeed, Regulation
-from flexpeer.market.orders import CloseGate, Side, TimeInForce
+from flexpeer.market.orders import Side, TimeInForce
 from flexpeer.market.reasons import CommandRefused, Reason
 from flexpeer.market.rulebook import Exchange, Priority, Rulebook
 from flexpeer.market.trades import MatchProposed
@@ -52,7 +52,7 @@ def test_a_seller_without_impact_at_a_point_the_buyer_loads_cannot_serve_it() ->
     market.buy("b", "b1", 8, 100)
     assert market.traded == []
     market.buy("at B", "b1", 5, 100, zone="B")
-    assert market.traded == [("at B", "s", 9, 9, 1)] or market.traded == [("at B", "s", 5, 9, 1)]
+    assert market.traded == [("at B", "s", 5, 9, 1)]
 
 
 def test_an_order_that_names_a_point_counts_there_alone() -> None:
@@ -95,7 +95,7 @@ def test_with_points_of_both_directions_in_need_the_regulation_must_be_stated() 
 
 def test_what_the_grid_refuses_to_two_places_is_asked_once() -> None:
     """x may not inject more at all: forty buyers of one place meet a seller; one match is proposed, one sleeps."""
-    units = tuple(resource(f"b{n}") for n in range(40)) + (resource("s"),)
+    units = (*(resource(f"b{n}") for n in range(40)), resource("s"))
     hidden = CongestionPoint("H", "line H", Direction.EXPORT, "GRID", flat(0))
     plans = {unit.resource: flat(500) for unit in units}
     factors = {"P": {}, "H": {unit.resource: 1 for unit in units} | {"s": 0}}

@@ -319,8 +319,7 @@ class MarketDay:
     def _flows(self, schedules_w: Mapping[str, Watts]) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
         """Flow and limit of each point with these schedules, W per MTU."""
         if self.physical is not None:
-            _, readings = self.physical.grid.solve(schedules_w, "schedules")
-            pairs = self.physical.flows(readings)
+            pairs = self.physical.flows(self.physical.grid.solve(schedules_w, "schedules"))
             return {name: (tuple(map(float, flow)), tuple(map(float, limit))) for name, (flow, limit) in pairs.items()}
         if isinstance(self.side, ToldSide):
             return self.side.flows(schedules_w)

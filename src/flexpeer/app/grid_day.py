@@ -122,7 +122,7 @@ class GridDay:
 
 def build(scenario: Scenario, grid: GridInput) -> GridDay:
     """The grid of a scenario; `BadInput` with every name the grid does not know."""
-    findings = [*_unknown_buses(scenario, grid), *_unknown_elements(scenario, grid)]
+    findings = [*_unknown_buses(scenario, grid), *_unknown_elements(scenario, grid), *_unrated_points(scenario, grid)]
     if findings:
         raise BadInput(findings)
     scenario = _by_own_names(scenario, grid)
@@ -219,6 +219,21 @@ def _unknown_elements(scenario: Scenario, grid: GridInput) -> list[Finding]:
         for u in scenario.unbalance
         if u.area is not None and u.area not in zones
     ]
+    return findings
+
+
+def _unrated_points(scenario: Scenario, grid: GridInput) -> list[Finding]:
+    """Points without a limit at a source, or at a branch without a rating."""
+    findings = []
+    later_rated = {grid.branch_index(row.element) for row in scenario.ratings}
+    for line, point in enumerate(scenario.congestion_points or (), 2):
+        branch = grid.branch_index(point.element)
+        if not point.is_rated or (branch is None and point.element not in grid.network.source_names):
+            continue
+        ends = () if branch is None else (grid.network.rating_from_a[branch], grid.network.rating_to_a[branch])
+        if branch not in later_rated and not np.isfinite(ends).any():
+            problem = f"there is no limit, and {point.element!r} has no rating"
+            findings.append(Finding("congestion_points.csv", line, "limit_w", problem, "whole watts, zero or more"))
     return findings
 
 

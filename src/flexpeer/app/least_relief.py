@@ -1,6 +1,6 @@
 """A day's needs by optimisation: which resources must move, and by how little, to bring every limit into band."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,24 +10,32 @@ from flexpeer.app.physical_side import PhysicalSide, margin_ppm
 from flexpeer.app.scenario import Resource, Scenario
 from flexpeer.grid.limits import Violation
 from flexpeer.grid.network import Floats, Integers
-from flexpeer.grid.relief import Day, Flexible, Relief, least_relief
+from flexpeer.grid.relief import ROUNDS, Day, Flexible, Relief, least_relief
 from flexpeer.market.needs import CongestionPoint, Watts
+from flexpeer.quantities import major, money
+
+NO_COST = 10.0
+CHEAPEST = 1e-3
 
 
 class LeastMoves(NamedTuple):
     """Changes of injection, W per MTU, of the resources that move; AC power flow's verdict on them.
 
-    `left` is what stays past its limit, at most by `overload_percent` of it.
+    `left` is what stays past its limit, at most by `overload_percent` of it; `out_of_reach` those of it that no moves
+    bring back.
     """
 
     change_w: dict[str, Watts]
     rounds: int
     left: tuple[Violation, ...]
+    out_of_reach: frozenset[Violation]
     overload_percent: float
 
 
-def least_moves(side: PhysicalSide, schedules_w: Mapping[str, Watts], *, only_conditional: bool) -> LeastMoves:
-    """The least power that resources must move from these schedules.
+def least_moves(
+    side: PhysicalSide, schedules_w: Mapping[str, Watts], *, only_conditional: bool, by_cost: bool = False
+) -> LeastMoves:
+    """The least power that resources must move from these schedules; `by_cost` the least cost, where any states one.
 
     With `only_conditional`, those with a conditional agreement, within what it allows: injection down to none, or
     withdrawal. Where needs are for a quantile, injection falls for what injection loads, withdrawal for the rest.
@@ -36,7 +44,7 @@ def least_moves(side: PhysicalSide, schedules_w: Mapping[str, Watts], *, only_co
     chosen = [r for r in side.scenario.resources if r.conditional or not only_conditional]
     bus = np.array([grid.bus_of[r.resource] for r in chosen], dtype=np.int64)
     start = np.array([schedules_w[r.resource] for r in chosen], dtype=np.float64).reshape(len(chosen), grid.day.periods)
-    flexible = Flexible(bus, *_rooms(chosen, start, only_conditional))
+    flexible = Flexible(bus, *_rooms(chosen, start, only_conditional), _prices(chosen, by_cost))
     p_w = grid.injections(schedules_w)
 
     def relieved(more_w: Floats | None, units: Flexible) -> Relief:
@@ -53,8 +61,20 @@ def least_moves(side: PhysicalSide, schedules_w: Mapping[str, Watts], *, only_co
     changes = _whole(sum((each.change_w for each in found), np.zeros_like(start)), flexible)
     moved = {r.resource: tuple(row) for r, row in zip(chosen, changes.tolist(), strict=True) if any(row)}
     left = tuple(violation for each in found for violation in each.left)
+    out = frozenset(violation for each in found for violation in each.out_of_reach)
     most = max((each.overload_percent if each.overload_percent is not None else np.inf for each in found), default=0.0)
-    return LeastMoves(moved, max(each.rounds for each in found), left, float(most))
+    return LeastMoves(moved, max(each.rounds for each in found), left, out, float(most))
+
+
+def _prices(chosen: list[Resource], by_cost: bool) -> Floats:
+    """What a watt of each costs beside the dearest stated cost; the same for all where none is, or not `by_cost`.
+
+    One without a cost comes last, at `NO_COST`; nothing is cheaper than `CHEAPEST`, so that none moves in vain.
+    """
+    dearest = max((r.cost_minor for r in chosen if r.cost_minor is not None), default=0)
+    if not by_cost or dearest <= 0:
+        return np.ones(len(chosen))
+    return np.array([NO_COST if r.cost_minor is None else max(r.cost_minor / dearest, CHEAPEST) for r in chosen])
 
 
 def _rooms(chosen: list[Resource], start: Floats, only_conditional: bool) -> tuple[Floats, Floats]:
@@ -76,8 +96,16 @@ def needs_object(scenario: Scenario, grid: GridInput, only_conditional: bool) ->
     forecast = scenario.plans_w()
     points = side.observe(forecast)
     needs = side.need_w(forecast)
-    least = least_moves(side, forecast, only_conditional=only_conditional)
+    least = least_moves(side, forecast, only_conditional=only_conditional, by_cost=True)
     day = scenario.day
+    cost, minutes = {r.resource: r.cost_minor for r in scenario.resources}, day.mtu_minutes
+    all_moves = [(cost[name], watts) for name, row in least.change_w.items() for watts in row]
+    moves = [
+        {"resource": name, "from": day.local(mtu), "change_w": watts, "cost": _cost([(cost[name], watts)], minutes)}
+        for name, row in sorted(least.change_w.items())
+        for mtu, watts in enumerate(row)
+        if watts
+    ]
     return {
         "needs": [
             {**_point_facts(point), "from": day.local(mtu), "need_w": watts}
@@ -85,21 +113,32 @@ def needs_object(scenario: Scenario, grid: GridInput, only_conditional: bool) ->
             for mtu, watts in enumerate(needs[point.congestion_point])
             if watts
         ],
-        "moves": [
-            {"resource": name, "from": day.local(mtu), "change_w": watts}
-            for name, row in sorted(least.change_w.items())
-            for mtu, watts in enumerate(row)
-            if watts
-        ],
+        "moves": moves,
         "left": [
-            {"element": v.element, "kind": str(v.kind), "from": day.local(v.mtu), "value": v.value, "limit": v.limit}
+            {
+                "element": v.element,
+                "kind": str(v.kind),
+                "from": day.local(v.mtu),
+                "value": v.value,
+                "limit": v.limit,
+                "out_of_reach": v in least.out_of_reach,
+            }
             for v in least.left
         ],
-        "moved_wh": sum(abs(w) for row in least.change_w.values() for w in row) * day.mtu_minutes / 60,
+        "moved_wh": sum(abs(w) for row in least.change_w.values() for w in row) * minutes / 60,
+        "cost": _cost(all_moves, minutes),
+        "currency": scenario.currency,
         "overload_percent": least.overload_percent if np.isfinite(least.overload_percent) else None,
         "rounds": least.rounds,
-        "mtu_minutes": day.mtu_minutes,
+        "most_rounds": ROUNDS,
+        "mtu_minutes": minutes,
     }
+
+
+def _cost(moves_w: Iterable[tuple[int | None, int]], minutes: int) -> float | None:
+    """What moves (cost in minor units per MWh, W) of one MTU each cost, major units; None where none states a cost."""
+    stated = [money(cost, abs(watts), minutes) for cost, watts in moves_w if cost is not None]
+    return float(major(sum(stated))) if stated else None
 
 
 def _point_facts(point: CongestionPoint) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The grid side of a market with a grid: congestion points, needs and impact factors from power flow.
 
-A point's flow is watts at a power limit; current x sqrt(3) x nominal voltage (VA) at a rated element; for a
-voltage, the watts injected at that bus that would make up the difference (first order).
+A point's flow is watts at a power limit; current x sqrt(3) x nominal voltage (VA) at a rated element, below zero where
+power flows the other way; for a voltage, the watts injected at that bus that would make up the difference, first order.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ from flexpeer.app.scenario import Scenario
 from flexpeer.app.validator import GridOwner, OwnGrid
 from flexpeer.errors import bad_input
 from flexpeer.grid.areas import Area, branch_owners, split
-from flexpeer.grid.limits import Kind, Limits, Readings, relief_needed
+from flexpeer.grid.limits import Kind, Limits, Readings, band_pu, relief_needed
 from flexpeer.grid.network import S_BASE_VA, Complexes, Flags, Floats, Integers
 from flexpeer.grid.powerflow import DayFlow, FlowResult
 from flexpeer.grid.sensitivity import Metric, Quantity, Sensitivity, sensitivity
@@ -28,13 +28,15 @@ from flexpeer.quantities import IMPACT_LIMIT_PPM, PPM, QUANTITY_LIMIT_W
 
 POINTS = "congestion_points.csv"
 Schedules = Mapping[str, Watts]
+State = tuple[FlowResult, Readings]
 
 
 class Point(NamedTuple):
     """A congestion point with its metric.
 
     `at` is the index of the branch, source or bus, `row` that of its power limit or -1; `pu_per_w` is what a watt
-    at a voltage point's own bus does to it (1 for the others, whose flow is in watts already).
+    at a voltage point's own bus does to it (1 for the others, whose flow is in watts already). `beside` are the buses
+    it stands for, and what that watt does there.
     """
 
     point: CongestionPoint
@@ -42,9 +44,12 @@ class Point(NamedTuple):
     at: int
     row: int
     pu_per_w: float = 1.0
+    beside: tuple[tuple[int, float], ...] = ()
 
 
 GRID_MARGIN_PPM = 5_000
+NEGLIGIBLE = 1e-3
+ALIKE = 0.8
 
 
 def margin_ppm(scenario: Scenario) -> int:
@@ -60,8 +65,8 @@ class PhysicalSide:
         self.grid = grid
         self.scenario = scenario
         self.margin = margin_ppm / PPM
-        self._forecast: tuple[FlowResult, Readings] | None = None
-        self._beyond: dict[bool, tuple[FlowResult, Readings]] = {}
+        self._forecast: State | None = None
+        self._beyond: dict[bool, State] = {}
         self._forecast_p_w: Floats = grid.base_p_w
         self._points: tuple[Point, ...] = ()
         self._slopes: dict[str, Floats] = {}
@@ -89,14 +94,12 @@ class PhysicalSide:
         states = self._states(schedules_w, "schedules", self.grid.solve(schedules_w, "schedules"))
         needs = {}
         for point in self._points:
-            value, limit = self._flow(point, states[_loaded_by_injection(point.point.direction)][1]), self._limit(point)
-            over = relief_needed(value, limit, self.margin)
+            value, limit = self._flow(point, states[_loaded_by_injection(point.point.direction)]), self._limit(point)
+            over = relief_needed(value, limit, self._margin_w(point))
             needs[point.point.congestion_point] = tuple(int(np.ceil(w)) for w in over)
         return needs
 
-    def _states(
-        self, schedules_w: Schedules, what: str, same: tuple[FlowResult, Readings]
-    ) -> dict[bool, tuple[FlowResult, Readings]]:
+    def _states(self, schedules_w: Schedules, what: str, same: State) -> dict[bool, State]:
         """States at the rulebook's quantile, by whether they are for points that injection loads.
 
         `same` is the state of the schedules themselves.
@@ -107,21 +110,21 @@ class PhysicalSide:
             for by_injection, more_w in beyond.items()
         }
 
-    def flows(self, readings: Readings) -> dict[str, tuple[Floats, Floats]]:
+    def flows(self, state: State) -> dict[str, tuple[Floats, Floats]]:
         """Flow (in the loading direction) and limit of each point, W per MTU, for a state."""
-        return {p.point.congestion_point: (self._flow(p, readings), self._limit(p)) for p in self._points}
+        return {p.point.congestion_point: (self._flow(p, state), self._limit(p)) for p in self._points}
 
     def told(self, schedules_w: Schedules) -> Iterator[ToldPoint]:
         """The points for somebody without the grid, with the starting point's schedules."""
-        forecast, start = self._observed()[1], self.grid.solve(schedules_w, "starting point")[1]
+        forecast, start = self._observed(), self.grid.solve(schedules_w, "starting point")
         for p in self._points:
-            beyond = self._beyond[_loaded_by_injection(p.point.direction)][1]
+            beyond = self._beyond[_loaded_by_injection(p.point.direction)]
             limit, flow = self._limit(p), self._flow(p, forecast)
             rows = (flow, self._flow(p, start), self._flow(p, beyond) - flow, self._unit_w(p))
             forecast_w, start_w, beyond_w, unit_w = (tuple(np.nan_to_num(row, nan=0.0).tolist()) for row in rows)
             limit_w = tuple(np.nan_to_num(limit, nan=float(QUANTITY_LIMIT_W)).tolist())
-            owner = self.owner_of(p.kind, p.point.element)
-            yield ToldPoint(p.point, owner, p.kind, forecast_w, start_w, beyond_w, limit_w, unit_w, self.margin)
+            owner, margin_w = self.owner_of(p.kind, p.point.element), tuple(np.nan_to_num(self._margin_w(p)).tolist())
+            yield ToldPoint(p.point, owner, p.kind, forecast_w, start_w, beyond_w, limit_w, unit_w, margin_w)
 
     def _unit_w(self, point: Point) -> Floats:
         """Watts of flow per unit of what is read at the element, in its unit of `Kind`."""
@@ -194,25 +197,74 @@ class PhysicalSide:
             own[1][at] -= drawn.imag
 
     def _found(self) -> tuple[Point, ...]:
-        """A point for each element and direction that the forecast overloads; the worst bus of each owner and band."""
-        worst: dict[tuple[str, str, Direction, Kind], tuple[float, str]] = {}
+        """A point for each branch or source and direction that the forecast overloads; voltages as `_apart` has it."""
+        found: set[tuple[str, str, Direction, Kind]] = set()
+        voltages: dict[tuple[str, Kind], dict[int, Floats]] = {}
         for by_injection, (result, readings) in self._beyond.items():
             for element, kind, mtu, value, limit in self.grid.violations(readings):
-                by_voltage = kind in (Kind.HIGH, Kind.LOW)
                 direction = Direction(self._direction(kind, element, mtu, result))
-                if (by_voltage and self._is_held(element)) or _loaded_by_injection(direction) is not by_injection:
+                if _loaded_by_injection(direction) is not by_injection:
                     continue
-                key = (self.owner_of(kind, element), "" if by_voltage else element, direction, kind)
-                severity = abs(value - limit) / (limit or 1.0)
-                worst[key] = max(worst.get(key, (0.0, "")), (severity, element))
-        at = Counter(element for _, element in worst.values())
-        towards = Counter((element, key[2]) for key, (_, element) in worst.items())
+                owner = self.owner_of(kind, element)
+                if kind not in (Kind.HIGH, Kind.LOW):
+                    found.add((owner, element, direction, kind))
+                elif not self._is_held(element):
+                    past = voltages.setdefault((owner, kind), {})
+                    bus = self.grid.network.bus_names.index(element)
+                    past.setdefault(bus, np.zeros(self.grid.day.periods))[mtu] = abs(value - limit)
+        beside: dict[tuple[str, Kind], tuple[tuple[int, float], ...]] = {}
+        for (owner, kind), past in voltages.items():
+            for bus, others in self._apart(past).items():
+                element = self.grid.network.bus_names[bus]
+                found.add((owner, element, Direction(str(kind)), kind))
+                beside[element, kind] = tuple(others)
+        at = Counter(element for _, element, _, _ in found)
+        towards = Counter((element, direction) for _, element, direction, _ in found)
         points = []
-        for (owner, _, direction, kind), (_, element) in sorted(worst.items()):
+        for owner, element, direction, kind in sorted(found):
             name = element if at[element] == 1 else f"{element}:{direction}"
             name = name if towards[element, direction] == 1 else f"{name}:{kind}"
-            points.append(self._point(name, element, direction, owner, kind))
+            point = self._point(name, element, direction, owner, kind)
+            points.append(point._replace(beside=beside.get((element, kind), ())))
         return tuple(points)
+
+    def _apart(self, past_pu: Mapping[int, Floats]) -> dict[int, list[tuple[int, float]]]:
+        """Of the buses past one side of their band, by how much (mtus,), the worst and those it does not stand for.
+
+        One stands for another where, in every MTU, whatever resource brings it back brings the other back, at least
+        `ALIKE` of the way. With each go the buses it stands for, and what a watt at its own bus does there.
+        """
+        network, margin = self.grid.network, self.margin * band_pu(self.grid.limits)
+        able = [self.grid.bus_of[r.resource] for r in self.scenario.resources if r.p_min_w < r.p_max_w]
+        units = np.array(sorted(set(able)), dtype=np.int64) if able else np.flatnonzero(self.grid.injecting)
+        slopes: dict[int, Floats] = {}
+        beside: dict[int, list[tuple[int, float]]] = {}
+        for bus in sorted(past_pu, key=lambda bus: (-float(past_pu[bus].max()), network.bus_names[bus])):
+            raised, past = self._raised(bus, past_pu[bus]), past_pu[bus]
+            for point, slope in slopes.items():
+                moved = slope > NEGLIGIBLE * slope.max(axis=0)
+                share = np.where(moved, raised[units] / np.where(moved, slope, 1.0), np.inf).min(axis=0)
+                brought = np.where(past_pu[point] > 0.0, share * (past_pu[point] + margin[point]), 0.0)
+                per_w = float(raised[point, int(past.argmax())])
+                if per_w > 0.0 and (brought >= ALIKE * past).all():
+                    beside[point].append((bus, per_w))
+                    break
+            else:
+                slopes[bus], beside[bus] = raised[units], []
+        return beside
+
+    def _raised(self, bus: int, past_pu: Floats) -> Floats:
+        """What a watt at each bus raises a voltage by, (buses, mtus), where each topology is furthest past the band."""
+        result, _ = self._observed()
+        per_w = np.zeros((self.grid.network.bus_count, self.grid.day.periods))
+        metric = Metric(Quantity.BUS_VOLTAGE, bus)
+        for topology in np.unique(self.grid.day.topology_of):
+            mtus = np.flatnonzero(self.grid.day.topology_of == topology)
+            at = mtus[[int(np.argmax(past_pu[mtus]))]]
+            if past_pu[at[0]] > 0.0:
+                found = sensitivity(self.grid.day, result, self._forecast_p_w, self.grid.base_q_var, metric, at)
+                per_w[:, mtus] = np.nan_to_num(found.per_w)
+        return per_w
 
     def _is_held(self, bus: str) -> bool:
         """Whether a source holds the voltage, which no injection moves then."""
@@ -222,15 +274,19 @@ class PhysicalSide:
         if kind is not Kind.LOADING:
             return str(kind)
         branch = self.grid.network.branch_names.index(element)
-        return Direction.EXPORT if self._towards_source_w(branch, mtu, result) >= 0 else Direction.IMPORT
+        return Direction.EXPORT if self._towards_source_w(branch, result)[mtu] >= 0 else Direction.IMPORT
 
-    def _towards_source_w(self, branch: int, mtu: int, result: FlowResult) -> float:
+    def _towards_source_w(self, branch: int, result: FlowResult) -> Floats:
+        """Active power towards the source at a branch's upper end, (mtus,), per unit."""
         network = self.grid.network
         terminal = network.terminals()
-        v_from, v_to = result.v[network.branch_from[branch], mtu], result.v[network.branch_to[branch], mtu]
+        v_from, v_to = result.v[network.branch_from[branch]], result.v[network.branch_to[branch]]
         if self.grid.day.upper_from[branch]:
-            return float(-(v_from * np.conj(terminal.yff[branch] * v_from + terminal.yft[branch] * v_to)).real)
-        return float(-(v_to * np.conj(terminal.ytf[branch] * v_from + terminal.ytt[branch] * v_to)).real)
+            into = v_from * np.conj(terminal.yff[branch] * v_from + terminal.yft[branch] * v_to)
+        else:
+            into = v_to * np.conj(terminal.ytf[branch] * v_from + terminal.ytt[branch] * v_to)
+        towards: Floats = -into.real
+        return towards
 
     def owner_of(self, kind: Kind, element: str) -> str:
         """The DSO an element belongs to."""
@@ -243,7 +299,7 @@ class PhysicalSide:
 
     def _given(self, given: GivenPoint) -> Point:
         direction = Direction(given.direction)
-        kind = Kind(given.direction)
+        kind = Kind.LOADING if given.is_rated else Kind(given.direction)
         owner = given.dso or self.owner_of(kind, given.element)
         return self._point(given.congestion_point, given.element, direction, owner, kind)
 
@@ -278,15 +334,35 @@ class PhysicalSide:
         limits = self.grid.limits
         return list(zip(limits.point_element, limits.point_kind, strict=True)).index((element, kind))
 
-    def _flow(self, point: Point, readings: Readings) -> Floats:
+    def _flow(self, point: Point, state: State) -> Floats:
+        result, readings = state
         flow: Floats
         if point.row >= 0:
             flow = readings.power_w[point.row]
         elif point.kind is Kind.LOADING:
-            flow = readings.loading[point.at] * self.rated_va()[point.at]
+            sign = 1.0 if point.point.direction is Direction.EXPORT else -1.0
+            way = np.where(sign * self._towards_source_w(point.at, result) >= 0.0, 1.0, -1.0)
+            flow = way * readings.loading[point.at] * self.rated_va()[point.at]
         else:
-            flow = (1.0 if point.kind is Kind.HIGH else -1.0) * _fed(readings.v_pu[point.at]) / point.pu_per_w
+            over = [self._over_pu(point.kind, bus, readings) / per_w for bus, per_w in point.beside]
+            own = self._over_pu(point.kind, point.at, readings) / point.pu_per_w
+            flow = self._limit(point) + np.fmax.reduce([own, *over])
         return flow
+
+    def _over_pu(self, kind: Kind, bus: int, readings: Readings) -> Floats:
+        """How far a voltage is past its band, (mtus,)."""
+        fed = _fed(readings.v_pu[bus])
+        over: Floats = (
+            fed - self.grid.limits.v_max_pu[bus] if kind is Kind.HIGH else self.grid.limits.v_min_pu[bus] - fed
+        )
+        return over
+
+    def _margin_w(self, point: Point) -> Floats:
+        """How far below its limit a need aims, W: a share of the limit, of a voltage a share of its band."""
+        by_voltage = point.kind in (Kind.HIGH, Kind.LOW)
+        span = band_pu(self.grid.limits)[point.at] / point.pu_per_w if by_voltage else np.abs(self._limit(point))
+        margin: Floats = self.margin * span
+        return margin
 
     def _limit(self, point: Point) -> Floats:
         limit: Floats
@@ -309,9 +385,8 @@ class PhysicalSide:
 
     def _slope(self, point: Point) -> Floats:
         """Relief per watt moved in the relieving direction, (buses, mtus), where each topology loads the point most."""
-        _, readings = self._observed()
         found = self._sensitivity(point)
-        over = self._flow(point, readings) - self._limit(point)
+        over = self._flow(point, self._observed()) - self._limit(point)
         per_w = np.zeros_like(found.per_w)
         for topology in np.unique(self.grid.day.topology_of):
             mtus = np.flatnonzero(self.grid.day.topology_of == topology)
@@ -334,7 +409,7 @@ class PhysicalSide:
         metric = Metric(quantity, point.at)
         return sensitivity(self.grid.day, result, self._forecast_p_w, self.grid.base_q_var, metric)
 
-    def _observed(self) -> tuple[FlowResult, Readings]:
+    def _observed(self) -> State:
         assert self._forecast is not None, "points are asked for after the forecast is observed"
         return self._forecast
 

@@ -39,7 +39,10 @@ class Resource(msgspec.Struct, frozen=True):
 
 
 class CongestionPoint(msgspec.Struct, frozen=True):
-    """A row of `congestion_points.csv`: `limit_w` for `export`/`import`, `limit_pu` for `high`/`low`."""
+    """A row of `congestion_points.csv`: `limit_w` for `export`/`import`, `limit_pu` for `high`/`low`.
+
+    A branch without `limit_w` is limited by its rating.
+    """
 
     congestion_point: str
     element: str
@@ -47,6 +50,11 @@ class CongestionPoint(msgspec.Struct, frozen=True):
     limit_w: int | None
     limit_pu: float | None
     dso: str | None
+
+    @property
+    def is_rated(self) -> bool:
+        """Whether its limit is the current rating of a branch."""
+        return self.limit_w is None and self.direction in ("export", "import")
 
 
 class Outage(msgspec.Struct, frozen=True):

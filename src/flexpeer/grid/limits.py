@@ -71,10 +71,17 @@ class Limits:
     end: Integers
 
 
-def relief_needed(value: Floats, limit: Floats, margin: float) -> Floats:
-    """What brings values to their limit less a fraction of it, where they are past it; 0 elsewhere, and for NaN."""
+def relief_needed(value: Floats, limit: Floats, margin: Floats) -> Floats:
+    """What brings values to their limit less a margin (in their unit), where they are past it; 0 elsewhere, for NaN."""
     past = value > limit + TOLERANCE * np.abs(limit)
-    return np.nan_to_num(np.where(past, value - limit + margin * np.abs(limit), 0.0)).clip(min=0.0)
+    return np.nan_to_num(np.where(past, value - limit + margin, 0.0)).clip(min=0.0)
+
+
+def band_pu(limits: Limits) -> Floats:
+    """Width of each bus's voltage band, (buses, periods); with one side only, twice its distance from 1."""
+    low, high = limits.v_min_pu, limits.v_max_pu
+    width: Floats = np.where(np.isnan(low), 2.0 * (high - 1.0), np.where(np.isnan(high), 2.0 * (1.0 - low), high - low))
+    return np.fmax(width, 0.0)
 
 
 def limits_of(

@@ -67,6 +67,7 @@ class Door(NamedTuple):
 
     def possible(self, command: PlaceOrder, span: Span) -> tuple[Regulation, ...]:
         """The regulations an order of this side could have: of the point it names, else of points in need."""
+        relieved_by: tuple[Regulation, ...]
         if self.zone(command):
             relieved_by = (relieving(self.needs.points[self.zone(command)].direction),)
         elif self.needs.rulebook.exchange is Exchange.BALANCED:

@@ -304,9 +304,7 @@ def _publish_forecast(needs: Needs, participants: Participants, command: Publish
 
 def _define_point(needs: Needs, participants: Participants, point: CongestionPoint) -> Outcome:
     reason = None
-    if needs.rulebook.exchange is Exchange.BALANCED and point.congestion_point in (MARKET_EXPORT, MARKET_IMPORT):
-        reason = Reason.RESERVED_NAME
-    elif point.congestion_point in needs.points:
+    if point.congestion_point in needs.points:
         reason = Reason.ALREADY_KNOWN
     elif not participants.is_dso(point.dso):
         reason = Reason.WRONG_ROLE
@@ -326,8 +324,7 @@ def _per_point(needs: Needs, command: Command, point: str, *values: tuple[int, .
 
 
 def _allocate(needs: Needs, participants: Participants, missing_w: dict[str, Watts] | None) -> Outcome:
-    zeros = (0,) * needs.mtu_count
-    zones = sorted(needs.points)
+    zeros, zones = (0,) * needs.mtu_count, sorted(needs.points)
     if missing_w is None:
         owed_w = dict(needs.curtailment_w.items())
         given = ((zone, needs.relief_w(zone, owed_w)) for zone in zones)

@@ -179,7 +179,7 @@ class Places:
         ]
 
     def reliefs_ppm(self, place: Place, relieved_by: Regulation) -> list[Watts]:
-        """What a watt that a place sells relieves each of `points(relieved_by)` by, per MTU; 0 below the least impact."""
+        """What a watt that a place sells relieves `points(relieved_by)` by, per MTU; 0 below the least impact."""
         floor = max(self.needs.rulebook.min_impact_ppm, 1)
         return [
             tuple(

@@ -211,7 +211,7 @@ def room_ppm_w(view: View) -> dict[At, int]:
 
 
 def _unsupported(view: View, cleared: Sequence[Cleared]) -> str | None:
-    """An order paid more than its own limit and more than the traded buyers' limits are worth where it relieves them."""
+    """An order paid more than its own limit and than the limits of traded buyers are worth where it relieves them."""
     worth: dict[At, Fraction] = {}
     for each in cleared:
         order = view.orders.orders[each.order]
@@ -229,7 +229,7 @@ def _unsupported(view: View, cleared: Sequence[Cleared]) -> str | None:
 
 
 def balance(view: View, cleared: Sequence[Cleared]) -> int:
-    """What the pool takes less what it pays, minor units x W x MTUs per MWh; 0 where DSOs pay each offer's own price."""
+    """What the pool takes less what it pays, minor units x W x MTUs per MWh; 0 where DSOs pay offers' own prices."""
     if view.needs.rulebook.residual is Residual.NONE:
         return 0
     total = 0

@@ -105,8 +105,10 @@ def _network() -> Network:
 
 
 def points_case() -> Case:
-    """64 points without a grid, four in series in each feeder, eight units behind the last and two behind each other."""
-    units, factors, points = [], {}, []
+    """64 points without a grid, four in series in each feeder: eight units behind the last, two behind the others."""
+    units: list[Resource] = []
+    factors: dict[str, dict[str, tuple[int, ...]]] = {}
+    points: list[CongestionPoint] = []
     for feeder in range(FEEDERS):
         levels = [f"F{feeder:02}L{level}" for level in range(LEVELS)]
         factors |= {level: {} for level in levels}
@@ -120,7 +122,8 @@ def points_case() -> Case:
             units.append(Resource(load, "Loads", "", "load", -(10**9), 0))
             for level in levels[: depth + 1]:
                 factors[level][load] = (PPM,) * DAY.mtu_count
-        points += [CongestionPoint(l, l, "import", 10**6 * (LEVELS - at), None, None) for at, l in enumerate(levels)]
+        limits = [10**6 * (LEVELS - depth) for depth in range(LEVELS)]
+        points += [CongestionPoint(p, p, "import", limit, None, None) for p, limit in zip(levels, limits, strict=True)]
     loads = {f"load{f}.{d}": _flat(-1_010_000) for f in range(FEEDERS) for d in range(LEVELS)}
     given = _scenario(tuple(units), {}, tuple(points), factors, loads)
     return Case(given, None, tuple(u.resource for u in units if u.kind == "flexible"), 3_000)

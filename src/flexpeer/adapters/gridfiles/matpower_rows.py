@@ -19,7 +19,6 @@ from flexpeer.adapters.gridfiles.grid_file import Place, ReadRows
 from flexpeer.adapters.gridfiles.matpower_case import Case, run_case
 from flexpeer.adapters.gridfiles.matpower_draft import TYPES, Draft, Row, draft_of
 from flexpeer.adapters.reading import bytes_of, reading
-from flexpeer.errors import bad_input
 from flexpeer.grid.assembly import (
     BranchRow,
     BusRow,

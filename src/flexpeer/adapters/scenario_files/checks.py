@@ -43,7 +43,7 @@ def check_rows(tables: Tables, settings: Settings) -> None:
     _note(tables, layouts.ORDERS, _arrivals)
     _note(tables, layouts.CONGESTION_POINTS, _limits)
     if settings.gridless:
-        _note(tables, layouts.CONGESTION_POINTS, _voltages_without_grid)
+        _note(tables, layouts.CONGESTION_POINTS, _voltages_without_grid, _flows_without_limit)
     elif settings.gridless is False:
         _note(tables, layouts.RESOURCES, _buses)
         _note(tables, layouts.CONGESTION_POINTS, _elements)
@@ -177,17 +177,23 @@ def _arrivals(table: Table) -> Iterator[FoundRow]:
 
 
 def _limits(table: Table) -> Iterator[FoundRow]:
+    """A voltage has its own limit; a flow has none in per unit."""
+    for line, direction, limit_w, limit_pu in table.rows("direction", "limit_w", "limit_pu"):
+        flow = direction in layouts.FLOW_DIRECTIONS
+        if limit_pu is None and not flow:
+            yield line, "limit_pu", "the cell is empty", f"a limit for direction {direction}"
+        wrong, other = ("limit_pu", limit_pu) if flow else ("limit_w", limit_w)
+        if other is not None:
+            yield line, wrong, f"a point of direction {direction} has no {wrong}", "nothing"
+
+
+def _flows_without_limit(table: Table) -> Iterator[FoundRow]:
     if table.header and not {"limit_w", "limit_pu"} & set(table.header):
         yield 1, "limit_w", "column limit_w is missing", "limit_w, or limit_pu for voltages"
         return
-    for line, direction, limit_w, limit_pu in table.rows("direction", "limit_w", "limit_pu"):
-        flow = direction in layouts.FLOW_DIRECTIONS
-        given, other = (limit_w, limit_pu) if flow else (limit_pu, limit_w)
-        right, wrong = ("limit_w", "limit_pu") if flow else ("limit_pu", "limit_w")
-        if given is None:
-            yield line, right, "the cell is empty", f"a limit for direction {direction}"
-        if other is not None:
-            yield line, wrong, f"a point of direction {direction} has no {wrong}", "nothing"
+    for line, direction, limit_w in table.rows("direction", "limit_w"):
+        if limit_w is None and direction in layouts.FLOW_DIRECTIONS:
+            yield line, "limit_w", "the cell is empty", f"a limit for direction {direction}"
 
 
 def _voltages_without_grid(table: Table) -> Iterator[FoundRow]:

@@ -1,5 +1,6 @@
 """Reads a scenario folder, or says everything that is wrong with it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,16 @@ from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.periods import MarketDay
 
 
-def read_scenario(folder: Path) -> Scenario:
-    """The scenario in a folder; raises `BadInput` with all findings, in file and line order.
+def read_scenario(folder: Path, unread: Sequence[Layout] = ()) -> Scenario:
+    """The scenario in a folder, as if files of `unread` were absent; raises `BadInput` with all findings.
 
-    Files come in the order `scenario.toml`, then as in `layouts.LAYOUTS`. At most
+    They are in file and line order. Files come in the order `scenario.toml`, then as in `layouts.LAYOUTS`. At most
     `findings.FINDINGS_PER_FILE` findings of a file are listed.
     """
     if not folder.is_dir():
         raise bad_input(str(folder), "there is no such folder", "a scenario folder with scenario.toml")
     settings, found = read_settings(folder)
-    tables = {layout.file: read_table(folder, layout) for layout in LAYOUTS}
+    tables = {each.file: Table(each) if each in unread else read_table(folder, each) for each in LAYOUTS}
     check_rows(tables, settings)
     check_references(tables, settings)
     findings = [*found.in_order(), *(each for table in tables.values() for each in table.findings.in_order())]

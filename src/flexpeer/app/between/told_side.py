@@ -26,8 +26,8 @@ Row = tuple[float, ...]
 class ToldPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A congestion point as its DSO tells it. Flows are in the loading direction, W per MTU.
 
-    `beyond_w` is how much more flow needs are found at (the rulebook's quantile), `margin` the fraction of the limit
-    they stay below it; `unit_w` are watts per unit of what `owner` reads at the element.
+    `beyond_w` is how much more flow needs are found at (the rulebook's quantile), `margin_w` how far they stay below
+    the limit; `unit_w` are watts per unit of what `owner` reads at the element.
     """
 
     point: CongestionPoint
@@ -38,7 +38,7 @@ class ToldPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     beyond_w: Row
     limit_w: Row
     unit_w: Row
-    margin: float
+    margin_w: Row
 
 
 class ToldSide:
@@ -66,7 +66,7 @@ class ToldSide:
         needs = {}
         for name, told in self._points.items():
             flow = self._flow(told, schedules_w) + told.beyond_w
-            over = relief_needed(flow, np.array(told.limit_w), told.margin)
+            over = relief_needed(flow, np.array(told.limit_w), np.array(told.margin_w))
             needs[name] = tuple(int(np.ceil(w)) for w in over)
         return needs
 
@@ -82,7 +82,8 @@ class ToldSide:
         if self._start_w is None or schedules_w == self._start_w:
             return np.array(told.start_w)
         try:
-            return self._owners[told.owner].reading(told.point.element, told.kind) * told.unit_w
+            read = self._owners[told.owner].reading(told.point.element, told.kind) * told.unit_w
+            return np.copysign(read, told.start_w) if told.kind is Kind.LOADING else read
         except OwnerSilent:
             return np.array(told.start_w) + self._more_w(told, schedules_w, self._start_w)
 

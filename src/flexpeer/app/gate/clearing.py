@@ -157,7 +157,7 @@ class GateClearing:
             share.change_w = change_w
 
     def _leave_out_the_least(self) -> bool:
-        """Where even everybody's own limits leave the pool short: without those that gain least; whether any is left."""
+        """Where even everybody's own limits leave the pool short: without who gains least; whether anybody is left."""
         gains = [share.least_gain() for share in self._shares]
         least = min((gain for gain in gains if gain is not None), default=None)
         if least is None:

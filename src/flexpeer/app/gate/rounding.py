@@ -19,7 +19,7 @@ class Watts:
     `factor` (rows, orders) is what a watt takes of a row, `value` and `price` (orders,) what it is worth and costs.
     """
 
-    def __init__(  # noqa: PLR0913 (the columns of one DSO's orders)
+    def __init__(
         self,
         factor: Sparse,
         bounds_w: tuple[Floats, Floats],

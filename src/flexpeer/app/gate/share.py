@@ -36,8 +36,9 @@ SNAP_W, SNAP_MINOR = 0.05, 0.01
 class GateShare:
     """A DSO's orders that can be cleared, in order of arrival; `change_w` (orders,) is what they are allocated.
 
-    `low_w`, `high_w` (orders,) are the bounds of (1) as long as they may take part (`active`); `value` (orders,) what a watt more executed is worth, minor
-    units per day; `factor` (rows, orders) its columns of (2) to (5), in units of each row's own.
+    `low_w`, `high_w` (orders,) are the bounds of (1) for orders that take part (`active`); `value` (orders,) what a watt
+    more executed is worth, minor units per day; `factor` (rows, orders) its columns of (2) to (5), in units of each
+    row's own.
     """
 
     def __init__(self, state: State, orders: Sequence[Order]) -> None:
@@ -191,7 +192,7 @@ class GateShare:
     def bounds_w(self) -> tuple[Floats, Floats]:
         """What each order may do, (orders,) each: nothing if left out, at least its minimum acceptance if it must."""
         least = np.where(self._must, np.maximum(self._least_w - self._executed_w, 0.0), self.low_w)
-        return np.where(self.active, least, 0.0), np.where(self.active, self.high_w, 0.0)
+        return np.asarray(np.where(self.active, least, 0.0)), np.asarray(np.where(self.active, self.high_w, 0.0))
 
     def _base_w(self) -> Floats:
         """Where free steps begin: at nothing, or at the bound next to it."""
@@ -266,7 +267,7 @@ class GateShare:
         return bool(below.any())
 
     def leave_out_losers(self) -> bool:
-        """Leave out accepted orders that their prices would make worse off than their limits; whether there were any."""
+        """Leave out accepted orders that their prices make worse off than their limits; whether there were any."""
         margin = 1e-6 + SNAP_MINOR * self._minor_per_w()
         missing = np.where(self.change_w > 0.0, self._price - self.value, self.value - self._price)
         losers = self.active & (self.change_w != 0.0) & (missing > margin + 1e-7 * np.abs(self.value))

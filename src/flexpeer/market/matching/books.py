@@ -57,7 +57,7 @@ class Stand(NamedTuple):
 
     book: Book
     places: list[Place]
-    index: dict[str, int]
+    at: dict[str, int]
 
 
 @compiled
@@ -106,19 +106,26 @@ class Books:
         self._follow(view)
         match event:
             case OrderPlaced(order, _):
-                self._add(view, order)
+                self._add(order)
             case OrderAmended(order_id):
                 self._drop(order_id)
-                self._add(view, view.orders.orders[order_id])
+                self._add(view.orders.orders[order_id])
             case OrderWithdrawn() | OrderKilled() | OrderExpired():
                 self._drop(event.order)
             case TradeConcluded():
                 for order_id in event.fills_w:
-                    order = view.orders.orders[order_id]
-                    if order.status is not Status.OPEN:
-                        self._drop(order_id)
-                    elif order_id not in self._resting:
-                        self._add(view, order)
+                    self._filled(view.orders.orders[order_id])
+            case _:
+                self._follow_meetings(event)
+
+    def _filled(self, order: Order) -> None:
+        if order.status is not Status.OPEN:
+            self._drop(order.order)
+        elif order.order not in self._resting:
+            self._add(order)
+
+    def _follow_meetings(self, event: object) -> None:
+        match event:
             case MeetingBlocked(name, block):
                 self._sleep(name, block)
             case MeetingsWoken(names, _, later):
@@ -129,18 +136,19 @@ class Books:
                 for name in self._tentative:
                     self._wake(name)
                     self._awake.discard(name)
+                self._tentative.clear()
+            case SweepEnded():
+                self._tentative.clear()
             case WakingEnded():
                 self._awake.clear()
             case _:
                 pass
-        if isinstance(event, SweepEnded | ReservationsReleased):
-            self._tentative.clear()
 
     def rebuild(self, view: View, matching: Matching) -> None:
         """Forget everything and take the open orders of a state, and what sleeps or has woken."""
         self.__init__(self._make_book)  # type: ignore[misc]
         for order in sorted(view.orders.orders.values(), key=lambda order: order.number):
-            self._add(view, order)
+            self._add(order)
         for name, block in matching.blocks.items():
             self._sleep(name, block)
         self._awake = set(matching.awake)
@@ -198,9 +206,9 @@ class Books:
             return 0
         sells = self._pages.get(Page(Side.SELL, meeting.relieved_by, meeting.span))
         buys = self._pages.get(Page(Side.BUY, meeting.relieved_by.opposite, meeting.span))
-        if sells is None or buys is None or meeting.buy not in buys.index or meeting.sell not in sells.index:
+        if sells is None or buys is None or meeting.buy not in buys.at or meeting.sell not in sells.at:
             return 0
-        place, at = sells.index[meeting.sell], buys.index[meeting.buy]
+        place, at = sells.at[meeting.sell], buys.at[meeting.buy]
         ratio = self.places.ratio(buys.places[at], sells.places[place], meeting.relieved_by, meeting.span)
         if ratio is None:
             return 0
@@ -249,7 +257,7 @@ class Books:
             regulation = meeting.relieved_by if side is Side.SELL else meeting.relieved_by.opposite
             page = Page(side, regulation, meeting.span)
             terms, stand = self._terms.get((own, page, meeting.span)), self._pages.get(page.opposite(meeting.span))
-            at = stand.index.get(its) if stand else None
+            at = stand.at.get(its) if stand else None
             if terms is not None and at is not None and at < len(terms):
                 terms.asleep[at] = asleep
 
@@ -304,7 +312,7 @@ class Books:
             self._factors[key] = known
         return np.ascontiguousarray(known[:, span.first : span.end]).ravel()
 
-    def _add(self, view: View, order: Order) -> None:
+    def _add(self, order: Order) -> None:
         if order.status is not Status.OPEN or order.residual:
             return
         page = Page(order.side, order.regulation, order.span)
@@ -313,7 +321,7 @@ class Books:
             stand = self._pages[page] = Stand(self._make_book(), [], {})
             group = (order.side, order.regulation)
             self._spans[group] = tuple(sorted((*self._spans.get(group, ()), order.span)))
-        at = stand.index.setdefault(order.place, len(stand.places))
+        at = stand.at.setdefault(order.place, len(stand.places))
         if at == len(stand.places):
             stand.places.append(place_of(order))
         stand.book.add(order.number, at, order.price_minor if order.side is Side.SELL else -order.price_minor)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flexpeer.compiled import compiled
 from flexpeer.market.matching import ranked_tree as tree
@@ -10,6 +11,7 @@ from flexpeer.market.matching.book import Book, Numbers, Terms
 from flexpeer.market.rulebook import Priority
 from flexpeer.quantities import PRICE_LIMIT_MINOR
 
+Flags = NDArray[np.bool_]
 _FIRST_ROWS, _FIRST_PLACES = 32, 8
 _NO_NEED = 0
 _UNIT = 1
@@ -55,12 +57,12 @@ def _best(nodes: tree.Nodes, firsts: Numbers, own: Numbers, its: Numbers, by_pri
 
 
 @compiled
-def _open(
+def _open(  # noqa: PLR0913, PLR0917 (a kernel takes arrays one by one)
     nodes: tree.Nodes,
     roots: Numbers,
     own: Numbers,
     its: Numbers,
-    asleep: np.ndarray,  # type: ignore[type-arg]
+    asleep: Flags,
     limit: int,
     by_price: bool,
     firsts: Numbers,
@@ -108,7 +110,7 @@ def _least_ask(nodes: tree.Nodes, root: int, before: int) -> int:
 @compiled
 def _first_crossing(ours: tree.Nodes, root: int, theirs: tree.Nodes, other: int, own: int, its: int, after: int) -> int:
     """Kernel of `Book.first_crossing`: a watt here counts `own`, one there `its`."""
-    if root == tree.NONE or other == tree.NONE:
+    if tree.NONE in (root, other):
         return 0
     our_limit = _limit(-theirs[theirs[other, tree.BEST], tree.PRICE], its, own)
     their_limit = _limit(-ours[ours[root, tree.BEST], tree.PRICE], own, its)

@@ -134,6 +134,16 @@ def evolve(matching: Matching, event: object) -> Matching:
             return _arrived(matching, order_id)
         case MatchProposed(proposed):
             return matching if matching.sweeping else replace(matching, sweeping=proposed.taker)
+        case SweepEnded(order_id, number):
+            line = matching.waiting[1:] if matching.waiting[:1] == (order_id,) else matching.waiting
+            swept = 0 if matching.stirred else (number if line is matching.waiting else matching.swept)
+            return replace(matching, waiting=line, sweeping="", swept=swept, stirred=False, tentative=())
+        case _:
+            return _slept(matching, event)
+
+
+def _slept(matching: Matching, event: object) -> Matching:
+    match event:
         case MeetingBlocked(name, block):
             tentative = (*matching.tentative, name) if block.tentative else matching.tentative
             blocks, awake = matching.blocks.insert(name, block), matching.awake.discard(name)
@@ -145,10 +155,6 @@ def evolve(matching: Matching, event: object) -> Matching:
             return replace(woken, waiting=waiting or woken.waiting, wakes=woken.wakes + 1)
         case WakingEnded():
             return replace(matching, awake=HashTrieMap(), swept=0)
-        case SweepEnded(order_id, number):
-            line = matching.waiting[1:] if matching.waiting[:1] == (order_id,) else matching.waiting
-            swept = 0 if matching.stirred else (number if line is matching.waiting else matching.swept)
-            return replace(matching, waiting=line, sweeping="", swept=swept, stirred=False, tentative=())
         case ReservationsReleased():
             blocks = matching.blocks
             for name in matching.tentative:
