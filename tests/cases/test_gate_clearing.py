@@ -18,6 +18,7 @@ from flexpeer.app.results import result_object
 from flexpeer.app.scenario import OrderRow, Resource, Scenario
 from flexpeer.grid.network import Floats
 from flexpeer.market.machine import State, evolve, state_hash
+from flexpeer.market.needs import Regulation
 from flexpeer.market.orders import CloseGate, Side
 from flexpeer.market.rulebook import Exchange, Priority, Reopening, Residual, Rulebook
 from flexpeer.market.settlement import AccountKind
@@ -170,8 +171,8 @@ def test_what_an_owner_refuses_is_not_cleared_at_all() -> None:
     points, factors = (export_point("P", 800),), {"P": {"a": 500_000}}
     frame = Frame((resource("a"), resource("b")), points, factors, rulebook=rules)
     market = Market(frame)
-    market.sell("s", "a", 400, 5)
-    market.buy("b", "b", 400, 6)
+    market.sell("s", "a", 400, 5, regulation=Regulation.DOWN)
+    market.buy("b", "b", 400, 6, regulation=Regulation.UP)
     market.session.send(CloseGate(0))
     before = market.session.state
     assert market.order("b").remaining_w > 0

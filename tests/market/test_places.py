@@ -101,7 +101,7 @@ def test_what_the_grid_refuses_to_two_places_is_asked_once() -> None:
     factors = {"P": {}, "H": {unit.resource: 1 for unit in units} | {"s": 0}}
     frame = Frame(units, (point("P"), hidden), factors, plans)
     market = Market(frame)
-    market.session.send(PublishNeed("H", flat(0)))
+    market.session.send(PublishNeed("P", flat(1)), PublishNeed("H", flat(0)))
     market.sell("s", "s", 400, 1)
     for n in range(40):
         market.buy(f"o{n}", f"b{n}", 1, 9)
@@ -147,7 +147,7 @@ def test_the_outcome_is_that_of_trying_every_pair(
     chance = Random(f"{seed} {exchange} {priority}")
     frame = random_frame(chance, Rulebook(exchange=exchange, priority=priority))
     fast, naive = Market(frame), NaiveMarket(frame)
-    fast.session.send(*(PublishNeed(name, flat(0)) for name in "RS"))
+    fast.session.send(*(PublishNeed(name, flat(1 if name in "PQ" else 0)) for name in "PQRS"))
     hidden = {"R", "S"}
     naive._direction = {name: d for name, d in naive._direction.items() if name not in hidden}
     spans = chance.choice((((0, 1), (0, 1), (1, 2)), ((0, 2),)))

@@ -144,7 +144,7 @@ def cleared(*allocation: Cleared, energy_wm: int | None = None, bid: int = 4, bu
 
 def unrelieved() -> list[Reason]:
     market = opened()
-    market.session.send(PublishNeed("P", flat(0)))
+    market.session.send(PublishNeed("P", at_first(0, 5)))
     return of_order(market)
 
 

@@ -48,6 +48,7 @@ class Places:
         self.participants, self.needs = participants, needs
         self._names: dict[Place, str] = {}
         self._impacts: dict[tuple[str, str, bool], Watts] = {}
+        self._quiet = not any(any(row) for row in needs.needs_w.values())
         self._limited: dict[str, bool] = {}
         self._starts: dict[str, Watts] = {}
         self._points: dict[Regulation, tuple[str, ...]] = {}
@@ -125,9 +126,12 @@ class Places:
         return known
 
     def in_need(self, point: str, mtu: int) -> bool:
-        """Whether orders that name no point count at this one in an MTU; also as long as its need is not published."""
+        """Whether orders that name no point count at this one in an MTU.
+
+        Also as long as its need is not published, and on a day on which no point is in need at all.
+        """
         need = self.needs.needs_w.get(point)
-        return need is None or need[mtu] > 0
+        return self._quiet or need is None or need[mtu] > 0
 
     def counted(self, zone: str, relieved_by: Regulation, span: Span) -> tuple[tuple[str, int], ...]:
         """Points and MTUs at which an order counts: those of the point it names, else all of its direction in need."""

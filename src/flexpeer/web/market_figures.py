@@ -71,7 +71,7 @@ def _books(outcome: DayOutcome) -> dict[str, _Book]:
         for mtu in order.span.mtus:
             row[mtu] += order.quantity_w
     for trade in outcome.state.trades.trades.values():
-        book = books[trade.zone]
+        book = books.setdefault(trade.zone, _Book(*([0] * count for _ in range(4))))
         for order_id, acts, quantity_w in trade.leg.parties:
             side = outcome.state.orders.orders[order_id].side
             row = book.buy if side is Side.BUY else book.sell

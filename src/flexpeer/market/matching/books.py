@@ -184,8 +184,8 @@ class Books:
         stand = self._pages.get(page)
         return tuple(self._order_of[number] for number in stand.book.resting()) if stand is not None else ()
 
-    def next_woken(self, awake: Mapping[str, object], after: int, before: int) -> str | None:
-        """The first order between two numbers that crosses an earlier one in a meeting that has woken."""
+    def next_woken(self, awake: Mapping[str, object], after: int) -> int | None:
+        """The first number above one whose order crosses an earlier one in a meeting that has woken."""
         while self._line:
             known, name = self._line[0]
             if name not in awake:
@@ -197,8 +197,12 @@ class Books:
             elif number > known:
                 heapq.heapreplace(self._line, (number, name))
             else:
-                return self._order_of[number] if number < before else None
+                return number
         return None
+
+    def named(self, number: int) -> str:
+        """The order that rests under a number."""
+        return self._order_of[number]
 
     def _first_crossing(self, name: str, after: int) -> int:
         meeting = Meeting.read(name)

@@ -86,12 +86,13 @@ def advance(view: View, matching: Matching, books: Books) -> list[object]:
 def _next_woken(view: View, matching: Matching, books: Books) -> str | None:
     """Who is swept next: of those that have woken, who came before the first that waits; else that one.
 
-    None where somebody should have woken, but nobody came before.
+    None where somebody should have woken, but nobody has.
     """
-    if not matching.awake:
-        return matching.waiting[0]
-    before = view.orders.orders[matching.waiting[0]].number if matching.waiting else view.orders.next_number
-    return books.next_woken(matching.awake, matching.swept, before)
+    waits = matching.waiting[0] if matching.waiting else None
+    woken = books.next_woken(matching.awake, matching.swept) if matching.awake else None
+    if woken is None:
+        return waits
+    return books.named(woken) if waits is None or woken < view.orders.orders[waits].number else waits
 
 
 def _is_of(view: View, order: Order, resource: str) -> bool:
