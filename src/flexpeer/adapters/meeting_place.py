@@ -1,5 +1,6 @@
 """Where programs of organisations meet: a server that runs, or one of their own."""
 
+import secrets
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -12,6 +13,11 @@ from flexpeer.errors import bad_input
 PATIENCE = 10.0
 SERVER = "nats://127.0.0.1:4222"
 Tell = Callable[[str], None]
+
+
+def nonce() -> bytes:
+    """One that nobody can guess."""
+    return secrets.token_bytes(16)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from time import time_ns
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
@@ -59,6 +58,7 @@ class Answering(Protocol):
 
     desk: Desk
     asker: str
+    heard: int
 
     def reply_to(self, written: bytes) -> bytes | None:
         """The signed reply; None for a letter that is dropped."""
@@ -71,7 +71,7 @@ class Answering(Protocol):
 class NatsAreas:
     """DSOs, or agents, behind a NATS server, as a context; `timeout_s` is how long each question may take.
 
-    `read` finds the reply in a letter, None if it has none of the kind that is asked for.
+    `read` finds the reply in a letter; what it makes of one that holds none is the reply.
     """
 
     def __init__(
@@ -79,10 +79,10 @@ class NatsAreas:
         desk: Desk,
         server: str,
         timeout_s: float,
-        read: Callable[[Letter], Any | None],
+        read: Callable[[Letter], Any],
         prefix: str = MARKET,
     ) -> None:
-        self._server, self._asking = server, Asking(desk, time_ns(), timeout_s, read)
+        self._server, self._asking = server, Asking(desk, timeout_s, read)
         self._own, self._prefix, self._within_s = subject(desk.name, prefix), prefix, min(CONNECT_S, timeout_s)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -149,9 +149,11 @@ async def _serve(desk: Answering, server: str, patience_s: float, prefix: str) -
     heard = asyncio.Event()
 
     async def received(message: Msg) -> None:
+        before = desk.heard
         reply = await asyncio.to_thread(desk.reply_to, message.data)
         if reply is not None:
             await client.publish(subject(desk.asker, prefix), reply)
+        if desk.heard > before:
             heard.set()
 
     await client.subscribe(subject(desk.desk.name, prefix), cb=received)

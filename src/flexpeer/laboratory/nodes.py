@@ -11,7 +11,7 @@ import numpy as np
 
 from flexpeer.adapters.ed25519 import read_keys, write_keys
 from flexpeer.adapters.folders import new_folder, require_fresh
-from flexpeer.adapters.meeting_place import PATIENCE, Place, Tell
+from flexpeer.adapters.meeting_place import PATIENCE, Place, Tell, nonce
 from flexpeer.adapters.nats_areas import AGENTS, NatsAreas, serve
 from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
 from flexpeer.clearing.problem import Problem
@@ -23,7 +23,7 @@ from flexpeer.laboratory.between.coordination import Unwritten, clear_together
 from flexpeer.laboratory.clearing_problems import clearing_problem
 from flexpeer.laboratory.engines.evaluation import moves
 from flexpeer.laboratory.engines.pieces import pieces_of
-from flexpeer.laboratory.engines.shares import Part, peers_of, split, unsplit
+from flexpeer.laboratory.engines.shares import Part, digest_of, peers_of, split, unsplit
 from flexpeer.laboratory.files.agent_files import read_agent, read_agents, read_left, write_agents
 from flexpeer.laboratory.files.clearing_files import read_problem
 from flexpeer.laboratory.files.share_files import (
@@ -84,7 +84,7 @@ def run_market_operator(outline_file: Path, place: Place, tell: Tell) -> dict[st
     """`flexpeer node --market-operator`: one run, from the first question to how it ended."""
     outline = read_outline(outline_file)
     signatures = read_keys(MARKET_OPERATOR, place.keys)
-    desk = Desk(MARKET_OPERATOR, signatures)
+    desk = Desk(MARKET_OPERATOR, signatures, digest_of(outline.import_price, outline.export_price), nonce)
     journal = Unwritten(time_ns()) if place.state is None else JournalFolder(place.state, outline_file)
     with (
         place.for_operator(signatures, outline.dsos) as server,
@@ -117,7 +117,7 @@ def run_dso(
         warm_up()
         tell(f"{name}: at {server}")
         with _hosted(name, parts, server, place, agents, shelf) as node:
-            desk = AreaDesk(Desk(name, signatures), node)
+            desk = AreaDesk(Desk(name, signatures, _digest(parts), nonce), node)
             serve(desk, server, PATIENCE * place.timeout_s)
     return {"dso": name} | _ended(node, desk, out) | {"agents": _agents_told(node)}
 
@@ -125,11 +125,17 @@ def run_dso(
 def run_agent(name: str, dso: str, problem: Path, place: Place, out: Path | None) -> dict[str, Any]:
     """`flexpeer node --peer`: answer one run's questions for a peer, asked by its DSO at the DSO's own server."""
     require_name(name, "peer")
-    node = AreaNode([read_agent(problem)], _shelf(place, problem))
-    desk = AreaDesk(Desk(name, read_keys(name, place.keys)), node, dso)
+    part = read_agent(problem)
+    node = AreaNode([part], _shelf(place, problem))
+    desk = AreaDesk(Desk(name, read_keys(name, place.keys), _digest([part]), nonce), node, dso)
     warm_up()
     serve(desk, place.for_agent(), PATIENCE * place.timeout_s, AGENTS)
     return {"peer": name, "dso": dso} | _ended(node, desk, out)
+
+
+def _digest(parts: Sequence[Part]) -> bytes:
+    """Of the clearing whose parts these are."""
+    return digest_of(parts[0].problem.import_price, parts[0].problem.export_price)
 
 
 def require_name(name: str, option: str) -> None:
@@ -153,7 +159,7 @@ def _hosted(
     if agents is None:
         yield AreaNode(parts, shelf)
         return
-    desk = Desk(name, read_keys(name, agents))
+    desk = Desk(name, read_keys(name, agents), _digest(parts), nonce)
     with NatsAreas(desk, server, place.timeout_s / 4, reply_in, AGENTS) as reached:
         yield HostNode(parts, Staff(names, reached, read_left(agents, names)), shelf)
 
