@@ -15,11 +15,12 @@ from flexpeer.adapters.day_share_files import (
     write_operator,
 )
 from flexpeer.adapters.ed25519 import read_keys, write_keys
-from flexpeer.adapters.folders import new_folder, require_fresh
+from flexpeer.adapters.folders import new_folder, private_folder, require_fresh
 from flexpeer.adapters.log_file import FileLog
 from flexpeer.adapters.meeting_place import PATIENCE, Place, Tell, nonce
-from flexpeer.adapters.nats_areas import NatsAreas, serve
+from flexpeer.adapters.nats_areas import NatsAreas, serve, without_password
 from flexpeer.adapters.results_files import dso_tables, write_dso_tables, write_results
+from flexpeer.adapters.server_files import write_authority, write_passwords
 from flexpeer.app.between.day_split import gather_bids, split_day
 from flexpeer.app.between.grant_node import GrantDesk, GrantNode
 from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
@@ -48,11 +49,13 @@ def split_scenario(folder: Path, out: Path) -> dict[str, Any]:
     if grid is None:
         raise bad_input("scenario.toml", "there is no [grid]", "a scenario with a grid", field="grid")
     operator, shares = split_day(scenario, grid, StageWatch(lambda _done, _total: None))
-    with new_folder(out) as work:
+    with private_folder(out) as work:
         write_operator(operator, work / MARKET_OPERATOR)
         for name, share in shares.items():
             write_dso(scenario, operator, share, work / name)
         write_keys([MARKET_OPERATOR, *shares], work)
+        write_passwords(shares, work)
+        write_authority(work)
     dsos = {
         name: {
             "dso": share.own.owner,
@@ -110,7 +113,7 @@ def run_day_dso(name: str, folder: Path, place: Place, out: Path | None, tell: T
     warm_up(share.own)
     digest = day_digest(folder)
     with place.for_dso(name, signatures) as server, PromisesFile(place.state or folder, digest) as promises:
-        tell(f"{name}: at {server}")
+        tell(f"{name}: at {without_password(server)}")
         node = GrantNode(share.own, share.orders, promises)
         desk = GrantDesk(Desk(name, signatures, digest, nonce), node)
         serve(desk, server, PATIENCE * place.timeout_s)

@@ -138,7 +138,7 @@ def test_nobody_gets_what_is_others(folders: Path) -> None:
     village = read_dso(shares / "village")
     assert set(village.own.network.bus_names) == {"B", "C"}
     assert {row.resource for row in village.orders} <= set(village.own.bus_of) == {"WC"}
-    assert not (shares / "village.key").stat().st_mode & 0o077
+    assert all(not path.stat().st_mode & 0o077 for path in [shares, *shares.rglob("*")])
 
 
 def test_files_that_are_not_what_they_should_be(folders: Path, tmp_path: Path) -> None:

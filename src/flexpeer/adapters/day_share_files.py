@@ -144,12 +144,12 @@ class PromisesFile:
     def __init__(self, folder: Path, digest: bytes) -> None:
         path = folder / PROMISES
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             written = path.read_bytes() if path.exists() else b""
             whole = written.rfind(b"\n") + 1
             entries = [msgspec.json.decode(line, type=Entry) for line in written[:whole].splitlines()]
             self._entries = [entry for entry in entries if entry.run.startswith(digest.hex())]
-            self._file: BinaryIO = path.open("r+b" if path.exists() else "x+b")
+            self._file: BinaryIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
             self._file.truncate(whole)
             self._file.seek(whole)
         except OSError as error:

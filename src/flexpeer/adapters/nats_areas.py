@@ -36,6 +36,12 @@ def subject(name: str, prefix: str = MARKET) -> str:
     return f"{prefix}.{name}"
 
 
+def without_password(server: str) -> str:
+    """The address, as it may be shown."""
+    scheme, _, place = server.rpartition("://")
+    return f"{scheme}://{place.rpartition('@')[2]}" if scheme else server
+
+
 async def _connected(server: str, within_s: float = CONNECT_S) -> Client:
     said: list[Exception] = []
 
@@ -50,7 +56,9 @@ async def _connected(server: str, within_s: float = CONNECT_S) -> Client:
         return await asyncio.wait_for(connecting, within_s)
     except (TimeoutError, NatsError, OSError, ValueError) as error:
         reason = said[-1] if said else error
-        raise bad_input(server, f"cannot be reached: {reason}", "the address of a NATS server that runs") from error
+        raise bad_input(
+            without_password(server), f"cannot be reached: {reason}", "the address of a NATS server that runs"
+        ) from error
 
 
 class Answering(Protocol):

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from flexpeer.adapters.ed25519 import read_keys, write_keys
-from flexpeer.adapters.folders import new_folder, require_fresh
+from flexpeer.adapters.folders import private_folder, require_fresh
 from flexpeer.adapters.meeting_place import PATIENCE, Place, Tell, nonce
-from flexpeer.adapters.nats_areas import AGENTS, NatsAreas, serve
+from flexpeer.adapters.nats_areas import AGENTS, NatsAreas, serve, without_password
+from flexpeer.adapters.server_files import write_authority, write_passwords
 from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
 from flexpeer.clearing.problem import Problem
 from flexpeer.errors import bad_input
@@ -24,7 +25,13 @@ from flexpeer.laboratory.clearing_problems import clearing_problem
 from flexpeer.laboratory.engines.evaluation import moves
 from flexpeer.laboratory.engines.pieces import pieces_of
 from flexpeer.laboratory.engines.shares import Part, digest_of, peers_of, split, unsplit
-from flexpeer.laboratory.files.agent_files import read_agent, read_agents, read_left, write_agents
+from flexpeer.laboratory.files.agent_files import (
+    read_agent,
+    read_agents,
+    read_agents_passwords,
+    read_left,
+    write_agents,
+)
 from flexpeer.laboratory.files.clearing_files import read_problem
 from flexpeer.laboratory.files.share_files import (
     NAME,
@@ -56,13 +63,15 @@ def split_file(path: Path, out: Path, peers: Sequence[int] = ()) -> dict[str, An
     names = {int(area): f"dso-{area}" for area in np.unique(problem.area)}
     outline, parts = split(problem, names)
     agents = _agents_apart(problem, parts, peers)
-    with new_folder(out) as work:
+    with private_folder(out) as work:
         for dso, own in parts.items():
             write_parts(own, work / f"{dso}.npz")
             if agents[dso]:
                 write_agents(dso, agents[dso], work)
         write_outline(outline, work / OUTLINE)
         write_keys([MARKET_OPERATOR, *parts], work)
+        write_passwords(parts, work)
+        write_authority(work)
     counts = {dso: sum(part.problem.peers for part in own) for dso, own in parts.items()}
     named = {name: dso for dso, own in agents.items() for name in own}
     return {"dsos": counts, "agents": named, "pieces": len(outline.hooks), "periods": outline.periods}
@@ -113,9 +122,10 @@ def run_dso(
     """`flexpeer node --dso`: answer one run's questions; what stands at the end goes to `out`."""
     require_name(name, "dso")
     parts, signatures, shelf = read_parts(problem), read_keys(name, place.keys), _shelf(place, problem)
-    with place.for_dso(name, signatures) as server:
+    passwords = {} if agents is None else read_agents_passwords(agents)
+    with place.for_dso(name, signatures, passwords) as server:
         warm_up()
-        tell(f"{name}: at {server}")
+        tell(f"{name}: at {without_password(server)}")
         with _hosted(name, parts, server, place, agents, shelf) as node:
             desk = AreaDesk(Desk(name, signatures, _digest(parts), nonce), node)
             serve(desk, server, PATIENCE * place.timeout_s)
@@ -129,7 +139,7 @@ def run_agent(name: str, dso: str, problem: Path, place: Place, out: Path | None
     node = AreaNode([part], _shelf(place, problem))
     desk = AreaDesk(Desk(name, read_keys(name, place.keys), _digest([part]), nonce), node, dso)
     warm_up()
-    serve(desk, place.for_agent(), PATIENCE * place.timeout_s, AGENTS)
+    serve(desk, place.for_agent(name), PATIENCE * place.timeout_s, AGENTS)
     return {"peer": name, "dso": dso} | _ended(node, desk, out)
 
 
