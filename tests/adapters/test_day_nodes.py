@@ -57,8 +57,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def program(dso: str, shares: Path, at: tuple[str, str], out: Path) -> Iterator[subprocess.Popen[bytes]]:
     words = ["--dso", dso, "--scenario", str(shares / dso), "--keys", str(shares), *at]
     words += ["--timeout", "3", "--out", str(out / dso), "--json"]
-    running = subprocess.Popen([sys.executable, "-m", "flexpeer", "node", *words], stdout=subprocess.PIPE)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "flexpeer", "node", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     try:
+        assert running.stderr is not None
+        assert b": at nats://" in running.stderr.readline()
         yield running
     finally:
         running.terminate()

@@ -16,7 +16,7 @@ from flexpeer.app.between.grant_messages import written_trial
 from flexpeer.app.between.grant_node import GrantNode, Unkept
 from flexpeer.app.between.letters import MARKET_OPERATOR, AnsweringDesk, Desk, Dropped, Head, Letter, Sort
 from flexpeer.app.between.remote_owner import Nonsense, RemoteOwner, grant_reply_in
-from flexpeer.app.joint_check import OwnerSilent, Trial
+from flexpeer.app.joint_check import OwnerSilent, Trial, Tried
 from flexpeer.app.outcome import DayOutcome
 from flexpeer.grid.limits import Kind
 from flexpeer.market.trades import Move
@@ -279,7 +279,7 @@ CALLS: Sequence[tuple[Callable[[RemoteOwner], Any], Callable[[GrantNode], grants
 def sound(found: Any) -> bool:
     """Only finite numbers of a size that a grid can have, and names that can be shown."""
     match found:
-        case None | bool() | Kind():
+        case None | bool() | Kind() | Tried(converged=False):
             return True
         case int() | float() | complex():
             return bool(abs(found) <= 1e18)

@@ -44,6 +44,9 @@ def running(shares: Path, lan: Hosts, timeout_s: float) -> Iterator["subprocess.
         for dso in ("dso-0", "dso-1")
     ]  # fmt: skip
     try:
+        for dso in started:
+            assert dso.stderr is not None
+            assert ": at nats://" in dso.stderr.readline()
         operator = lan.start(
             "hub", "-m", "tests.laboratory.paused_operator", str(shares), place, str(timeout_s), "dso-1"
         )
