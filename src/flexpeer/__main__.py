@@ -1,5 +1,18 @@
-"""`python -m flexpeer`."""
+"""The program from its first moment, so that an interrupt while it loads is told like one while it works."""
 
-from flexpeer.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command line; nothing has been written before it is loaded."""
+    try:
+        from flexpeer import cli  # noqa: PLC0415 - loading takes a second or two
+
+        cli.main()
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: nothing was written\n")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

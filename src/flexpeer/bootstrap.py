@@ -19,6 +19,7 @@ from flexpeer.adapters.gridfiles.opening import built_in
 from flexpeer.adapters.gridfiles.simbench_grid import simbench_day
 from flexpeer.adapters.log_file import FileLog, decode_event
 from flexpeer.adapters.newton import name_and_version, newton_flow
+from flexpeer.adapters.reading import bytes_of, reading
 from flexpeer.adapters.results_files import write_results
 from flexpeer.adapters.scenario_files import read_scenario, write_scenario
 from flexpeer.adapters.scenario_files.grid_names import grid_source, unknown_names
@@ -32,7 +33,8 @@ from flexpeer.app.verification import IndependentFlow
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.grid.limits import limits_of, read
 from flexpeer.grid.network import Complexes, Flags, Floats, Network
-from flexpeer.grid.powerflow import DayFlow, FlowModel, controlled_q_var
+from flexpeer.grid.newton import same_sign, stretched
+from flexpeer.grid.powerflow import DayFlow, FlowModel, FlowResult, FlowStatus, controlled_q_var
 from flexpeer.market.machine import State, evolve, state_hash
 from flexpeer.simulation.bench_grid import rows as grid_rows
 from flexpeer.simulation.bench_matching import rows as matching_rows
@@ -87,10 +89,21 @@ class StageWatch:
         return dict(self._times)
 
 
+Show = Callable[[DayOutcome, dict[str, Any]], None]
+
+
+def _shown_to_nobody(_outcome: DayOutcome, _result: dict[str, Any]) -> None:
+    """For whoever takes the results from the folder."""
+
+
 def run_folder(
-    folder: Path, out: Path, on_progress: Callable[[int, int], None], scenario_copy: str | None = None
+    folder: Path,
+    out: Path,
+    on_progress: Callable[[int, int], None],
+    scenario_copy: str | None = None,
+    show: Show = _shown_to_nobody,
 ) -> tuple[DayOutcome, dict[str, Any]]:
-    """`flexpeer run`: read a scenario folder, run it, and fill `out` only if all of it succeeded.
+    """`flexpeer run`: read a scenario folder, run it, and fill `out` only if all of it succeeded, `show` included.
 
     With `scenario_copy` the scenario itself is kept beside the results under that name.
     """
@@ -110,6 +123,7 @@ def run_folder(
         write_results(outcome, result, report, work)
         if scenario_copy is not None:
             shutil.copytree(folder, work / scenario_copy)
+        show(outcome, result)
     return outcome, result
 
 
@@ -145,13 +159,13 @@ def _unknown_in(folder: Path, grid: GridFile) -> list[Finding]:
     )
 
 
-def run_demo(out: Path, on_progress: Callable[[int, int], None]) -> tuple[DayOutcome, dict[str, Any]]:
+def run_demo(out: Path, on_progress: Callable[[int, int], None], show: Show) -> tuple[DayOutcome, dict[str, Any]]:
     """`flexpeer demo`: write the built-in scenario to `out/scenario` and run it like any other."""
     require_fresh(out)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "scenario"
         write_demo(folder)
-        return run_folder(folder, out, on_progress, "scenario")
+        return run_folder(folder, out, on_progress, "scenario", show)
 
 
 def write_demo(folder: Path) -> None:
@@ -214,10 +228,8 @@ def replay(log: Path) -> State:
 
 
 def _lines(log: Path) -> list[bytes]:
-    try:
-        return log.read_bytes().splitlines(keepends=True)
-    except OSError as error:
-        raise bad_input(str(log), f"cannot be read: {error.strerror}", "an event log") from error
+    with reading(str(log), "an event log"):
+        return bytes_of(log).splitlines(keepends=True)
 
 
 def check_grid(source: str) -> dict[str, Any]:
@@ -245,6 +257,7 @@ def summary_of(grid: GridFile) -> dict[str, Any]:
         "findings": [str(finding) for finding in grid.findings],
     }
     if not summary["converged"]:
+        summary["findings"] += _no_state(day, grid, result)
         return summary
     readings = read(day, limits_of(network, 1), result)
     v_pu, loading = readings.v_pu[:, 0], readings.loading[:, 0]
@@ -257,8 +270,30 @@ def summary_of(grid: GridFile) -> dict[str, Any]:
             "max_loading_element": network.branch_names[worst],
         }
     summary["losses_w"] = float(day.losses_w(result.v)[0])
+    summary["findings"] += _doubts(network, day.models[0], result.v[:, 0])
     summary["findings"] += _beyond_reactive_range(network, day.models[0], result.v, grid.q_var)
     return summary
+
+
+def _no_state(day: DayFlow, grid: GridFile, result: FlowResult) -> list[str]:
+    """Where the power flow fails."""
+    if result.status[0] == FlowStatus.ISLANDED:
+        return []
+    worst = day.worst_buses(0, grid.p_w[:, None], grid.q_var[:, None])
+    ends = ", ".join(map(str, worst)) or "no bus"
+    return [f"the power flow finds no state; its calculation ends at {ends}; expected injections the grid can carry"]
+
+
+def _doubts(network: Network, model: FlowModel, v: Complexes) -> list[str]:
+    """What speaks against a state being the one with the high voltages, which the grid would be operated at."""
+    doubts = [
+        f"{network.branch_names[branch]}: its ends are more than 90 degrees apart; expected less, as in a stable state"
+        for branch in stretched(network, v)
+    ]
+    if len(network.controlled_bus) and not same_sign(model.newton, v):
+        problem = "the state that was found may be one of low voltages: its determinant has the other sign than without"
+        doubts.append(f"{problem} load; expected the state with the high voltages")
+    return doubts
 
 
 def grid_needs(folder: Path, only_conditional: bool) -> dict[str, Any]:
@@ -271,15 +306,17 @@ def grid_needs(folder: Path, only_conditional: bool) -> dict[str, Any]:
 
 
 def _beyond_reactive_range(network: Network, model: FlowModel, v: Complexes, q_var: Floats) -> list[str]:
-    """Generators that would need more reactive power to hold their voltage than they have."""
-    added = controlled_q_var(model, v, q_var[:, None])[:, 0]
-    given = q_var[network.controlled_bus] + added
+    """Buses whose generators would need more reactive power to hold the voltage than they have.
+
+    What else injects or draws there is not theirs.
+    """
+    held = controlled_q_var(model, v, q_var[:, None])[:, 0]
     low, high = network.controlled_q_min_var, network.controlled_q_max_var
-    slack = 1.0 + 1e-6 * np.abs(given)
+    slack = 1.0 + 1e-6 * np.abs(held)
     return [
-        f"{network.bus_names[network.controlled_bus[i]]}: holds its voltage with {given[i] / 1e6:.3f} Mvar; "
+        f"{network.bus_names[network.controlled_bus[i]]}: holds its voltage with {held[i] / 1e6:.3f} Mvar; "
         f"expected {low[i] / 1e6:g} to {high[i] / 1e6:g} Mvar"
-        for i in np.flatnonzero((given < low - slack) | (given > high + slack))
+        for i in np.flatnonzero((held < low - slack) | (held > high + slack))
     ]
 
 

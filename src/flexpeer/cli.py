@@ -5,22 +5,26 @@ Results go to standard output (one JSON object with `--json`), progress and find
 
 import gc
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import LazyLoader, find_spec, module_from_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
+from typer.core import TyperGroup
 
 from flexpeer import __version__, narration
 from flexpeer.adapters.meeting_place import Place
-from flexpeer.errors import BadInput, bad_input
+from flexpeer.adapters.reading import problem_of
+from flexpeer.errors import BadInput, Unusable, bad_input, printable
 from flexpeer.market.machine import state_hash
 
 
@@ -47,11 +51,80 @@ else:
     )
 
 FINDINGS_SHOWN = 30
+STANDARD_OUTPUT = "standard output"
+INTERRUPTED = {"node": "no results were written; promises that were made are kept"}
 ROLES = "--dso with --problem or --scenario, the same with --peer and --problem, or --market-operator"
 DAY_ROLES = "--dso with --scenario, or --market-operator with --out"
 
+
+class _Edge(TyperGroup):
+    """What goes wrong outside the program, in one place: findings, a full disk, no memory, an interrupt."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Whether the answer is to be JSON is known before the command is."""
+        ctx.meta["as_json"] = "--json" in args
+        with _interrupts(ctx):
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Exit status 2 with findings, 130 when interrupted."""
+        try:
+            with _taken():
+                pass
+            with _interrupts(ctx):
+                return super().invoke(ctx)
+        except BadInput as error:
+            raise _refuse(error, ctx.meta["as_json"]) from error
+        except (OSError, MemoryError, RecursionError) as error:
+            place = str(getattr(error, "filename", None) or ctx.invoked_subcommand or "flexpeer")
+            raise _refuse(Unusable(place, problem_of(error), "a file that can be read"), ctx.meta["as_json"]) from error
+
+
+@contextmanager
+def _interrupts(ctx: Any) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        _told(f"interrupted: {INTERRUPTED.get(ctx.invoked_subcommand or '', 'nothing was written')}")
+        raise typer.Exit(130) from error
+
+
+def _say(text: str) -> None:
+    """The answer, on standard output; names cannot do anything to a terminal. `Unusable` if nobody takes it."""
+    with _taken():
+        typer.echo(printable(text, keep="\n"))
+
+
+@contextmanager
+def _taken() -> Iterator[None]:
+    """`Unusable` if standard output is closed or full; then nothing more goes there."""
+    if sys.stdout is None:
+        raise Unusable(STANDARD_OUTPUT, "it is closed", "somewhere to write to")
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Unusable(STANDARD_OUTPUT, f"cannot be written: {error.strerror}", "somewhere to write to") from error
+
+
+class _Screen(Console):
+    """Names are text: no markup, no emoji codes, no control characters."""
+
+    def __init__(self) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False)
+
+    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Every segment as it is, or printable."""
+        for segment in super().render(renderable, options):
+            plain = segment.control or segment.text.isprintable()
+            yield segment if plain else segment._replace(text=printable(segment.text, keep="\n"))
+
+
 app = typer.Typer(
     name="flexpeer",
+    cls=_Edge,
     help="Trade flexibility peer to peer in a congested grid, every trade checked by AC power flow.",
     no_args_is_help=True,
     add_completion=False,
@@ -65,7 +138,7 @@ app.add_typer(audit_app, name="audit")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Out = Annotated[Path, typer.Option("--out", help="New or empty folder for the results.")]
 
-_ERRORS = Console(stderr=True, highlight=False, soft_wrap=True)
+_ERRORS = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def _version(wanted: bool) -> None:
@@ -83,12 +156,16 @@ def _refuse(error: BadInput, as_json: bool) -> typer.Exit:
     """Every finding, on standard error or as the JSON object."""
     if as_json:
         rows = [finding._asdict() for finding in error.findings]
-        typer.echo(json.dumps({"error": "bad input", "findings": rows}, ensure_ascii=False))
+        with suppress(BadInput):
+            _say(json.dumps({"error": "bad input", "findings": rows}, ensure_ascii=False))
     for finding in error.findings[:FINDINGS_SHOWN]:
-        _ERRORS.print(str(finding), markup=False)
+        _told(str(finding))
+    if isinstance(error, Unusable):
+        return typer.Exit(2)
     more = len(error.findings) - FINDINGS_SHOWN
     tail = f", {more} more not shown (all with --json)" if more > 0 else ""
-    _ERRORS.print(f"bad input: {len(error.findings)} finding(s){tail}", style="bold red")
+    with suppress(OSError):
+        _ERRORS.print(f"bad input: {len(error.findings)} finding(s){tail}", style="bold red")
     return typer.Exit(2)
 
 
@@ -100,63 +177,55 @@ def _with_progress(work: Callable[[Callable[[int, int], None]], Any], what: str 
         return work(lambda done, total: bar.update(task, completed=done, total=total))
 
 
-def _show(outcome: Any, result: dict[str, Any], out: Path, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(result, ensure_ascii=False))
-    else:
-        Console(highlight=False).print(narration.story(outcome, result, out), soft_wrap=False)
+def _shower(out: Path, as_json: bool) -> Callable[[Any, dict[str, Any]], None]:
+    """What tells how a day went."""
+
+    def show(outcome: Any, result: dict[str, Any]) -> None:
+        if as_json:
+            _say(json.dumps(result, ensure_ascii=False))
+            return
+        with _taken():
+            _Screen().print(narration.story(outcome, result, out))
+
+    return show
 
 
 @app.command()
 def run(scenario: Annotated[Path, typer.Argument(help="Scenario folder.")], out: Out, as_json: AsJson = False) -> None:
     """Run a market day on a scenario folder and write its results."""
-    try:
-        outcome, result = _with_progress(lambda tell: bootstrap.run_folder(scenario, out, tell))
-    except BadInput as error:
-        raise _refuse(error, as_json) from error
-    _show(outcome, result, out, as_json)
+    _with_progress(lambda tell: bootstrap.run_folder(scenario, out, tell, show=_shower(out, as_json)))
 
 
 @app.command()
 def demo(out: Out = Path("out/demo"), as_json: AsJson = False) -> None:
     """Run the built-in market day and write its scenario and results."""
-    try:
-        outcome, result = _with_progress(lambda tell: bootstrap.run_demo(out, tell))
-    except BadInput as error:
-        raise _refuse(error, as_json) from error
-    _show(outcome, result, out, as_json)
+    _with_progress(lambda tell: bootstrap.run_demo(out, tell, _shower(out, as_json)))
 
 
 @app.command()
 def replay(log: Annotated[Path, typer.Argument(help="An events.log.")], as_json: AsJson = False) -> None:
     """Rebuild the state from a log and print its hash."""
-    try:
-        state = bootstrap.replay(log)
-    except BadInput as error:
-        raise _refuse(error, as_json) from error
+    state = bootstrap.replay(log)
     facts = {"state_hash": state_hash(state), "events": state.events, "trades": len(state.trades.trades)}
     if as_json:
-        typer.echo(json.dumps(facts))
+        _say(json.dumps(facts))
     else:
-        typer.echo(f"{facts['events']} events, {facts['trades']} trades, state hash {facts['state_hash']}")
+        _say(f"{facts['events']} events, {facts['trades']} trades, state hash {facts['state_hash']}")
 
 
 @audit_app.command("verify")
 def audit_verify(log: Annotated[Path, typer.Argument(help="An events.log.")], as_json: AsJson = False) -> None:
     """Find any changed, removed, added or reordered record of a log; exit 1 if there is one."""
-    try:
-        events, seal, damages = bootstrap.audit(log)
-    except BadInput as error:
-        raise _refuse(error, as_json) from error
+    events, seal, damages = bootstrap.audit(log)
     if as_json:
         rows = [damage._asdict() for damage in damages]
-        typer.echo(json.dumps({"whole": not damages, "records": events, "damages": rows}))
+        _say(json.dumps({"whole": not damages, "records": events, "damages": rows}))
     else:
         for damage in damages[:FINDINGS_SHOWN]:
             record = f"record {damage.record}" if damage.record is not None else "the log"
-            typer.echo(f"{log}{f':{damage.line}' if damage.line else ''}: {record}: {damage.problem}")
+            _say(f"{log}{f':{damage.line}' if damage.line else ''}: {record}: {damage.problem}")
         sealed = f", sealed with state hash {seal.state_hash}" if seal else ""
-        typer.echo(f"damaged: {len(damages)} finding(s)" if damages else f"whole: {events} events{sealed}")
+        _say(f"damaged: {len(damages)} finding(s)" if damages else f"whole: {events} events{sealed}")
     raise typer.Exit(1 if damages else 0)
 
 
@@ -166,11 +235,8 @@ def grid_check(
     as_json: AsJson = False,
 ) -> None:
     """Read a grid, run its own power flow and print a summary."""
-    try:
-        summary = bootstrap.check_grid(file)
-    except BadInput as error:
-        raise _refuse(error, as_json) from error
-    typer.echo(json.dumps(summary, ensure_ascii=False) if as_json else narration.grid_summary(summary))
+    summary = bootstrap.check_grid(file)
+    _say(json.dumps(summary, ensure_ascii=False) if as_json else narration.grid_summary(summary))
     raise typer.Exit(0 if summary["converged"] else 1)
 
 
@@ -183,14 +249,12 @@ def grid_needs(
     as_json: AsJson = False,
 ) -> None:
     """Find where relief is needed, and the least power that gives it; exit 1 if nothing gives all of it."""
-    try:
-        needs = bootstrap.grid_needs(scenario, conditional)
-    except BadInput as error:
-        raise _refuse(error, as_json) from error
+    needs = bootstrap.grid_needs(scenario, conditional)
     if as_json:
-        typer.echo(json.dumps(needs, ensure_ascii=False))
+        _say(json.dumps(needs, ensure_ascii=False))
     else:
-        Console(highlight=False).print(narration.needs_summary(needs))
+        with _taken():
+            _Screen().print(narration.needs_summary(needs))
     raise typer.Exit(0 if not needs["left"] else 1)
 
 
@@ -205,19 +269,16 @@ def clear_problem(
     as_json: AsJson = False,
 ) -> None:
     """Clear what bids are left within all grid limits, with a bound on the distance from the optimum."""
-    try:
-        if verify and problem.is_dir():
-            facts, damages = clearings.verify_publication(problem)
-        else:
-            found = _with_progress(lambda tell: clearings.clear_file(problem, engine, out, tell), "clearing")
-            facts, damages = found.facts, clearings.verify_clearing(problem, found) if verify else []
-            if publish is not None:
-                clearings.publish_clearing(found, publish)
-    except BadInput as error:
-        raise _refuse(error, as_json) from error
+    if verify and problem.is_dir():
+        facts, damages = clearings.verify_publication(problem)
+    else:
+        found = _with_progress(lambda tell: clearings.clear_file(problem, engine, out, tell), "clearing")
+        facts, damages = found.facts, clearings.verify_clearing(problem, found) if verify else []
+        if publish is not None:
+            clearings.publish_clearing(found, publish)
     facts |= {"verified": not damages, "damages": damages} if verify else {}
     told = narration.publication_story(facts) if "parties" in facts else narration.clearing_story(facts, out)
-    typer.echo(json.dumps(facts) if as_json else told)
+    _say(json.dumps(facts) if as_json else told)
     raise typer.Exit(1 if damages else 0)
 
 
@@ -230,12 +291,9 @@ def split_problem(
 ) -> None:
     """Split a clearing problem, or a market day, by its DSOs: a share for everybody, and keys."""
     of_day = problem.is_dir()
-    try:
-        facts = day_nodes.split_scenario(problem, out) if of_day else nodes.split_file(problem, out, agent or ())
-    except BadInput as error:
-        raise _refuse(error, as_json) from error
+    facts = day_nodes.split_scenario(problem, out) if of_day else nodes.split_file(problem, out, agent or ())
     story = narration.day_split_story if of_day else narration.split_story
-    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else story(facts, out))
+    _say(json.dumps(facts, ensure_ascii=False) if as_json else story(facts, out))
 
 
 @app.command()
@@ -262,30 +320,28 @@ def node(  # noqa: PLR0913 - options of any role
     as_json: AsJson = False,
 ) -> None:
     """Take part in one clearing, or one market day, between organisations; exit 1 if nothing stands."""
-    try:
-        place = Place(server, keys, timeout, state, hub, listen)
-        of_day = scenario is not None or (market_operator is not None and market_operator.is_dir())
-        with _ended_in_order():
-            match market_operator, dso, peer, problem:
-                case Path() | None, _, None, None if of_day and agents is None:
-                    facts = _day_node(dso, scenario, market_operator, place, out)
-                case Path(), None, None, None if agents is None and out is None:
-                    facts = nodes.run_market_operator(market_operator, place, _told)
-                case None, str(), None, Path():
-                    facts = nodes.run_dso(dso, problem, place, out, _told, agents)
-                case None, str(), str(), Path() if agents is None:
-                    facts = nodes.run_agent(peer, dso, problem, place, out)
-                case _:
-                    raise bad_input("node", "has no role", ROLES, field="dso")
-    except BadInput as error:
-        raise _refuse(error, as_json) from error
+    place = Place(server, keys, timeout, state, hub, listen)
+    of_day = scenario is not None or (market_operator is not None and market_operator.is_dir())
+    with _ended_in_order():
+        match market_operator, dso, peer, problem:
+            case Path() | None, _, None, None if of_day and agents is None:
+                facts = _day_node(dso, scenario, market_operator, place, out)
+            case Path(), None, None, None if agents is None and out is None:
+                facts = nodes.run_market_operator(market_operator, place, _told)
+            case None, str(), None, Path():
+                facts = nodes.run_dso(dso, problem, place, out, _told, agents)
+            case None, str(), str(), Path() if agents is None:
+                facts = nodes.run_agent(peer, dso, problem, place, out)
+            case _:
+                raise bad_input("node", "has no role", ROLES, field="dso")
     story = narration.day_node_story if "status" not in facts or "in_doubt" in facts else narration.node_story
-    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else story(facts))
+    _say(json.dumps(facts, ensure_ascii=False) if as_json else story(facts))
     raise typer.Exit(0 if facts["accepted"] else 1)
 
 
 def _told(text: str) -> None:
-    _ERRORS.print(text, markup=False)
+    with suppress(OSError):
+        _ERRORS.print(printable(text))
 
 
 @contextmanager
@@ -323,14 +379,11 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Measure an engine beside its rivals in one run."""
-    try:
-        clearing = {"clearing": lambda only, _tell: bench_clearing.rows(case=only)}
-        rows, missing = bootstrap.bench(name, case, _told, clearing)
-    except BadInput as error:
-        raise _refuse(error, as_json) from error
+    clearing = {"clearing": lambda only, _tell: bench_clearing.rows(case=only)}
+    rows, missing = bootstrap.bench(name, case, _told, clearing)
     if missing and not as_json:
-        _ERRORS.print(f"not installed: {', '.join(missing)} (make bench-deps)", markup=False)
-    typer.echo(json.dumps({"rows": rows, "missing": missing}) if as_json else narration.bench_table(rows))
+        _told(f"not installed: {', '.join(missing)} (make bench-deps)")
+    _say(json.dumps({"rows": rows, "missing": missing}) if as_json else narration.bench_table(rows))
 
 
 def main() -> None:

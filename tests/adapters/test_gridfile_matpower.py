@@ -260,7 +260,8 @@ STATEMENTS = [
     ("[a, b] = size(mpc.bus);", "several results"),
     ("disp(3)", "statement 'disp ( 3 )'"),
     ("x = 1:Inf;", "a range without end"),
-    ("x = zeros(1e9, 1e9);", "zeros(...)"),
+    ("x = zeros(1e9, 1e9);", "numbers to calculate"),
+    ("x = (1:1e5)' + (1:1e5);", "10,000,000,000 numbers to calculate"),
     ("x = " + "(" * 90 + "1" + ")" * 90 + ";", "too deep"),
     ("if [1 2]\nend", "a condition"),
 ]

@@ -62,9 +62,7 @@ def test_a_small_net_by_hand(tmp_path: Path) -> None:
 LINE = "name from_bus to_bus length_km r_ohm_per_km x_ohm_per_km c_nf_per_km max_i_ka parallel in_service"
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown bus": (small(line=table(LINE, ["L", 0, 7, 1, 1, 1, 0, 0.3, 1, True])), "no bus 7"),
-    "no rating": (small(line=table(LINE, ["L", 0, 1, 1, 1, 1, 0, None, 1, True])), "no value"),
     "negative rating": (small(line=table(LINE, ["L", 0, 1, 1, 1, 1, 0, -0.3, 1, True])), "a negative limit"),
-    "rating NaN": (small(line=table(LINE, ["L", 0, 1, 1, 1, 1, 0, math.nan, 1, True])), "nan"),
     "zero impedance": (small(line=table(LINE, ["L", 0, 1, 0, 1, 1, 0, 0.3, 1, True])), "zero impedance"),
     "load at unknown bus": (small(load=table("bus p_mw q_mvar", [9, 1, 0])), "no bus 9"),
     "no source": (small(ext_grid=table("bus vm_pu", *[])), "no source"),

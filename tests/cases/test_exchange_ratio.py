@@ -7,7 +7,7 @@ from tests.cases.days import MW, balances, hour_of, order, run, scenario, trades
 
 from flexpeer.app.scenario import Resource, Scenario
 from flexpeer.market.orders import Status
-from flexpeer.market.rulebook import Rulebook
+from flexpeer.market.rulebook import Residual, Rulebook
 
 HOUR = 8
 
@@ -16,7 +16,7 @@ def ratio(ask: float) -> Scenario:
     resources = (Resource("s", "S", "n", "wind", 0, 20 * MW), Resource("b", "B", "n", "wind", 0, 20 * MW))
     forecast = {"s": hour_of(HOUR, 15 * MW), "b": hour_of(HOUR, 15 * MW)}
     orders = (order("1", 1, "s", "SELL", 10, ask, HOUR), order("2", 2, "b", "BUY", 4, 400, HOUR))
-    return scenario(resources, forecast, ("export", 30 * MW), {"b": 900_000, "s": 600_000}, orders, Rulebook())
+    return scenario(resources, forecast, ("export", 30 * MW), {"b": 900_000, "s": 600_000}, orders, Rulebook(residual=Residual.NONE))
 
 
 def test_the_seller_moves_by_the_ratio_of_the_factors() -> None:

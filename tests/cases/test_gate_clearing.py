@@ -84,7 +84,7 @@ def test_what_no_pair_can_do_all_can() -> None:
 
 
 def test_without_the_rule_nothing_is_cleared() -> None:
-    done = Finished(chain(Rulebook()))
+    done = Finished(chain(Rulebook(residual=Residual.NONE)))
     assert len(done.outcome.state.trades.trades) == 0
 
 

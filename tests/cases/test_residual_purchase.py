@@ -12,7 +12,7 @@ from tests.cases.days import MW, balances, hour_of, order, run, scenario, trades
 
 from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.scenario import Resource, Scenario
-from flexpeer.market.rulebook import DsoPurchase, Priority, Rulebook
+from flexpeer.market.rulebook import DsoPurchase, Priority, Residual, Rulebook
 from flexpeer.market.trades import Phase
 
 HOUR = 17
@@ -36,11 +36,11 @@ def winter_peak(rulebook: Rulebook) -> Scenario:
 
 
 def automatic() -> DayOutcome:
-    return run(winter_peak(Rulebook(dso_purchase=DsoPurchase.AUTOMATIC)))
+    return run(winter_peak(Rulebook(residual=Residual.NONE, dso_purchase=DsoPurchase.AUTOMATIC)))
 
 
 def by_its_own_order() -> DayOutcome:
-    given = winter_peak(Rulebook(priority=Priority.PRICE_TIME))
+    given = winter_peak(Rulebook(residual=Residual.NONE, priority=Priority.PRICE_TIME))
     return run(replace(given, orders=(*given.orders, order("D", 4, "DSO", "BUY", 12, 2800, HOUR))))
 
 
@@ -68,14 +68,14 @@ def test_the_phase_says_how_a_price_came_about() -> None:
 
 
 def test_automatic_purchase_is_in_merit_order_whatever_came_first() -> None:
-    given = winter_peak(Rulebook(dso_purchase=DsoPurchase.AUTOMATIC, priority=Priority.TIME))
+    given = winter_peak(Rulebook(residual=Residual.NONE, dso_purchase=DsoPurchase.AUTOMATIC, priority=Priority.TIME))
     others = tuple(replace(o, arrival=9 - o.arrival) for o in reversed(given.orders))
     assert trades(run(replace(given, orders=others))) == trades(automatic())
 
 
 def test_what_is_dearer_than_the_alternative_is_not_bought() -> None:
     """At a ceiling of 2,550 only C is worth it; 6 MW of need are left and cost their alternative."""
-    given = winter_peak(Rulebook(dso_purchase=DsoPurchase.AUTOMATIC))
+    given = winter_peak(Rulebook(residual=Residual.NONE, dso_purchase=DsoPurchase.AUTOMATIC))
     cheap = replace(given, alternative=replace(given.alternative, overdraw=Decimal(2550)))
     outcome = run(cheap)
     assert trades(outcome) == [("DSO", "rc", 6 * MW, 10 * MW, 1500)]

@@ -12,7 +12,7 @@ from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.results import result_object
 from flexpeer.app.scenario import Resource, Scenario
 from flexpeer.market.kpi import KpiReport
-from flexpeer.market.rulebook import Priority, Rulebook
+from flexpeer.market.rulebook import Priority, Residual, Rulebook
 
 HOUR = 10
 BY_PRICE = [("W1", "W3", 8, 250), ("W2", "boiler", 5, 180), ("W2", "W3", 1, 250)]
@@ -36,7 +36,7 @@ def swap_hour(priority: Priority) -> Scenario:
         order("4", 4, "boiler", "SELL", 5, 180, HOUR),
         order("5", 5, "W2", "BUY", 6, 300, HOUR),
     )
-    return scenario(resources, forecast, ("export", 60 * MW), {}, orders, Rulebook(priority=priority))
+    return scenario(resources, forecast, ("export", 60 * MW), {}, orders, Rulebook(residual=Residual.NONE, priority=priority))
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flexpeer.grid.network import Floats, Network
+from flexpeer.grid.network import NO_BRANCH, Floats, Network
 
 BARAN_WU = Path(__file__).with_name("baran_wu_33.csv")
 
@@ -31,6 +31,8 @@ def build(
         bus_v=bus_v,
         v_min_pu=np.full(count, 0.9),
         v_max_pu=np.full(count, 1.1),
+        start_v_pu=np.full(count, np.nan),
+        start_angle_rad=np.full(count, np.nan),
         branch_names=tuple(f"line {n}" for n in range(branches)),
         branch_kinds=("line",) * branches,
         branch_from=pairs[:, 0],
@@ -47,6 +49,7 @@ def build(
         shunt_bus=np.array(shunts, dtype=np.int64),
         shunt_g_pu=np.full(len(shunts), 0.01),
         shunt_b_pu=np.full(len(shunts), 0.05),
+        shunt_branch=np.full(len(shunts), NO_BRANCH),
         source_names=tuple(f"source {n}" for n in range(len(sources))),
         source_bus=np.array(sources, dtype=np.int64),
         source_v_pu=np.full(len(sources), 1.02),

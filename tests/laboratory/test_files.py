@@ -59,7 +59,7 @@ def test_peers_are_free_unless_the_file_says_otherwise(path: Path) -> None:
         ({"parent": None}, {"parent"}),
         ({"parent": None, "base_kw": None, "line_price": np.array("x")}, {"parent", "base_kw", "line_price"}),
         ({"other": np.ones(2)}, {"other"}),
-        ({"step_kw": np.array([object()])}, {""}),
+        ({"step_kw": np.array([object()])}, {"step_kw"}),
         ({"peer_bus": np.full(40, 99)}, {"peer_bus"}),
         ({"peer_bus": np.full(40, 0.5)}, {"peer_bus"}),
         ({"base_kw": np.ones(3)}, {"base_kw"}),

@@ -202,7 +202,7 @@ def test_the_report_of_a_small_day() -> None:
     frame = Frame(resources, plans_w=plans, rulebook=Rulebook(fee_minor_per_mwh=100))
     market = Market(frame)
     send = market.session.send
-    send(PublishNeed("P", at_first(3 * MWH)), AllocateCurtailment("P"))
+    send(PublishNeed("P", at_first(3 * MWH)), AllocateCurtailment())
     owed = {name: row[0] for name, row in market.session.state.needs.curtailment_w.items()}
     assert owed == {"a": -2 * MWH, "b": -MWH}
     market.sell("s", "c", 2 * MWH, 10_000)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.market.small_market import DSO, FAK, FOK, Frame, Market, at_first, export_point, flat, resource
 
 from flexpeer.market.machine import Event
-from flexpeer.market.needs import ConductFlagged, PublishForecast, PublishNeed
+from flexpeer.market.needs import PublishForecast, Regulation
 from flexpeer.market.orders import CloseGate, OrderKilled, OrderPlaced, Side, Status
 from flexpeer.market.participants import Portfolio
 from flexpeer.market.purchase import ExpireOrders, PurchaseResidual
@@ -147,27 +147,6 @@ def test_an_incoming_minimum_is_met_by_several_or_waits_whole() -> None:
     market.buy("met", "d", 9, 5, min_quantity_w=6)
     assert [trade[:3] for trade in market.traded] == [("met", "s", 3), ("met", "t", 3)]
     assert market.order("unmet").status is market.order("met").status is Status.OPEN
-
-
-def test_nobody_trades_with_itself_and_both_sides_are_flagged_once() -> None:
-    frame = FRAME._replace(resources=(*FRAME.resources, resource("e", organisation="A")))
-    market = Market(frame)
-    market.sell("s", "a", 5, 5)
-    market.buy("b", "e", 5, 9)
-    market.buy("b2", "e", 5, 9)
-    assert market.traded == []
-    flags = [f for f in market.session.state.needs.flags if f.conduct == "both_sides"]
-    assert [(flag.organisation, flag.subject) for flag in flags] == [("A", "b")]
-
-
-def test_a_plan_that_moves_after_the_need_is_flagged() -> None:
-    market = Market(FRAME)
-    market.session.send(PublishForecast("a", flat(400)))
-    assert not market.session.state.needs.flags
-    market.session.send(PublishNeed("P", flat(1)), PublishForecast("a", flat(400)))
-    assert not market.session.state.needs.flags
-    market.session.send(PublishForecast("a", flat(300)))
-    assert list(market.session.state.needs.flags) == [ConductFlagged("A", "plan_moved_after_need", "a")]
 
 
 def test_trades_are_in_ticks_of_the_buyer() -> None:
@@ -343,10 +322,12 @@ def test_a_portfolio_buys_in_full_at_a_limit_without_room() -> None:
 
 def test_a_balanced_market_trades_one_to_one_in_one_zone() -> None:
     market = Market(FRAME._replace(rulebook=Rulebook(exchange=Exchange.BALANCED), impact_ppm={"P": {"a": 500_000}}))
-    market.sell("s", "a", 10, 5)
-    market.buy("b", "b", 4, 5)
+    market.sell("s", "a", 10, 5, regulation=Regulation.UP)
+    assert refusals(market.buy("none", "b", 4, 5)) == [Reason.REGULATION_NOT_STATED]
+    market.buy("b", "b", 4, 5, regulation=Regulation.DOWN)
     assert market.traded == [("b", "s", 4, 4, 5)]
-    assert market.trades[0].zone == "market"
+    assert market.trades[0].zone == ""
+    assert dict(market.session.state.trades.moves_w.items()) == {"a": at_first(4), "b": at_first(-4)}
 
 
 def test_after_the_gate_nothing_enters_and_the_rest_expires() -> None:

@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from flexpeer.adapters.folders import write_private
+from flexpeer.adapters.reading import bytes_of
 from flexpeer.errors import bad_input
 
 PUBLIC_KEYS = "public-keys.json"
@@ -71,12 +72,12 @@ def read_keys(name: str, folder: Path) -> Ed25519Signatures:
     try:
         known = {
             who: Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
-            for who, key in json.loads(path.read_text(encoding="utf-8")).items()
+            for who, key in json.loads(bytes_of(path).decode()).items()
         }
         path = folder / f"{name}.key"
-        own = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(path.read_text(encoding="ascii").strip()))
+        own = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(bytes_of(path).decode("ascii").strip()))
     except OSError as error:
         raise bad_input(str(path), f"cannot be read: {error.strerror}", "a key file") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise bad_input(str(path), f"holds no keys: {error}", "Ed25519 keys, 32 bytes in hex") from error
     return Ed25519Signatures(own, known)

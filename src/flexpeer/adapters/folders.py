@@ -1,4 +1,4 @@
-"""Output folders: whole or not at all."""
+"""Output folders and files: whole or not at all."""
 
 import os
 import shutil
@@ -7,40 +7,49 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flexpeer.errors import bad_input
+from flexpeer.errors import Unusable, bad_input
 
 
 def require_fresh(out: Path) -> None:
     """`BadInput` unless `out` is new or an empty folder."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise bad_input(str(out), "the output folder is not empty", "a new or empty folder")
+    try:
+        if out.is_symlink() and not out.exists():
+            raise Unusable(str(out), "it is a link to nothing", "a new or empty folder")
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise bad_input(str(out), "the output folder is not empty", "a new or empty folder")
+    except OSError as error:
+        raise _unwritable(out, error) from error
+
+
+def _unwritable(out: Path, error: OSError) -> Unusable:
+    return Unusable(str(out), f"cannot be written: {error.strerror or error}", "a place that can be written")
 
 
 @contextmanager
 def new_folder(out: Path) -> Iterator[Path]:
     """A folder to work in; its content is in `out` when all went well, and vanishes when not.
 
-    Raises `BadInput` if it cannot be written.
+    Raises `Unusable` if it cannot be written, at the beginning or later, such as when the disk is full.
     """
-    beside = out if out.is_dir() else out.parent
+    made: list[Path] = []
+    work: Path | None = None
     try:
+        beside = out if out.is_dir() else out.parent
         made = [folder for folder in (beside, *beside.parents) if not folder.exists()]
         beside.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=beside))
-    except OSError as error:
-        raise bad_input(str(out), f"cannot be written: {error.strerror}", "a folder that can be written") from error
-    try:
+        work = Path(tempfile.mkdtemp(prefix=".flexpeer-", dir=beside))
         yield work
         work.chmod(0o755)
-        if beside == out:
-            for path in work.iterdir():
-                path.rename(out / path.name)
-        else:
-            work.rename(out)
+        _move(work, out)
+    except (ConnectionError, TimeoutError):
+        raise
+    except OSError as error:
+        raise _unwritable(out, error) from error
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if work is not None:
+            shutil.rmtree(work, ignore_errors=True)
         for folder in made:
-            if not any(folder.iterdir()):
+            if folder.exists() and not any(folder.iterdir()):
                 folder.rmdir()
 
 
@@ -58,3 +67,48 @@ def write_private(path: Path, content: bytes) -> None:
     """A new file, which never was readable by others than its owner."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
+
+
+def _move(work: Path, out: Path) -> None:
+    """All of a folder's content or, interrupted, none of it."""
+    if work.parent != out:
+        work.rename(out)
+        return
+    moved: list[Path] = []
+    try:
+        for path in sorted(work.iterdir()):
+            moved.append(out / path.name)
+            path.rename(moved[-1])
+    except BaseException:
+        for path in moved:
+            _remove(path)
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; it takes its place when all of it is on the disk, and vanishes when not.
+
+    Raises `Unusable` if it cannot be written.
+    """
+    if path.is_symlink():
+        path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise Unusable(str(path), "it is no file", "a file that can be written")
+    new = path.with_name(f".flexpeer-{os.getpid()}")
+    try:
+        yield new
+        with new.open("rb") as file:
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    finally:
+        new.unlink(missing_ok=True)

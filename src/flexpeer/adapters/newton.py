@@ -6,7 +6,7 @@ wants sources with an impedance; `SOURCE_VA` makes it so small that a source hol
 at 10 MVA.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -182,7 +182,10 @@ def _input(network: Network, closed: Flags) -> dict[str, Any]:
     )
     shunt_ohm = base_ohm[network.shunt_bus]
     g_s, b_s = network.shunt_g_pu / shunt_ohm, network.shunt_b_pu / shunt_ohm
-    shunt = _array("shunt", len(g_s), first + sources, node=network.shunt_bus, status=1, g1=g_s, b1=b_s, g0=0.0, b0=0.0)
+    there = replace(network, in_service=closed).shunts() != 0
+    shunt = _array(
+        "shunt", len(g_s), first + sources, node=network.shunt_bus, status=there, g1=g_s, b1=b_s, g0=0.0, b0=0.0
+    )
     return {"node": node, "generic_branch": branch, "sym_load": load, "source": source, "shunt": shunt}
 
 

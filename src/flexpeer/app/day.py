@@ -52,6 +52,7 @@ from flexpeer.market.settlement import Settle
 from flexpeer.quantities import MINOR_PER_MAJOR, MONEY_PER_MAJOR
 
 NEED_ROUNDS = 3
+PURCHASE_ROUNDS = 8
 GATE_OPENS, GATE_CLOSES, CONFIRMED = (2, "10:30"), (1, "09:00"), (1, "10:30")
 
 
@@ -167,13 +168,9 @@ class MarketDay:
         if self.physical is not None and self.scenario.rulebook.allocation is Allocation.LEAST:
             least = least_moves(self.physical, forecast, only_conditional=True)
             self.session.send(CurtailResources(least.change_w))
-        left = self.side.need_w(self.start_w())
-        commands = [AllocateCurtailment(point, left[point]) for point in points if any(left[point])]
         for _ in range(NEED_ROUNDS):
-            if not self.session.send(*commands):
+            if not self.session.send(AllocateCurtailment(self.side.need_w(self.start_w()))):
                 break
-            left = self.side.need_w(self.start_w())
-            commands = [AllocateCurtailment(point, left[point]) for point in points if any(left[point])]
 
     def _trade(self) -> None:
         day = self.scenario.day
@@ -184,15 +181,20 @@ class MarketDay:
             self._watch.progress(number, len(self.scenario.orders))
         self.session.wake_all()
         self.session.send(CloseGate(day.at(*GATE_CLOSES)))
-        if self.scenario.rulebook.residual is Residual.DISTRIBUTED:
-            with self._watch.stage("clearing"):
-                GateClearing(self.session, self._owners_cuts()).run()
-        ceiling = ceiling_minor(self.scenario.alternative)
-        if self.scenario.rulebook.dso_purchase is DsoPurchase.AUTOMATIC and ceiling is not None:
-            for point in sorted(self.session.state.needs.points):
-                need = self.side.need_w(self.after_w())[point]
-                self.session.send(*([PurchaseResidual(point, need, ceiling)] if any(need) else []))
+        with self._watch.stage("clearing"):
+            self._clear()
         self.session.send(ExpireOrders())
+
+    def _clear(self) -> None:
+        """What is left, with what DSOs would pay for relief; again while power flow finds need that offers can meet."""
+        book, ceiling = self.scenario.rulebook, ceiling_minor(self.scenario.alternative)
+        buys = book.dso_purchase is DsoPurchase.AUTOMATIC and ceiling is not None
+        for _ in range(PURCHASE_ROUNDS if buys else int(book.residual is Residual.DISTRIBUTED)):
+            if buys and ceiling is not None:
+                needs = self.side.need_w(self.after_w())
+                self.session.send(*(PurchaseResidual(point, needs[point], ceiling) for point in sorted(needs)))
+            if not GateClearing(self.session, self._owners_cuts()).run():
+                return
 
     def _order(self, row: OrderRow) -> PlaceOrder:
         participants = self.session.state.participants

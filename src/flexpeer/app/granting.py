@@ -16,8 +16,10 @@ from flexpeer.grid.screening import largest
 from flexpeer.market.granting import Freed, RecordVerdict, raise_limit_w
 from flexpeer.market.matching.view import View
 from flexpeer.market.trades import Decision, GridVerdict, Match, Move, match_moves
+from flexpeer.quantities import PPM
 
-WAKE_SLACK = 1e-4
+WAKE_SLACK_PPM = 100
+"""How much of its limit an element must have more room than when it bound, before meetings wake."""
 SILENT = "no answer"
 
 
@@ -108,8 +110,11 @@ class GridCoordinator:
         if raised_w:
             return self._hold(match, joint(match.quantity_w, raised_w), match.quantity_w, raised_w, None)
         search = _Search(joint, view.needs.rulebook.quantity_tick_w, match.quantity_w, full)
-        fits = search.largest()
-        return self._hold(match, fits, search.quantity_w, 0, search.too_much)
+        fits, quantity = search.largest(), view.tradeable_w(match, search.quantity_w)
+        if quantity != search.quantity_w:
+            fits = joint(quantity) if quantity else None
+            quantity = quantity if fits is not None and fits.worst[0] <= TOLERANCE else 0
+        return self._hold(match, fits if quantity else None, quantity, 0, search.too_much)
 
     def hold(self, match: int, moves: Sequence[Move]) -> tuple[GridVerdict, ...]:
         """The answers to moves that are granted whole or not at all; they are held if all grant."""
@@ -133,7 +138,7 @@ class GridCoordinator:
 
     def _first_failing(self, match: Match, joint: Joint) -> JointAssessment | None:
         """A single MTU of several in which the match does not fit: the one where one of its zone failed last."""
-        mtu = self._failed_at.get(match.zone)
+        mtu = self._failed_at.get(match.legs[0].zone)
         several = sum(len(leg.span) for leg in match.legs) > 1
         if mtu is None or not several or not any(leg.span.first <= mtu < leg.span.end for leg in match.legs):
             return None
@@ -143,12 +148,14 @@ class GridCoordinator:
     def _raise(self, view: View, match: Match, full: JointAssessment, joint: Joint) -> int:
         """The least the seller must move beyond the exchange where AC finds the zone's own point worse."""
         _, _, binding = full.worst
-        if binding is None or binding.element != self._element_of.get(match.zone):
+        if binding is None or binding.element != self._element_of.get(match.legs[0].zone):
             return 0
-        cap = min(raise_limit_w(view, match, match.quantity_w), match.legs[0].quantity_sell_w // 20)
-        if cap <= 0 or joint(match.quantity_w, cap).worst[0] > TOLERANCE:
+        tick = view.needs.rulebook.quantity_tick_w
+        most = min(raise_limit_w(view, match, match.quantity_w), match.legs[0].quantity_sell_w // 20) // tick
+        if most <= 0 or joint(match.quantity_w, most * tick).worst[0] > TOLERANCE:
             return 0
-        return cap - largest(lambda less: joint(match.quantity_w, cap - less).worst[0], cap)
+        less = largest(lambda ticks: joint(match.quantity_w, (most - ticks) * tick).worst[0], most)
+        return (most - less) * tick
 
     def _hold(
         self,
@@ -167,7 +174,7 @@ class GridCoordinator:
             [GridVerdict(owner, Decision.GRANTED) for owner, tried in asked.touched if tried.fits] if asked else []
         )
         if too_much is not None:
-            self._failed_at[match.zone] = too_much.bound_at
+            self._failed_at[match.legs[0].zone] = too_much.bound_at
             binding = self._binding_verdict(too_much, Decision.REDUCED if quantity_w else Decision.REFUSED)
             verdicts = [*(v for v in verdicts if v.owner != binding.owner), binding]
         return RecordVerdict(match.match, quantity_w, raised_w, tuple(verdicts))
@@ -187,11 +194,11 @@ class GridCoordinator:
         return self.borders.owners[place.owner].slack(place.element, kind, place.mtu or 0)
 
     def commit(self, match: int) -> tuple[Freed, ...]:
-        """Make a reservation final; the watched places with `WAKE_SLACK` more room than when they bound."""
+        """Make a reservation final; the watched places with `WAKE_SLACK_PPM` more room than when they bound."""
         for owner in self._held.pop(match, []):
             self.borders.commit(match, owner)
         changed, self._changed = self._changed, set()
-        return self._freed(changed, WAKE_SLACK)
+        return self._freed(changed, WAKE_SLACK_PPM / PPM)
 
     def freed(self) -> tuple[Freed, ...]:
         """The watched places with any more room than when they bound."""
@@ -256,6 +263,7 @@ class PointCoordinator:
         if worst(quantity)[0].excess > 0:
             quantity = self._largest(lambda n: worst(n * tick)[0].excess, quantity // tick) * tick
         binding = worst(min(quantity + tick, match.quantity_w))
+        quantity = view.tradeable_w(match, quantity)
         if quantity:
             holding = self._held[match.match] = []
             for each in self._owners:
@@ -302,17 +310,20 @@ class PointCoordinator:
         """Make a reservation final; the watched places with more headroom than when they bound."""
         for owner in self._held.pop(match, []):
             owner.commit(match)
-        return self.freed()
+        return self._freed(WAKE_SLACK_PPM)
 
     def freed(self) -> tuple[Freed, ...]:
-        """The watched places with more headroom than when they bound."""
+        """The watched places with any more headroom than when they bound."""
+        return self._freed(0)
+
+    def _freed(self, slack_ppm: int) -> tuple[Freed, ...]:
         freed = []
         for place, (owner, room) in list(self._watched.items()):
             now = owner.room(place.element, place.mtu or 0)
-            if now > room:
+            if now > room + owner.limit_w(place.element, place.mtu or 0) * slack_ppm:
                 freed.append(place)
                 del self._watched[place]
-            else:
+            elif now < room:
                 self._watched[place] = (owner, now)
         return tuple(freed)
 

@@ -92,7 +92,9 @@ class GridDay:
         Raises `BadInput` naming the MTUs where there is none.
         """
         p_w = self.injections(schedules_w)
-        result = self.day.solve(p_w if more_w is None else p_w + more_w, self.base_q_var)
+        if more_w is not None:
+            p_w = p_w + more_w
+        result = self.day.solve(p_w, self.base_q_var)
         failures = result.failures()
         if failures:
             mtus = ", ".join(str(mtu) for mtu, _ in failures[:8])
@@ -101,6 +103,9 @@ class GridDay:
             if cut_off:
                 buses = ", ".join(self.day.unfed(cut_off[0])[:8])
                 problem += f": in MTU {cut_off[0]} something injects or draws at buses that no source reaches ({buses})"
+            else:
+                worst = self.day.worst_buses(failures[0][0], p_w, self.base_q_var)
+                problem += f"; the calculation of MTU {failures[0][0]} ends at {', '.join(map(str, worst))}"
             raise BadInput([Finding(what, 0, "", problem, "injections and outages the grid can carry")])
         return result, read(self.day, self.limits, result)
 

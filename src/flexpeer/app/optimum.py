@@ -1,14 +1,16 @@
 """The central optimum of all orders within the same limits: what perfect foresight and no order of arrival would earn.
 
     max  sum_o  sign_o price_o hours_o q_o               sign +1 for BUY, -1 for SELL
-    s.t. 0 <= q_o <= quantity_o                          (1)
-         sum_buy w q = sum_sell w q   per zone and MTU   (2)  w: impact factor (neutral) or 1 (balanced); <= where
-                                                              a long order's factors differ, as it may relieve more
-         flow_start + sum_o s_o q_o <= allowed           (3)  per limit and MTU, first order
-         energy limits of each resource                  (4)
+    s.t. low_o <= q_o <= high_o                          (1)
+         sum_buy a q <= sum_sell a q   per congestion point and MTU     (2)  a: impact factor (neutral) or 1 (balanced)
+         sum_own buy a q <= sum_others' sell a q   per organisation on both sides of one    (3)
+         flow_start + sum_o s_o q_o <= allowed           (4)  per limit and MTU, first order
+         energy limits of each resource                  (5)
 
-Minimum acceptance, fill-or-kill and whole watts are relaxed, so it is an upper bound for the linear model. With a
-grid, (3) starts empty; AC power flow of each solution adds the rows it violates until none is left. Solved by HiGHS.
+Minimum acceptance and whole watts are relaxed, so it is an upper bound for the linear model. Orders that may not rest
+(fill-and-kill, fill-or-kill) count with what they traded on arrival, since nobody could have had more from them later;
+a DSO's purchase with what it bought, and wanted to the last. With a grid, (4) starts empty; AC power flow of each
+solution adds the rows it violates until none is left. Solved by HiGHS.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +23,8 @@ from scipy.sparse import csr_matrix
 from flexpeer.grid.network import Floats
 from flexpeer.market.machine import State, view
 from flexpeer.market.needs import Watts
-from flexpeer.market.orders import Order, Side
+from flexpeer.market.orders import Order, Side, TimeInForce
+from flexpeer.market.pool import At, counts_ppm
 from flexpeer.market.rulebook import Exchange
 from flexpeer.quantities import MONEY_PER_MINOR, PPM
 
@@ -30,7 +33,7 @@ PLACES = 1_000_000
 
 
 class Row(NamedTuple):
-    """A limit of kind (3): for each resource the slope of the flow per W injected in `mtu`, and the room left (W)."""
+    """A limit of kind (4): for each resource the slope of the flow per W injected in `mtu`, and the room left (W)."""
 
     mtu: int
     slopes: Mapping[str, float]
@@ -45,7 +48,7 @@ def row_at(mtu: int, per_w: Mapping[str, float], room: float, moves_w: Mapping[s
 
 
 class Cuts(Protocol):
-    """Where rows of (3) come from."""
+    """Where rows of (4) come from."""
 
     def first(self) -> Iterable[Row]:
         """Rows to start with."""
@@ -81,11 +84,12 @@ def welfare_optimum(state: State, cuts: Cuts) -> int | None:
     hours = state.needs.day.mtu_minutes / 60.0
     worth = np.array([_sign(o) * o.price_minor * hours * len(o.span) / 1000.0 for o in orders])
     below = _energy_rows(state, orders)
-    equal = _balances(state, orders, below)
+    _balances(state, orders, below)
+    bounds = _bounds_kw(orders)
     for row in cuts.first():
         below.add(*_limit_row(state, orders, row))
     for _ in range(CUT_ROUNDS + 1):
-        quantities = _solve(worth, orders, equal, below)
+        quantities = _solve(worth, bounds, below)
         if quantities is None:
             return None
         optimum = round(float(worth @ quantities) * PLACES) * MONEY_PER_MINOR // PLACES
@@ -101,14 +105,20 @@ def _sign(order: Order) -> int:
     return 1 if order.side is Side.BUY else -1
 
 
-def _solve(worth: Floats, orders: list[Order], equal: _Builder, below: _Builder) -> Floats | None:
+def _bounds_kw(orders: list[Order]) -> list[tuple[float, float]]:
+    """Equation (1)."""
+    last = {(order.zone, order.span.first): order.order for order in orders if order.residual}
+    bounds = []
+    for order in orders:
+        replaced = order.residual and last[order.zone, order.span.first] != order.order
+        waits = order.time_in_force is TimeInForce.DAY and not replaced
+        bounds.append((0.0 if order.residual or waits else order.executed_w, order.quantity_w if waits else order.executed_w))
+    return [(low / 1000.0, high / 1000.0) for low, high in bounds]
+
+
+def _solve(worth: Floats, bounds: list[tuple[float, float]], below: _Builder) -> Floats | None:
     """Quantities, kW; None if HiGHS finds no optimum."""
-    bounds = [(0.0, order.quantity_w / 1000.0) for order in orders]
-    limits: dict[str, Any] = {}
-    if equal.bounds:
-        limits |= {"A_eq": equal.matrix(len(orders)), "b_eq": equal.bounds}
-    if below.bounds:
-        limits |= {"A_ub": below.matrix(len(orders)), "b_ub": below.bounds}
+    limits: dict[str, Any] = {"A_ub": below.matrix(len(bounds)), "b_ub": below.bounds} if below.bounds else {}
     found = linprog(-worth, bounds=bounds, method="highs", **limits)
     if found.status != 0 or found.x is None:
         return None
@@ -116,28 +126,29 @@ def _solve(worth: Floats, orders: list[Order], equal: _Builder, below: _Builder)
     return quantities
 
 
-def _balances(state: State, orders: list[Order], below: _Builder) -> _Builder:
-    """Equation (2): the equalities; inequalities go to `below`."""
+def _balances(state: State, orders: list[Order], below: _Builder) -> None:
+    """Equations (2) and (3)."""
     market = view(state)
-    neutral = state.needs.rulebook.exchange is Exchange.NEUTRAL
-    balances: dict[tuple[str, int], dict[int, float]] = {}
-    uneven: set[tuple[str, int]] = set()
-    for column, order in enumerate(orders):
-        ppm = market.ppm(order)
-        differs = neutral and len({ppm[mtu] for mtu in order.span.mtus}) > 1
-        for mtu in order.span.mtus:
-            weight = ppm[mtu] / PPM if neutral else 1.0
-            balances.setdefault((order.zone, mtu), {})[column] = _sign(order) * weight
-            if differs:
-                uneven.add((order.zone, mtu))
-    builder = _Builder()
-    for key in sorted(balances):
-        (below if key in uneven else builder).add(balances[key], 0.0)
-    return builder
+    counts = [counts_ppm(market, order) for order in orders]
+    scale = PPM if state.needs.rulebook.exchange is Exchange.NEUTRAL else 1
+    points: dict[At, dict[int, float]] = {}
+    for column, count in enumerate(counts):
+        for at, ppm in count.items():
+            points.setdefault(at, {})[column] = ppm / scale
+    for _, row in sorted(points.items()):
+        if max(row.values()) > 0.0:
+            below.add(row, 0.0)
+            for both in _on_both_sides(orders, row):
+                below.add({c: f for c, f in row.items() if (orders[c].organisation == both) is (f > 0.0)}, 0.0)
+
+
+def _on_both_sides(orders: list[Order], row: Mapping[int, float]) -> list[str]:
+    loading = {orders[column].organisation for column, factor in row.items() if factor > 0.0}
+    return sorted(loading & {orders[column].organisation for column, factor in row.items() if factor < 0.0})
 
 
 def _energy_rows(state: State, orders: list[Order]) -> _Builder:
-    """Equation (4): contents at the end of every MTU within bounds, unless the plan is outside already."""
+    """Equation (5): contents at the end of every MTU within bounds, unless the plan is outside already."""
     builder = _Builder()
     assert state.needs.day is not None, "there are orders"
     hours, count = state.needs.day.mtu_minutes / 60.0, state.needs.mtu_count

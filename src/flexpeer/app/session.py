@@ -82,15 +82,15 @@ class Session:
                 return
             self.send(ReportHeadroom(freed))
 
-    def clear(self, cleared: tuple[Cleared, ...], gap_ppm: int) -> bool:
+    def clear(self, cleared: tuple[Cleared, ...], gap_ppm: int, status: str) -> bool:
         """Ask the owners for an allocation, and let it happen if all grant it; whether they and the market did."""
         assert self.owners is not None, "the owners are known when the gate closes"
-        here = view(self.state)
+        here = view(self.state, self.books)
         match = here.trades.next_match
         verdicts = self.owners.hold(match, moves(here, cleared))
         if any(verdict.decision is not Decision.GRANTED for verdict in verdicts):
             return False
-        events = self._step(ClearOrders(cleared, verdicts, gap_ppm))
+        events = self._step(ClearOrders(cleared, verdicts, gap_ppm, status))
         if isinstance(events[0], CommandRefused):
             self.owners.abort((match,))
             return False
@@ -115,7 +115,7 @@ class Session:
         self.state = evolve(self.state, event)
         if isinstance(event, DayOpened):
             self.books = make_books(event.rulebook.priority)
-        self.books.evolve(view(self.state), event)
+        self.books.evolve(view(self.state, self.books), event)
         for listener in self._listeners:
             listener(event)
 
@@ -123,7 +123,7 @@ class Session:
         pending = self.state.trades.pending
         assert pending is not None, "only asked with a match pending"
         assert self.owners is not None, "nothing is proposed before the owners are known"
-        return self.owners.reserve(view(self.state), pending)
+        return self.owners.reserve(view(self.state, self.books), pending)
 
     def _tell_owners(self, events: list[Event]) -> list[Event]:
         """Commit what became trades and abort what was released; then report the headroom that freed."""
@@ -136,6 +136,6 @@ class Session:
             elif isinstance(event, trades.VerdictRecorded) and event.quantity_w == 0:
                 self.owners.abort((event.match,))
         concluded = [event.trade for event in events if isinstance(event, trades.TradeConcluded)]
-        for match in dict.fromkeys(trade.match for trade in concluded if trade.phase is not Phase.CLEARING):
+        for match in dict.fromkeys(trade.match for trade in concluded if trade.phase is Phase.CONTINUOUS):
             freed += self.owners.commit(match)
         return self._step(ReportHeadroom(tuple(freed))) if freed else []

@@ -253,6 +253,11 @@ class PointOwner:
         )
         return min(rooms, default=0)
 
+    def limit_w(self, element: str, mtu: int) -> int:
+        """The lowest limit of an element's points in an MTU."""
+        limits = (self._limits[i][mtu] // PPM for i, p in enumerate(self._points) if p.element == element)
+        return min(limits, default=0)
+
     def _changes(self, moves: Sequence[Move]) -> list[dict[int, int]]:
         totals: list[dict[int, int]] = [{} for _ in self._points]
         for move in moves:

@@ -84,7 +84,7 @@ def admittance(network: Network) -> csc_array:
     f, t = network.branch_from, network.branch_to
     shunt = network.shunt_bus
     rows, columns = np.concatenate([f, f, t, t, shunt]), np.concatenate([f, t, f, t, shunt])
-    values = np.concatenate([*terminals, network.shunt_g_pu + 1j * network.shunt_b_pu])
+    values = np.concatenate([*terminals, network.shunts()])
     return csc_array(coo_array((values, (rows, columns)), shape=(network.bus_count, network.bus_count)))
 
 

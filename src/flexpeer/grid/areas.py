@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from flexpeer.errors import BadInput, Finding, bad_input
-from flexpeer.grid.network import Flags, Floats, Integers, Network
+from flexpeer.grid.network import NO_BRANCH, Flags, Floats, Integers, Network
 from flexpeer.grid.topology import upper_from
 
 
@@ -126,6 +126,8 @@ def _part(network: Network, buses: Integers, branches: Integers, sources: Intege
         bus_v=network.bus_v[buses],
         v_min_pu=np.where(is_border, np.nan, network.v_min_pu[buses]),
         v_max_pu=np.where(is_border, np.nan, network.v_max_pu[buses]),
+        start_v_pu=network.start_v_pu[buses],
+        start_angle_rad=network.start_angle_rad[buses],
         branch_names=tuple(network.branch_names[branch] for branch in branches),
         branch_kinds=tuple(network.branch_kinds[branch] for branch in branches),
         branch_from=position[network.branch_from[branches]],
@@ -142,6 +144,7 @@ def _part(network: Network, buses: Integers, branches: Integers, sources: Intege
         shunt_bus=position[network.shunt_bus[shunts]],
         shunt_g_pu=network.shunt_g_pu[shunts],
         shunt_b_pu=network.shunt_b_pu[shunts],
+        shunt_branch=_places(branches, network.shunt_branch[shunts]),
         source_names=tuple(network.source_names[s] for s in sources)
         + tuple(network.bus_names[bus] for bus in border_buses),
         source_bus=position[np.concatenate([network.source_bus[sources], border_buses])],
@@ -152,3 +155,10 @@ def _part(network: Network, buses: Integers, branches: Integers, sources: Intege
         controlled_q_min_var=network.controlled_q_min_var[controlled],
         controlled_q_max_var=network.controlled_q_max_var[controlled],
     )
+
+
+def _places(among: Integers, wanted: Integers) -> Integers:
+    """Where each of `wanted` is in the ascending `among`; `NO_BRANCH` for those that are not there."""
+    places = np.searchsorted(among, wanted).clip(max=max(len(among) - 1, 0))
+    there = np.isin(wanted, among)
+    return np.where(there, places, NO_BRANCH).astype(np.int64)

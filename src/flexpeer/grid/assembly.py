@@ -6,6 +6,7 @@ Each per-unit value is one product or one quotient of the row's value, so that `
 value that assembles to the very same float.
 """
 
+import cmath
 import math
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from flexpeer.errors import Finding
-from flexpeer.grid.network import S_BASE_VA, Floats, Integers, Network
+from flexpeer.grid.network import NO_BRANCH, S_BASE_VA, Floats, Integers, Network
 
 LINE_KINDS = ("line", "switch")
 PHASES = ("a", "b", "c")
@@ -25,13 +26,15 @@ DEGREE = math.pi / 180.0
 
 
 class BusRow(NamedTuple):
-    """A bus; `area` names its owner or zone, empty where the file has none."""
+    """A bus; `area` names its owner or zone, empty where the file has none; `start_*` a state to begin from, or NaN."""
 
     name: str
     v_kv: float
     v_min_pu: float = 0.9
     v_max_pu: float = 1.1
     area: str = ""
+    start_v_pu: float = math.nan
+    start_deg: float = math.nan
 
 
 class BranchRow(NamedTuple):
@@ -53,11 +56,15 @@ class BranchRow(NamedTuple):
 
 
 class ShuntRow(NamedTuple):
-    """A constant admittance from a bus to earth; a capacitor has positive `b_us`."""
+    """A constant admittance from a bus to earth; a capacitor has positive `b_us`.
+
+    `branch` names the branch whose open end it stands for: it is there while the branch is out of service.
+    """
 
     bus: str
     g_us: float
     b_us: float
+    branch: str = ""
 
 
 class SourceRow(NamedTuple):
@@ -133,6 +140,7 @@ def assemble(rows: GridRows) -> Network:
     """The network of rows without `faults`."""
     index = _bus_index(rows)
     branches, shunts, sources = rows.branches, rows.shunts, rows.sources
+    branch_index = {branch.name: position for position, branch in enumerate(branches)}
     bus_v = np.array([bus.v_kv for bus in rows.buses], dtype=np.float64) * 1e3
     to_bus = _integers([index[branch.to_bus] for branch in branches])
     shunt_bus = _integers([index[shunt.bus] for shunt in shunts])
@@ -142,6 +150,8 @@ def assemble(rows: GridRows) -> Network:
         bus_v=bus_v,
         v_min_pu=_floats([bus.v_min_pu for bus in rows.buses]),
         v_max_pu=_floats([bus.v_max_pu for bus in rows.buses]),
+        start_v_pu=_floats([bus.start_v_pu for bus in rows.buses]),
+        start_angle_rad=_floats([bus.start_deg for bus in rows.buses]) * DEGREE,
         branch_names=tuple(branch.name for branch in branches),
         branch_kinds=tuple(branch.kind for branch in branches),
         branch_from=_integers([index[branch.from_bus] for branch in branches]),
@@ -158,6 +168,7 @@ def assemble(rows: GridRows) -> Network:
         shunt_bus=shunt_bus,
         shunt_g_pu=_floats([shunt.g_us for shunt in shunts]) * (z_shunt * 1e-6),
         shunt_b_pu=_floats([shunt.b_us for shunt in shunts]) * (z_shunt * 1e-6),
+        shunt_branch=_integers([branch_index.get(shunt.branch, NO_BRANCH) for shunt in shunts]),
         source_names=tuple(source.name for source in sources),
         source_bus=_integers([index[source.bus] for source in sources]),
         source_v_pu=_floats([source.v_pu for source in sources]),
@@ -190,9 +201,19 @@ def open_end_shunt(branch: BranchRow, open_to: bool, v_from_kv: float, v_to_kv: 
     series = 1e6 / complex(branch.r_ohm, branch.x_ohm)
     seen = half + series * half / (series + half)
     if not open_to:
-        return ShuntRow(branch.to_bus, seen.real, seen.imag)
+        return ShuntRow(branch.to_bus, seen.real, seen.imag, branch.name)
     seen *= (v_to_kv / v_from_kv / branch.tap) ** 2
-    return ShuntRow(branch.from_bus, seen.real, seen.imag)
+    return ShuntRow(branch.from_bus, seen.real, seen.imag, branch.name)
+
+
+def bypassed_shunt(branch: BranchRow) -> ShuntRow | None:
+    """What a branch with both ends at one bus is to it: equation (1) with one voltage. None where that is nothing."""
+    if branch.r_ohm == 0 and branch.x_ohm == 0:
+        return None
+    half, series = complex(branch.g_us, branch.b_us) / 2.0, 1e6 / complex(branch.r_ohm, branch.x_ohm)
+    ratio = cmath.rect(branch.tap, branch.shift_deg * DEGREE)
+    seen = half * (1.0 + 1.0 / branch.tap**2) + series * abs(1.0 - 1.0 / ratio) ** 2
+    return ShuntRow(branch.from_bus, seen.real, seen.imag) if seen != 0 else None
 
 
 def impedance_base_ohm(bus_v: Floats) -> Floats:
@@ -261,6 +282,11 @@ def _terminal_faults(rows: GridRows, known: dict[str, BusRow], where: str) -> It
     for group, label in ((rows.shunts, "shunt"), (rows.sources, "source"), (rows.injections, "injection")):
         for row in group:
             yield from _row_faults(row, label, known, where)
+    branches = {branch.name for branch in rows.branches}
+    for shunt in rows.shunts:
+        if shunt.branch and shunt.branch not in branches:
+            problem = f"no branch {shunt.branch!r}"
+            yield Finding(where, 0, f"shunt at {shunt.bus}.branch", problem, "a branch of this grid, or nothing")
     if not rows.sources:
         yield Finding(where, 0, "sources", "no source", "at least one bus with a held voltage")
     for source in rows.sources:

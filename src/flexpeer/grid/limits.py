@@ -287,9 +287,28 @@ def read(day: DayFlow, limits: Limits, result: FlowResult) -> Readings:
         circuit = model.circuit
         v = np.ascontiguousarray(result.v[:, at])
         loading[:, at] = loadings(circuit, gauges, v, mtus[at])
+        ends, at_ends = open_end_loadings(
+            model.network, limits.rating_from_a[:, at], limits.rating_to_a[:, at], magnitudes(v)
+        )
+        loading[ends[:, None], at] = np.fmax(loading[ends[:, None], at], at_ends)
         power[:, at] = point_powers(circuit, gauges, v, np.ascontiguousarray(result.source_power_w[:, at]))
     loading[~gauges.rated] = np.nan
     return Readings(loading, magnitudes(np.ascontiguousarray(result.v)), window_means(gauges, power, mtus))
+
+
+def open_end_loadings(
+    network: Network, rating_from_a: Floats, rating_to_a: Floats, v_pu: Floats
+) -> tuple[Integers, Floats]:
+    """Branches that are open at one end, and their loading there, (of them, columns); 0 where there is no rating.
+
+    Ratings are (branches, columns), `v_pu` (buses, columns).
+    """
+    ends = np.flatnonzero(network.open_ends())
+    branch, bus = network.shunt_branch[ends], network.shunt_bus[ends]
+    at_from = network.branch_from[branch] == bus
+    rating_a = np.where(at_from[:, None], rating_from_a[branch], rating_to_a[branch])
+    current_a = (np.abs(network.shunts()[ends]) * network.bus_base_a()[bus])[:, None] * v_pu[bus]
+    return branch, np.nan_to_num(current_a / rating_a)
 
 
 @compiled

@@ -22,6 +22,7 @@ Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 S_BASE_VA = 1e6
+NO_BRANCH = -1
 
 
 class Terminal(NamedTuple):
@@ -40,13 +41,17 @@ class Network:
     Shapes: `bus_*` and `v_*_pu` (buses,); `branch_*`, `r_pu` ... `in_service` (branches,); `shunt_*`
     (shunts,); `source_*` (sources,); `controlled_*` (controlled,). Ratings are amperes at each end, NaN where there is
     no limit. At a controlled bus a generator holds the voltage magnitude by its reactive power. Names are unique over
-    buses, branches and sources together.
+    buses, branches and sources together. `start_*` (buses,) is a state to begin from, NaN where there is none.
+    `shunt_branch` is the branch whose open end a shunt stands for, else `NO_BRANCH`: such a shunt is there while the
+    branch is out of service, and what it takes is the branch's.
     """
 
     bus_names: tuple[str, ...]
     bus_v: Floats
     v_min_pu: Floats
     v_max_pu: Floats
+    start_v_pu: Floats
+    start_angle_rad: Floats
     branch_names: tuple[str, ...]
     branch_kinds: tuple[str, ...]
     branch_from: Integers
@@ -63,6 +68,7 @@ class Network:
     shunt_bus: Integers
     shunt_g_pu: Floats
     shunt_b_pu: Floats
+    shunt_branch: Integers
     source_names: tuple[str, ...]
     source_bus: Integers
     source_v_pu: Floats
@@ -86,6 +92,18 @@ class Network:
         """Amperes that are one per unit at each bus, (buses,)."""
         base: Floats = S_BASE_VA / (np.sqrt(3.0) * self.bus_v)
         return base
+
+    def open_ends(self) -> Flags:
+        """Which shunts stand for an open end of a branch that is out of service, (shunts,)."""
+        ends: Flags = self.shunt_branch != NO_BRANCH
+        ends[ends] = ~self.in_service[self.shunt_branch[ends]]
+        return ends
+
+    def shunts(self) -> Complexes:
+        """Admittances of the shunts, (shunts,), per unit; zero for the open end of a branch that is in service."""
+        there = self.open_ends() | np.equal(self.shunt_branch, NO_BRANCH)
+        admittances: Complexes = np.where(there, self.shunt_g_pu + 1j * self.shunt_b_pu, 0.0)
+        return admittances
 
     def terminals(self) -> Terminal:
         """Equation (1) for every branch."""

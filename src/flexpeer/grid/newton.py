@@ -9,13 +9,16 @@ With S = diag(v) conj(i) and s the injections, each step solves
     [ Im dS/da  Im dS/dm ] [dm]  =  [ Im (s - S) ]                                (3)
 
 with the rows of Im and the columns of dm at uncontrolled nodes only (MATPOWER technical note 2, Zimmerman 2010). It
-begins from magnitudes of 1 (or as controlled) and the angles of the DC power flow, then from those without load,
+begins from the network's own state, if it has one; then from magnitudes of 1 (or as controlled) and the angles of the DC
+power flow, then from those without load,
 
     p = B a - b,   B from 1/x of the branches, b from their phase shifts           (4)
 
-A solution is the operating point only if (3) has a determinant of the sign it has without load, where the branch of
-operating points begins (Venikov et al., IEEE Trans. PAS 94(3), 1975), and no voltage below half of nominal, where a
-line's upper solution never is. Where voltages are controlled only the latter is asked.
+A solution is the operating point only if no voltage is below half of nominal, where a line's upper solution never is,
+and if (3) has a determinant of the sign it has without load, where the branch of operating points begins (Venikov et
+al., IEEE Trans. PAS 94(3), 1975). Where voltages are controlled, the sign without load is that at the magnitudes of the
+start and the angles of (4) without load; a solution of the other sign is only taken where no start leads to a better
+one (`same_sign` tells).
 
 Slower than `powerflow.iterate` by two orders of magnitude, and shares nothing with the independent verifier.
 """
@@ -49,10 +52,15 @@ class NewtonModel(NamedTuple):
     controlled_v_pu: Floats
     dc: csc_array
     dc_shift: Floats
+    start_v_pu: Floats
+    start_angle_rad: Floats
 
 
 class Solution(NamedTuple):
-    """Voltages (buses,), per unit, zero at unfed buses; whether they solve (3), and in how many steps."""
+    """Voltages (buses,), per unit, zero at unfed buses; whether they solve (3), and in how many steps.
+
+    Where they do not, they are the iterate that came closest.
+    """
 
     v: Complexes
     converged: bool
@@ -77,41 +85,126 @@ def newton_model(network: Network) -> NewtonModel:
         controlled,
         network.controlled_v_pu[controls],
         *_dc(network),
+        network.start_v_pu,
+        network.start_angle_rad,
     )
 
 
 def solve_one(model: NewtonModel, s: Complexes, source_v: Complexes) -> Solution:
     """Newton's method for one period; `s` (buses,) and `source_v` (sources,) per unit."""
     taken = 0
-    for p in (s.real, np.zeros(len(s))):
-        size = _magnitudes(model, source_v)
+    closest: Solution | None = None
+    doubtful: Solution | None = None
+    for start in (_own_start, _dc_start, _no_load_start):
         try:
-            angle = _angles(model, p, source_v)
-            found = _iterate(model, s, size, angle)
+            begun = start(model, s, source_v)
+            if begun is None:
+                continue
+            found = _iterate(model, s, *begun)
         except RuntimeError:
             continue
         taken += found.iterations
-        if found.converged:
+        if not found.converged:
+            closest = min(closest or found, found, key=lambda one: _missing(model, s, one.v))
+        elif len(model.controlled_bus) == 0 or same_sign(model, found.v):
             return found._replace(iterations=taken)
-    return Solution(np.full(len(s), np.nan, dtype=np.complex128), False, taken)
+        else:
+            doubtful = doubtful or found
+    nothing = Solution(np.full(len(s), np.nan, dtype=np.complex128), False, taken)
+    return (doubtful or closest or nothing)._replace(iterations=taken)
+
+
+def stretched(network: Network, v: Complexes) -> Integers:
+    """Branches in service whose ends are more than a quarter turn apart, beyond what they shift themselves, (any,)."""
+    ratio = network.tap * np.exp(1j * network.shift_rad)
+    across = v[network.branch_from] / ratio * np.conj(v[network.branch_to])
+    return np.flatnonzero(network.in_service & (across.real < 0))
+
+
+def unbalanced(model: NewtonModel, s: Complexes, v: Complexes) -> Complexes:
+    """What an iterate lacks at each bus, per unit, (buses,); nothing of what sources and controlled buses find."""
+    mismatch = s - v * np.conj(times(model.y, v))
+    left = np.zeros_like(mismatch)
+    left[model.nodes] = mismatch[model.nodes].real
+    left[model.free] += 1j * mismatch[model.free].imag
+    return left
+
+
+def same_sign(model: NewtonModel, v: Complexes) -> bool:
+    """Whether a state is on the side of the determinant of (3) where states without load are."""
+    if len(model.nodes) == 0:
+        return True
+    try:
+        return _sign(jacobian(model, v)) == _sign(jacobian(model, _without_load(model, v)))
+    except RuntimeError:
+        return False
+
+
+def _without_load(model: NewtonModel, v: Complexes) -> Complexes:
+    """The state without injections; where voltages are controlled, the one it is begun from."""
+    source_v = v[model.source_bus]
+    if len(model.controlled_bus):
+        size, angle = _magnitudes(model, source_v), _angles(model, np.zeros(len(v)), source_v)
+        return np.asarray(size * np.exp(1j * angle), dtype=np.complex128)
+    rest = np.zeros_like(v)
+    rest[model.source_bus] = source_v
+    inner = csc_array(model.y[model.nodes][:, model.nodes])
+    rest[model.nodes] = splu(inner).solve(-times(model.y, rest)[model.nodes])
+    return rest
+
+
+def _missing(model: NewtonModel, s: Complexes, v: Complexes) -> float:
+    largest = float(np.abs(unbalanced(model, s, v)).max(initial=0.0))
+    return largest if np.isfinite(largest) else np.inf
+
+
+Start = tuple[Floats, Floats]
+
+
+def _own_start(model: NewtonModel, s: Complexes, source_v: Complexes) -> Start | None:
+    """Magnitudes and angles of the network's own state, turned to the sources; (4) where it has none."""
+    known = np.isfinite(model.start_v_pu) & np.isfinite(model.start_angle_rad) & (model.start_v_pu > 0)
+    at = model.source_bus[known[model.source_bus]]
+    if not known[model.nodes].any() or len(at) == 0:
+        return None
+    first = int(np.flatnonzero(model.source_bus == at[0])[0])
+    turn = np.angle(source_v[first]) - model.start_angle_rad[at[0]]
+    size, angle = _magnitudes(model, source_v), _angles(model, s.real, source_v)
+    own = model.nodes[known[model.nodes]]
+    angle[own] = model.start_angle_rad[own] + turn
+    own = model.free[known[model.free]]
+    size[own] = model.start_v_pu[own]
+    return size, angle
+
+
+def _dc_start(model: NewtonModel, s: Complexes, source_v: Complexes) -> Start | None:
+    return _magnitudes(model, source_v), _angles(model, s.real, source_v)
+
+
+def _no_load_start(model: NewtonModel, s: Complexes, source_v: Complexes) -> Start | None:
+    return _magnitudes(model, source_v), _angles(model, np.zeros(len(s)), source_v)
 
 
 def _iterate(model: NewtonModel, s: Complexes, size: Floats, angle: Floats) -> Solution:
-    """Equation (3) from a start until it stands still; `RuntimeError` where its matrix is singular."""
+    """Equation (3) from a start until it stands still; `RuntimeError` where its matrix is singular at the start."""
+    closest, nearest = np.inf, size * np.exp(1j * angle)
     for iteration in range(1, ITERATION_LIMIT + 1):
         v = size * np.exp(1j * angle)
         mismatch = s - v * np.conj(times(model.y, v))
         right = np.concatenate([mismatch[model.nodes].real, mismatch[model.free].imag])
+        missing = float(np.abs(right).max(initial=0.0))
+        if missing < closest:
+            closest, nearest = missing, v
         step = splu(jacobian(model, v)).solve(right)
         largest = float(np.abs(step).max(initial=0.0))
         if not largest < DIVERGED_PU:
-            return Solution(v, False, iteration)
+            return Solution(nearest, False, iteration)
         angle[model.nodes] += step[: len(model.nodes)]
         size[model.free] += step[len(model.nodes) :]
         if largest <= STEP_PU:
             v = size * np.exp(1j * angle)
             return Solution(v, _is_solution(model, s, v) and _is_operating_point(model, v), iteration)
-    return Solution(v, False, ITERATION_LIMIT)
+    return Solution(nearest, False, ITERATION_LIMIT)
 
 
 def jacobian(model: NewtonModel, v: Complexes) -> csc_array:
@@ -190,16 +283,10 @@ def _dc(network: Network) -> tuple[csc_array, Floats]:
 
 
 def _is_operating_point(model: NewtonModel, v: Complexes) -> bool:
-    """Whether a solution is on the branch that begins without load."""
+    """Whether a solution can be on the branch that begins without load; where voltages are controlled, by its size."""
     if (np.abs(v[model.nodes]) < LOWEST_PU).any():
         return False
-    if len(model.controlled_bus) or len(model.nodes) == 0:
-        return True
-    rest = np.zeros_like(v)
-    rest[model.source_bus] = v[model.source_bus]
-    inner = csc_array(model.y[model.nodes][:, model.nodes])
-    rest[model.nodes] = splu(inner).solve(-times(model.y, rest)[model.nodes])
-    return _sign(jacobian(model, v)) == _sign(jacobian(model, rest))
+    return len(model.controlled_bus) > 0 or same_sign(model, v)
 
 
 def _sign(matrix: csc_array) -> int:

@@ -21,6 +21,7 @@ Powers are watts and vars in, injection positive; voltages are per unit.
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,13 +39,14 @@ from flexpeer.grid.admittance import (
     solve_rows,
 )
 from flexpeer.grid.network import S_BASE_VA, Complexes, Flags, Floats, Integers, Network
-from flexpeer.grid.newton import NewtonModel, newton_model, solve_one, times
+from flexpeer.grid.newton import NewtonModel, newton_model, solve_one, times, unbalanced
 from flexpeer.grid.topology import upper_from
 
 TOLERANCE_PU = 1e-10
 ITERATION_LIMIT = 200
 DIVERGED_PU = 4.0
 BLOCK = 16
+WORST = 5
 
 
 class FlowStatus(IntEnum):
@@ -77,6 +79,17 @@ class FlowResult:
     def failures(self) -> tuple[tuple[int, FlowStatus], ...]:
         """Each period without a state, and why."""
         return tuple((int(t), FlowStatus(self.status[t])) for t in np.flatnonzero(~self.converged))
+
+
+class WorstBus(NamedTuple):
+    """A bus of an iterate that is no state: its voltage, and the power by which its sum fails."""
+
+    name: str
+    v_pu: float
+    missing_va: float
+
+    def __str__(self) -> str:
+        return f"{self.name!r} ({self.v_pu:.3f} pu, {self.missing_va / 1e6:.3g} MVA out of balance)"
 
 
 @dataclass(frozen=True)
@@ -131,6 +144,16 @@ class DayFlow:
         """Names of the buses no source feeds in an MTU."""
         circuit = self.models[self.topology_of[mtu]].circuit
         return tuple(self.network.bus_names[bus] for bus in circuit.unfed_bus)
+
+    def worst_buses(self, mtu: int, p_w: Floats, q_var: Floats) -> tuple[WorstBus, ...]:
+        """Where the closest iterate of an MTU without a state lacks most; `p_w`, `q_var` are (buses, periods)."""
+        model = self.models[self.topology_of[mtu]]
+        s = per_unit(p_w[:, mtu], q_var[:, mtu])
+        found = solve_one(model.newton, s, self.source_v()[:, mtu])
+        left = np.abs(unbalanced(model.newton, s, found.v))
+        worst = [int(bus) for bus in np.argsort(-left, kind="stable")[:WORST] if left[bus] > 0]
+        names = self.network.bus_names
+        return tuple(WorstBus(names[bus], float(np.abs(found.v[bus])), float(left[bus]) * S_BASE_VA) for bus in worst)
 
     def groups(self, mtus: Integers) -> list[tuple[FlowModel, Integers]]:
         """Each topology among `mtus`, with the positions in `mtus` where it holds."""
@@ -191,10 +214,18 @@ def per_unit(p_w: Floats, q_var: Floats) -> Complexes:
 
 def losses_w(grid: Network | FlowModel, v: Complexes) -> Floats:
     """Losses of all branches at voltages `v` (buses, periods), (periods,), W."""
-    circuit = grid.circuit if isinstance(grid, FlowModel) else circuit_of(grid)
+    model = grid if isinstance(grid, FlowModel) else flow_model(grid)
+    circuit = model.circuit
     current_from, current_to = branch_currents(circuit, v)
     power = v[circuit.branch_from] * np.conj(current_from) + v[circuit.branch_to] * np.conj(current_to)
-    return np.asarray(power.real.sum(axis=0) * S_BASE_VA)
+    return np.asarray(power.real.sum(axis=0) * S_BASE_VA) + open_end_losses_w(model.network, np.abs(v))
+
+
+def open_end_losses_w(network: Network, v_pu: Floats) -> Floats:
+    """Losses of branches that are open at one end, (periods,), W; `v_pu` (buses, periods)."""
+    ends = network.open_ends()
+    lost = network.shunt_g_pu[ends, None] * v_pu[network.shunt_bus[ends]] ** 2
+    return np.asarray(lost.sum(axis=0) * S_BASE_VA)
 
 
 def flow(day: DayFlow, mtus: Integers, s: Complexes, source_v: Complexes, start: Complexes | None) -> FlowResult:

@@ -10,8 +10,9 @@ import numpy as np
 
 from flexpeer.compiled import compiled
 from flexpeer.grid.admittance import Circuit, Planes, planes
+from flexpeer.grid.limits import open_end_loadings
 from flexpeer.grid.network import S_BASE_VA, Flags, Floats, Integers, Network
-from flexpeer.grid.powerflow import FlowModel, FlowStatus, iterate, no_load, solve
+from flexpeer.grid.powerflow import FlowModel, FlowStatus, iterate, no_load, open_end_losses_w, solve
 
 BLOCK = 32
 
@@ -63,10 +64,22 @@ def survey(model: FlowModel, p_w: Floats, q_var: Floats) -> Survey:
             model.circuit, load_from, load_to, v, measured.v_pu[:, first:end], measured.loading[:, first:end]
         )
     _newton_takes_over(model, p_w, q_var, measured)
+    _add_open_ends(network, measured)
     failed = ~measured.converged
     for values in (measured.v_pu, measured.loading, measured.losses_w):
         values[..., failed] = np.nan
     return measured
+
+
+def _add_open_ends(network: Network, measured: Survey) -> None:
+    """What branches that are open at one end take and lose."""
+    if not network.open_ends().any():
+        return
+    measured.losses_w[:] += open_end_losses_w(network, measured.v_pu)
+    ratings = network.rating_from_a[:, None], network.rating_to_a[:, None]
+    ends, loading = open_end_loadings(network, *ratings, measured.v_pu)
+    known = np.isfinite(measured.loading[ends])
+    measured.loading[ends] = np.where(known, np.fmax(measured.loading[ends], loading), np.nan)
 
 
 def _newton_takes_over(model: FlowModel, p_w: Floats, q_var: Floats, measured: Survey) -> None:

@@ -12,16 +12,7 @@ from typing import NamedTuple
 import msgspec
 from rpds import HashTrieMap
 
-from flexpeer.market.needs import (
-    MARKET_EXPORT,
-    MARKET_IMPORT,
-    ConductFlagged,
-    Needs,
-    Regulation,
-    Watts,
-    relieving,
-    unit_ppm,
-)
+from flexpeer.market.needs import Needs, Regulation, Watts, relieving
 from flexpeer.market.orders import (
     AmendOrder,
     CloseGate,
@@ -40,48 +31,51 @@ from flexpeer.market.orders import (
     WithdrawOrder,
 )
 from flexpeer.market.participants import Participants
+from flexpeer.market.places import EVERYWHERE, Place, Places
 from flexpeer.market.reasons import CommandRefused, Reason
 from flexpeer.market.rulebook import Exchange
 from flexpeer.periods import Span
 from flexpeer.quantities import PRICE_LIMIT_MINOR, QUANTITY_LIMIT_W
 
 Refusal = tuple[Reason, str]
-Outcome = list[OrderPlaced | OrderAmended | OrderWithdrawn | GateOpened | GateClosed | ConductFlagged | CommandRefused]
+Outcome = list[OrderPlaced | OrderAmended | OrderWithdrawn | GateOpened | GateClosed | CommandRefused]
 
 
 class Door(NamedTuple):
-    """What the door looks at: who, the day's frame, the book, and what trades have moved (signed, W)."""
+    """What the door looks at: who, the day's frame, the book, what trades have moved (signed, W), and places."""
 
     participants: Participants
     needs: Needs
     orders: Orders
     moves_w: HashTrieMap[str, Watts]
+    places: Places
 
     def schedule_w(self, resource: str) -> Watts:
         """A resource's starting point with its trades."""
-        start, moves = self.needs.start_w(resource), self.moves_w.get(resource)
+        start, moves = self.places.start_w(resource), self.moves_w.get(resource)
         return start if moves is None else tuple(s + m for s, m in zip(start, moves, strict=True))
-
-    def zone(self, command: PlaceOrder) -> str | None:
-        """The zone an order belongs to: as stated, the only one, or the market-wide one."""
-        if command.zone is not None:
-            return command.zone
-        if self.needs.rulebook.exchange is Exchange.BALANCED:
-            as_import = (Side.SELL, Regulation.UP), (Side.BUY, Regulation.DOWN)
-            return MARKET_IMPORT if (command.side, command.regulation) in as_import else MARKET_EXPORT
-        points = list(self.needs.points)
-        return points[0] if len(points) == 1 else None
 
     def span(self, command: PlaceOrder) -> Span | None:
         """The MTUs of an order."""
         return self.needs.day.span(command.start, command.end) if self.needs.day else None
 
+    def possible(self, command: PlaceOrder, span: Span) -> tuple[Regulation, ...]:
+        """The regulations an order of this side could have: of the point it names, else of points in need."""
+        if command.zone:
+            relieved_by = (relieving(self.needs.points[command.zone].direction),)
+        elif self.needs.rulebook.exchange is Exchange.BALANCED:
+            relieved_by = tuple(Regulation)
+        else:
+            relieved_by = tuple(r for r in Regulation if self.places.counted(EVERYWHERE, r, span))
+        return relieved_by if command.side is Side.SELL else tuple(each.opposite for each in relieved_by)
+
     def regulation(self, command: PlaceOrder) -> Regulation | None:
-        """What side and zone imply; None in an unknown zone."""
-        direction = self.needs.direction(self.zone(command) or "")
-        if direction is None:
-            return None
-        return relieving(direction) if command.side is Side.SELL else relieving(direction).opposite
+        """As stated, or the only one that is possible."""
+        span = self.span(command)
+        possible = self.possible(command, span) if span else ()
+        if command.regulation is not None:
+            return command.regulation if command.regulation in possible else None
+        return possible[0] if len(possible) == 1 else None
 
 
 def _check_gate(door: Door, _command: PlaceOrder) -> Refusal | None:
@@ -107,24 +101,28 @@ def _check_sender(door: Door, command: PlaceOrder) -> Refusal | None:
 
 
 def _check_zone(door: Door, command: PlaceOrder) -> Refusal | None:
-    zone = door.zone(command)
-    if zone is None:
+    if command.zone:
+        return None if command.zone in door.needs.points else (Reason.UNKNOWN_CONGESTION_POINT, command.zone)
+    if door.participants.is_dso(command.unit):
         return Reason.CONGESTION_POINT_NOT_STATED, ", ".join(sorted(door.needs.points))
-    return None if door.needs.direction(zone) else (Reason.UNKNOWN_CONGESTION_POINT, zone)
-
-
-def _check_side(door: Door, command: PlaceOrder) -> Refusal | None:
-    is_dso = door.participants.is_dso(command.unit)
-    if is_dso and (command.side is Side.SELL or door.zone(command) in (MARKET_EXPORT, MARKET_IMPORT)):
-        return Reason.DSO_ONLY_BUYS, ""
-    implied = door.regulation(command)
-    if command.regulation in (None, implied) or is_dso:
-        return None
-    return Reason.WRONG_REGULATION, str(implied)
+    return None
 
 
 def _check_period(door: Door, command: PlaceOrder) -> Refusal | None:
     return None if door.span(command) else (Reason.IMPOSSIBLE_PERIOD, "")
+
+
+def _check_side(door: Door, command: PlaceOrder) -> Refusal | None:
+    if door.participants.is_dso(command.unit):
+        return (Reason.DSO_ONLY_BUYS, "") if command.side is Side.SELL else None
+    span = door.span(command)
+    assert span is not None, "the period was checked"
+    possible = door.possible(command, span)
+    if not possible:
+        return Reason.NO_CONGESTION, ""
+    if command.regulation is None and len(possible) > 1:
+        return Reason.REGULATION_NOT_STATED, ""
+    return None if command.regulation in (None, *possible) else (Reason.WRONG_REGULATION, str(possible[0]))
 
 
 def _check_quantity(door: Door, command: PlaceOrder) -> Refusal | None:
@@ -151,13 +149,14 @@ def _check_qualified(door: Door, command: PlaceOrder) -> Refusal | None:
 
 
 def _check_impact(door: Door, command: PlaceOrder) -> Refusal | None:
-    span, zone = door.span(command), door.zone(command)
-    if span is None or zone is None:
+    span, regulation = door.span(command), door.regulation(command)
+    if span is None or regulation is None or (door.needs.rulebook.exchange is Exchange.BALANCED and not command.zone):
         return None
-    ppm = unit_ppm(door.needs, door.participants, zone, command.unit)
-    lowest = min(ppm[span.first : span.end])
-    floor = max(door.needs.rulebook.min_impact_ppm, 1)
-    return None if lowest >= floor else (Reason.NO_IMPACT, f"{lowest} ppm")
+    sells = command.side is Side.SELL
+    counted = door.places.counted(command.zone or EVERYWHERE, regulation if sells else regulation.opposite, span)
+    impacts = [door.places.impact_ppm(command.unit, point, buys=not sells)[mtu] for point, mtu in counted]
+    least = min(impacts) if command.zone else max(impacts)
+    return None if least >= max(door.needs.rulebook.min_impact_ppm, 1) else (Reason.NO_IMPACT, f"{least} ppm")
 
 
 def _check_range(door: Door, command: PlaceOrder) -> Refusal | None:
@@ -170,7 +169,7 @@ def _check_range(door: Door, command: PlaceOrder) -> Refusal | None:
 def _room_refusal(door: Door, unit: str, regulation: Regulation, span: Span, extra_w: int) -> Refusal | None:
     """Whether `extra_w` more can be offered: within the range at all, and beside what is committed."""
     for name, share in door.participants.shares(unit, extra_w).items():
-        resource, start = door.participants.resources[name], door.needs.start_w(name)
+        resource, start = door.participants.resources[name], door.places.start_w(name)
         schedule = door.schedule_w(name)
         committed = door.orders.open_w(name, regulation, door.needs.mtu_count)
         up = regulation is Regulation.UP
@@ -189,8 +188,8 @@ _CHECKS: tuple[Callable[[Door, PlaceOrder], Refusal | None], ...] = (
     _check_key,
     _check_sender,
     _check_zone,
-    _check_side,
     _check_period,
+    _check_side,
     _check_quantity,
     _check_price,
     _check_qualified,
@@ -210,23 +209,22 @@ def place(door: Door, command: PlaceOrder) -> Outcome:
         if refusal is not None:
             return [CommandRefused("PlaceOrder", command.order, *refusal, command.organisation)]
     order = admitted(door, command, door.orders.next_number)
-    events: Outcome = [OrderPlaced(order, digest)]
-    if _on_both_sides(door.orders, order):
-        events.append(ConductFlagged(order.organisation, "both_sides", order.order))
-    return events
+    return [OrderPlaced(order, digest)]
 
 
 def admitted(door: Door, command: PlaceOrder, number: int) -> Order:
     """The order a checked command becomes, with everything it left unsaid filled in."""
-    span, regulation, zone = door.span(command), door.regulation(command), door.zone(command)
+    span, regulation, zone = door.span(command), door.regulation(command), command.zone or EVERYWHERE
     assert span is not None, "the period was checked"
-    assert regulation is not None, "the zone was checked"
-    assert zone is not None, "the zone was checked"
+    if door.participants.is_dso(command.unit):
+        regulation = relieving(door.needs.points[zone].direction).opposite
+    assert regulation is not None, "the side was checked"
     return Order(
         order=command.order,
         number=number,
         organisation=command.organisation,
         unit=command.unit,
+        place=door.places.name(Place(command.unit, zone)),
         zone=zone,
         side=command.side,
         regulation=regulation,
@@ -238,10 +236,6 @@ def admitted(door: Door, command: PlaceOrder, number: int) -> Order:
         time_in_force=command.time_in_force,
         key=command.idempotency_key,
     )
-
-
-def _on_both_sides(orders: Orders, new: Order) -> bool:
-    return orders.sides_of(new.organisation, new.zone) == (new.side.opposite,)
 
 
 def amend(door: Door, command: AmendOrder) -> Outcome:

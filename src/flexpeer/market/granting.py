@@ -1,23 +1,14 @@
 """Stage 6: what the grid owners answer to a proposal, and what that does.
 
-A match becomes a trade only at a quantity that every concerned owner grants. A reduced or refused meeting
+A match becomes a trade only at a quantity that every concerned owner grants. A reduced or refused meeting of two places
 sleeps at the element that binds it; owners report when headroom there is freed.
 """
 
 import msgspec
 
-from flexpeer.market.matching.sweep import (
-    ENERGY,
-    Block,
-    Matching,
-    MeetingBlocked,
-    MeetingsWoken,
-    acceptable,
-    concluded,
-    conditional,
-    meeting_of,
-    orders_of,
-)
+from flexpeer.market.matching.books import Books
+from flexpeer.market.matching.meetings import ENERGY, Block, Matching, Meeting, MeetingBlocked, MeetingsWoken, pair_of
+from flexpeer.market.matching.sweep import acceptable, concluded, conditional, orders_of, places_of
 from flexpeer.market.matching.view import View
 from flexpeer.market.orders import Status
 from flexpeer.market.reasons import CommandRefused, Reason
@@ -42,6 +33,10 @@ class Freed(msgspec.Struct, frozen=True):
     owner: str
     element: str
     mtu: int | None
+
+
+WAKES_AT_ONCE = 256
+"""How often one command may wake what sleeps; what it frees beyond that wakes with the next."""
 
 
 class ReportHeadroom(msgspec.Struct, frozen=True, tag=True):
@@ -72,10 +67,13 @@ def record_verdict(view: View, command: RecordVerdict) -> list[object]:
 
 def _possible(view: View, pending: Match, command: RecordVerdict) -> bool:
     """Whether the answer is within the proposal, the seller's order and both orders' prices."""
-    within = 0 <= command.quantity_w <= pending.quantity_w and command.raised_w >= 0
-    if not within or not command.raised_w:
-        return within
-    if len(pending.legs) > 1:
+    if not (0 <= command.quantity_w <= pending.quantity_w and command.raised_w >= 0):
+        return False
+    if view.tradeable_w(pending, command.quantity_w) != command.quantity_w:
+        return False
+    if not command.raised_w:
+        return True
+    if len(pending.legs) > 1 or command.raised_w % view.needs.rulebook.quantity_tick_w:
         return False
     leg = pending.at(command.quantity_w, command.raised_w).legs[0]
     buy, sell = view.orders.orders[leg.buy], view.orders.orders[leg.sell]
@@ -103,40 +101,59 @@ def raise_limit_w(view: View, match: Match, quantity_w: int) -> int:
 def _blocked(view: View, match: Match, command: RecordVerdict) -> MeetingBlocked:
     answers = (verdict for verdict in command.verdicts if verdict.decision is not Decision.GRANTED)
     binding = next(answers, GridVerdict("", Decision.REFUSED))
-    held = conditional(view.orders.orders[match.taker]) and acceptable(view, match, command.quantity_w) > 0
+    granted = acceptable(view, match, command.quantity_w)
+    held = conditional(view.orders.orders[match.taker]) and granted > 0
     tentative = held or bool(view.trades.reserved)
     block = Block(binding.owner, binding.element, binding.mtu, orders_of(match), tentative)
-    only_these_orders = command.quantity_w > 0 and not acceptable(view, match, command.quantity_w)
-    return MeetingBlocked(meeting_of(match, of_orders=only_these_orders), block)
+    alone = command.quantity_w > 0 and not granted
+    return MeetingBlocked(pair_of(orders_of(match)) if alone else places_of(view, match), block)
 
 
-def report_headroom(view: View, matching: Matching, freed: tuple[Freed, ...]) -> list[object]:
-    """The meetings that wake, and their open orders in order of arrival."""
-    places = {(place.owner, place.element, place.mtu) for place in freed}
-    woken = sorted(m for m, block in matching.blocks.items() if (block.owner, block.element, block.mtu) in places)
-    return _waking(view, matching, woken)
+def report_headroom(view: View, matching: Matching, books: Books, freed: tuple[Freed, ...]) -> list[object]:
+    """What wakes: meetings of places, and the orders of whatever else sleeps, in order of arrival."""
+    return _waking(view, matching, sorted({n for at in freed for n in books.asleep_at(at.owner, at.element, at.mtu)}))
 
 
-def energy_freed(view: View, matching: Matching, concluded_now: tuple[TradeConcluded, ...]) -> list[object]:
-    """The meetings that waited for a resource's energy, once that resource has traded."""
+def energy_freed(
+    view: View, matching: Matching, books: Books, concluded_now: tuple[TradeConcluded, ...]
+) -> list[object]:
+    """The units that waited for a resource's energy, once that resource has traded."""
     resources = view.participants.resources
     moved = {name for event in concluded_now for name in event.moves_w if resources[name].energy_wm is not None}
-    if not moved:
-        return []
-    places = {f"{ENERGY}:{resource}" for resource in moved}
-    return _waking(view, matching, sorted(m for m, block in matching.blocks.items() if block.element in places))
+    found = [
+        name
+        for name, block in (matching.blocks.items() if moved else ())
+        if block.element.startswith(f"{ENERGY}:") and block.element.removeprefix(f"{ENERGY}:") in moved
+    ]
+    units = {
+        view.orders.orders[order].unit for name in found for order in matching.blocks[name].orders
+    }
+    return _waking(view, matching, sorted(found), [order for unit in sorted(units) for order in books.of_unit(unit)])
 
 
-def _waking(view: View, matching: Matching, meetings: list[str]) -> list[object]:
-    """All open orders of the units in these meetings, so that no later order of theirs is passed over."""
-    if not meetings:
+def minimum_met(
+    view: View, matching: Matching, books: Books, concluded_now: tuple[TradeConcluded, ...]
+) -> list[object]:
+    """The meetings of resting orders whose minimum acceptance these trades meet: who was too small for it may trade."""
+    meetings: set[str] = set()
+    for event in concluded_now:
+        for order_id, fill_w in event.fills_w.items():
+            order = view.orders.orders[order_id]
+            if order.executed_w < order.min_quantity_w <= order.executed_w + fill_w < order.quantity_w:
+                meetings.update(books.meetings_of(order))
+    return _waking(view, matching, sorted(meetings))
+
+
+def _waking(view: View, matching: Matching, names: list[str], more: list[str] | None = None) -> list[object]:
+    """Meetings wake; orders that slept on their own (with `more`) join the line, the one being swept left out."""
+    if not names:
         return []
-    decoded = [msgspec.json.decode(meeting) for meeting in meetings]
-    concerned = {(zone, unit) for zone, *legs in decoded for leg in legs for unit in leg[:2]}
-    later = set(matching.waiting[1:])
-    orders = sorted(
-        (order.number, order.order)
-        for order in view.orders.orders.values()
-        if order.order in later or (order.status is Status.OPEN and (order.zone, order.unit) in concerned)
-    )
-    return [MeetingsWoken(tuple(meetings), tuple(order for _, order in orders))]
+    if matching.wakes >= WAKES_AT_ONCE:
+        return [MeetingsWoken(tuple(names), later=True)]
+    alone = {order for n in names if Meeting.read(n) is None for order in matching.blocks[n].orders} | set(more or ())
+    if not alone:
+        return [MeetingsWoken(tuple(names))]
+    still = {o for o in alone - {matching.sweeping} if view.orders.orders[o].status is Status.OPEN}
+    first = matching.waiting[:1] if matching.waiting[:1] == (matching.sweeping,) else ()
+    line = sorted((*still, *matching.waiting[len(first) :]), key=lambda order: view.orders.orders[order].number)
+    return [MeetingsWoken(tuple(names), (*first, *dict.fromkeys(line)))]

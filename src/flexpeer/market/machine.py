@@ -14,6 +14,7 @@ from rpds import HashTrieMap
 
 from flexpeer.market import (
     activation,
+    conduct,
     door,
     granting,
     kpi,
@@ -26,14 +27,16 @@ from flexpeer.market import (
     trades,
 )
 from flexpeer.market.activation import Activations
+from flexpeer.market.conduct import Conduct
 from flexpeer.market.kpi import Kpis
-from flexpeer.market.matching import sweep
+from flexpeer.market.matching import meetings, sweep
 from flexpeer.market.matching.books import Books
-from flexpeer.market.matching.sweep import Matching
+from flexpeer.market.matching.meetings import Matching
 from flexpeer.market.matching.view import View
 from flexpeer.market.needs import Needs
 from flexpeer.market.orders import Orders
 from flexpeer.market.participants import Participants
+from flexpeer.market.places import Places
 from flexpeer.market.reasons import CommandRefused, Reason
 from flexpeer.market.settlement import Settlements
 from flexpeer.market.trades import Trades
@@ -66,10 +69,11 @@ Event = (
     | needs.Event
     | orders.Event
     | trades.Event
-    | sweep.Event
+    | meetings.Event
     | activation.Event
     | settlement.SettlementIssued
     | kpi.KpisReported
+    | conduct.ConductFlagged
     | CommandRefused
 )
 
@@ -86,16 +90,21 @@ class State(msgspec.Struct, frozen=True):
     activations: Activations = Activations()
     settlements: Settlements = Settlements()
     kpis: Kpis = Kpis()
+    conduct: Conduct = Conduct()
 
 
-def view(state: State) -> View:
-    """What matching sees of a state."""
-    return View(state.participants, state.needs, state.orders, state.trades)
+def view(state: State, books: Books | None = None) -> View:
+    """What matching sees of a state; `books` remember what has been derived of places."""
+    places = Places(state.participants, state.needs) if books is None else books.places
+    here = places.current(state.participants, state.needs)
+    return View(state.participants, state.needs, state.orders, state.trades, here)
 
 
 def has_work(state: State) -> bool:
     """Whether an order waits for the next step of its sweep (and not for a verdict)."""
-    return bool(state.matching.waiting) and state.trades.pending is None
+    matching = state.matching
+    waits = bool(matching.waiting) or bool(matching.sweeping) or bool(matching.awake)
+    return waits and state.trades.pending is None
 
 
 def decide(state: State, books: Books, command: Command) -> list[Event]:
@@ -103,8 +112,10 @@ def decide(state: State, books: Books, command: Command) -> list[Event]:
     events = _decided(state, books, command)
     trade_events = tuple(event for event in events if isinstance(event, trades.TradeConcluded))
     if trade_events and not isinstance(command, pool.ClearOrders):
-        events += granting.energy_freed(view(state), state.matching, trade_events)
-    return events
+        here = view(state, books)
+        events += granting.energy_freed(here, state.matching, books, trade_events)
+        events += granting.minimum_met(here, state.matching, books, trade_events)
+    return events + conduct.flags(state.participants, state.needs, state.conduct, events)
 
 
 def _decided(state: State, books: Books, command: Command) -> list[Any]:
@@ -122,13 +133,13 @@ def _decided(state: State, books: Books, command: Command) -> list[Any]:
         case (
             orders.PlaceOrder() | orders.AmendOrder() | orders.WithdrawOrder() | orders.OpenGate() | orders.CloseGate()
         ):
-            return _at_the_door(state, command)
+            return _at_the_door(state, books, command)
         case Advance():
-            return sweep.advance(view(state), state.matching, books) if has_work(state) else []
+            return sweep.advance(view(state, books), state.matching, books) if has_work(state) else []
         case granting.RecordVerdict():
-            return granting.record_verdict(view(state), command)
+            return granting.record_verdict(view(state, books), command)
         case granting.ReportHeadroom(freed):
-            return granting.report_headroom(view(state), state.matching, freed)
+            return granting.report_headroom(view(state, books), state.matching, books, freed)
         case pool.ClearOrders():
             return _busy(state, command) or pool.clear(view(state), command)
         case purchase.PurchaseResidual():
@@ -169,12 +180,13 @@ def _frozen(state: State) -> bool:
 
 
 def _busy(state: State, command: Command) -> list[CommandRefused]:
-    busy = state.trades.pending is not None or bool(state.matching.waiting)
+    busy = state.trades.pending is not None or has_work(state)
     return [CommandRefused(type(command).__name__, "", Reason.MATCH_PENDING)] if busy else []
 
 
-def _at_the_door(state: State, command: Command) -> list[Any]:
-    here = door.Door(state.participants, state.needs, state.orders, state.trades.moves_w)
+def _at_the_door(state: State, books: Books, command: Command) -> list[Any]:
+    places = books.places.current(state.participants, state.needs)
+    here = door.Door(state.participants, state.needs, state.orders, state.trades.moves_w, places)
     busy = _busy(state, command)
     if busy:
         return [*busy]
@@ -201,17 +213,20 @@ def evolve(state: State, event: Event) -> State:
         case trades.TradeConcluded():
             return _with_trade(counted, event)
         case trades.MatchProposed() | trades.VerdictRecorded() | trades.MatchReserved() | trades.ReservationsReleased():
-            matching = sweep.evolve(state.matching, event)
+            matching = meetings.evolve(state.matching, event)
             return replace(counted, trades=trades.evolve(state.trades, mtu_count, event), matching=matching)
         case trades.OrdersCleared():
             return replace(counted, trades=trades.evolve(state.trades, mtu_count, event))
-        case sweep.MeetingBlocked() | sweep.MeetingsWoken() | sweep.SweepEnded():
-            return replace(counted, matching=sweep.evolve(state.matching, event))
+        case (
+            meetings.MeetingBlocked() | meetings.MeetingsWoken() | meetings.WakingEnded() | meetings.SweepEnded()
+        ):
+            return replace(counted, matching=meetings.evolve(state.matching, event))
         case CommandRefused():
             return counted
     if isinstance(event, orders.Event):
         after = orders.evolve(state.orders, state.participants, mtu_count, event)
-        return replace(counted, orders=after, matching=sweep.evolve(state.matching, event))
+        flagged = conduct.evolve(state.conduct, event)
+        return replace(counted, orders=after, matching=meetings.evolve(state.matching, event), conduct=flagged)
     if isinstance(event, needs.Event):
         return replace(counted, needs=needs.evolve(state.needs, event))
     return replace(
@@ -219,6 +234,7 @@ def evolve(state: State, event: Event) -> State:
         activations=activation.evolve(state.activations, event),
         settlements=settlement.evolve(state.settlements, event),
         kpis=kpi.evolve(state.kpis, event),
+        conduct=conduct.evolve(state.conduct, event),
     )
 
 

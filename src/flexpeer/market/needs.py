@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from functools import cached_property
 
 import msgspec
 from msgspec.structs import replace
 from rpds import HashTrieMap
 
-from flexpeer.market.curtailment import Candidate, allocate
-from flexpeer.market.participants import Participants
+from flexpeer.market.curtailment import Conditional, allocate_day
+from flexpeer.market.participants import Participants, Resource
 from flexpeer.market.reasons import CommandRefused, Reason
-from flexpeer.market.rulebook import Exchange, Rulebook
+from flexpeer.market.rulebook import Rulebook
 from flexpeer.periods import MarketDay, Span
-from flexpeer.quantities import PPM, ceil_div
+from flexpeer.quantities import PPM
 
 Watts = tuple[int, ...]
 
@@ -53,9 +52,6 @@ class Regulation(StrEnum):
 def relieving(direction: Direction) -> Regulation:
     """The regulation that relieves a congestion of this direction."""
     return Regulation.DOWN if direction in (Direction.EXPORT, Direction.HIGH) else Regulation.UP
-
-
-MARKET_EXPORT, MARKET_IMPORT = "market", "market-import"
 
 
 class CongestionPoint(msgspec.Struct, frozen=True):
@@ -128,14 +124,13 @@ class PublishNeed(msgspec.Struct, frozen=True, tag=True):
 
 
 class AllocateCurtailment(msgspec.Struct, frozen=True, tag=True):
-    """Command: share the point's need between conditional resources, by the rulebook's policy.
+    """Command: share the needs of all points between conditional resources, by the rulebook's policy.
 
-    Where obligations give less than impact factors promise, `missing_w` is what power flow finds still missing
-    (grid side, per MTU) and is shared on top of them.
+    `missing_w` is what each point still needs beyond the obligations so far (grid side, per MTU), as power flow finds
+    it; without it, the needs less what those obligations give by impact factors.
     """
 
-    congestion_point: str
-    missing_w: Watts | None = None
+    missing_w: dict[str, Watts] | None = None
 
 
 class ImposeCurtailment(msgspec.Struct, frozen=True, tag=True):
@@ -192,14 +187,6 @@ class CurtailmentAllocated(msgspec.Struct, frozen=True, tag=True):
     moves_w: dict[str, Watts]
 
 
-class ConductFlagged(msgspec.Struct, frozen=True, tag=True):
-    """Something an auditor should look at; nothing was corrected."""
-
-    organisation: str
-    conduct: str
-    subject: str
-
-
 Command = (
     OpenDay
     | PublishForecast
@@ -219,16 +206,12 @@ Event = (
     | ImpactFactorsPublished
     | NeedPublished
     | CurtailmentAllocated
-    | ConductFlagged
 )
 Outcome = list[Event | CommandRefused]
 
 
-class Needs(msgspec.Struct, frozen=True, dict=True):
-    """The day's frame: what is planned, what is limited, what is owed.
-
-    `starts_w` and `factors_ppm` remember what was derived from these fields; they are no part of the state.
-    """
+class Needs(msgspec.Struct, frozen=True):
+    """The day's frame: what is planned, what is limited, what is owed."""
 
     day: MarketDay | None = None
     rulebook: Rulebook = Rulebook()
@@ -239,46 +222,20 @@ class Needs(msgspec.Struct, frozen=True, dict=True):
     impacts_ppm: HashTrieMap[str, dict[str, tuple[int, ...]]] = HashTrieMap()
     needs_w: HashTrieMap[str, Watts] = HashTrieMap()
     curtailment_w: HashTrieMap[str, Watts] = HashTrieMap()
-    flags: tuple[ConductFlagged, ...] = ()
 
     @property
     def mtu_count(self) -> int:
         """MTUs of the delivery day; 0 before it is opened."""
         return self.day.mtu_count if self.day else 0
 
-    @cached_property
-    def starts_w(self) -> dict[str, Watts]:
-        """Starting points already derived, by resource."""
-        return {}
-
-    @cached_property
-    def factors_ppm(self) -> dict[tuple[str, str], Watts]:
-        """Impact factors already derived, by zone and unit."""
-        return {}
-
     def start_w(self, resource: str) -> Watts:
         """A resource's starting point: its plan with its obligations executed."""
-        if resource not in self.starts_w:
-            self.starts_w[resource] = self._start_w(resource)
-        return self.starts_w[resource]
-
-    def _start_w(self, resource: str) -> Watts:
         zeros = (0,) * self.mtu_count
         plan, owed = self.plans_w.get(resource, zeros), self.curtailment_w.get(resource)
         return plan if owed is None else tuple(p + o for p, o in zip(plan, owed, strict=True))
 
-    def direction(self, zone: str) -> Direction | None:
-        """The direction of a congestion point, or of the market-wide zones of a balanced market."""
-        if zone in self.points:
-            return self.points[zone].direction
-        if self.rulebook.exchange is Exchange.BALANCED:
-            return {MARKET_EXPORT: Direction.EXPORT, MARKET_IMPORT: Direction.IMPORT}.get(zone)
-        return None
-
     def resource_ppm(self, zone: str, resource: str) -> tuple[int, ...]:
-        """A resource's impact factors at a zone, one per MTU."""
-        if zone not in self.points:
-            return (PPM,) * self.mtu_count
+        """A resource's impact factors at a congestion point, one per MTU."""
         return self.impacts_ppm.get(zone, {}).get(resource, (0,) * self.mtu_count)
 
     def relief_w(self, zone: str, moves_w: dict[str, Watts]) -> Watts:
@@ -289,35 +246,6 @@ class Needs(msgspec.Struct, frozen=True, dict=True):
             for mtu, (ppm, move) in enumerate(zip(self.resource_ppm(zone, resource), moves, strict=True)):
                 total[mtu] += sign * ppm * move
         return tuple(value // PPM for value in total)
-
-
-def unit_ppm(needs: Needs, participants: Participants, zone: str, unit: str) -> tuple[int, ...]:
-    """Impact factors of what a unit sells: a resource, a portfolio (by its ranges, rounded down), a DSO (1)."""
-    known = needs.factors_ppm.get((zone, unit))
-    if known is None:
-        totals, whole = _weighted_ppm(needs, participants, zone, unit)
-        known = needs.factors_ppm[zone, unit] = tuple(total // whole for total in totals)
-    return known
-
-
-def loading_ppm(needs: Needs, participants: Participants, zone: str, unit: str) -> tuple[int, ...]:
-    """Impact factors of what a unit buys: as `unit_ppm`, but a portfolio's rounded up, so that no point is worse."""
-    if len(participants.members(unit)) <= 1:
-        return unit_ppm(needs, participants, zone, unit)
-    totals, whole = _weighted_ppm(needs, participants, zone, unit)
-    return tuple(ceil_div(total, whole) for total in totals)
-
-
-def _weighted_ppm(needs: Needs, participants: Participants, zone: str, unit: str) -> tuple[list[int], int]:
-    """Sums of members' impact factors times their weights, per MTU, and the sum of the weights."""
-    members = participants.members(unit)
-    if not members:
-        return [PPM] * needs.mtu_count, 1
-    weights = [member.p_max_w - member.p_min_w if len(members) > 1 else 1 for member in members]
-    rows = [needs.resource_ppm(zone, member.resource) for member in members]
-    return [sum(w * r for w, r in zip(weights, column, strict=True)) for column in zip(*rows, strict=True)], sum(
-        weights
-    )
 
 
 def decide(needs: Needs, participants: Participants, frozen: bool, command: Command) -> Outcome:
@@ -350,9 +278,11 @@ def _decide_curtailment(
     needs: Needs, participants: Participants, command: AllocateCurtailment | ImposeCurtailment | CurtailResources
 ) -> Outcome:
     match command:
-        case AllocateCurtailment(point_id, missing_w):
-            rows = () if missing_w is None else (missing_w,)
-            return _per_point(needs, command, point_id, *rows) or _allocate(needs, participants, command)
+        case AllocateCurtailment(missing_w):
+            refused = [
+                each for point, row in (missing_w or {}).items() for each in _per_point(needs, command, point, row)
+            ]
+            return refused or _allocate(needs, participants, missing_w)
         case ImposeCurtailment():
             return _impose(needs, participants, command)
         case CurtailResources(change_w):
@@ -365,10 +295,7 @@ def _publish_forecast(needs: Needs, participants: Participants, command: Publish
         return [CommandRefused("PublishForecast", command.resource, Reason.UNKNOWN_RESOURCE)]
     if len(command.p_w) != needs.mtu_count:
         return [CommandRefused("PublishForecast", command.resource, Reason.NOT_THIS_DAY)]
-    events: Outcome = [ForecastPublished(command.resource, command.p_w)]
-    if needs.needs_w and needs.plans_w.get(command.resource) != command.p_w:
-        events.append(ConductFlagged(resource.organisation, "plan_moved_after_need", command.resource))
-    return events
+    return [ForecastPublished(command.resource, command.p_w)]
 
 
 def _define_point(needs: Needs, participants: Participants, point: CongestionPoint) -> Outcome:
@@ -392,34 +319,37 @@ def _per_point(needs: Needs, command: Command, point: str, *values: tuple[int, .
     return []
 
 
-def _allocate(needs: Needs, participants: Participants, command: AllocateCurtailment) -> Outcome:
-    zone, missing = command.congestion_point, command.missing_w
-    regulation = relieving(needs.points[zone].direction)
-    if missing is None:
-        given = needs.relief_w(zone, dict(needs.curtailment_w.items()))
-        need = needs.needs_w.get(zone, (0,) * needs.mtu_count)
-        missing = tuple(n - g for n, g in zip(need, given, strict=True))
-    conditional = sorted(r.resource for r in participants.resources.values() if r.conditional)
-    moves = {name: [0] * needs.mtu_count for name in conditional}
-    for mtu in range(needs.mtu_count):
-        if missing[mtu] <= 0:
-            continue
-        candidates = [_candidate(needs, participants, zone, name, mtu) for name in conditional]
-        shares = allocate(needs.rulebook.allocation, missing[mtu], candidates)
-        for name, obligation in shares.items():
-            moves[name][mtu] = regulation.sign * obligation
-    owed = {name: tuple(row) for name, row in moves.items() if any(row)}
+def _allocate(needs: Needs, participants: Participants, missing_w: dict[str, Watts] | None) -> Outcome:
+    zeros = (0,) * needs.mtu_count
+    zones = sorted(needs.points)
+    if missing_w is None:
+        owed_w = dict(needs.curtailment_w.items())
+        given = ((zone, needs.relief_w(zone, owed_w)) for zone in zones)
+        missing_w = {z: tuple(n - g for n, g in zip(needs.needs_w.get(z, zeros), row, strict=True)) for z, row in given}
+    conditional = [
+        Conditional(
+            r.resource,
+            tuple(_curtailable_w(r, start) for start in needs.start_w(r.resource)),
+            tuple(_up_ppm(needs, zone, r.resource) for zone in zones),
+            r.agreement_date,
+        )
+        for r in participants.resources.values()
+        if r.conditional
+    ]
+    points = [(needs.needs_w.get(zone, zeros), missing_w.get(zone, zeros)) for zone in zones]
+    owed = allocate_day(needs.rulebook.allocation, points, conditional)
     return [CurtailmentAllocated(owed)] if owed else []
 
 
-def _candidate(needs: Needs, participants: Participants, zone: str, name: str, mtu: int) -> Candidate:
-    """What a conditional resource can be curtailed by: injection to none, or withdrawal to none."""
-    resource, start = participants.resources[name], needs.start_w(name)[mtu]
-    if relieving(needs.points[zone].direction) is Regulation.DOWN:
-        room = start - max(resource.p_min_w, 0)
-    else:
-        room = min(resource.p_max_w, 0) - start
-    return Candidate(name, max(room, 0), needs.resource_ppm(zone, name)[mtu], resource.agreement_date)
+def _up_ppm(needs: Needs, zone: str, resource: str) -> tuple[int, ...]:
+    """Relief at a point per watt that a resource moves UP, ppm per MTU: below zero where DOWN relieves."""
+    sign = relieving(needs.points[zone].direction).sign
+    return tuple(sign * ppm for ppm in needs.resource_ppm(zone, resource))
+
+
+def _curtailable_w(resource: Resource, start_w: int) -> int:
+    """How far a resource can be curtailed: injection down to none (below zero), or withdrawal up to none."""
+    return max(min(resource.p_max_w, 0) - start_w, 0) - max(start_w - max(resource.p_min_w, 0), 0)
 
 
 def _impose(needs: Needs, participants: Participants, command: ImposeCurtailment) -> Outcome:
@@ -455,14 +385,17 @@ def _beyond(
 
 
 def _curtailment_sign(needs: Needs, resource: str, mtu: int) -> int:
-    """Direction of an imposed obligation: of the neediest point it relieves; of its own injection if none."""
-    ranked = sorted(
-        (-needs.needs_w.get(zone, (0,) * needs.mtu_count)[mtu], zone)
-        for zone in needs.points
-        if needs.resource_ppm(zone, resource)[mtu] > 0
-    )
-    if ranked:
-        return relieving(needs.points[ranked[0][1]].direction).sign
+    """Direction of an imposed obligation: of the neediest point that the resource relieves.
+
+    Where that does not tell, of all points that it relieves, if it is one; else towards no injection and no withdrawal.
+    """
+    most: dict[int, int] = {}
+    for zone, point in needs.points.items():
+        if needs.resource_ppm(zone, resource)[mtu] > 0:
+            sign, need = relieving(point.direction).sign, needs.needs_w.get(zone)
+            most[sign] = max(most.get(sign, 0), need[mtu] if need else 0)
+    if len(most) == 1 or (most and most[1] != most[-1]):
+        return max(most, key=most.__getitem__)
     return 1 if needs.start_w(resource)[mtu] < 0 else -1
 
 
@@ -483,8 +416,6 @@ def evolve(needs: Needs, event: Event) -> Needs:
             return replace(needs, needs_w=needs.needs_w.insert(point_id, need_w))
         case CurtailmentAllocated(moves_w):
             return replace(needs, curtailment_w=_added(needs.curtailment_w, moves_w))
-        case ConductFlagged():
-            return replace(needs, flags=(*needs.flags, event))
 
 
 def _added(owed: HashTrieMap[str, Watts], moves_w: dict[str, Watts]) -> HashTrieMap[str, Watts]:

@@ -55,15 +55,16 @@ class Status(StrEnum):
 class Order(msgspec.Struct, frozen=True):
     """An order in the book. `number` is its place in the order of arrival; quantities are watts of its unit.
 
-    `unit` is a resource, a portfolio or a DSO itself; `span` is all its MTUs, traded together at one
-    quantity; `price_minor` is per MWh of the unit. `residual` marks a DSO's purchase
-    after the gate.
+    `unit` is a resource, a portfolio or a DSO itself, `place` the name of its place, `zone` the congestion point it is
+    restricted to ("": none); `span` is all its MTUs, traded together at one quantity; `price_minor` is per MWh of the
+    unit. `residual` marks a DSO's purchase after the gate.
     """
 
     order: str
     number: int
     organisation: str
     unit: str
+    place: str
     zone: str
     side: Side
     regulation: Regulation
@@ -86,7 +87,8 @@ class Order(msgspec.Struct, frozen=True):
 class PlaceOrder(msgspec.Struct, frozen=True, tag=True):
     """Command: an order sent through `via`. `start`, `end` are instants; `key` makes sending it twice harmless.
 
-    Without `zone` the order is in the only zone there is; without `regulation` side and zone imply it.
+    Without `zone` the order counts at every congestion point of its direction in need; without `regulation` side and
+    points imply it.
     """
 
     order: str
@@ -192,8 +194,7 @@ _GONE = {OrderWithdrawn: Status.WITHDRAWN, OrderKilled: Status.KILLED, OrderExpi
 class Orders(msgspec.Struct, frozen=True):
     """The gate and every order; `open_*_w` are the watts open orders may still move, per resource and MTU.
 
-    `digests` maps each idempotency key to the digest of the order first sent under it; `sides` keeps which
-    sides an organisation has used at a zone.
+    `digests` maps each idempotency key to the digest of the order first sent under it.
     """
 
     gate: Gate = Gate.NOT_OPEN
@@ -202,11 +203,6 @@ class Orders(msgspec.Struct, frozen=True):
     digests: HashTrieMap[str, str] = HashTrieMap()
     open_up_w: HashTrieMap[str, Watts] = HashTrieMap()
     open_down_w: HashTrieMap[str, Watts] = HashTrieMap()
-    sides: HashTrieMap[str, tuple[Side, ...]] = HashTrieMap()
-
-    def sides_of(self, organisation: str, zone: str) -> tuple[Side, ...]:
-        """The sides an organisation has placed orders on at a zone."""
-        return self.sides.get(f"{organisation}\n{zone}", ())
 
     def open_w(self, resource: str, regulation: Regulation, mtu_count: int) -> Watts:
         """What open orders of a resource may still move in a direction."""
@@ -251,12 +247,8 @@ def evolve(orders: Orders, participants: Participants, mtu_count: int, event: Ev
         case OrderPlaced(order, digest):
             placed = orders._changed(participants, order, mtu_count)
             digests = orders.digests.insert(order.key, digest)
-            taken = orders.sides_of(order.organisation, order.zone)
-            sides = orders.sides
-            if order.side not in taken:
-                sides = sides.insert(f"{order.organisation}\n{order.zone}", (*taken, order.side))
             following = max(orders.next_number, order.number + 1)
-            return replace(placed, digests=digests, sides=sides, next_number=following)
+            return replace(placed, digests=digests, next_number=following)
         case OrderAmended(order_id, number, quantity_w, price_minor):
             before = orders.orders[order_id]
             after = replace(

@@ -1,18 +1,23 @@
-"""Stage 6, at gate closure: orders that are left trade with a pool, each at the price of its place in the grid.
+"""Stage 6, at gate closure: orders that are left, and what DSOs would pay for relief, are cleared together.
 
-The allocation was computed outside and is held by every owner already; here it is checked once more, in integers, and
-becomes trades. With the rule `reopening` it may also take back what an order has traded: the order then acts on the
-other side, at no worse than its own limit price, and its earlier trade stands.
+The allocation was computed outside and is held by every owner already. Here it is checked once more, in integers,
+whoever computed it, and becomes trades with a pool, each at the price of its place in the grid: nobody trades past its
+own limit price, no point is worse, no organisation trades with itself, nobody is paid more than the traded buyers
+support, and the pool takes at least what it pays. With the rule `reopening` the clearing may also take back what an
+order has traded: the order then acts on the other side, at no worse than its own limit price, and its earlier trade
+stands. Where peers' orders are not cleared (`residual = "none"`) DSOs buy alone, at each offer's own price.
 """
+
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 
 import msgspec
 
 from flexpeer.market.energy import energy_room
-from flexpeer.market.matching.view import View
-from flexpeer.market.needs import Watts
+from flexpeer.market.matching.view import View, place_of
 from flexpeer.market.orders import Gate, Order, Side, Status, TimeInForce
 from flexpeer.market.reasons import CommandRefused, Reason
-from flexpeer.market.rulebook import Exchange, Reopening
+from flexpeer.market.rulebook import Exchange, Reopening, Residual
 from flexpeer.market.trades import (
     POOL,
     Decision,
@@ -25,6 +30,12 @@ from flexpeer.market.trades import (
     TradeConcluded,
     leg_moves,
 )
+from flexpeer.quantities import PPM
+
+At = tuple[str, int]
+"""A congestion point ("": the whole market, under balanced exchange) and an MTU."""
+Both = tuple[str, At]
+"""An organisation, and where it is on both sides."""
 
 
 class Cleared(msgspec.Struct, frozen=True):
@@ -38,56 +49,76 @@ class Cleared(msgspec.Struct, frozen=True):
 class ClearOrders(msgspec.Struct, frozen=True, tag=True):
     """Command: what a clearing allocates, and the answers of the owners, who hold all of it.
 
-    `gap_ppm` is what its certificate says: the distance to the bound, in parts per million of the gain.
+    `gap_ppm` is what its certificate says: the distance to the bound, in parts per million of the gain; `status` how
+    the search for it ended.
     """
 
     cleared: tuple[Cleared, ...]
     verdicts: tuple[GridVerdict, ...]
     gap_ppm: int
+    status: str = ""
 
 
 def clear(view: View, command: ClearOrders) -> list[object]:
     """The trades of a clearing, all or none of them."""
-    if view.orders.gate is not Gate.CLOSED:
-        return [CommandRefused("ClearOrders", "", Reason.GATE_NOT_CLOSED)]
-    if any(verdict.decision is not Decision.GRANTED for verdict in command.verdicts):
-        return [CommandRefused("ClearOrders", "", Reason.VERDICT_IMPOSSIBLE)]
-    for place, cleared in enumerate(command.cleared):
-        again = any(cleared.order == other.order for other in command.cleared[:place])
-        reason = Reason.ALREADY_KNOWN if again else _wrong(view, cleared)
-        if reason is not None:
-            return [CommandRefused("ClearOrders", cleared.order, reason)]
-    worse = _worse_zone(view, command.cleared)
-    if worse is not None:
-        return [CommandRefused("ClearOrders", worse, Reason.POINT_WORSE)]
-    tired = beyond_energy(view, command.cleared)
-    if tired is not None:
-        return [CommandRefused("ClearOrders", tired, Reason.PAST_ENERGY)]
+    refused = _refusal(view, command)
+    if refused is not None:
+        return [CommandRefused("ClearOrders", *refused)]
     number = view.trades.next_match
-    concluded = (_concluded(view, number, place, each) for place, each in enumerate(command.cleared, 1))
-    return [OrdersCleared(number, command.gap_ppm, command.verdicts), *concluded]
+    if view.needs.rulebook.residual is Residual.NONE:
+        concluded: Sequence[TradeConcluded] = _bought(view, number, command.cleared)
+    else:
+        concluded = [_concluded(view, number, place, each) for place, each in enumerate(command.cleared, 1)]
+    return [OrdersCleared(number, command.gap_ppm, command.status, command.verdicts), *concluded]
+
+
+def _refusal(view: View, command: ClearOrders) -> tuple[str, Reason] | None:
+    """What is wrong with a clearing, and with whom."""
+    if view.orders.gate is not Gate.CLOSED:
+        return "", Reason.GATE_NOT_CLOSED
+    if any(verdict.decision is not Decision.GRANTED for verdict in command.verdicts):
+        return "", Reason.VERDICT_IMPOSSIBLE
+    seen: set[str] = set()
+    for cleared in command.cleared:
+        reason = Reason.ALREADY_KNOWN if cleared.order in seen else _wrong(view, cleared)
+        if reason is not None:
+            return cleared.order, reason
+        seen.add(cleared.order)
+    checks = (
+        (worse_point(view, command.cleared), Reason.POINT_WORSE),
+        (trading_with_itself(view, command.cleared), Reason.SELF_TRADE),
+        (beyond_energy(view, command.cleared), Reason.PAST_ENERGY),
+        (_unsupported(view, command.cleared), Reason.PRICE_UNSUPPORTED),
+        ("" if balance(view, command.cleared) < 0 else None, Reason.ACCOUNT_SHORT),
+    )
+    return next(((subject, reason) for subject, reason in checks if subject is not None), None)
 
 
 def back_w(view: View, order: Order) -> int:
     """How much of what an order has traded the clearing may take back."""
-    stays = view.needs.rulebook.reopening is Reopening.NEVER or order.time_in_force is not TimeInForce.DAY
+    book = view.needs.rulebook
+    stays = book.residual is Residual.NONE or book.reopening is Reopening.NEVER
+    stays = stays or order.time_in_force is not TimeInForce.DAY or order.residual
     return 0 if stays or order.status not in (Status.OPEN, Status.FILLED) else order.executed_w
 
 
-def more_w(order: Order) -> int:
-    """How much more of an order the clearing may execute."""
-    return order.remaining_w if order.status is Status.OPEN else 0
+def more_w(view: View, order: Order) -> int:
+    """How much more of an order the clearing may execute; peers' BUYs only where peers' orders are cleared."""
+    alone = view.needs.rulebook.residual is Residual.NONE and order.side is Side.BUY and not order.residual
+    return order.remaining_w if order.status is Status.OPEN and not alone else 0
 
 
 def _wrong(view: View, cleared: Cleared) -> Reason | None:
     order = view.orders.orders.get(cleared.order)
     if order is None:
         return Reason.UNKNOWN_ORDER
-    back, more = back_w(view, order), more_w(order)
+    back, more = back_w(view, order), more_w(view, order)
     if not back and not more:
         return Reason.ORDER_NOT_OPEN
     if not -back <= cleared.change_w <= more or not cleared.change_w:
         return Reason.WRONG_QUANTITY
+    if cleared.change_w % view.needs.rulebook.quantity_tick_w:
+        return Reason.WRONG_QUANTITY_TICK
     executed = order.executed_w + cleared.change_w
     if 0 < executed < order.min_quantity_w:
         return Reason.WRONG_MIN_QUANTITY
@@ -101,37 +132,116 @@ def acts(order: Order, change_w: int) -> Side:
     return order.side if change_w > 0 else order.side.opposite
 
 
-def loading_ppm_w(view: View, order: Order, executed_w: int) -> Watts:
-    """What so much of an order loads its zone's point with, per MTU of its span (ppm W; negative: relief)."""
-    sign = executed_w if order.side is Side.BUY else -executed_w
+def counts_ppm(view: View, order: Order) -> dict[At, int]:
+    """What a watt executed of an order loads congestion points with (ppm, negative: relieves), in its MTUs.
+
+    A BUY at the points where it counts, a SELL at all of its direction; a DSO's purchase at its own.
+    """
+    sign = 1 if order.side is Side.BUY else -1
     if view.needs.rulebook.exchange is Exchange.BALANCED:
-        return (sign,) * len(order.span)
-    ppm = view.ppm(order)
-    return tuple(sign * ppm[mtu] for mtu in order.span.mtus)
+        return {(order.zone, mtu): sign for mtu in order.span.mtus}
+    if order.residual:
+        return {(order.zone, mtu): PPM for mtu in order.span.mtus}
+    place, sells = place_of(order), order.side is Side.SELL
+    relieved_by = order.regulation if sells else order.regulation.opposite
+    rows = view.places.reliefs_ppm(place, relieved_by) if sells else view.places.loads_ppm(place, relieved_by)
+    points = view.places.points(relieved_by)
+    return {
+        (point, mtu): sign * row[mtu]
+        for point, row in zip(points, rows, strict=True)
+        for mtu in order.span.mtus
+        if row[mtu]
+    }
 
 
-def _worse_zone(view: View, cleared: tuple[Cleared, ...]) -> str | None:
-    """A zone whose orders, all trades counted, load its point more than they relieve it, and more than before."""
-    change: dict[tuple[str, int], int] = {}
+def worse_point(view: View, cleared: Sequence[Cleared]) -> str | None:
+    """A point that the orders, all trades counted, load more than they relieve it, and more than before."""
+    rooms, change = room_ppm_w(view), dict[At, int]()
+    for each in cleared:
+        for at, ppm in counts_ppm(view, view.orders.orders[each.order]).items():
+            change[at] = change.get(at, 0) + ppm * each.change_w
+    return next((at[0] for at, more in sorted(change.items()) if more > rooms.get(at, 0)), None)
+
+
+def trading_with_itself(view: View, cleared: Sequence[Cleared]) -> str | None:
+    """The first organisation that would have to serve its own BUYs: by more than others relieve what it loads."""
+    rooms = room_beside_ppm_w(view)
+    loads: dict[Both, int] = {}
+    reliefs: dict[At, dict[str, int]] = {}
     for each in cleared:
         order = view.orders.orders[each.order]
-        for mtu, loading in zip(order.span.mtus, loading_ppm_w(view, order, each.change_w), strict=True):
-            change[order.zone, mtu] = change.get((order.zone, mtu), 0) + loading
-    rooms = room_ppm_w(view)
-    return next((zone for (zone, mtu), more in sorted(change.items()) if more > rooms.get((zone, mtu), 0)), None)
+        for at, ppm in counts_ppm(view, order).items():
+            if ppm > 0:
+                loads[order.organisation, at] = loads.get((order.organisation, at), 0) + ppm * each.change_w
+            else:
+                own = reliefs.setdefault(at, {})
+                own[order.organisation] = own.get(order.organisation, 0) - ppm * each.change_w
+    for (organisation, at), load in sorted(loads.items()):
+        others = sum(relief for name, relief in reliefs.get(at, {}).items() if name != organisation)
+        if load > others + rooms(organisation, at):
+            return organisation
+    return None
 
 
-def room_ppm_w(view: View) -> dict[tuple[str, int], int]:
-    """By how much what has been traded relieves each zone's point more than it loads it, per MTU, where it does."""
-    rooms: dict[tuple[str, int], int] = {}
+def room_beside_ppm_w(view: View) -> Callable[[str, At], int]:
+    """By how much others have relieved a point and MTU beyond what an organisation's own BUYs take of it.
+
+    What trades have left over; where the clearing may take trades back, all of them count.
+    """
+    if view.needs.rulebook.reopening is Reopening.NEVER:
+        rooms = room_ppm_w(view)
+        return lambda _, at: rooms.get(at, 0)
+    beside: dict[Both, int] = {}
+    relief: dict[At, int] = {}
+    for order in view.orders.orders.values():
+        for at, ppm in counts_ppm(view, order).items() if order.executed_w else ():
+            both = (order.organisation, at)
+            beside[both] = beside.get(both, 0) - abs(ppm) * order.executed_w
+            relief[at] = relief.get(at, 0) + max(-ppm, 0) * order.executed_w
+    return lambda organisation, at: relief.get(at, 0) + beside.get((organisation, at), 0)
+
+
+def room_ppm_w(view: View) -> dict[At, int]:
+    """By how much what has been traded relieves each point more than it loads it, per MTU, where it does."""
+    rooms: dict[At, int] = {}
     for order in view.orders.orders.values():
         if order.executed_w:
-            for mtu, loading in zip(order.span.mtus, loading_ppm_w(view, order, order.executed_w), strict=True):
-                rooms[order.zone, mtu] = rooms.get((order.zone, mtu), 0) - loading
-    return {place: max(room, 0) for place, room in rooms.items()}
+            for at, ppm in counts_ppm(view, order).items():
+                rooms[at] = rooms.get(at, 0) - ppm * order.executed_w
+    return {at: room for at, room in rooms.items() if room > 0}
 
 
-def moves(view: View, cleared: tuple[Cleared, ...]) -> tuple[Move, ...]:
+def _unsupported(view: View, cleared: Sequence[Cleared]) -> str | None:
+    """An order paid more than its own limit and more than the traded buyers' limits are worth where it relieves them."""
+    worth: dict[At, Fraction] = {}
+    for each in cleared:
+        order = view.orders.orders[each.order]
+        if acts(order, each.change_w) is Side.BUY:
+            for at, ppm in counts_ppm(view, order).items():
+                most = Fraction(order.price_minor * len(order.span), abs(ppm))
+                worth[at] = max(worth.get(at, most), most)
+    for each in cleared:
+        order = view.orders.orders[each.order]
+        if acts(order, each.change_w) is Side.SELL and each.price_minor > order.price_minor:
+            supported = sum(abs(ppm) * worth.get(at, Fraction(0)) for at, ppm in counts_ppm(view, order).items())
+            if each.price_minor * len(order.span) > supported:
+                return each.order
+    return None
+
+
+def balance(view: View, cleared: Sequence[Cleared]) -> int:
+    """What the pool takes less what it pays, minor units x W x MTUs per MWh; 0 where DSOs pay each offer's own price."""
+    if view.needs.rulebook.residual is Residual.NONE:
+        return 0
+    total = 0
+    for each in cleared:
+        order = view.orders.orders[each.order]
+        paid = each.price_minor * abs(each.change_w) * len(order.span)
+        total += paid if acts(order, each.change_w) is Side.BUY else -paid
+    return total
+
+
+def moves(view: View, cleared: Sequence[Cleared]) -> tuple[Move, ...]:
     """Every change of injection that an allocation asks for, order by order."""
     legs = [leg_of(view.orders.orders[each.order], each) for each in cleared]
     return tuple(
@@ -141,7 +251,7 @@ def moves(view: View, cleared: tuple[Cleared, ...]) -> tuple[Move, ...]:
     )
 
 
-def beyond_energy(view: View, cleared: tuple[Cleared, ...]) -> str | None:
+def beyond_energy(view: View, cleared: Sequence[Cleared]) -> str | None:
     """The first resource that an allocation takes past its energy limits."""
     nothing = (0,) * view.needs.mtu_count
     minutes = view.needs.day.mtu_minutes if view.needs.day else 0
@@ -154,22 +264,70 @@ def beyond_energy(view: View, cleared: tuple[Cleared, ...]) -> str | None:
         if resource.energy_wm is None:
             continue
         moved = view.trades.moves_w.get(name, nothing)
-        if not energy_room(resource, view.needs.start_w(name), moved, minutes).allows(change):
+        if not energy_room(resource, view.places.start_w(name), moved, minutes).allows(change):
             return name
     return None
 
 
-def leg_of(order: Order, cleared: Cleared) -> Leg:
-    """The leg between an order and the pool."""
+def leg_of(order: Order, cleared: Cleared, zone: str | None = None) -> Leg:
+    """The leg between an order and the pool, at a point."""
     quantity, price, side = abs(cleared.change_w), cleared.price_minor, acts(order, cleared.change_w)
+    at = order.zone if zone is None else zone
     if side is Side.BUY:
-        return Leg(order.order, "", order.unit, "", order.span, 1, 1, quantity, 0, price, side)
-    return Leg("", order.order, "", order.unit, order.span, 1, 1, 0, quantity, price, side)
+        return Leg(order.order, "", order.unit, "", at, order.span, 1, 1, quantity, 0, price, side)
+    return Leg("", order.order, "", order.unit, at, order.span, 1, 1, 0, quantity, price, side)
+
+
+def _point_of(view: View, order: Order) -> str:
+    """The point an order's trade is booked at: where a watt counts most, the first of equals."""
+    counts = counts_ppm(view, order)
+    wanted = {at: ppm for at, ppm in counts.items() if view.places.in_need(*at)} if order.zone == "" else counts
+    return min(wanted or counts, key=lambda at: (-abs(counts[at]), at))[0] if counts else order.zone
 
 
 def _concluded(view: View, match: int, place: int, cleared: Cleared) -> TradeConcluded:
     order = view.orders.orders[cleared.order]
-    leg = leg_of(order, cleared)
+    balanced = view.needs.rulebook.exchange is Exchange.BALANCED
+    leg = leg_of(order, cleared, order.zone if balanced else _point_of(view, order))
     buyer, seller = (order.organisation, POOL) if leg.buy else (POOL, order.organisation)
-    trade = Trade(f"T{match}.{place}", match, order.zone, Phase.CLEARING, leg, buyer, seller)
+    trade = Trade(f"T{match}.{place}", match, Phase.CLEARING, leg, buyer, seller)
     return TradeConcluded(trade, leg_moves(view.participants, view.orders, leg), {order.order: cleared.change_w})
+
+
+def _bought(view: View, match: int, cleared: Sequence[Cleared]) -> list[TradeConcluded]:
+    """What DSOs buy alone: offers in merit order, each for what is left of the purchases that it relieves."""
+    wanted: dict[At, Order] = {}
+    left: dict[str, int] = {}
+    for order in view.orders.orders.values():
+        if order.residual and order.status is Status.OPEN:
+            wanted[order.zone, order.span.first] = order
+            left[order.order] = order.remaining_w
+    sold = [(view.orders.orders[c.order], c) for c in cleared if not view.orders.orders[c.order].residual]
+    events = []
+    for place, (order, each) in enumerate(sorted(sold, key=lambda row: _merit(view, wanted, row[0])), 1):
+        fills = {order.order: each.change_w}
+        served: dict[str, int] = {}
+        for at, ppm in counts_ppm(view, order).items():
+            if at in wanted:
+                served[wanted[at].order] = -ppm * each.change_w // PPM
+        for name, relief_w in served.items():
+            taken = min(relief_w, left[name])
+            left[name] -= taken
+            fills |= {name: taken} if taken else {}
+        for_order = max(served, key=lambda name: (fills.get(name, 0), served[name]))
+        buy = view.orders.orders[for_order]
+        ppm = -counts_ppm(view, order)[buy.zone, buy.span.first]
+        leg = Leg(
+            buy.order, order.order, buy.unit, order.unit, buy.zone, order.span, PPM, ppm, served[for_order],
+            each.change_w, order.price_minor, Side.SELL,
+        )  # fmt: skip
+        trade = Trade(f"T{match}.{place}", match, Phase.PURCHASE, leg, buy.organisation, order.organisation)
+        alone = msgspec.structs.replace(leg, buy="", quantity_buy_w=0)
+        events.append(TradeConcluded(trade, leg_moves(view.participants, view.orders, alone), fills))
+    return events
+
+
+def _merit(view: View, wanted: Mapping[At, Order], order: Order) -> tuple[Fraction, int]:
+    """What an offer asks for the relief it gives where that is wanted, per MWh grid side."""
+    relief = sum(-ppm for at, ppm in counts_ppm(view, order).items() if at in wanted)
+    return Fraction(order.price_minor * len(order.span), max(relief, 1)), order.number

@@ -23,6 +23,8 @@ class Reason(StrEnum):
     GATE_NOT_CLOSED = "gate_not_closed"
     UNKNOWN_CONGESTION_POINT = "unknown_congestion_point"
     CONGESTION_POINT_NOT_STATED = "congestion_point_not_stated"
+    NO_CONGESTION = "no_congestion"
+    REGULATION_NOT_STATED = "regulation_not_stated"
     IMPOSSIBLE_PERIOD = "impossible_period"
     WRONG_REGULATION = "wrong_regulation"
     WRONG_QUANTITY = "wrong_quantity"
@@ -43,6 +45,9 @@ class Reason(StrEnum):
     PRICE_PAST_LIMIT = "price_past_limit"
     POINT_WORSE = "point_worse"
     PAST_ENERGY = "past_energy"
+    SELF_TRADE = "self_trade"
+    PRICE_UNSUPPORTED = "price_unsupported"
+    ACCOUNT_SHORT = "account_short"
     NOTHING_TRADED = "nothing_traded"
     NO_METER_READING = "no_meter_reading"
 
@@ -62,15 +67,17 @@ EXPECTED: dict[Reason, str] = {
     Reason.GATE_CLOSED: "an order before gate closure",
     Reason.GATE_NOT_CLOSED: "this after gate closure",
     Reason.UNKNOWN_CONGESTION_POINT: "a published congestion point",
-    Reason.CONGESTION_POINT_NOT_STATED: "the congestion point stated, as there is not exactly one",
+    Reason.CONGESTION_POINT_NOT_STATED: "the congestion point stated at which a DSO buys",
+    Reason.NO_CONGESTION: "MTUs in which a congestion point needs relief, or a congestion point named",
+    Reason.REGULATION_NOT_STATED: "the regulation stated (UP or DOWN), as both are possible in these MTUs",
     Reason.IMPOSSIBLE_PERIOD: "a period of whole MTUs of the delivery day",
-    Reason.WRONG_REGULATION: "the regulation that side and congestion point imply",
+    Reason.WRONG_REGULATION: "the regulation that the side and the points in need imply",
     Reason.WRONG_QUANTITY: "a quantity of at least min_quantity_w and at most the quantity limit",
     Reason.WRONG_QUANTITY_TICK: "a quantity that is a multiple of quantity_tick_w",
     Reason.WRONG_MIN_QUANTITY: "a minimum acceptance between 0 and the quantity",
     Reason.WRONG_PRICE_TICK: "a price that is a multiple of price_tick",
     Reason.PRICE_OUTSIDE_CAP: "a price within plus or minus price_cap",
-    Reason.NO_IMPACT: "an impact factor of at least min_impact_ppm at the congestion point in every MTU",
+    Reason.NO_IMPACT: "an impact factor of at least min_impact_ppm at the named congestion point in every MTU, else at any in need",
     Reason.OUTSIDE_RANGE: "a quantity within the resource's qualified range, counted from its starting point",
     Reason.ALREADY_COMMITTED: "a quantity that open orders and trades leave free in the qualified range",
     Reason.DUPLICATE_KEY: "a new idempotency key, or the same order again",
@@ -83,6 +90,9 @@ EXPECTED: dict[Reason, str] = {
     Reason.PRICE_PAST_LIMIT: "a clearing price no worse for the order than its own limit price",
     Reason.POINT_WORSE: "an allocation whose SELLs relieve each congestion point by what its BUYs load it with",
     Reason.PAST_ENERGY: "an allocation that keeps resources within their energy limits",
+    Reason.SELF_TRADE: "an allocation in which others serve what an organisation buys",
+    Reason.PRICE_UNSUPPORTED: "prices above a seller's limit only as far as the traded buyers' limits support them",
+    Reason.ACCOUNT_SHORT: "prices at which the buyers pay at least what the sellers get",
     Reason.NOTHING_TRADED: "a resource that traded in this day",
     Reason.NO_METER_READING: "meter readings for the baseline and every ordered MTU",
 }

@@ -40,7 +40,7 @@ class Reopening(StrEnum):
 
 
 class DsoPurchase(StrEnum):
-    """Whether a DSO buys the residual need by its own orders or in merit order after the gate."""
+    """Whether a DSO buys the residual need by its own orders or in the clearing after the gate."""
 
     ORDERS = "orders"
     AUTOMATIC = "automatic"
@@ -83,7 +83,7 @@ class Rulebook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     priority: Priority = Priority.TIME
     exchange: Exchange = Exchange.NEUTRAL
     pricing: Pricing = Pricing.RESTING
-    residual: Residual = Residual.NONE
+    residual: Residual = Residual.DISTRIBUTED
     reopening: Reopening = Reopening.NEVER
     dso_purchase: DsoPurchase = DsoPurchase.ORDERS
     allocation: Allocation = Allocation.PRO_RATA

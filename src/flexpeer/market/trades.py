@@ -53,18 +53,20 @@ class Party(NamedTuple):
     quantity_w: int
 
 
-class Leg(msgspec.Struct, frozen=True):
+class Leg(msgspec.Struct, frozen=True, omit_defaults=True):
     """One buy and one sell order over a span, and how far the seller moves for the buyer.
 
-    The seller moves `quantity_buy_w * ppm_buy / ppm_sell`, rounded up; `ppm_*` are those of the MTU where
-    that is most (1 and 1 under balanced exchange). The price is the resting order's. In the clearing one side
-    is the pool: no order, no unit, no watts.
+    The seller moves `quantity_buy_w * ppm_buy / ppm_sell`, rounded up to a multiple of `tick_w`.
+    `zone` is the congestion point that sets this ratio, and `ppm_*` the impact factors there, in the MTU where it is
+    most (1 and 1, and no point unless named, under balanced exchange). The price is the resting order's. In the
+    clearing one side is the pool: no order, no unit, no watts.
     """
 
     buy: str
     sell: str
     buy_unit: str
     sell_unit: str
+    zone: str
     span: Span
     ppm_buy: int
     ppm_sell: int
@@ -72,10 +74,11 @@ class Leg(msgspec.Struct, frozen=True):
     quantity_sell_w: int
     price_minor: int
     resting: Side
+    tick_w: int = 1
 
     def exchanged_w(self, quantity_buy_w: int) -> int:
         """What the seller moves for a buyer's move."""
-        return ceil_div(quantity_buy_w * self.ppm_buy, self.ppm_sell)
+        return ceil_div(quantity_buy_w * self.ppm_buy, self.ppm_sell * self.tick_w) * self.tick_w
 
     @property
     def parties(self) -> tuple[Party, ...]:
@@ -94,7 +97,6 @@ class Match(msgspec.Struct, frozen=True):
 
     match: int
     taker: str
-    zone: str
     spanning: Side
     legs: tuple[Leg, ...]
     phase: Phase = Phase.CONTINUOUS
@@ -111,7 +113,7 @@ class Match(msgspec.Struct, frozen=True):
 
     def _leg_at(self, leg: Leg, quantity_w: int, raised_w: int) -> Leg:
         if self.spanning is Side.SELL:
-            buy_w = quantity_w * leg.ppm_sell // leg.ppm_buy
+            buy_w = quantity_w * leg.ppm_sell // (leg.ppm_buy * leg.tick_w) * leg.tick_w
             return replace(leg, quantity_buy_w=buy_w, quantity_sell_w=quantity_w)
         return replace(leg, quantity_buy_w=quantity_w, quantity_sell_w=leg.exchanged_w(quantity_w) + raised_w)
 
@@ -131,11 +133,15 @@ class Trade(msgspec.Struct, frozen=True):
 
     trade: str
     match: int
-    zone: str
     phase: Phase
     leg: Leg
     buyer: str
     seller: str
+
+    @property
+    def zone(self) -> str:
+        """The congestion point it is about: the one that sets the ratio of exchange."""
+        return self.leg.zone
 
     def amount(self, mtu_minutes: int) -> int:
         """What the buyer pays the seller, as exact money."""
@@ -172,11 +178,13 @@ class ReservationsReleased(msgspec.Struct, frozen=True, tag=True):
 class OrdersCleared(msgspec.Struct, frozen=True, tag=True):
     """What was left at the gate is cleared, and every owner grants it; the trades of `match` follow.
 
-    `gap_ppm` is how far the outcome can be from the optimum, in parts per million of what the clearing gains.
+    `gap_ppm` is how far the outcome can be from the optimum, in parts per million of what the clearing gains; `status`
+    how the search for it ended.
     """
 
     match: int
     gap_ppm: int
+    status: str
     verdicts: tuple[GridVerdict, ...]
 
 

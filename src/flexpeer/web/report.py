@@ -78,7 +78,7 @@ def render_report(outcome: DayOutcome) -> str:
         by_grid=list(_by_grid(outcome)),
         left=list(_left(outcome, clock)),
         facts=list(_facts(outcome)),
-        flags=outcome.state.needs.flags[:ROWS_SHOWN],
+        flags=outcome.state.conduct.flags[:ROWS_SHOWN],
         worsened=len(outcome.worsened),
         **sections,
     )

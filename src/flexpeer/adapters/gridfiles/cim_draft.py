@@ -18,6 +18,7 @@ from flexpeer.grid.assembly import (
     InjectionRow,
     ShuntRow,
     SourceRow,
+    bypassed_shunt,
     open_end_shunt,
 )
 
@@ -92,7 +93,10 @@ class Draft:
         `row` is named by key and is between no buses yet; its `in_service` is the equipment's own.
         """
         if ends[0].bus == ends[1].bus:
-            item.note("", "both ends are at one bus; it is passed over", "two buses")
+            item.note("", "both ends are at one bus; only its charging is left", "two buses")
+            live = row.in_service and ends[0].live and ends[1].live
+            shunt = bypassed_shunt(row._replace(from_bus=ends[0].bus, to_bus=ends[1].bus)) if live else None
+            self.shunts.extend([shunt] if shunt else [])
             return
         start, end = ends
         row = row._replace(from_bus=start.bus, to_bus=end.bus)
@@ -150,7 +154,7 @@ def named_rows(draft: Draft) -> tuple[GridRows, dict[str, str]]:
     rows = GridRows(
         tuple(row._replace(name=names[row.name]) for row in draft.buses.values()),
         tuple(branches),
-        tuple(row._replace(bus=names[row.bus]) for row in draft.shunts),
+        tuple(row._replace(bus=names[row.bus], branch=names.get(row.branch, "")) for row in draft.shunts),
         tuple(row._replace(name=names[row.name], bus=names[row.bus]) for row in draft.sources),
         tuple(row._replace(bus=names[row.bus]) for row in draft.injections),
         tuple(row._replace(bus=names[row.bus]) for row in draft.controlled.values()),

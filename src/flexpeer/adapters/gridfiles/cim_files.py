@@ -2,7 +2,6 @@
 
 import io
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import IO, BinaryIO, cast
 
 from flexpeer.adapters.gridfiles.cim_objects import Model, Report
 from flexpeer.adapters.gridfiles.cim_xml import NotRdf, read_document
+from flexpeer.adapters.reading import MALFORMED, files_below, open_file, reading
 from flexpeer.errors import BadInput, Finding, bad_input
 
 DOCUMENTS, ARCHIVES = (".xml", ".rdf"), (".zip",)
@@ -28,10 +28,8 @@ def is_cim(path: Path) -> bool:
 def read_model(path: Path, where: str) -> Model:
     """All documents of a source merged; `BadInput` with what is wrong in each of them."""
     collection = _Collection(Model(Report(where)))
-    try:
+    with reading(where, "readable files"):
         _read_path(collection, path, where)
-    except OSError as mistake:
-        raise bad_input(where, f"cannot be read: {mistake.strerror}", "readable files") from mistake
     if collection.errors:
         raise BadInput(collection.errors)
     if not collection.documents:
@@ -60,11 +58,11 @@ class _Collection:
 
 def _read_path(collection: _Collection, path: Path, where: str) -> None:
     if path.is_dir():
-        for inner in sorted(path.rglob("*")):
-            if inner.is_file() and inner.suffix.lower() in DOCUMENTS + ARCHIVES:
+        for inner in files_below(path):
+            if inner.suffix.lower() in DOCUMENTS + ARCHIVES:
                 _read_path(collection, inner, f"{where}/{inner.relative_to(path).as_posix()}".lstrip("/"))
         return
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         if path.suffix.lower() in ARCHIVES:
             _read_archive(collection, stream, where, 1)
         else:
@@ -87,9 +85,10 @@ def _read_archive(collection: _Collection, stream: BinaryIO, where: str, depth: 
 
 @contextmanager
 def _unpacking(where: str) -> Iterator[None]:
+    """A password is a `RuntimeError` of the archive."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as mistake:
+    except (RuntimeError, *MALFORMED) as mistake:
         raise bad_input(where, f"cannot be unpacked: {mistake}", "a whole .zip without password") from mistake
 
 

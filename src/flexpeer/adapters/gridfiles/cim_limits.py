@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 from flexpeer.adapters.gridfiles.cim_nodes import Nodes
 from flexpeer.adapters.gridfiles.cim_objects import Item, Model
+from flexpeer.errors import bad_input
 from flexpeer.grid.assembly import BusRow
 
+MOST_OWNERS = 1_000
 YEAR_S = 366 * 86400.0
 DEFAULT_BAND = BusRow("", 1.0)
 LIMIT_SET, LIMIT_TYPE = "OperationalLimit.OperationalLimitSet", "OperationalLimit.OperationalLimitType"
@@ -123,12 +125,16 @@ def _buses(model: Model, nodes: Nodes, limit: Item) -> Iterator[str]:
 
 def _owners(model: Model, limit: Item) -> Iterator[str]:
     for limit_set in _sets(model, limit):
-        terminals = limit_set.references("OperationalLimitSet.Terminal")
         named = model.referring("ACDCTerminal.OperationalLimitSet", limit_set)
-        yield from terminals
-        yield from (terminal.key for terminal in named if terminal.key not in terminals)
-        if not terminals and not named:
-            yield from limit_set.references("OperationalLimitSet.Equipment")
+        terminals = dict.fromkeys(limit_set.references("OperationalLimitSet.Terminal"))
+        terminals |= dict.fromkeys(terminal.key for terminal in named)
+        owners = list(terminals) or limit_set.references("OperationalLimitSet.Equipment")
+        if len(owners) > MOST_OWNERS:
+            raise bad_input(
+                limit_set.where, f"limits of {len(owners)} terminals or equipment", f"at most {MOST_OWNERS} of one set",
+                line=limit_set.line, field=limit_set.place(""),
+            )  # fmt: skip
+        yield from owners
 
 
 def _sets(model: Model, limit: Item) -> Iterator[Item]:

@@ -149,8 +149,9 @@ def area_of(model: Model, nodes: tuple[str, ...]) -> str:
     """The subgeographical region of the first node that has one, otherwise the name of its substation."""
     for node in nodes:
         container = _container(model, model.objects.get(node))
-        while container is not None and container.kind in STATIONS:
-            container = model.follow(container, STATIONS[container.kind])
+        for _ in STATIONS:
+            if container is not None and container.kind in STATIONS:
+                container = model.follow(container, STATIONS[container.kind])
         if container is not None and container.kind in REGIONS:
             region = model.follow(container, REGIONS[container.kind])
             return region.name if region else container.name
@@ -177,17 +178,16 @@ def _spread(
     model: Model, sections: Mapping[str, Section], bus_at: Mapping[str, str], v_kv: dict[str, float | None]
 ) -> None:
     """Buses without a voltage take that of the other end of a line."""
-    pairs = []
+    beside: dict[str, list[str]] = {}
     for key in sections:
         ends = [bus_at[t.key] for t in model.terminals(model.objects[key]) if t.key in bus_at]
-        pairs += [ends] if len(ends) == 2 else []
-    while True:
-        found = {
-            one: v_kv[other]
-            for pair in pairs
-            for one, other in (pair, pair[::-1])
-            if v_kv[one] is None and v_kv[other] is not None
-        }
-        if not found:
-            return
-        v_kv |= found
+        if len(ends) == 2:
+            for one, other in (ends, ends[::-1]):
+                beside.setdefault(one, []).append(other)
+    known = [bus for bus, value in v_kv.items() if value is not None]
+    while known:
+        reached: dict[str, float | None] = {}
+        for bus in known:
+            reached |= {other: v_kv[bus] for other in beside.get(bus, ()) if v_kv[other] is None}
+        v_kv |= reached
+        known = list(reached)

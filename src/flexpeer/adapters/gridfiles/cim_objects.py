@@ -9,10 +9,12 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from flexpeer.errors import Finding
+from flexpeer.errors import Finding, bad_input
 
 CONDUCTING_EQUIPMENT = "Terminal.ConductingEquipment"
 LARGEST_KV, LARGEST_MVA = 1500.0, 10_000.0
+MOST_TERMINALS = 100
+"""Of one equipment: what asks for them at each of them takes time that grows with the square."""
 RATED_VOLTAGES = {
     "BaseVoltage": "BaseVoltage.nominalVoltage",
     "PowerTransformerEnd": "PowerTransformerEnd.ratedU",
@@ -144,9 +146,21 @@ class Model:
     _by_kind: dict[str, list[Item]] = field(default_factory=dict)
     _referring: dict[str, dict[str, list[Item]]] = field(default_factory=dict)
     units: Units = Units(1.0, 1e6)
+    _several: dict[tuple[str, str], dict[str, None]] = field(default_factory=dict)
+
+    def refer(self, item: Item, attribute: str, key: str) -> None:
+        """State one more object that an attribute refers to; keys of objects are kept once."""
+        target = self.objects.get(key)
+        key = target.key if target else key
+        first = item.values.setdefault(attribute, key)
+        if key != first:
+            self._several.setdefault((item.key, attribute), {})[key] = None
 
     def index(self) -> None:
         """Sort the objects by class and find their units; to be called once, when all files are read."""
+        for (key, attribute), more in self._several.items():
+            item = self.objects[key]
+            item.values[attribute] = "\n".join((item.values[attribute], *more))
         for item in self.objects.values():
             self._by_kind.setdefault(item.kind, []).append(item)
         in_volts = self._largest(RATED_VOLTAGES) > LARGEST_KV or self._largest(RATED_POWERS) > LARGEST_MVA
@@ -168,8 +182,9 @@ class Model:
 
     def follow(self, item: Item | None, attribute: str) -> Item | None:
         """The object an attribute refers to, None where it is not stated or not in the files."""
-        keys = item.references(attribute) if item else []
-        return self.objects.get(keys[0]) if keys else None
+        stated = item.values.get(attribute, "") if item else ""
+        end = stated.find("\n")
+        return self.objects.get(stated if end < 0 else stated[:end])
 
     def referring(self, attribute: str, item: Item) -> list[Item]:
         """The objects whose attribute refers to this one."""
@@ -184,6 +199,11 @@ class Model:
     def terminals(self, equipment: Item) -> list[Item]:
         """The terminals of an equipment by sequence number."""
         found = self.referring(CONDUCTING_EQUIPMENT, equipment)
+        if len(found) > MOST_TERMINALS:
+            raise bad_input(
+                equipment.where, f"{len(found)} terminals", f"at most {MOST_TERMINALS}",
+                line=equipment.line, field=equipment.place(""),
+            )  # fmt: skip
         sequence = ("ACDCTerminal.sequenceNumber", "Terminal.sequenceNumber")
         return sorted(found, key=lambda terminal: terminal.number(*sequence, default=0.0))
 

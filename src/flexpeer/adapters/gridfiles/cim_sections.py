@@ -77,8 +77,10 @@ def _sequence(per_length: Item) -> Section:
 def _positive_sequence(model: Model, matrix: Item) -> Section:
     """Equation (1); the entries are those of a triangle, by row and column or in its order."""
     entries = model.referring("PhaseImpedanceData.PhaseImpedance", matrix)
-    own = [entry for position, entry in enumerate(entries) if _on_diagonal(entry, position)]
-    mutual = [entry for entry in entries if entry not in own]
+    own: list[Item] = []
+    mutual: list[Item] = []
+    for position, entry in enumerate(entries):
+        (own if _on_diagonal(entry, position) else mutual).append(entry)
     if not own:
         matrix.fault("PhaseImpedanceData.PhaseImpedance", "no entry on the diagonal", "a matrix of impedances")
         return Section(0.0, 1.0, 0.0, 0.0)

@@ -1,9 +1,10 @@
 """Which equipment of a CIM model holds the reference voltage of its island, and what becomes of the rest.
 
-In each island, in this order: the machine or external injection whose referencePriority is highest (1 before
-2, 0 is none); every energy source that states a voltage; what is at the reference node of the state
-variables; the largest external injection, machine, or other injection. The voltage is the one it holds or
-states, otherwise that of the state variables, otherwise 1.
+In each island, in this order: what has the highest referencePriority (1 before 2, 0 is none), which are all external
+injections that share it, otherwise one machine; every energy source that states a voltage; what is at the reference
+node of the state variables; the largest external injection, with every other one that states no power, otherwise the
+largest machine or other injection. The voltage is the one it holds or states, otherwise that of the state variables,
+otherwise 1.
 """
 
 import math
@@ -27,6 +28,7 @@ from flexpeer.adapters.gridfiles.cim_machines import (
 from flexpeer.grid.assembly import ControlledRow, InjectionRow, SourceRow
 
 PRIORITIES = ("ExternalNetworkInjection.referencePriority", "SynchronousMachine.referencePriority")
+INFEED = "ExternalNetworkInjection"
 PREFERENCE = ("ExternalNetworkInjection", "SynchronousMachine", "EquivalentInjection", "EnergySource")
 EXPECTED = "a referencePriority above 0, or an EnergySource with its voltage"
 
@@ -34,6 +36,8 @@ EXPECTED = "a referencePriority above 0, or an EnergySource with its voltage"
 def read_sources(draft: Draft) -> None:
     """Add sources, controlled buses and the injections of all machines; to be called after all branches."""
     states = state_voltages(draft)
+    for bus, state in states.items():
+        draft.buses[bus] = draft.buses[bus]._replace(start_v_pu=state.v_pu, start_deg=state.angle_deg)
     found = machines(draft, states)
     islands: dict[int, list[Machine]] = {}
     label = _islands(draft)
@@ -56,8 +60,10 @@ def _chosen(members: list[Machine], references: frozenset[str]) -> list[Machine]
     priority = {id(m): m.item.number(*PRIORITIES, default=0.0) for m in members if m.item.has(*PRIORITIES)}
     first = sorted((m for m in members if priority.get(id(m), 0.0) > 0), key=lambda m: priority[id(m)])
     stating = [m for m in members if m.item.has(SOURCE_VOLTAGE)]
-    if first or stating:
-        return first[:1] or stating
+    if first:
+        return _first(first, priority)
+    if stating:
+        return stating
     able = [m for m in members if m.item.kind in PREFERENCE]
     there = [m for m in able if m.bus in references]
     if not able:
@@ -65,7 +71,29 @@ def _chosen(members: list[Machine], references: frozenset[str]) -> list[Machine]
     best = min(there or able, key=lambda m: (PREFERENCE.index(m.item.kind), -m.size_va))
     reason = "it is at the reference node of the state variables" if there else "it is the largest of its island"
     best.item.note("", f"{best.item.name} is the source because {reason}", EXPECTED)
+    return [best, *_also_infeeds(best, able)]
+
+
+def _first(ranked: list[Machine], priority: Mapping[int, float]) -> list[Machine]:
+    """Those of the first priority: every external injection among them, otherwise the largest machine."""
+    equal = [m for m in ranked if priority[id(m)] == priority[id(ranked[0])]]
+    infeeds = [m for m in equal if m.item.kind == INFEED]
+    if infeeds or len(equal) == 1:
+        return infeeds or equal
+    best = max(equal, key=lambda m: m.size_va)
+    problem = f"{len(equal)} machines have this priority; {best.item.name}, the largest, is the source"
+    best.item.note("SynchronousMachine.referencePriority", problem, "one machine of each priority")
     return [best]
+
+
+def _also_infeeds(best: Machine, able: list[Machine]) -> list[Machine]:
+    """Further external injections beside one that is the source without a priority: their power is not known either."""
+    if best.item.kind != INFEED:
+        return []
+    more = [m for m in able if m is not best and m.item.kind == INFEED and m.injected_va == 0]
+    for machine in more:
+        machine.item.note("", f"{machine.item.name} is a source too: it states no power", EXPECTED)
+    return more
 
 
 def _reference_buses(draft: Draft) -> frozenset[str]:
@@ -99,6 +127,8 @@ def _inject(draft: Draft, machine: Machine, *, held: bool) -> None:
     item, bus, power = machine.item, machine.bus, machine.injected_va
     regulates = not math.isnan(machine.held_pu)
     note_unpowered(draft.model, item)
+    if item.kind == INFEED and power == 0 and held:
+        item.note("", "is not the source and injects no power, as its p of 0 says", EXPECTED)
     draft.injections.append(InjectionRow(bus, power.real, 0.0 if regulates and held else power.imag))
     if item.kind == "StaticVarCompensator":
         known = "holds its voltage; its slope and range are passed over" if regulates else "reactive power as stated"

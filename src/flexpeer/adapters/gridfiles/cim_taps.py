@@ -1,20 +1,13 @@
-"""Tap changers of CIM: what the steps of a transformer end do to its ratio, its angle and its impedance.
+"""The tap changers of CIM, and the steps they stand on; `taps` has what they do.
 
-With n steps from neutral and a step of d (per unit), the voltage of the end over the voltage inside is
-ratio, and it leads the voltage inside by alpha (IEC 61970-301, package Wires):
-
-    ratio         1 + n d,                  alpha = 0
-    linear        1,                        alpha = n x stepPhaseShiftIncrement
-    symmetrical   1,                        alpha = 2 arctan(n d / 2)
-    asymmetrical  |1 + n d e^(j theta)|,    alpha = arg(1 + n d e^(j theta))
-    table         the row of the step, with deviations of r, x, g and b in percent
+A ratio changer is stepped, a linear one turned by stepPhaseShiftIncrement, a symmetrical one symmetrical, an asymmetrical
+one stepped at its windingConnectionAngle. A table has a row for each step, with deviations of r, x, g and b in percent.
 """
 
-import cmath
 import math
-from typing import NamedTuple
 
 from flexpeer.adapters.gridfiles.cim_objects import Item, Model
+from flexpeer.adapters.gridfiles.taps import NEUTRAL, Turn, stepped, symmetrical, turned
 
 PHASE_CHANGERS = (
     "PhaseTapChangerLinear",
@@ -25,31 +18,14 @@ PHASE_CHANGERS = (
 STEP = "TapChanger.step"
 
 
-class Turn(NamedTuple):
-    """What all tap changers of an end do together; the last four are factors of its impedance."""
-
-    ratio: float = 1.0
-    alpha_deg: float = 0.0
-    r: float = 1.0
-    x: float = 1.0
-    g: float = 1.0
-    b: float = 1.0
-
-
 def turn_of(model: Model, end: Item) -> Turn:
     """The tap changers of a transformer end at the step they stand on."""
-    total = Turn()
+    total = NEUTRAL
     for changer in model.referring("RatioTapChanger.TransformerEnd", end):
-        total = _both(total, _ratio(model, changer))
+        total = total.then(_ratio(model, changer))
     for changer in model.referring("PhaseTapChanger.TransformerEnd", end):
-        total = _both(total, _phase(model, changer))
+        total = total.then(_phase(model, changer))
     return total
-
-
-def _both(one: Turn, other: Turn) -> Turn:
-    angle = one.alpha_deg + other.alpha_deg
-    factors = [a * b for a, b in zip(one[2:], other[2:], strict=True)]
-    return Turn(one.ratio * other.ratio, angle, *factors)
 
 
 def _steps(model: Model, changer: Item) -> tuple[float, float]:
@@ -76,9 +52,10 @@ def _ratio(model: Model, changer: Item) -> Turn:
     if table is not None:
         return _row(changer, step, model.referring("RatioTapChangerTablePoint.RatioTapChangerTable", table))
     if steps == 0:
-        return Turn()
-    increment = ("RatioTapChanger.stepVoltageIncrement", "TapChanger.stepVoltageIncrement")
-    return Turn(_positive(changer, 1.0 + steps * changer.number(*increment) / 100.0))
+        return NEUTRAL
+    percent = changer.number("RatioTapChanger.stepVoltageIncrement", "TapChanger.stepVoltageIncrement")
+    _positive(changer, 1.0 + steps * percent / 100.0)
+    return stepped(steps, percent)
 
 
 def _phase(model: Model, changer: Item) -> Turn:
@@ -89,18 +66,16 @@ def _phase(model: Model, changer: Item) -> Turn:
         return _row(changer, step, points)
     if changer.kind not in PHASE_CHANGERS:
         changer.fault("", f"a {changer.kind}", ", ".join(PHASE_CHANGERS))
-        return Turn()
+        return NEUTRAL
     _note_reactance(changer)
     if steps == 0:
-        return Turn()
+        return NEUTRAL
     if changer.kind == "PhaseTapChangerLinear":
-        return Turn(alpha_deg=steps * changer.number("PhaseTapChangerLinear.stepPhaseShiftIncrement"))
-    difference = steps * changer.number("PhaseTapChangerNonLinear.voltageStepIncrement") / 100.0
+        return turned(steps * changer.number("PhaseTapChangerLinear.stepPhaseShiftIncrement"))
+    percent = changer.number("PhaseTapChangerNonLinear.voltageStepIncrement")
     if changer.kind == "PhaseTapChangerSymmetrical":
-        return Turn(alpha_deg=2.0 * math.degrees(math.atan(difference / 2.0)))
-    theta = math.radians(changer.number("PhaseTapChangerAsymmetrical.windingConnectionAngle"))
-    turned = 1.0 + cmath.rect(1.0, theta) * difference
-    return Turn(abs(turned), math.degrees(cmath.phase(turned)))
+        return symmetrical(steps, percent)
+    return stepped(steps, percent, changer.number("PhaseTapChangerAsymmetrical.windingConnectionAngle"))
 
 
 def _note_reactance(changer: Item) -> None:
@@ -116,7 +91,7 @@ def _row(changer: Item, step: float, points: list[Item]) -> Turn:
     rows = {point.number("TapChangerTablePoint.step"): point for point in points}
     if not rows:
         changer.fault("", "a table without rows", "a row for each step")
-        return Turn()
+        return NEUTRAL
     if step not in rows:
         changer.note(STEP, "the table has no row for this step; the nearest is used", "a row for each step")
     point = rows.get(step) or rows[min(sorted(rows), key=lambda row: abs(row - step))]

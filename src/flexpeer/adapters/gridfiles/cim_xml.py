@@ -119,13 +119,7 @@ class _Reader:
         return item
 
     def refer(self, item: Item, key: str) -> None:
-        target = self.model.objects.get(key)
-        key = target.key if target else key
-        stated = item.values.get(self.attribute)
-        if stated is None:
-            item.values[self.attribute] = key
-        elif key not in stated.splitlines():
-            item.values[self.attribute] = f"{stated}\n{key}"
+        self.model.refer(item, self.attribute, key)
 
     def characters(self, text: str) -> None:
         if self.depth == 3 and self.attribute:

@@ -5,12 +5,14 @@ cell is the field's default.
 """
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from flexpeer.adapters.gridfiles.flexpeer_sections import FLAG, REQUIRED, SECTIONS, TEXT, Entry, checked, rows_of
 from flexpeer.adapters.gridfiles.grid_file import Place, ReadRows
+from flexpeer.adapters.reading import bytes_of
 from flexpeer.errors import BadInput, Finding
 
 FIRST_FILE = "buses.csv"
@@ -69,10 +71,10 @@ def _items(file: Path, section: str, where: str, errors: list[Finding]) -> Itera
 
 def _rows(file: Path, where: str, errors: list[Finding]) -> Iterator[tuple[int, list[str]]]:
     """Line and cells of each row, none where the file is absent."""
-    if not file.exists():
+    if not os.path.lexists(file):
         return
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = bytes_of(file).decode("utf-8-sig")
     except UnicodeDecodeError as mistake:
         errors.append(Finding(where, 0, "", f"byte {mistake.start} is not UTF-8", "UTF-8 text"))
         return

@@ -55,6 +55,6 @@ def _aliases(
         errors.append(Finding(where, 0, f"aliases.{group}", "not an object", "an object from alias to name"))
         return {}
     for alias, name in stated.items():
-        if name not in names or alias in names:
+        if not isinstance(name, str) or name not in names or alias in names:
             errors.append(Finding(where, 0, f"aliases.{group}.{alias}", f"{name!r}", f"a name of {group}"))
-    return dict(stated)
+    return {alias: name for alias, name in stated.items() if isinstance(name, str)}

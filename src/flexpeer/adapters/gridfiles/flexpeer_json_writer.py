@@ -10,7 +10,7 @@ import numpy as np
 from flexpeer.adapters.gridfiles.flexpeer_json import FORMAT
 from flexpeer.adapters.gridfiles.grid_file import GridFile
 from flexpeer.grid.assembly import DEGREE, impedance_base_ohm
-from flexpeer.grid.network import Floats, Network
+from flexpeer.grid.network import NO_BRANCH, Floats, Network
 
 Fields = dict[str, object]
 
@@ -53,7 +53,7 @@ def _over(per_unit: Floats, base: Floats | float) -> list[float]:
 
 def _buses(grid: GridFile) -> Iterator[Fields]:
     network = grid.network
-    bus_kv = _over(network.bus_v, 1e3)
+    bus_kv, start_deg = _over(network.bus_v, 1e3), _over(network.start_angle_rad, DEGREE)
     for position, name in enumerate(network.bus_names):
         row: Fields = {
             "name": name,
@@ -61,7 +61,9 @@ def _buses(grid: GridFile) -> Iterator[Fields]:
             "v_min_pu": float(network.v_min_pu[position]),
             "v_max_pu": float(network.v_max_pu[position]),
         }
-        yield row | ({"area": grid.areas[position]} if grid.areas[position] else {})
+        start = {"start_v_pu": float(network.start_v_pu[position]), "start_deg": start_deg[position]}
+        known = start if all(map(math.isfinite, start.values())) else {}
+        yield row | ({"area": grid.areas[position]} if grid.areas[position] else {}) | known
 
 
 def _branches(network: Network) -> Iterator[Fields]:
@@ -90,8 +92,9 @@ def _branches(network: Network) -> Iterator[Fields]:
 def _shunts(network: Network) -> Iterator[Fields]:
     base = impedance_base_ohm(network.bus_v[network.shunt_bus]) * 1e-6
     admittances = zip(_over(network.shunt_g_pu, base), _over(network.shunt_b_pu, base), strict=True)
-    for bus, (g_us, b_us) in zip(network.shunt_bus, admittances, strict=True):
-        yield {"bus": network.bus_names[bus], "g_us": g_us, "b_us": b_us}
+    for bus, branch, (g_us, b_us) in zip(network.shunt_bus, network.shunt_branch, admittances, strict=True):
+        row: Fields = {"bus": network.bus_names[bus], "g_us": g_us, "b_us": b_us}
+        yield row | ({"branch": network.branch_names[branch]} if branch != NO_BRANCH else {})
 
 
 def _sources(network: Network) -> Iterator[Fields]:

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flexpeer.adapters.gridfiles.pandapower_transformers import Nameplate, Tap, pi_section
+from flexpeer.adapters.gridfiles.pandapower_transformers import Nameplate, pi_section
+from flexpeer.adapters.gridfiles.taps import stepped
 from flexpeer.errors import Finding
 from flexpeer.grid.assembly import BranchRow, BusRow, ControlledRow, GridRows, InjectionRow, ShuntRow, SourceRow
 
@@ -20,6 +21,7 @@ SMALLEST, LARGEST = 1e-12, 1e12
 """Of a transformer's data, so that what follows from them are floats too."""
 
 NEEDED_TEXT, NEEDED_NUMBER, ZERO, IN_SERVICE = (TEXT, REQUIRED), (NUMBER, REQUIRED), (NUMBER, 0.0), (FLAG, True)
+UNKNOWN = (NUMBER, math.nan)
 ENDS_AND_NAMES = {"name", "bus", "from", "to"}
 ENDS: Fields = {"name": NEEDED_TEXT, "from": NEEDED_TEXT, "to": NEEDED_TEXT, "in_service": IN_SERVICE}
 SECTIONS: Mapping[str, Fields] = {
@@ -29,6 +31,8 @@ SECTIONS: Mapping[str, Fields] = {
         "v_min_pu": (NUMBER, 0.9),
         "v_max_pu": (NUMBER, 1.1),
         "area": (TEXT, ""),
+        "start_v_pu": UNKNOWN,
+        "start_deg": UNKNOWN,
     },
     "branches": {
         **ENDS,
@@ -48,7 +52,7 @@ SECTIONS: Mapping[str, Fields] = {
         **dict.fromkeys(("sn_mva", "v_from_kv", "v_to_kv", "vk_percent", "vkr_percent"), NEEDED_NUMBER),
         **dict.fromkeys(("pfe_kw", "i0_percent", "tap_percent", "shift_deg"), ZERO),
     },
-    "shunts": {"bus": NEEDED_TEXT, "g_us": ZERO, "b_us": ZERO},
+    "shunts": {"bus": NEEDED_TEXT, "g_us": ZERO, "b_us": ZERO, "branch": (TEXT, "")},
     "sources": {"name": NEEDED_TEXT, "bus": NEEDED_TEXT, "v_pu": (NUMBER, 1.0), "angle_deg": ZERO},
     "controlled": {
         "bus": NEEDED_TEXT,
@@ -167,7 +171,7 @@ def _transformers(entries: list[Entry], voltages: Mapping[str, float], errors: l
 def _transformer(values: Mapping[str, Any], nominal_ratio: float) -> BranchRow:
     keys = ("sn_mva", "v_from_kv", "v_to_kv", "vk_percent", "vkr_percent", "pfe_kw", "i0_percent", "shift_deg")
     plate = Nameplate._make([*(values[key] for key in keys), 1])
-    section = pi_section(plate, [Tap("hv", 1.0, values["tap_percent"], 0.0, ideal=False)])
+    section = pi_section(plate, stepped(1.0, values["tap_percent"]))
     return BranchRow(
         values["name"],
         "transformer",

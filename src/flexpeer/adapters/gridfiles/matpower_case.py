@@ -12,7 +12,7 @@ import numpy as np
 
 from flexpeer.adapters.gridfiles.matpower_columns import INDEX_FUNCTIONS
 from flexpeer.adapters.gridfiles.matpower_syntax import Literal, Statement, Token, statements
-from flexpeer.adapters.gridfiles.matpower_values import Expression, Value, matrix
+from flexpeer.adapters.gridfiles.matpower_values import Allowance, Expression, Value, matrix
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.grid.network import Floats
 
@@ -41,6 +41,7 @@ class Case:
     spoiled: set[str] = field(default_factory=set)
     errors: list[Finding] = field(default_factory=list)
     branches_taken: list[tuple[bool, bool]] = field(default_factory=list)
+    allowance: Allowance = field(default_factory=Allowance)
 
     def field(self, name: str) -> Value | None:
         """A field of the returned struct, or in version 1 the returned variable."""
@@ -166,7 +167,7 @@ def _assignment(case: Case, statement: Statement) -> None:
 
 
 def _expression(case: Case, tokens: Sequence[Token], line: int) -> Expression:
-    return Expression(tokens, case.values, frozenset(case.spoiled), case.where, line)
+    return Expression(tokens, case.values, frozenset(case.spoiled), case.where, line, case.allowance)
 
 
 def _index_names(case: Case, left: Sequence[Token], right: Sequence[Token], line: int) -> None:
@@ -192,6 +193,7 @@ def _set_elements(case: Case, left: Sequence[Token], value: Value, line: int) ->
     positions = target.indices((held.shape[0], held.shape[1]))
     if target.position < len(target.tokens):
         raise target.refusal("more after the index")
+    target.spend(held.size)
     changed = held.copy()
     if len(positions) == 2:
         chosen = np.ix_(*positions)

@@ -10,7 +10,8 @@ from flexpeer.adapters.gridfiles.matpower_case import Case
 from flexpeer.adapters.gridfiles.matpower_columns import COLUMNS, NEVER_NEEDED, THREE_PHASE
 from flexpeer.errors import BadInput, Finding
 
-NOT_READ = frozenset(("RATE_B", "RATE_C", "MBASE", "VM", "ZONE"))
+NOT_NEEDED = frozenset(("RATE_B", "RATE_C", "MBASE", "VM", "ZONE"))
+"""What is not read, or only if it is usable."""
 MAY_BE_INFINITE = frozenset(("QMAX", "QMIN", "RATE_A"))
 LARGEST = 1e15
 """Of the numbers of a case, so that what follows from them are floats too."""
@@ -102,7 +103,7 @@ def _rows(case: Case, name: str, errors: list[Finding]) -> tuple[Row, ...] | Non
         return None
     values = table.values[:, : len(columns)]
     wrong = np.isnan(values) | ((np.abs(values) > LARGEST) & ~np.isin(columns, list(MAY_BE_INFINITE)))
-    wrong &= ~np.isin(columns, list(NOT_READ))
+    wrong &= ~np.isin(columns, list(NOT_NEEDED)) & ~(np.isnan(values) & np.isin(columns, "RATE_A"))
     for row, column in np.argwhere(wrong):
         number = f"{values[row, column]}"
         errors.append(Finding(case.where, table.lines[row], columns[column], number, "a finite number"))

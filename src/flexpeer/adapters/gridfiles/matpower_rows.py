@@ -13,12 +13,23 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from flexpeer.adapters.gridfiles.grid_file import Place, ReadRows
 from flexpeer.adapters.gridfiles.matpower_case import Case, run_case
 from flexpeer.adapters.gridfiles.matpower_draft import TYPES, Draft, Row, draft_of
+from flexpeer.adapters.reading import bytes_of, reading
 from flexpeer.errors import bad_input
-from flexpeer.grid.assembly import BranchRow, BusRow, ControlledRow, GridRows, InjectionRow, ShuntRow, SourceRow
+from flexpeer.grid.assembly import (
+    BranchRow,
+    BusRow,
+    ControlledRow,
+    GridRows,
+    InjectionRow,
+    ShuntRow,
+    SourceRow,
+    bypassed_shunt,
+)
 
 PV, REF, ISOLATED = 2, 3, 4
 UNKNOWN_KV = 1.0
@@ -28,10 +39,8 @@ OWN_FORMS = ("Bus ", "Line ", "Transformer ", "Source ")
 
 def read_matpower(path: Path, where: str) -> ReadRows:
     """The rows of a MATPOWER case file, version 1 or 2; `BadInput` when it has no usable tables."""
-    try:
-        data = path.read_bytes()
-    except OSError as mistake:
-        raise bad_input(where, f"cannot be read: {mistake.strerror}", "a readable file") from mistake
+    with reading(where, "a readable file"):
+        data = bytes_of(path)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -44,11 +53,11 @@ def _read(case: Case) -> ReadRows:
     buses = _buses(case, draft)
     gens = _generators(draft)
     sources, controlled = _held(gens, draft)
-    branches, branch_places = _branches(draft)
+    branches = _branches(draft)
     rows = GridRows(
         buses,
-        branches,
-        tuple(_shunts(draft)),
+        branches.rows,
+        (*_shunts(draft), *branches.bypassed),
         sources,
         (*_loads(draft), *_generation(gens, sources, controlled, draft)),
         controlled,
@@ -58,14 +67,15 @@ def _read(case: Case) -> ReadRows:
         tuple(draft.errors),
         tuple(draft.findings),
         _bus_aliases(draft),
-        {f"branch {place}": branch.name for place, branch in enumerate(branches, 1)},
-        _bus_places(draft) | branch_places,
+        branches.names,
+        _bus_places(draft) | branches.places,
     )
 
 
 def _buses(case: Case, draft: Draft) -> tuple[BusRow, ...]:
     names = _bus_names(case, draft)
     buses, without_kv, without_band = [], [], []
+    solved = len({(row["VM"], row["VA"]) for row in draft.tables["bus"]}) > 1
     for row, name in zip(draft.tables["bus"], names, strict=True):
         number = int(row["BUS_I"])
         if number in draft.names or row["BUS_I"] != number or number < 1:
@@ -81,7 +91,8 @@ def _buses(case: Case, draft: Draft) -> tuple[BusRow, ...]:
         draft.v_kv[number] = row["BASE_KV"] if row["BASE_KV"] >= SMALLEST_KV else UNKNOWN_KV
         draft.isolated.update([number] * (row["BUS_TYPE"] == ISOLATED))
         band = (row["VMIN"], row["VMAX"]) if row["VMAX"] != 0 else (0.9, 1.1)
-        buses.append(BusRow(name, draft.v_kv[number], *band, area=f"{row['BUS_AREA']:g}"))
+        start = (row["VM"], row["VA"]) if row["VM"] > 0 and solved else (math.nan, math.nan)
+        buses.append(BusRow(name, draft.v_kv[number], *band, f"{row['BUS_AREA']:g}", *start))
     _note_first(without_kv, "BASE_KV", f"no nominal voltage; {UNKNOWN_KV:g} kV, so amperes are not real ones", draft)
     _note_first(without_band, "VMAX", "no voltage band; 0.9 to 1.1 pu", draft)
     return tuple(buses)
@@ -144,9 +155,13 @@ def _loads(draft: Draft) -> Iterator[InjectionRow]:
 def _shunts(draft: Draft) -> Iterator[ShuntRow]:
     for row in draft.tables["bus"]:
         number = int(row["BUS_I"])
-        if (row["GS"] != 0 or row["BS"] != 0) and number not in draft.isolated:
-            scale = 1e6 / draft.v_kv[number] ** 2
-            yield ShuntRow(draft.names[number], row["GS"] * scale, row["BS"] * scale)
+        if row["GS"] == 0 and row["BS"] == 0:
+            continue
+        if number in draft.isolated:
+            draft.note(row, "BS", "a shunt at an isolated bus; left out", "a bus of type 1, 2 or 3")
+            continue
+        scale = 1e6 / draft.v_kv[number] ** 2
+        yield ShuntRow(draft.names[number], row["GS"] * scale, row["BS"] * scale)
 
 
 def _generators(draft: Draft) -> dict[int, list[Row]]:
@@ -207,11 +222,20 @@ def _generation(
             yield InjectionRow(name, 1e6 * gen["PG"], 0.0 if name in holding else 1e6 * gen["QG"])
 
 
-def _branches(draft: Draft) -> tuple[tuple[BranchRow, ...], dict[str, Place]]:
+class Branches(NamedTuple):
+    """Branches; what is left of those with both ends at one bus; names by place, and places in the file by name."""
+
+    rows: tuple[BranchRow, ...]
+    bypassed: tuple[ShuntRow, ...]
+    names: dict[str, str]
+    places: dict[str, Place]
+
+
+def _branches(draft: Draft) -> Branches:
     """Branches called by kind and bus numbers, such as `Line 4-7`; further parallel ones `Line 4-7 (2)`."""
-    branches, places = [], {}
+    branches, bypassed, numbers, places = [], [], {}, {}
     uses: Counter[str] = Counter()
-    for row in draft.tables["branch"]:
+    for place, row in enumerate(draft.tables["branch"], 1):
         start, end = draft.bus(row, "F_BUS"), draft.bus(row, "T_BUS")
         if start is None or end is None:
             continue
@@ -219,16 +243,23 @@ def _branches(draft: Draft) -> tuple[tuple[BranchRow, ...], dict[str, Place]]:
         name = f"{'Line' if plain else 'Transformer'} {start}-{end}"
         uses[name] += 1
         name += f" ({uses[name]})" if uses[name] > 1 else ""
-        branches.append(_branch(name, row, (start, end), draft))
+        branch = _branch(name, row, (start, end), draft)
+        if start == end:
+            draft.note(row, "T_BUS", f"{name} has both ends at one bus; only its charging is left", "two buses")
+            shunt = bypassed_shunt(branch) if branch.in_service else None
+            bypassed.extend([shunt] if shunt else [])
+            continue
+        branches.append(branch)
+        numbers[f"branch {place}"] = name
         places[name] = (draft.where, row.line)
-    return tuple(branches), places
+    return Branches(tuple(branches), tuple(bypassed), numbers, places)
 
 
 def _branch(name: str, row: Row, ends: tuple[int, int], draft: Draft) -> BranchRow:
     """Equation (1)."""
     start, end = ends
     z_ohm = draft.v_kv[end] ** 2 / draft.base_mva
-    unlimited = row["RATE_A"] == 0 or math.isinf(row["RATE_A"])
+    unlimited = row["RATE_A"] == 0 or not math.isfinite(row["RATE_A"])
     rating_va = math.nan if unlimited else 1e6 * row["RATE_A"]
     return BranchRow(
         name,

@@ -17,6 +17,7 @@ from flexpeer.grid.network import Floats
 Value = Floats | str | tuple[str, ...]
 Index = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 MAX_ELEMENTS = 50_000_000
+"""What all expressions of a file may calculate together: 400 MB if a file kept all of it."""
 CONSTANTS = {"pi": math.pi, "Inf": math.inf, "inf": math.inf, "NaN": math.nan, "nan": math.nan}
 FLAGS = {"true": 1.0, "false": 0.0}
 ELEMENTWISE: Mapping[str, Callable[[Floats], Floats]] = {
@@ -44,6 +45,20 @@ def matrix(value: float) -> Floats:
 
 
 @dataclass
+class Allowance:
+    """How many more elements the expressions of a file may calculate; said before they are."""
+
+    elements: int = MAX_ELEMENTS
+
+    def take(self, elements: float) -> bool:
+        """Whether that many are allowed still; they are taken from it."""
+        allowed = elements <= self.elements
+        if allowed:
+            self.elements -= int(elements)
+        return allowed
+
+
+@dataclass
 class Expression:
     """A cursor over the tokens of one expression, evaluated as it is read (recursive descent).
 
@@ -57,6 +72,7 @@ class Expression:
     spoiled: frozenset[str]
     where: str
     line: int
+    allowance: Allowance
     position: int = 0
     row_lines: list[int] = field(default_factory=list)
 
@@ -79,6 +95,7 @@ class Expression:
         if step == 0 or not all(map(math.isfinite, (start, step, end))) or abs((end - start) / step) > MAX_ELEMENTS:
             raise self.refusal("a range without end")
         count = max(0, math.floor((end - start) / step + 1e-10) + 1)
+        self.spend(count)
         return (start + step * np.arange(count, dtype=np.float64)).reshape(1, -1)
 
     def indices(self, shape: tuple[int, int]) -> tuple[Index, ...]:
@@ -98,6 +115,11 @@ class Expression:
         """Go past a symbol that must be here."""
         if not self._takes(symbol):
             raise self.refusal(f"no {symbol!r}" + (f" before {self._peek()!r}" if self._peek() else ""))
+
+    def spend(self, elements: float) -> None:
+        """Refuse what would be too large before it is calculated."""
+        if not self.allowance.take(elements):
+            raise self.refusal(f"{elements:,.0f} numbers to calculate, more than the {MAX_ELEMENTS:,} of a file")
 
     def refusal(self, problem: str) -> BadInput:
         """What is wrong at the cursor, with its line."""
@@ -138,7 +160,10 @@ class Expression:
         while sign := self._takes("+", "-"):
             negative, signed = negative ^ (sign == "-"), True
         value = self._power()
-        return (-self._matrix(value) if negative else self._matrix(value)) if signed else value
+        if not signed:
+            return value
+        self.spend(self._matrix(value).size)
+        return -self._matrix(value) if negative else self._matrix(value)
 
     def _power(self) -> Value:
         base = self._operand()
@@ -156,6 +181,7 @@ class Expression:
     def _operand(self) -> Value:
         value = self._primary()
         while self._takes("'", ".'"):
+            self.spend(self._matrix(value).size)
             value = np.ascontiguousarray(self._matrix(value).T)
         return value
 
@@ -198,6 +224,7 @@ class Expression:
 
     def _selected(self, values: Floats) -> Floats:
         positions = self.indices((values.shape[0], values.shape[1]))
+        self.spend(math.prod(map(len, positions)))
         if len(positions) == 2:
             return values[np.ix_(*positions)]
         chosen = values.ravel(order="F")[positions[0]]
@@ -209,6 +236,7 @@ class Expression:
         while self._takes(","):
             arguments.append(self._matrix(self.value()))
         self.needs(")")
+        self.spend(arguments[0].size)
         if name in ELEMENTWISE and len(arguments) == 1:
             with np.errstate(all="ignore"):
                 return self._real(ELEMENTWISE[name](arguments[0]), *arguments)
@@ -218,7 +246,8 @@ class Expression:
             return matrix(float(arguments[0].shape[int(self._number(arguments[1])) - 1]))
         if name in {"zeros", "ones"} and len(arguments) == 2:
             sizes = [self._number(argument) for argument in arguments]
-            if all(size >= 0 and float(size).is_integer() for size in sizes) and math.prod(sizes) <= MAX_ELEMENTS:
+            if all(size >= 0 and float(size).is_integer() for size in sizes):
+                self.spend(math.prod(sizes))
                 return np.full((int(sizes[0]), int(sizes[1])), float(name == "ones"))
         self.position = start
         raise self.refusal(f"{name}(...)")
@@ -239,6 +268,7 @@ class Expression:
             rows.append(row)
             lines += [first] * row.shape[0]
         self.row_lines = lines
+        self.spend(sum(row.size for row in rows))
         return np.concatenate(rows) if rows else np.zeros((0, 0))
 
     def _uneven(self, count: int, before: int, line: int) -> BadInput:
@@ -268,7 +298,7 @@ class Expression:
 
     def _elementwise(self, symbol: str, one: Floats, other: Floats) -> Floats:
         try:
-            np.broadcast_shapes(one.shape, other.shape)
+            self.spend(math.prod(np.broadcast_shapes(one.shape, other.shape)))
         except ValueError as unequal:
             raise self.refusal(f"matrices of {one.shape} and {other.shape} elements") from unequal
         with np.errstate(all="ignore"):
@@ -297,7 +327,9 @@ class Expression:
 
     def _positions(self, index: Floats | None, size: int) -> Index:
         if index is None:
+            self.spend(size)
             return np.arange(size, dtype=np.int64)
+        self.spend(index.size)
         flat = index.ravel(order="F")
         outside = flat[~((flat >= 1) & (flat <= size) & (flat == np.floor(flat)))]
         if outside.size:

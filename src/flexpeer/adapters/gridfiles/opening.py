@@ -1,5 +1,6 @@
 """From a scenario's `[grid] source` to a grid."""
 
+import os
 from pathlib import Path
 
 from flexpeer.adapters.gridfiles.cim_files import is_cim
@@ -12,6 +13,7 @@ from flexpeer.adapters.gridfiles.matpower_rows import read_matpower
 from flexpeer.adapters.gridfiles.pandapower_json import read_pandapower
 from flexpeer.adapters.gridfiles.pandapower_tables import is_pandapower
 from flexpeer.adapters.gridfiles.simbench_grid import simbench_grid
+from flexpeer.adapters.reading import reading
 from flexpeer.errors import bad_input
 from flexpeer.grid.cigre import NominalGrid, cigre_lv, cigre_mv
 
@@ -29,8 +31,12 @@ def open_grid(source: str, folder: Path) -> GridFile:
         return built_in(BUILT_IN[source]())
     if source.startswith(SIMBENCH):
         return simbench_grid(source.removeprefix(SIMBENCH))
-    path = folder / source
-    if not path.exists():
+    with reading(source, ACCEPTED):
+        return _opened(folder / source, source)
+
+
+def _opened(path: Path, source: str) -> GridFile:
+    if not os.path.exists(path):
         raise bad_input(source, "no such file", ACCEPTED, field="source")
     if is_flexpeer_csv(path):
         return grid_file(read_flexpeer_csv(path, source), source)

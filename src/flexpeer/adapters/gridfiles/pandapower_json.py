@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from flexpeer.adapters.gridfiles.grid_file import ReadRows
 from flexpeer.adapters.gridfiles.pandapower_branches import read_branches
 from flexpeer.adapters.gridfiles.pandapower_draft import Draft, draft_of
-from flexpeer.adapters.gridfiles.pandapower_tables import Element, aliases, pandapower_tables
+from flexpeer.adapters.gridfiles.pandapower_tables import KNOWN_TABLES, Element, aliases, pandapower_tables
 from flexpeer.adapters.gridfiles.pandapower_voltages import read_voltages
+from flexpeer.errors import Finding
 from flexpeer.grid.assembly import PHASES, GridRows, InjectionRow, ShuntRow
 
 INJECTION_SIGN = {"load": -1.0, "storage": -1.0, "sgen": 1.0}
@@ -24,10 +25,16 @@ VOLTAGE_DEPENDENCE = (
     "const_i_p_percent",
     "const_i_q_percent",
 )
-PASSIVE = frozenset(
-    ("bus", "line", "trafo", "trafo3w", "impedance", "switch", "ext_grid", "shunt", "ward", "motor", "measurement")
+READ = KNOWN_TABLES | {"measurement", "res_bus", "characteristic", "trafo_characteristic_table"}
+BESIDE = frozenset(
+    (
+        *("bus_geodata", "line_geodata", "controller", "group", "poly_cost", "pwl_cost", "piecewise_linear_cost"),
+        *("polynomial_cost", "q_capability_characteristic", "q_capability_curve_table", "shunt_characteristic_table"),
+        *("trafo_characteristic_spline", "shunt_characteristic_spline", "output_writer", "protection"),
+    )
 )
-HOLDING = frozenset(("gen", "dcline", "xward", "asymmetric_load", "asymmetric_sgen"))
+"""Tables of pandapower that its power flow does not need."""
+POWER_UNITS = frozenset(("w", "kw", "mw", "var", "kvar", "mvar", "va", "kva", "mva"))
 PQ = (("p", "mw"), ("q", "mvar"))
 INSTEAD = {
     "svc": "shunt, or gen where it holds a voltage",
@@ -48,7 +55,7 @@ def read_pandapower(document: object, where: str) -> ReadRows:
     held = read_voltages(draft)
     injections = (*_injections(draft), *_asymmetric(draft), *_wards(draft), *_motors(draft), *held.injections)
     draft.shunts.extend(_shunts(draft))
-    _refuse_the_rest(draft)
+    _tell_the_rest(draft)
     branch_aliases: dict[str, str] = {}
     for table in ("line", "trafo", "impedance", "switch"):
         group = tables.of(table)
@@ -63,7 +70,7 @@ def read_pandapower(document: object, where: str) -> ReadRows:
             held.controlled,
         ),
         tuple(tables.errors),
-        tuple(draft.findings),
+        tuple(tables.findings),
         aliases(tables.of("bus"), draft.nodes),
         branch_aliases,
     )
@@ -75,12 +82,12 @@ def _injections(draft: Draft) -> Iterator[InjectionRow]:
             if draft.at_live_bus(element):
                 factor = sign * 1e6 * element.number("scaling", 1.0)
                 p_w, q_var = element.number("p_mw") * factor, element.number("q_mvar", 0.0) * factor
-                yield InjectionRow(draft.nodes[element.count("bus")], p_w, q_var)
+                yield InjectionRow(draft.nodes[element.reference("bus")], p_w, q_var)
                 _note_voltage_dependence(draft, element)
 
 
 def _note_voltage_dependence(draft: Draft, element: Element) -> None:
-    for column in VOLTAGE_DEPENDENCE:
+    for column in VOLTAGE_DEPENDENCE if not draft.options.constant_loads else ():
         if element.number(column, 0.0) != 0:
             problem = f"{element.number(column):g} % depends on the voltage; calculated as constant power"
             draft.note(element, column, problem, "0")
@@ -90,7 +97,7 @@ def _wards(draft: Draft) -> Iterator[InjectionRow]:
     """A ward is a load and a shunt, the latter at the bus's nominal voltage; an extended one has that too."""
     for ward in (*draft.tables.of("ward"), *draft.tables.of("xward")):
         if draft.at_live_bus(ward):
-            index = ward.count("bus")
+            index = ward.reference("bus")
             draft.shunts.append(
                 _shunt(draft.nodes[index], ward.number("pz_mw"), ward.number("qz_mvar"), draft.v_kv[index])
             )
@@ -103,7 +110,7 @@ def _motors(draft: Draft) -> Iterator[InjectionRow]:
             share = motor.number("loading_percent") / 100.0 * motor.number("scaling", 1.0)
             p_w = 1e8 * motor.number("pn_mech_mw") / motor.positive("efficiency_percent") * share
             q_var = p_w * math.tan(math.acos(min(motor.positive("cos_phi"), 1.0)))
-            yield InjectionRow(draft.nodes[motor.count("bus")], -p_w, -q_var)
+            yield InjectionRow(draft.nodes[motor.reference("bus")], -p_w, -q_var)
 
 
 def _shunts(draft: Draft) -> Iterator[ShuntRow]:
@@ -111,7 +118,7 @@ def _shunts(draft: Draft) -> Iterator[ShuntRow]:
         if shunt.flag("step_dependency_table", default=False):
             shunt.fault("step_dependency_table", "a table of powers per step", "equal steps")
         if draft.at_live_bus(shunt):
-            index, steps = shunt.count("bus"), shunt.number("step", 1.0)
+            index, steps = shunt.reference("bus"), shunt.number("step", 1.0)
             v_kv = shunt.positive("vn_kv", draft.v_kv[index])
             yield _shunt(draft.nodes[index], shunt.number("p_mw") * steps, shunt.number("q_mvar") * steps, v_kv)
 
@@ -130,7 +137,7 @@ def _asymmetric(draft: Draft) -> Iterator[InjectionRow]:
                 continue
             p_mw, q_mvar = ([element.number(f"{letter}_{phase}_{unit}") for phase in "abc"] for letter, unit in PQ)
             factor = sign * element.number("scaling", 1.0)
-            bus = draft.nodes[element.count("bus")]
+            bus = draft.nodes[element.reference("bus")]
             for phase, p, q in zip(PHASES, p_mw, q_mvar, strict=True):
                 yield InjectionRow(bus, p * factor, q * factor, phase)
             unequal += [element] * (len(set(p_mw)) > 1 or len(set(q_mvar)) > 1)
@@ -139,12 +146,22 @@ def _asymmetric(draft: Draft) -> Iterator[InjectionRow]:
             draft.note(unequal[0], "", problem, "equal phases")
 
 
-def _refuse_the_rest(draft: Draft) -> None:
-    """Elements that carry power and have no counterpart here would change the answer silently."""
+def _tell_the_rest(draft: Draft) -> None:
+    """Tables that are not read: one that claims to be connected and to carry power is refused, the others are told.
+
+    Such an element would change the answer silently; what pandapower itself has beside its elements is not told.
+    """
     for table, elements in draft.tables.elements.items():
-        if table in PASSIVE or table in INJECTION_SIGN or table in HOLDING:
+        if table in READ or table in BESIDE or not elements:
+            continue
+        columns = set(elements[0].values)
+        connected = any("bus" in column.split("_") for column in columns)
+        carries = connected and any(column.split("_")[-1] in POWER_UNITS for column in columns)
+        if table not in INSTEAD and not carries:
+            problem = f"{len(elements)} rows of a table that is not known here; passed over"
+            draft.tables.findings.append(Finding(draft.tables.where, 0, table, problem, "elements of the power flow"))
             continue
         for element in elements:
-            carries = any("bus" in column.split("_") for column in element.values) or table in INSTEAD
-            if carries and "in_service" in element.values and element.in_service:
-                element.fault("", f"elements of type {table} are not calculated", INSTEAD.get(table, "AC elements"))
+            if element.in_service:
+                expected = INSTEAD.get(table, "load or sgen; without the table or its column of power the file is read")
+                element.fault("", f"elements of type {table} are not calculated", expected)

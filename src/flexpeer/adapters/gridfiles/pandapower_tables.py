@@ -1,7 +1,7 @@
 """The tables of a pandapower JSON file, element by element, without pandas.
 
 `pandapower.to_json` writes a net as an object of tables; each table is a JSON text of its own with
-`columns`, `index` and `data`. A missing value is null.
+`columns`, `index` and `data`. A missing value is null. Numbers may be objects that name numpy (`plain`).
 """
 
 import math
@@ -12,14 +12,36 @@ from dataclasses import dataclass
 from typing import Any
 
 from flexpeer.adapters.gridfiles.json_text import parse_json
+from flexpeer.adapters.gridfiles.pandapower_versions import Version, present, version_of
 from flexpeer.errors import Finding, bad_input
 
+PASSED_OVER, STATE = ("res_", "_"), "res_bus"
 NAMED_TABLES = ("bus", "line", "trafo", "trafo3w", "impedance", "switch", "ext_grid")
 INDEX_FORM = re.compile(r"(bus|line|trafo|trafo3w|impedance|switch|ext_grid|gen|xward) \d+")
+KNOWN_TABLES = frozenset(
+    (*NAMED_TABLES, *("load", "sgen", "storage", "gen", "shunt", "ward", "xward", "motor", "dcline"))
+) | {"asymmetric_load", "asymmetric_sgen"}
 
 
 SMALLEST, LARGEST = 1e-30, 1e30
 """Between these, squares and quotients of a file's numbers are floats too."""
+
+Index = int | str
+"""What a row is called by: a whole number, or whatever else the file has, as text."""
+
+
+def plain(value: Any) -> Any:
+    """A value without the signature that numpy's scalars have in a file."""
+    if isinstance(value, dict) and value.get("_module") == "numpy" and "_object" in value:
+        return value["_object"]
+    return value
+
+
+def index_of(value: object) -> Index:
+    """A row's index, or what refers to it: 3.0 is 3."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def is_usable(value: float) -> bool:
@@ -32,7 +54,7 @@ class Element:
     """One row of a table. Getters append what is wrong to `errors` and go on with NaN, 0 or -1."""
 
     table: str
-    index: int
+    index: Index
     values: Mapping[str, Any]
     where: str
     errors: list[Finding]
@@ -96,6 +118,15 @@ class Element:
             return -1
         return int(value)
 
+    def reference(self, column: str) -> Index:
+        """The index of another element: of a bus, or of a branch. -1 and an error where there is none."""
+        value = self.values.get(column)
+        if isinstance(value, str) and value:
+            return value
+        if isinstance(value, float) and math.isfinite(value) and not value.is_integer():
+            return index_of(value)
+        return self.count(column)
+
     def flag(self, column: str, *, default: bool) -> bool:
         """A truth value."""
         value = self.values.get(column)
@@ -117,12 +148,17 @@ class Element:
 
 @dataclass(frozen=True)
 class Tables:
-    """A pandapower net: its elements by table, its frequency, and the errors found while reading."""
+    """A pandapower net: its elements by table, its frequency and the options stored in it.
+
+    `errors` and `findings` are those of reading; tables that cannot be read and that nobody needs are findings.
+    """
 
     where: str
     elements: Mapping[str, tuple[Element, ...]]
     frequency_hz: float
+    options: Mapping[str, Any]
     errors: list[Finding]
+    findings: list[Finding]
 
     def of(self, table: str) -> tuple[Element, ...]:
         """The elements of a table, none if the file does not have it."""
@@ -141,40 +177,75 @@ def pandapower_tables(document: object, where: str) -> Tables:
     if not isinstance(net, dict):
         raise bad_input(where, "no object '_object' with the tables", "what pandapower's to_json writes")
     errors: list[Finding] = []
-    frequency_hz = net.get("f_hz", 50.0)
+    findings: list[Finding] = []
+    frequency_hz = plain(net.get("f_hz", 50.0))
     if not isinstance(frequency_hz, int | float) or not SMALLEST <= frequency_hz <= LARGEST:
         errors.append(Finding(where, 0, "f_hz", f"{frequency_hz!r}", "a positive frequency"))
         frequency_hz = math.nan
+    version = version_of(plain(net.get("format_version")), plain(net.get("version")))
     elements = {
-        str(name): tuple(_elements(str(name), table, where, errors))
+        str(name): tuple(_elements(str(name), table, version, (where, errors, findings)))
         for name, table in net.items()
-        if isinstance(table, dict) and table.get("_class") == "DataFrame" and not str(name).startswith(("res_", "_"))
+        if isinstance(table, dict) and table.get("_class") == "DataFrame" and _is_needed(str(name))
     }
     if not elements.get("bus"):
         raise bad_input(where, "no buses", "a table 'bus'", field="bus")
-    return Tables(where, elements, float(frequency_hz), errors)
+    for name in NAMED_TABLES:
+        errors += _repeated(elements.get(name, ()))
+    return Tables(where, elements, float(frequency_hz), _options(net), errors, findings)
 
 
-def _elements(name: str, table: Mapping[str, Any], where: str, errors: list[Finding]) -> Iterator[Element]:
+def _is_needed(name: str) -> bool:
+    """Whether a table is not a result, or the one to start from."""
+    return name == STATE or not name.startswith(PASSED_OVER)
+
+
+def _options(net: Mapping[str, Any]) -> Mapping[str, Any]:
+    stored = plain(net.get("user_pf_options"))
+    return {str(name): plain(value) for name, value in stored.items()} if isinstance(stored, dict) else {}
+
+
+def _elements(
+    name: str, table: Mapping[str, Any], version: Version, report: tuple[str, list[Finding], list[Finding]]
+) -> Iterator[Element]:
+    where, errors, findings = report
     frame = table.get("_object")
     frame = parse_json(frame, f"{where} table {name}") if isinstance(frame, str) else frame
-    if not isinstance(frame, dict) or not {"columns", "index", "data"} <= frame.keys():
-        errors.append(Finding(where, 0, name, "not a table", "an object with columns, index and data"))
+    problem = _misshapen(frame)
+    if problem:
+        known = name in KNOWN_TABLES
+        expected = "an object with columns, index and data, as pandapower writes"
+        told = problem if known else f"{problem}; passed over"
+        (errors if known else findings).append(Finding(where, 0, name, told, expected))
         return
+    for index, row in zip(frame["index"], frame["data"], strict=True):
+        values = {column: plain(value) for column, value in zip(frame["columns"], row, strict=True)}
+        yield Element(name, index_of(plain(index)), present(name, values, version), where, errors)
+
+
+def _misshapen(frame: Any) -> str:
+    """What is wrong with a table, empty where nothing is."""
+    if not isinstance(frame, dict) or not {"columns", "index", "data"} <= frame.keys():
+        return "not a table"
     columns, rows = frame["columns"], frame["data"]
     listed = (columns, frame["index"], rows, *(rows if isinstance(rows, list) else ()))
-    if not all(isinstance(part, list) for part in listed) or not all(isinstance(name, str) for name in columns):
-        errors.append(Finding(where, 0, name, "not a table", "lists as columns, index and data, and texts as columns"))
-        return
-    if len(frame["index"]) != len(rows) or any(len(row) != len(columns) for row in rows):
-        errors.append(Finding(where, 0, name, "rows of unequal length", "one value for each column and an index each"))
-        return
-    for index, row in zip(frame["index"], rows, strict=True):
-        if isinstance(index, int):
-            yield Element(name, index, dict(zip(columns, row, strict=True)), where, errors)
+    if not all(isinstance(part, list) for part in listed):
+        return "not a table of lists"
+    if not all(isinstance(name, str) for name in columns):
+        return "columns that are not called by texts"
+    unequal = len(frame["index"]) != len(rows) or any(len(row) != len(columns) for row in rows)
+    return "rows of unequal length" if unequal else ""
 
 
-def element_names(tables: Tables) -> dict[tuple[str, int], str]:
+def _repeated(elements: tuple[Element, ...]) -> Iterator[Finding]:
+    """Rows of one table that a reference could not tell apart."""
+    for index, count in Counter(element.index for element in elements).items():
+        if count > 1:
+            one = next(element for element in elements if element.index == index)
+            yield Finding(one.where, 0, one.index_form, f"{count} rows have this index", "an index of its own")
+
+
+def element_names(tables: Tables) -> dict[tuple[str, Index], str]:
     """The name of every bus, branch and source, by table and index.
 
     An element keeps its own name when it is text, no other has it and it does not look like another's
@@ -188,7 +259,7 @@ def element_names(tables: Tables) -> dict[tuple[str, int], str]:
     }
 
 
-def aliases(elements: Iterable[Element], names: Mapping[int, str]) -> dict[str, str]:
+def aliases(elements: Iterable[Element], names: Mapping[Index, str]) -> dict[str, str]:
     """Index forms, and own names that were not used but belong to one element only, to the names in use."""
     group = list(elements)
     uses = Counter(element.given_name for element in group)

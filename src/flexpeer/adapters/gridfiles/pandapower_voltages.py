@@ -64,8 +64,9 @@ def _external_grids(draft: Draft) -> Iterator[SourceRow]:
     for grid in draft.tables.of("ext_grid"):
         if not draft.at_live_bus(grid):
             continue
-        bus = draft.nodes[grid.count("bus")]
-        voltage = (grid.number("vm_pu"), grid.number("va_degree", 0.0))
+        bus = draft.nodes[grid.reference("bus")]
+        angle_deg = grid.number("va_degree", 0.0) if draft.options.with_angles else 0.0
+        voltage = (grid.number("vm_pu"), angle_deg)
         if held.get(bus) == voltage:
             draft.note(grid, "bus", f"{bus!r} has a source with this voltage already; they are one", "one ext_grid")
             continue
@@ -79,7 +80,7 @@ def _generators(draft: Draft) -> Iterator[Generator]:
             yield Generator(
                 gen,
                 "vm_pu",
-                draft.nodes[gen.count("bus")],
+                draft.nodes[gen.reference("bus")],
                 gen.positive("vm_pu"),
                 1e6 * gen.number("p_mw") * gen.number("scaling", 1.0),
                 1e6 * gen.number_or("min_q_mvar", -math.inf),
@@ -125,11 +126,11 @@ def _extended_wards(draft: Draft) -> Iterator[ControlledRow]:
     for ward in draft.tables.of("xward"):
         if not draft.at_live_bus(ward):
             continue
-        index = ward.count("bus")
+        index = ward.reference("bus")
         inner = BusRow(f"{ward.index_form} internal", draft.v_kv[index], 0.0, 2.0)
         branch = BranchRow(
             ward.index_form, "impedance", draft.nodes[index], inner.name, ward.number("r_ohm"), ward.number("x_ohm")
         )
         draft.buses.append(inner)
-        draft.add_branch(branch, cut_from=False, cut_to=False)
+        draft.add_branch(ward, branch)
         yield ControlledRow(inner.name, ward.positive("vm_pu"))

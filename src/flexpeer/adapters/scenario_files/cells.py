@@ -22,6 +22,9 @@ _ANY_PRICE = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 SHOWN_CHARACTERS: Final = 40
+FIRST_INSTANT: Final = parse_instant("1900-01-01T00:00Z")
+LAST_INSTANT: Final = parse_instant("2300-01-01T00:00Z")
+"""What is beyond has no local time everywhere."""
 
 
 def shown(text: str) -> str:
@@ -103,10 +106,18 @@ def day(text: str) -> date:
 def instant(text: str) -> int:
     """Minutes since 1970 UTC of an ISO 8601 time with offset."""
     try:
-        return parse_instant(text)
+        found = parse_instant(text)
     except (ValueError, OverflowError) as error:
         reason = str(error)
-    known = {"no UTC offset": "has no UTC offset", "not a whole minute": "is not a whole minute"}
+    else:
+        if FIRST_INSTANT <= found < LAST_INSTANT:
+            return found
+        reason = "out of range"
+    known = {
+        "no UTC offset": "has no UTC offset",
+        "not a whole minute": "is not a whole minute",
+        "out of range": "is out of range",
+    }
     raise ValueError(known.get(reason, "is not a time"))
 
 

@@ -3,9 +3,11 @@
 import csv
 import tomllib
 from collections.abc import Callable, Iterator
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from flexpeer.adapters.reading import bytes_of, open_file
 from flexpeer.errors import Finding
 
 BUS_FILES = ("areas.csv", "resources.csv", "forecast.csv", "voltage_bands.csv")
@@ -66,15 +68,15 @@ def _tables(settings: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 def _settings(folder: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads((folder / "scenario.toml").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return tomllib.loads(bytes_of(folder / "scenario.toml").decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
         return {}
 
 
 def _rows(file: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
     """Rows with their lines; nothing where the file cannot be read as a table."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as text:
+        with TextIOWrapper(open_file(file), "utf-8-sig", newline="") as text:
             reader = csv.DictReader(text)
             for row in reader:
                 yield reader.line_num, {key: value for key, value in row.items() if isinstance(key, str)}

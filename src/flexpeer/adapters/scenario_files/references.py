@@ -88,12 +88,20 @@ def _not_dsos(table: Table, column: str, roles: dict[str, str]) -> Iterator[Foun
 
 def _cycles(organisations: Table) -> Iterator[FoundRow]:
     parents = {name: parent for _, name, parent in organisations.rows("organisation", "parent")}
-    for line, name, parent in organisations.rows("organisation", "parent"):
-        above, passed = parent, {name}
-        while above is not None and above not in passed:
-            passed.add(above)
+    in_cycle: set[str] = set()
+    done: set[str] = set()
+    for name in parents:
+        path: dict[str, None] = {}
+        above: str | None = name
+        while above is not None and above not in done:
+            done.add(above)
+            path[above] = None
             above = parents.get(above)
-        if above == name:
+        if above in path:
+            ring = list(path)
+            in_cycle.update(ring[ring.index(above) :])
+    for line, name in organisations.rows("organisation"):
+        if name in in_cycle:
             yield line, "parent", f"{name} is above itself", "a DSO that is not below this organisation"
 
 

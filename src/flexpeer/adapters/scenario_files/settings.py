@@ -1,5 +1,6 @@
 """`scenario.toml`: the day, the grid's source, the rulebook, the alternative, the costs; how the grid is run."""
 
+import os
 import re
 import tomllib
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from flexpeer.adapters.reading import TOO_DEEP, bytes_of
 from flexpeer.adapters.scenario_files import toml_values as toml
 from flexpeer.adapters.scenario_files.findings import Findings
 from flexpeer.adapters.scenario_files.operation import OPERATION_TABLES, read_operation
@@ -92,7 +94,7 @@ def read_settings(folder: Path) -> tuple[Settings, Findings]:
 def _document(path: Path, findings: Findings) -> tuple[dict[str, Any], dict[Place, int]] | None:
     """The TOML values with the line of each key."""
     try:
-        raw = path.read_bytes()
+        raw = bytes_of(path)
     except FileNotFoundError:
         findings.add(0, "", "the file is missing", "a TOML file with name, delivery_day and mtu_minutes")
         return None
@@ -108,6 +110,8 @@ def _document(path: Path, findings: Findings) -> tuple[dict[str, Any], dict[Plac
         place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
         line = int(place[1]) if place else text.count("\n") + 1
         findings.add(line, "", f"not TOML: {error}", "TOML 1.0")
+    except RecursionError:
+        findings.add(0, "", TOO_DEEP, "TOML 1.0")
     return None
 
 
@@ -164,7 +168,7 @@ def _grid_source(grid: Section, folder: Path) -> str | None:
     source = grid.need("source", toml.text, "a grid file of this folder or the name of a grid")
     grid.done()
     names_a_file = source is not None and not source.startswith("simbench:") and ("." in source or "/" in source)
-    if source is not None and names_a_file and not (folder / source).exists():
+    if source is not None and names_a_file and not os.path.exists(folder / source):
         grid.add("source", f"there is no file {toml.toml_shown(source)}", "a grid file of this folder")
         return None
     return source

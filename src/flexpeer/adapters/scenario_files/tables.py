@@ -5,11 +5,14 @@ slice each different text of a column is converted once.
 """
 
 import csv
+import os
 from collections.abc import Iterator, Sequence
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
+from flexpeer.adapters.reading import open_file
 from flexpeer.adapters.scenario_files.cells import shown
 from flexpeer.adapters.scenario_files.findings import Findings
 from flexpeer.adapters.scenario_files.layouts import MANDATORY, Column, Layout
@@ -89,13 +92,13 @@ def read_table(folder: Path, layout: Layout) -> Table:
     """The file of `layout` in `folder` with all that is wrong with it, cell by cell."""
     table = Table(layout)
     path = folder / layout.file
-    if not path.exists():
+    if not os.path.lexists(path):
         if layout.required:
             table.stop(0, "the file is missing", "a CSV file with the columns " + ", ".join(_required(layout)))
         return table
     table.present = True
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        with TextIOWrapper(open_file(path), "utf-8-sig", "surrogateescape", "") as stream:
             _read(stream, table)
     except OSError as error:
         table.stop(0, f"the file cannot be read ({error.strerror})", "a readable file")

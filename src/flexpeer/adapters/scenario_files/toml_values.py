@@ -92,6 +92,8 @@ def toml_shown(value: Any) -> str:
     """A TOML value as findings quote it."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, int) and abs(value) >= 10**cells.SHOWN_CHARACTERS:
+        return "the number"
     return cells.shown(value) if isinstance(value, str) else str(value)[: cells.SHOWN_CHARACTERS]
 
 
@@ -134,7 +136,7 @@ def number_between(low: float, high: float) -> Callable[[Any], float]:
     def read(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
             raise ValueError(f"{toml_shown(value)} is not a number")
-        if not low <= value <= high:
+        if Decimal(value).is_nan() or not low <= value <= high:
             raise ValueError(f"{toml_shown(value)} is out of range")
         return float(value)
 

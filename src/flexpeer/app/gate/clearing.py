@@ -3,27 +3,35 @@
 Every DSO holds its own orders (`share`); price-Newton on rows prices the limits known so far from sums over them;
 the DSOs round to whole watts in turn; energy limits and, with a grid, AC power flow of all moves say which limits are
 passed beside. These are added, until there is none or `ROUNDS` have passed; then less and less of the allocation is
-asked for. Owners are asked last and have the last word.
+asked for. Orders that end below their minimum acceptance, or that only a loss would bring to it, are left out and the
+rest is solved again: an order may be rejected though its price looks good, none is accepted at a loss.
+
+Then the allocation stands and is priced by the orders in it alone; of those that got nothing only such are heard as
+would gain at these prices. Owners are asked last and have the last word.
 """
 
+from fractions import Fraction
 from math import ceil
 
 import numpy as np
 
 from flexpeer.app.gate.rounding import SLACK
-from flexpeer.app.gate.share import shares_of
+from flexpeer.app.gate.share import GateShare, shares_of
 from flexpeer.app.optimum import Cuts, Row
 from flexpeer.app.session import Session
 from flexpeer.clearing.limit_rows import Bands
+from flexpeer.clearing.price_newton import NewtonStatus
 from flexpeer.clearing.problem import WATTS_PER_KW, Floats
 from flexpeer.clearing.row_newton import price_limits
 from flexpeer.market.machine import view
-from flexpeer.market.pool import Cleared, room_ppm_w
+from flexpeer.market.pool import At, Both, Cleared, balance, room_beside_ppm_w, room_ppm_w
 from flexpeer.quantities import PPM
 
-ROUNDS = 32
+ROUNDS = 48
 HALVINGS = 6
 REPAIRS = 4
+HEARINGS = 12
+LEANINGS = 40
 DEAREST = 1e4
 
 
@@ -36,13 +44,19 @@ class GateClearing:
 
     def __init__(self, session: Session, cuts: Cuts) -> None:
         self._session, self._cuts = session, cuts
+        self._view = view(session.state, session.books)
         self._shares = list(shares_of(session.state).values())
-        places = sorted({place for share in self._shares for place in share.places})
-        rooms = room_ppm_w(view(session.state))
+        places: list[At] = sorted({place for share in self._shares for place in share.loaded()})
+        both = _on_both_sides(self._shares)
+        rooms = room_ppm_w(self._view)
         for share in self._shares:
             share.add_balances(places)
-        self._bound = np.array([float(rooms.get(place, 0)) for place in places])
-        self._price, self._margin = np.zeros(len(places)), np.zeros(len(places))
+            share.add_sides(both)
+        beside = room_beside_ppm_w(self._view)
+        bounds = [*(rooms.get(place, 0) for place in places), *(beside(*each) for each in both)]
+        self._bound = np.array(bounds, dtype=np.float64)
+        self._price, self._margin = np.zeros(len(bounds)), np.zeros(len(bounds))
+        self._status = NewtonStatus.CONVERGED
         self.rounds = 0
         if self._shares:
             self._add_tangents(list(cuts.first()))
@@ -53,10 +67,10 @@ class GateClearing:
             return False
         self._find_feasible()
         for _ in range(HALVINGS + 1):
-            cleared = self._cleared()
+            cleared = self._priced()
             if not cleared:
                 return False
-            if self._session.clear(cleared, self._gap_ppm()):
+            if self._session.clear(cleared, self._gap_ppm(), self._status.value):
                 return True
             for share in self._shares:
                 share.halve()
@@ -64,49 +78,96 @@ class GateClearing:
         return False
 
     def _find_feasible(self) -> None:
-        """An allocation that violates nothing known, or the last one tried."""
+        """An allocation that violates nothing known and leaves nobody with a loss, or the last one tried."""
         while True:
             self.rounds += 1
             self._solve()
             kept = self._round()
-            if self.rounds == ROUNDS or (kept and not self._add_past_energy() and not self._add_past_limits()):
+            if self.rounds >= ROUNDS:
                 return
+            again = [share.short_of_minimum() for share in self._shares]
+            again += [share.leave_out_losers() for share in self._shares]
+            if any(again) or not kept:
+                continue
+            if self._add_past_energy() or self._add_past_limits():
+                continue
+            return
 
     def _solve(self) -> None:
         """Prices of all rows, and what every DSO's orders do at them."""
         largest = np.max([share.largest() for share in self._shares], axis=0)
         scale = np.where(largest > 0.0, largest, 1.0)
-        bound = ((self._bound - self._margin) / scale / WATTS_PER_KW)[:, None]
+        base = np.sum([share.base_used() for share in self._shares], axis=0)
+        bound = ((self._bound - self._margin - base) / scale / WATTS_PER_KW)[:, None]
         worth = max(float(np.abs(share.value).max()) for share in self._shares) * WATTS_PER_KW
         price = np.full(len(bound), DEAREST * max(worth, 1.0))
         bands = Bands(np.zeros(bound.shape), np.full(bound.shape, -np.inf), bound, price)
         parties = [share.party(scale) for share in self._shares]
         found = price_limits(parties, bands, np.zeros(1), _untold)
+        self._status = found.status
         self._price = np.maximum(found.price[:, 0], 0.0) / scale / WATTS_PER_KW
         for share, party in zip(self._shares, parties, strict=True):
             share.take(party, self._price)
 
     def _round(self) -> bool:
-        """Whole watts within bounds, which are narrowed for orders left below their minimum acceptance.
-
-        Whether all rows are kept. If not, other prices will: of narrower bounds, or aimed below what watts passed.
-        """
-        narrowed = False
-        while True:
-            turns = [share.watts() for share in self._shares]
-            room = self._bound - np.sum([share.used() for share in self._shares], axis=0)
-            for repair in range(REPAIRS):
-                for watts in turns:
-                    watts.repair(room, heeding=repair > 0)
+        """Whole watts within bounds. Whether all rows are kept; if not, other prices will, aimed below what passed."""
+        turns = [share.watts() for share in self._shares]
+        room = self._bound - np.sum([share.used() for share in self._shares], axis=0)
+        for repair in range(REPAIRS):
             for watts in turns:
-                watts.improve(room)
-            below = [share.narrow() for share in self._shares]
-            if not any(below):
-                break
-            narrowed = True
-        if not narrowed:
-            self._margin = np.minimum(self._margin + np.where(room < -SLACK, np.ceil(-room), 0.0), self._bound)
+                watts.repair(room, heeding=repair > 0)
+        for watts in turns:
+            watts.improve(room)
+        for share in self._shares:
+            share.by_arrival()
+        self._margin = self._margin + np.where(room < -SLACK, np.ceil(-room), 0.0)
         return bool((room >= -SLACK).all())
+
+    def _priced(self) -> tuple[Cleared, ...]:
+        """The allocation at prices that the orders in it support, such that the pool is not short; () for none."""
+        while True:
+            self._price_accepted()
+            cleared = self._cleared()
+            if balance(self._view, cleared) >= 0:
+                return cleared
+            for step in range(LEANINGS + 1):
+                leaned = self._cleared(Fraction(1, 2 ** (LEANINGS - step)))
+                if balance(self._view, leaned) >= 0:
+                    return leaned
+            if not self._leave_out_the_least():
+                return ()
+
+    def _price_accepted(self) -> None:
+        """Prices of the allocation by the orders in it, and by those that would gain at such prices."""
+        kept = [(share.active, share.change_w.copy()) for share in self._shares]
+        heard = [share.accepted() for share in self._shares]
+        for _ in range(HEARINGS):
+            for share, some in zip(self._shares, heard, strict=True):
+                share.only(some)
+            self._solve()
+            more = [
+                share.envious(active & ~some)
+                for share, some, (active, _) in zip(self._shares, heard, kept, strict=True)
+            ]
+            if not any(some.any() for some in more):
+                break
+            heard = [some | new for some, new in zip(heard, more, strict=True)]
+        for share, (active, change_w) in zip(self._shares, kept, strict=True):
+            share.only(active)
+            share.change_w = change_w
+
+    def _leave_out_the_least(self) -> bool:
+        """Where even everybody's own limits leave the pool short: without those that gain least; whether any is left."""
+        gains = [share.least_gain() for share in self._shares]
+        least = min((gain for gain in gains if gain is not None), default=None)
+        if least is None:
+            return False
+        for share, gain in zip(self._shares, gains, strict=True):
+            if gain == least:
+                share.leave_out_least()
+                break
+        self._find_feasible()
+        return True
 
     def _add_past_energy(self) -> bool:
         """Let every DSO add what its own resources' energy limits allow; whether any did."""
@@ -136,9 +197,10 @@ class GateClearing:
     def _more_rows(self, bound: Floats) -> None:
         self._bound = np.concatenate((self._bound, bound))
         self._margin = np.concatenate((self._margin, np.zeros(len(bound))))
+        self._price = np.concatenate((self._price, np.zeros(len(bound))))
 
-    def _cleared(self) -> tuple[Cleared, ...]:
-        return tuple(each for share in self._shares for each in share.cleared())
+    def _cleared(self, lean: Fraction = Fraction(0)) -> tuple[Cleared, ...]:
+        return tuple(each for share in self._shares for each in share.cleared(lean))
 
     def _gap_ppm(self) -> int:
         """How far the whole watts can be from the optimum, in parts per million of their gain, rounded up.
@@ -149,6 +211,15 @@ class GateClearing:
         room = self._bound - np.sum([share.used() for share in self._shares], axis=0)
         gain, gap = sum(gains), sum(missed) + float(self._price @ np.maximum(room, 0.0))
         return ceil(gap / gain * PPM) if gain > 0.0 else 0
+
+
+def _on_both_sides(shares: list[GateShare]) -> list[Both]:
+    """Organisations whose orders can both load and relieve a point in an MTU."""
+    sides: dict[Both, set[bool]] = {}
+    for share in shares:
+        for both, found in share.sides().items():
+            sides[both] = sides.get(both, set()) | found
+    return sorted(both for both, found in sides.items() if len(found) > 1)
 
 
 def _untold(_done: int, _total: int) -> None:

@@ -1,4 +1,4 @@
-"""Whole watts of a cleared gate: every row kept, and nothing left that could still be gained within them.
+"""Whole watts, in ticks, of a cleared gate: every row kept, and nothing left that could still be gained within them.
 
 Each order is rounded towards relief, rows that are passed are repaired by the watts that lose least, and then orders
 go, dearest first, as far as every row lets them. DSOs take turns: what goes round is the room of the rows.
@@ -19,12 +19,18 @@ class Watts:
     `factor` (rows, orders) is what a watt takes of a row, `value` and `price` (orders,) what it is worth and costs.
     """
 
-    def __init__(
-        self, factor: Sparse, bounds_w: tuple[Floats, Floats], value: Floats, price: Floats, change_w: Floats
+    def __init__(  # noqa: PLR0913 (the columns of one DSO's orders)
+        self,
+        factor: Sparse,
+        bounds_w: tuple[Floats, Floats],
+        value: Floats,
+        price: Floats,
+        change_w: Floats,
+        tick_w: float,
     ) -> None:
         self._rows, self._columns = factor, sp.csc_array(factor)
         (self._low_w, self._high_w), self._value = bounds_w, value
-        self._loss, self.change_w = np.abs(value - price), change_w
+        self._loss, self.change_w, self._tick_w = np.abs(value - price), change_w, tick_w
 
     def _column(self, order: int) -> tuple[Integers, Floats]:
         at = slice(self._columns.indptr[order], self._columns.indptr[order + 1])
@@ -36,14 +42,17 @@ class Watts:
         room[rows] -= watts * factor
 
     def _possible(self, order: int, sign: int, room: Floats | None) -> float:
-        """The most watts an order can go up or down within its bounds and, unless None, the rows' rooms."""
+        """The most watts, in ticks, an order can go up or down within its bounds and, unless None, the rows' rooms."""
         now, low, high = self.change_w[order], self._low_w[order], self._high_w[order]
         own = float(high - now if sign > 0 else now - low)
         rows, factor = self._column(order)
         at = sign * factor > 0.0
         if room is None or not at.any():
-            return own
-        return float(np.floor(min(own, (np.maximum(room[rows[at]], 0.0) / np.abs(factor[at])).min()) + SLACK))
+            return self._ticks(own)
+        return self._ticks(min(own, float((np.maximum(room[rows[at]], 0.0) / np.abs(factor[at])).min())))
+
+    def _ticks(self, watts: float) -> float:
+        return float(np.floor(watts / self._tick_w + SLACK) * self._tick_w)
 
     def repair(self, room: Floats, *, heeding: bool) -> None:
         """Bring rows within their bounds, by the orders that lose least per unit of them at their places' prices.
@@ -57,12 +66,13 @@ class Watts:
                 if room[row] >= -SLACK:
                     break
                 sign = -1 if factor[place] > 0.0 else 1
-                wanted = np.ceil(-room[row] / abs(factor[place])) if factor[place] else 0.0
+                wanted = np.ceil(-room[row] / abs(factor[place]) / self._tick_w) * self._tick_w if factor[place] else 0.0
                 most = self._possible(int(orders[place]), sign, room if heeding else None)
                 self._move(int(orders[place]), sign * min(wanted, most), room)
 
     def improve(self, room: Floats) -> None:
-        """Let every order that gains go as far as it can, the most valuable watts first."""
-        for order in np.argsort(-np.abs(self._value), kind="stable"):
+        """Let every order that got something and gains by more go as far as it can, the most valuable watts first."""
+        taking = np.flatnonzero(self.change_w)
+        for order in taking[np.argsort(-np.abs(self._value[taking]), kind="stable")]:
             sign = 1 if self._value[order] > 0.0 else -1
             self._move(int(order), sign * max(self._possible(int(order), sign, room), 0.0), room)

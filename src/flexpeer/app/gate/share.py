@@ -1,17 +1,20 @@
 """One DSO's orders at gate closure: what they could still do, and their part in the clearing of all.
 
     min  sum_o  -+price_o hours_o x_o              - for BUY, + for SELL
-    s.t. -back_o <= x_o <= more_o                                                              (1)
-         sum_buy a x - sum_sell a x <= room        per zone and MTU; a: impact factor or 1      (2)
-         contents of resources with energy limits  at the end of each MTU                       (3)
-         flow + slope x <= allowed                 tangents where AC power flow finds more      (4)
+    s.t. low_o <= x_o <= high_o                                                                (1)
+         sum_buy a x - sum_sell a x <= room        per congestion point and MTU; a: impact factor or 1   (2)
+         sum_own buy a x - sum_others' sell a x <= room    per organisation on both sides of one         (3)
+         contents of resources with energy limits  at the end of each MTU                       (4)
+         flow + slope x <= allowed                 tangents where AC power flow finds more      (5)
 
-x_o is what more is executed of order o in all its MTUs at once, so an order over several MTUs keeps one quantity. The
-sums run over the orders of all DSOs; a share knows its own columns of them and gives away sums over its orders only
-(`clearing.row_party`). All members of a portfolio are at one DSO, so that (3) is a DSO's own.
+x_o is what more is executed of order o in all its MTUs at once, so an order over several MTUs keeps one quantity. A
+DSO's purchase is a BUY that loads its own point alone. The sums run over the orders of all DSOs; a share knows its own
+columns of them and gives away sums over its orders only (`clearing.row_party`). All members of a portfolio are at one
+DSO, so that (4) is a DSO's own.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
 from math import ceil, floor
 
 import numpy as np
@@ -20,30 +23,28 @@ import scipy.sparse as sp
 from flexpeer.app.gate.rounding import SLACK, Watts
 from flexpeer.app.optimum import Row
 from flexpeer.clearing.problem import WATTS_PER_KW, Flags, Floats, PeerKind, Problem
-from flexpeer.clearing.responses import least, spent
 from flexpeer.clearing.row_party import PeersHere, Sparse
 from flexpeer.market.energy import energy_room
 from flexpeer.market.machine import State, view
 from flexpeer.market.orders import Order, Side
-from flexpeer.market.pool import Cleared, acts, back_w, beyond_energy, loading_ppm_w, more_w
+from flexpeer.market.pool import At, Both, Cleared, acts, back_w, beyond_energy, counts_ppm, more_w
 from flexpeer.quantities import PPM
 
 SNAP_W, SNAP_MINOR = 0.05, 0.01
-Place = tuple[str, int]
 
 
 class GateShare:
     """A DSO's orders that can be cleared, in order of arrival; `change_w` (orders,) is what they are allocated.
 
-    `low_w`, `high_w` (orders,) are the bounds of (1); `value` (orders,) what a watt more executed is worth, minor
-    units per day; `factor` (rows, orders) its columns of (2) to (4), in units of each row's own.
+    `low_w`, `high_w` (orders,) are the bounds of (1) as long as they may take part (`active`); `value` (orders,) what a watt more executed is worth, minor
+    units per day; `factor` (rows, orders) its columns of (2) to (5), in units of each row's own.
     """
 
     def __init__(self, state: State, orders: Sequence[Order]) -> None:
         assert state.needs.day is not None, "the gate closes in a day"
         self._state, self._view, self.orders = state, view(state), orders
         self.low_w = np.array([-back_w(self._view, order) for order in orders], dtype=np.float64)
-        self.high_w = np.array([more_w(order) for order in orders], dtype=np.float64)
+        self.high_w = np.array([more_w(self._view, order) for order in orders], dtype=np.float64)
         self._relieves = np.array([order.side is Side.SELL for order in orders], dtype=np.bool_)
         self._hours = state.needs.day.mtu_minutes / 60.0
         self._executed_w = np.array([order.executed_w for order in orders], dtype=np.float64)
@@ -52,9 +53,15 @@ class GateShare:
         self._length = np.array([len(order.span) for order in orders], dtype=np.int64)
         self._told: set[tuple[str, float, int]] = set()
         self._slopes = [self._slopes_of(order) for order in orders]
+        self._counts = [counts_ppm(self._view, order) for order in orders]
+        self.active = np.ones(len(orders), dtype=np.bool_)
+        self._must = np.zeros(len(orders), dtype=np.bool_)
+        self._tried = np.zeros(len(orders), dtype=np.bool_)
+        self._tick = float(state.needs.rulebook.quantity_tick_w)
         signed = [o.price_minor * len(o.span) * (1 if o.side is Side.BUY else -1) for o in orders]
         self.value = np.array(signed, dtype=np.float64) * self._hours / 1e6
         self.factor = Sparse((0, len(orders)))
+        self._on_both: frozenset[str] = frozenset()
         self.change_w, self._price = np.zeros(len(orders)), np.zeros(len(orders))
 
     def _slopes_of(self, order: Order) -> Mapping[str, float]:
@@ -62,23 +69,45 @@ class GateShare:
         shares = self._state.participants.shares(order.unit, PPM)
         return {name: order.regulation.sign * share / PPM for name, share in shares.items()}
 
-    @property
-    def places(self) -> set[Place]:
-        """Zones and MTUs that its orders load or relieve."""
-        return {(order.zone, mtu) for order in self.orders for mtu in order.span.mtus}
+    def loaded(self) -> set[At]:
+        """Congestion points and MTUs that its orders can load."""
+        return {at for order, counts in zip(self.orders, self._counts, strict=True) for at in counts if self._loads(order)}
 
-    def add_balances(self, places: Sequence[Place]) -> None:
+    def sides(self) -> dict[Both, set[bool]]:
+        """Which sides of each point and MTU (loading: True) its orders can be on, by organisation."""
+        found: dict[Both, set[bool]] = {}
+        for order, counts in zip(self.orders, self._counts, strict=True):
+            for at in counts:
+                found.setdefault((order.organisation, at), set()).add(self._loads(order))
+        return found
+
+    def _loads(self, order: Order) -> bool:
+        return order.side is Side.BUY
+
+    def add_balances(self, places: Sequence[At]) -> None:
         """Rows (2) of `places`."""
         at = {place: row for row, place in enumerate(places)}
         entries = (
-            (at[order.zone, mtu], column, float(loading))
-            for column, order in enumerate(self.orders)
-            for mtu, loading in zip(order.span.mtus, loading_ppm_w(self._view, order, 1), strict=True)
+            (at[place], column, float(ppm))
+            for column, counts in enumerate(self._counts)
+            for place, ppm in counts.items()
+            if place in at
         )
         self._add(entries, len(places))
 
+    def add_sides(self, both: Sequence[Both]) -> None:
+        """Rows (3) of organisations."""
+        self._on_both = frozenset(organisation for organisation, _ in both)
+        entries = (
+            (row, column, float(counts[at]))
+            for row, (organisation, at) in enumerate(both)
+            for column, (order, counts) in enumerate(zip(self.orders, self._counts, strict=True))
+            if at in counts and (order.organisation == organisation) is self._loads(order)
+        )
+        self._add(entries, len(both))
+
     def add_tangents(self, rows: Sequence[Row]) -> None:
-        """Rows (4)."""
+        """Rows (5)."""
         entries = (
             (at, column, sum(slope * row.slopes.get(name, 0.0) for name, slope in self._slopes[column].items()))
             for at, row in enumerate(rows)
@@ -114,7 +143,7 @@ class GateShare:
         return moves
 
     def add_past_energy(self) -> Floats:
-        """Add the rows (3) that its allocation passes most and that were not there before; their bounds."""
+        """Add the rows (4) that its allocation passes most and that were not there before; their bounds."""
         moves = self.moves_w()
         resources = self._state.participants.resources
         names = [name for name in sorted(moves) if resources[name].energy_wm is not None]
@@ -126,11 +155,11 @@ class GateShare:
     def leave_out_tired(self) -> bool:
         """Leave out the portfolios of a resource that whole watts take past its energy limits; whether there was one.
 
-        Only how members share an order's watts can do that once all rows (3) that matter are there.
+        Only how members share an order's watts can do that once all rows (4) that matter are there.
         """
         tired = beyond_energy(self._view, tuple(self.cleared()))
         parts = [0.0 < abs(slopes.get(tired or "", 0.0)) < 1.0 for slopes in self._slopes]
-        self.low_w[parts] = self.high_w[parts] = 0.0
+        self.active[parts] = self._must[parts] = False
         return any(parts)
 
     def _energy(self, name: str, moves_w: Floats) -> Iterator[tuple[Floats, float]]:
@@ -157,8 +186,24 @@ class GateShare:
         factor = Sparse(sp.diags_array(1.0 / scale) @ self.factor)
         return PeersHere(self._star(), np.arange(1, len(self.orders) + 1), factor)
 
+    def bounds_w(self) -> tuple[Floats, Floats]:
+        """What each order may do, (orders,) each: nothing if left out, at least its minimum acceptance if it must."""
+        least = np.where(self._must, np.maximum(self._least_w - self._executed_w, 0.0), self.low_w)
+        return np.where(self.active, least, 0.0), np.where(self.active, self.high_w, 0.0)
+
+    def _base_w(self) -> Floats:
+        """Where free steps begin: at nothing, or at the bound next to it."""
+        low, high = self.bounds_w()
+        return np.clip(np.zeros(len(low)), low, high)
+
+    def base_used(self) -> Floats:
+        """What rows are taken of before any free step, (rows,)."""
+        return np.asarray(self.factor @ self._base_w())
+
     def _star(self) -> Problem:
         count, value = len(self.orders), self.value * WATTS_PER_KW
+        low, high = self.bounds_w()
+        base = self._base_w()
         unlimited, none = np.full((count + 1, 1), np.inf), np.zeros(count + 1)
         return Problem(
             parent=np.array([-1, *[0] * count]),
@@ -175,7 +220,7 @@ class GateShare:
             voltage_high=np.inf,
             peer_bus=np.arange(1, count + 1),
             step_sign=np.array([1, -1]),
-            step_kw=np.maximum(np.stack((self.high_w, -self.low_w), axis=1)[:, None, :], 0.0) / WATTS_PER_KW,
+            step_kw=np.stack((high - base, base - low), axis=1)[:, None, :] / WATTS_PER_KW,
             step_price=np.stack((-value, value), axis=1)[:, None, :],
             peer_kind=np.full(count, PeerKind.FREE, dtype=np.int64),
             energy_kwh=np.zeros(count),
@@ -186,34 +231,84 @@ class GateShare:
         """What a party has come to at prices of rows (rows,), per unit of each row, is what is allocated."""
         steps_kw = np.zeros((len(self.orders), 1, 2))
         party.read(steps_kw)
-        change_w = (steps_kw[:, 0, 0] - steps_kw[:, 0, 1]) * WATTS_PER_KW
+        change_w = self._base_w() + (steps_kw[:, 0, 0] - steps_kw[:, 0, 1]) * WATTS_PER_KW
         nearest = np.rint(change_w)
         self.change_w = np.where(np.abs(change_w - nearest) < SNAP_W, nearest, change_w)
+        self.price_at(price)
+
+    def price_at(self, price: Floats) -> None:
+        """Hear the prices of rows (rows,), per unit of each."""
         self._price = np.asarray(self.factor.T @ price)
 
     def halve(self) -> None:
-        """Half of it, and no more than that."""
-        self.change_w = np.trunc(self.change_w / 2.0)
+        """Half of it, and no more than that; nothing of what must be a minimum at least."""
+        halved = np.trunc(self.change_w / 2.0 / self._tick) * self._tick
+        self.change_w = np.where(self._must & (self._executed_w + halved < self._least_w), 0.0, halved)
+        self._must[:] = False
         self.low_w, self.high_w = np.minimum(self.change_w, 0.0), np.maximum(self.change_w, 0.0)
 
-    def narrow(self) -> bool:
+    def short_of_minimum(self) -> bool:
         """Whether orders are left with something executed, but less than their minimum acceptance.
 
-        They keep what they have, or get nothing.
+        Those nearer to it than to nothing must reach it from now on, once; others keep what they have, or are left out.
         """
         executed = self._executed_w + self.change_w
-        below = np.flatnonzero((executed > 0.0) & (executed < self._least_w))
-        for at in below:
-            order = self.orders[int(at)]
-            self.low_w[at] = max(self.low_w[at], min(order.min_quantity_w - order.executed_w, 0))
-            self.high_w[at] = self.high_w[at] if order.executed_w else 0.0
-        return len(below) > 0
+        below = self.active & (executed > 0.0) & (executed < self._least_w)
+        nearer = below & (self._executed_w == 0.0) & ~self._tried & (2.0 * executed >= self._least_w)
+        self._must |= nearer
+        self._tried |= below
+        rest = below & ~nearer
+        self.low_w[rest] = np.maximum(self.low_w[rest], np.minimum(self._least_w - self._executed_w, 0.0)[rest])
+        self._must &= ~rest
+        self.active &= ~(rest & (self._executed_w == 0.0))
+        return bool(below.any())
+
+    def leave_out_losers(self) -> bool:
+        """Leave out accepted orders that their prices would make worse off than their limits; whether there were any."""
+        margin = 1e-6 + SNAP_MINOR * self._minor_per_w()
+        missing = np.where(self.change_w > 0.0, self._price - self.value, self.value - self._price)
+        losers = self.active & (self.change_w != 0.0) & (missing > margin + 1e-7 * np.abs(self.value))
+        losers &= self._must | (self._least_w > 0.0)
+        self.active &= ~losers
+        self._must &= ~losers
+        return bool(losers.any())
+
+    def _minor_per_w(self) -> Floats:
+        """What a minor unit per MWh is for a watt through all MTUs of an order, (orders,)."""
+        return self._hours * self._length / 1e6
+
+    def only(self, orders: Flags) -> None:
+        """Only these take part."""
+        self.active = orders.copy()
+
+    def accepted(self) -> Flags:
+        """The orders that get something."""
+        return np.asarray(self.change_w != 0.0)
+
+    def envious(self, candidates: Flags) -> Flags:
+        """Of orders that get nothing, those that would gain at their prices."""
+        up = (self.high_w > 0.0) & (self.value > self._price)
+        down = (self.low_w < 0.0) & (self.value < self._price)
+        gain = np.abs(self.value - self._price) > SNAP_MINOR * self._minor_per_w() + 1e-7 * np.abs(self.value)
+        return np.asarray(candidates & (up | down) & gain)
+
+    def least_gain(self) -> float | None:
+        """The least that an accepted order gains at its price, per watt; None without any."""
+        taking = np.flatnonzero(self.change_w)
+        return float(np.abs(self.value - self._price)[taking].min()) if len(taking) else None
+
+    def leave_out_least(self) -> None:
+        """Leave out the accepted order that gains least."""
+        taking = np.flatnonzero(self.change_w)
+        at = taking[np.abs(self.value - self._price)[taking].argmin()]
+        self.active[at] = self._must[at] = False
 
     def watts(self) -> Watts:
         """Its allocation, to be rounded to whole watts."""
-        rounded = np.where(self._relieves, np.ceil(self.change_w - SLACK), np.floor(self.change_w + SLACK))
-        self.change_w = np.clip(rounded, self.low_w, self.high_w)
-        return Watts(self.factor, (self.low_w, self.high_w), self.value, self._price, self.change_w)
+        tick = self._tick
+        up, down = (np.ceil(self.change_w / tick - SLACK) * tick), (np.floor(self.change_w / tick + SLACK) * tick)
+        self.change_w = np.clip(np.where(self._relieves, up, down), *self.bounds_w())
+        return Watts(self.factor, self.bounds_w(), self.value, self._price, self.change_w, tick)
 
     def used(self) -> Floats:
         """What it takes of each row, (rows,)."""
@@ -221,21 +316,38 @@ class GateShare:
 
     def worth(self) -> tuple[float, float]:
         """What its allocation gains, and what its orders miss at their prices; minor units per day."""
-        star, kw = self._star(), self.change_w / WATTS_PER_KW
-        steps_kw = np.stack((np.maximum(kw, 0.0), np.maximum(-kw, 0.0)), axis=1)[:, None, :]
-        g = np.concatenate(([0.0], self._price * WATTS_PER_KW))[:, None]
-        paid = spent(steps_kw, star.step_price, star.step_sign, star.peer_bus, g).sum()
-        return float(self.value @ self.change_w), float(paid - least(star, g).sum())
+        low, high = self.bounds_w()
+        better = self.value - self._price
+        most = np.maximum(better * low, better * high)
+        return float(self.value @ self.change_w), float((most - better * self.change_w).sum())
 
-    def cleared(self) -> Iterator[Cleared]:
-        """Each order's share at its place's price per MWh, rounded in the pool's favour and never past its limit."""
+    def by_arrival(self) -> None:
+        """Of orders that differ in arrival only, the first gets what it can, then the next."""
+        alike: dict[tuple[object, ...], list[int]] = {}
+        for at, order in enumerate(self.orders):
+            plain = self.active[at] and not self._must[at] and not order.min_quantity_w and not order.executed_w
+            limited = self._view.places.limited(order.unit) or len(self._view.participants.members(order.unit)) > 1
+            if plain and not limited and order.organisation not in self._on_both:
+                key = (order.unit if order.residual else order.place, order.side, order.regulation, order.span)
+                alike.setdefault((*key, order.price_minor), []).append(at)
+        for group in alike.values():
+            total = self.change_w[group].sum()
+            for at in group:
+                self.change_w[at] = min(total, self.high_w[at])
+                total -= self.change_w[at]
+
+    def cleared(self, lean: Fraction = Fraction(0)) -> Iterator[Cleared]:
+        """Each order's share at its place's price per MWh, rounded in the pool's favour and never past its limit.
+
+        `lean` moves each price by this part of the way to the order's own limit.
+        """
         for at, order in enumerate(self.orders):
             change_w = int(self.change_w[at])
             if not change_w:
                 continue
             sign = 1.0 if order.side is Side.BUY else -1.0
-            per_mwh = sign * float(self._price[at]) * 1e6 / (self._hours * len(order.span))
-            yield Cleared(order.order, change_w, _rounded(order, change_w, per_mwh))
+            rounded = _rounded(order, change_w, sign * float(self._price[at]) / float(self._minor_per_w()[at]))
+            yield Cleared(order.order, change_w, _leaned(order.price_minor, rounded, lean))
 
 
 def _peaks(values: Floats) -> Flags:
@@ -250,11 +362,17 @@ def _rounded(order: Order, change_w: int, per_mwh: float) -> int:
     return max(floor(per_mwh + SNAP_MINOR), order.price_minor)
 
 
+def _leaned(limit_minor: int, price_minor: int, lean: Fraction) -> int:
+    """A price moved towards a limit, by whole minor units and never past it."""
+    way = limit_minor - price_minor
+    return price_minor + (ceil(way * lean) if way > 0 else floor(way * lean))
+
+
 def shares_of(state: State) -> dict[str, GateShare]:
     """The orders that can be cleared, by the DSO of their unit; a DSO's own orders are its own."""
     here, found = view(state), dict[str, list[Order]]()
     for order in sorted(state.orders.orders.values(), key=lambda order: order.number):
-        if back_w(here, order) or more_w(order):
+        if back_w(here, order) or more_w(here, order):
             members = state.participants.members(order.unit)
             found.setdefault(members[0].dso if members else order.unit, []).append(order)
     return {dso: GateShare(state, orders) for dso, orders in sorted(found.items())}

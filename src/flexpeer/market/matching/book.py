@@ -1,36 +1,64 @@
-"""The seam of matching: one book of resting orders, all of one zone and one span of MTUs."""
+"""The seam of matching: the resting orders of one side, regulation and span, place by place."""
 
 from collections.abc import Iterator
 from typing import Protocol
 
-from flexpeer.market.orders import Side
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.int64]
+
+
+class Terms:
+    """On what terms the orders of one place exchange with each place of a book, in the order in which places came.
+
+    A taker that would pay `limit` (a BUY's price, or a SELL's negated) for a watt crosses a resting order that asks
+    `ask` (a SELL's price, or a BUY's negated) when `ask * own <= limit * its`: `own` and `its` are the impact factors
+    that set the ratio. `own` is 0 for a place it cannot exchange with; `asleep` marks those it does not meet for now.
+    """
+
+    def __init__(self) -> None:
+        self.own: Numbers = np.zeros(0, dtype=np.int64)
+        self.its: Numbers = np.zeros(0, dtype=np.int64)
+        self.asleep: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+
+    def __len__(self) -> int:
+        return len(self.own)
+
+    def extend(self, own: Numbers, its: Numbers) -> None:
+        """Further places."""
+        self.own, self.its = np.concatenate((self.own, own)), np.concatenate((self.its, its))
+        self.asleep = np.concatenate((self.asleep, np.zeros(len(own), dtype=np.bool_)))
 
 
 class Book(Protocol):
-    """The resting orders of a zone and span, in the order of priority the book was made with.
+    """Resting orders by place, in the priority the book was made with.
 
-    It knows sides, prices and impact factors; what remains of an order, its minimum acceptance and its
+    It knows what orders ask for a watt and when they came; what remains of them, their minimum acceptance and their
     owner are the caller's. `naive.NaiveBook` is the oracle, `compiled_book.CompiledBook` the engine.
     """
 
-    def add(self, number: int, side: Side, price_minor: int, ppm: int) -> None:
-        """Let an order rest. `number` is its place in the order of arrival and new to this book.
-
-        An order amended with loss of priority is removed and added under its new number.
-        """
+    def add(self, number: int, place: int, ask_minor: int) -> None:
+        """Let an order rest at the place of this index. `number` is its place in the order of arrival, new here."""
 
     def remove(self, number: int) -> None:
         """Take a resting order out; a KeyError when it does not rest here."""
 
     def __len__(self) -> int:
-        """How many orders rest, of both sides."""
+        """How many orders rest."""
 
-    def resting(self, side: Side) -> tuple[int, ...]:
-        """The numbers of one side, in order of priority."""
+    def resting(self) -> tuple[int, ...]:
+        """All numbers, in order of arrival."""
 
-    def candidates(self, side: Side, price_minor: int, ppm: int, before: int | None = None) -> Iterator[int]:
-        """The resting orders that an incoming order of `side` crosses, in the order in which it meets them.
+    def candidates(self, terms: Terms, limit_minor: int, before: int) -> Iterator[int]:
+        """The resting orders that a taker crosses, in the order in which it meets them; only those before a number.
 
-        Lazy, and may be left at any point. The book must not change while it is being iterated. With
-        `before`, only orders that arrived before that number.
+        By arrival, or by what a watt costs the taker and then arrival. Lazy, and may be left at any point; the book
+        must not change meanwhile.
+        """
+
+    def first_crossing(self, place: int, other: "Book", at: int, terms: tuple[int, int], after: int) -> int:
+        """The first order after a number, of here or of a place of the `other` side, that an earlier one there crosses.
+
+        `terms` are the impact factors of this book's place and the other's. 0 if there is none.
         """

@@ -1,178 +1,76 @@
-"""The oracle: the rules of matching with sorted lists and fractions, to be read rather than run.
-
-`NaiveBook` passes the same tests as the compiled book; `naive_stream` is the whole continuous matching
-that `stream.match_stream` must reproduce trade by trade.
-"""
+"""The oracle of the books: lists and fractions, to be read rather than run. It passes the same tests."""
 
 from bisect import insort
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
-from flexpeer.market.matching.crossing import (
-    accepts,
-    buyer_quantity_w,
-    crosses,
-    fills_buy,
-    fills_sell,
-    seller_quantity_w,
-    weight,
-    within_bounds,
-)
-from flexpeer.market.orders import Side, TimeInForce
-from flexpeer.market.rulebook import Exchange, Priority
+from flexpeer.market.matching.book import Book, Terms
+from flexpeer.market.rulebook import Priority
 
 
 class Resting(NamedTuple):
-    """An order in the list of its side; `rank` sorts it, the lowest first."""
+    """A resting order: its place in the order of arrival, its place in the grid, and what it asks for a watt."""
 
-    rank: tuple[Fraction, int]
     number: int
-    price_minor: int
-    ppm: int
+    place: int
+    ask_minor: int
+
+
+def _cost(order: Resting, terms: Terms) -> Fraction:
+    """What a watt of the order costs the taker, per watt of its own."""
+    return Fraction(order.ask_minor * int(terms.own[order.place]), int(terms.its[order.place]))
 
 
 class NaiveBook:
-    """One sorted list per side; a candidate is found by going through it."""
+    """One list in order of arrival; candidates are found by going through it."""
 
     def __init__(self, priority: Priority) -> None:
-        self._priority = priority
-        self._resting: dict[Side, list[Resting]] = {Side.BUY: [], Side.SELL: []}
-        self._side: dict[int, Side] = {}
+        self._by_price = priority is Priority.PRICE_TIME
+        self._resting: list[Resting] = []
 
     def __len__(self) -> int:
-        return len(self._side)
+        return len(self._resting)
 
-    def _rank(self, number: int, side: Side, price_minor: int, ppm: int) -> tuple[Fraction, int]:
-        if self._priority is Priority.TIME:
-            return Fraction(0), number
-        return Fraction(price_minor if side is Side.SELL else -price_minor, ppm), number
-
-    def add(self, number: int, side: Side, price_minor: int, ppm: int) -> None:
+    def add(self, number: int, place: int, ask_minor: int) -> None:
         """See `Book.add`."""
-        assert number not in self._side
-        assert within_bounds(price_minor, ppm)
-        insort(self._resting[side], Resting(self._rank(number, side, price_minor, ppm), number, price_minor, ppm))
-        self._side[number] = side
+        assert all(order.number != number for order in self._resting)
+        insort(self._resting, Resting(number, place, ask_minor))
 
     def remove(self, number: int) -> None:
         """See `Book.remove`."""
-        orders = self._resting[self._side.pop(number)]
-        orders.remove(next(order for order in orders if order.number == number))
+        found = [order for order in self._resting if order.number == number]
+        if not found:
+            raise KeyError(number)
+        self._resting.remove(found[0])
 
-    def resting(self, side: Side) -> tuple[int, ...]:
+    def resting(self) -> tuple[int, ...]:
         """See `Book.resting`."""
-        return tuple(order.number for order in self._resting[side])
+        return tuple(order.number for order in self._resting)
 
-    def candidates(self, side: Side, price_minor: int, ppm: int, before: int | None = None) -> Iterator[int]:
+    def candidates(self, terms: Terms, limit_minor: int, before: int) -> Iterator[int]:
         """See `Book.candidates`."""
-        for order in self._resting[side.opposite]:
-            if side is Side.BUY:
-                meets = crosses(price_minor, ppm, order.price_minor, order.ppm)
-            else:
-                meets = crosses(order.price_minor, order.ppm, price_minor, ppm)
-            if meets and (before is None or order.number < before):
-                yield order.number
-            if not meets and self._priority is Priority.PRICE_TIME:
-                return
+        crossing = [
+            order
+            for order in self._resting
+            if order.number < before
+            and order.place < len(terms)
+            and terms.own[order.place] > 0
+            and not terms.asleep[order.place]
+            and _cost(order, terms) <= limit_minor
+        ]
+        if self._by_price:
+            crossing.sort(key=lambda order: (_cost(order, terms), order.number))
+        yield from (order.number for order in crossing)
 
-
-class NaiveOrder(NamedTuple):
-    """One order of a stream; its number is its place in it."""
-
-    bucket: int
-    side: Side
-    price_minor: int
-    ppm: int
-    organisation: int
-    quantity_w: int
-    minimum_w: int
-    time_in_force: TimeInForce
-
-
-class NaiveTrade(NamedTuple):
-    """One trade; `buy` and `sell` are numbers, the price is the resting order's."""
-
-    buy: int
-    sell: int
-    quantity_buy_w: int
-    quantity_sell_w: int
-    price_minor: int
-    resting: Side
-
-
-class NaiveStream:
-    """The orders that have arrived, what remains of each, and the book of each bucket."""
-
-    def __init__(self, orders: list[NaiveOrder], priority: Priority, exchange: Exchange) -> None:
-        self.orders = orders
-        self.rest_w = [order.quantity_w for order in orders]
-        self._weight = [weight(exchange, order.ppm) for order in orders]
-        self._books = {order.bucket: NaiveBook(priority) for order in orders}
-
-    def _minimum_met(self, number: int, fill_w: int) -> bool:
-        order = self.orders[number]
-        return accepts(order.quantity_w - self.rest_w[number], order.minimum_w, fill_w)
-
-    def _planned(self, number: int) -> list[NaiveTrade]:
-        """The trades of an arrival, were it to accept them."""
-        order = self.orders[number]
-        rest_w = order.quantity_w
-        trades = []
-        for other in self._books[order.bucket].candidates(order.side, order.price_minor, order.ppm):
-            if self.orders[other].organisation == order.organisation:
-                continue
-            if order.side is Side.BUY:
-                buy, sell, rest_buy_w, rest_sell_w = number, other, rest_w, self.rest_w[other]
-            else:
-                buy, sell, rest_buy_w, rest_sell_w = other, number, self.rest_w[other], rest_w
-            quantity_buy_w = buyer_quantity_w(rest_buy_w, self._weight[buy], rest_sell_w, self._weight[sell])
-            quantity_sell_w = seller_quantity_w(quantity_buy_w, self._weight[buy], self._weight[sell])
-            own_w, its_w = quantity_buy_w, quantity_sell_w
-            if order.side is Side.SELL:
-                own_w, its_w = its_w, own_w
-            if quantity_buy_w > 0 and self._minimum_met(other, its_w):
-                price_minor = self.orders[other].price_minor
-                trades.append(NaiveTrade(buy, sell, quantity_buy_w, quantity_sell_w, price_minor, order.side.opposite))
-                rest_w -= own_w
-            if rest_w == 0:
-                break
-        return trades
-
-    def _stands(self, number: int, trades: list[NaiveTrade]) -> bool:
-        order = self.orders[number]
-        if not trades:
-            return False
-        if order.side is Side.BUY:
-            filled_w = sum(trade.quantity_buy_w for trade in trades)
-            filled = fills_buy(order.quantity_w - filled_w)
-        else:
-            filled_w = sum(trade.quantity_sell_w for trade in trades)
-            filled = fills_sell(order.quantity_w - filled_w, self._weight[number], self._weight[trades[-1].buy])
-        return self._minimum_met(number, filled_w) and (filled or order.time_in_force is not TimeInForce.FOK)
-
-    def arrive(self, number: int) -> list[NaiveTrade]:
-        """Let the next order of the stream in: its trades, in the order in which it meets its peers."""
-        order = self.orders[number]
-        book = self._books[order.bucket]
-        trades = self._planned(number)
-        if not self._stands(number, trades):
-            trades = []
-        for trade in trades:
-            self.rest_w[trade.buy] -= trade.quantity_buy_w
-            self.rest_w[trade.sell] -= trade.quantity_sell_w
-            other = trade.sell if trade.resting is Side.SELL else trade.buy
-            if self.rest_w[other] == 0:
-                book.remove(other)
-        if order.time_in_force is TimeInForce.DAY and self.rest_w[number] > 0:
-            book.add(number, order.side, order.price_minor, order.ppm)
-        return trades
-
-
-def naive_stream(
-    orders: list[NaiveOrder], priority: Priority, exchange: Exchange
-) -> tuple[list[NaiveTrade], list[int]]:
-    """Continuous matching of a stream: all trades in order, and what remains of every order in watts."""
-    stream = NaiveStream(orders, priority, exchange)
-    trades = [trade for number in range(len(orders)) for trade in stream.arrive(number)]
-    return trades, stream.rest_w
+    def first_crossing(self, place: int, other: Book, at: int, terms: tuple[int, int], after: int) -> int:
+        """See `Book.first_crossing`."""
+        assert isinstance(other, NaiveBook)
+        own, its = terms
+        later = [
+            max(one.number, two.number)
+            for one in self._resting
+            for two in other._resting
+            if one.place == place and two.place == at and one.ask_minor * its <= -two.ask_minor * own
+        ]
+        return min((number for number in later if number > after), default=0)

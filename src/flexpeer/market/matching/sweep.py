@@ -1,4 +1,4 @@
-"""Stage 5: the sweep of one order through the book, one proposal at a time, first come first served.
+"""Stage 5: the sweep of one order through the books, one proposal at a time, first come first served.
 
 An order that arrives (or wakes) meets the crossing orders that came before it, in the rulebook's priority;
 those of its own span first, then tilings. Each meeting is proposed to the grid owners; what they refuse
@@ -8,161 +8,116 @@ sleeps until headroom is freed where it was missing, and then wakes in order of 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from itertools import islice
-
-import msgspec
-from msgspec.structs import replace
-from rpds import HashTrieMap
 
 from flexpeer.market.matching.books import Books
 from flexpeer.market.matching.crossing import accepts, buyer_quantity_w, fills_sell
+from flexpeer.market.matching.meetings import (
+    ENERGY,
+    Block,
+    Matching,
+    MeetingBlocked,
+    SweepEnded,
+    WakingEnded,
+    energy_of,
+    meeting_of,
+    pair_of,
+)
 from flexpeer.market.matching.tiling import tilings
 from flexpeer.market.matching.view import View
-from flexpeer.market.orders import Order, OrderAmended, OrderKilled, OrderPlaced, Side, Status, TimeInForce
+from flexpeer.market.orders import Order, OrderKilled, Side, Status, TimeInForce
 from flexpeer.market.trades import (
     Leg,
     Match,
     MatchProposed,
-    Phase,
     ReservationsReleased,
     Trade,
     TradeConcluded,
     leg_moves,
 )
 
-ENERGY = "energy"
 TILINGS_TRIED = 3
+SPANNING_TRIED = 8
 
 
-class Block(msgspec.Struct, frozen=True):
-    """Why a meeting sleeps: the owner, element and MTU that had no headroom (or a unit's energy limits).
-
-    `orders` met there first; a `tentative` block was found while reservations were held.
-    """
-
-    owner: str
-    element: str
-    mtu: int | None
-    orders: tuple[str, ...]
-    tentative: bool = False
+def places_of(view: View, match: Match) -> str:
+    """The name under which a match's places sleep."""
+    orders = view.orders.orders
+    return meeting_of(tuple((orders[leg.buy], orders[leg.sell], leg.span) for leg in match.legs))
 
 
-class MeetingBlocked(msgspec.Struct, frozen=True, tag=True):
-    """A meeting sleeps from now on."""
-
-    meeting: str
-    block: Block
-
-
-class MeetingsWoken(msgspec.Struct, frozen=True, tag=True):
-    """Headroom was freed: these meetings are possible again.
-
-    `waiting` are the orders to sweep after the one under way, in order of arrival: theirs and those there were.
-    """
-
-    meetings: tuple[str, ...]
-    waiting: tuple[str, ...]
+def _sleeps(view: View, matching: Matching, match: Match) -> bool:
+    """Whether a tiling's places or these very orders sleep; single meetings asleep are not met at all."""
+    if not matching.blocks:
+        return False
+    several = len(match.legs) > 1 and places_of(view, match) in matching.blocks
+    return several or pair_of(orders_of(match)) in matching.blocks
 
 
-class SweepEnded(msgspec.Struct, frozen=True, tag=True):
-    """An order has met everyone it can meet for now."""
-
-    order: str
-
-
-Event = MeetingBlocked | MeetingsWoken | SweepEnded
-
-
-class Matching(msgspec.Struct, frozen=True):
-    """Orders waiting for their sweep, the first being swept; and the meetings that sleep.
-
-    `tentative` are those found blocked while reservations were held: forgotten if these are released.
-    """
-
-    waiting: tuple[str, ...] = ()
-    blocks: HashTrieMap[str, Block] = HashTrieMap()
-    tentative: tuple[str, ...] = ()
-
-
-def evolve(matching: Matching, event: object) -> Matching:
-    """Matching after an event of any stage."""
-    match event:
-        case OrderPlaced(order, _):
-            return replace(matching, waiting=(*matching.waiting, order.order))
-        case OrderAmended(order_id):
-            return replace(matching, waiting=(*matching.waiting, order_id))
-        case MeetingBlocked(meeting, block):
-            tentative = (*matching.tentative, meeting) if block.tentative else matching.tentative
-            return replace(matching, blocks=matching.blocks.insert(meeting, block), tentative=tentative)
-        case MeetingsWoken(meetings, waiting):
-            blocks = matching.blocks
-            for meeting in meetings:
-                blocks = blocks.discard(meeting)
-            return replace(matching, blocks=blocks, waiting=(*matching.waiting[:1], *waiting))
-        case SweepEnded(order_id):
-            left = matching.waiting[1:] if matching.waiting[:1] == (order_id,) else matching.waiting
-            return replace(matching, waiting=left, tentative=())
-        case ReservationsReleased():
-            blocks = matching.blocks
-            for meeting in matching.tentative:
-                blocks = blocks.discard(meeting)
-            return replace(matching, blocks=blocks, tentative=())
-        case _:
-            return matching
-
-
-def meeting_of(match: Match, *, of_orders: bool = False) -> str:
-    """The name under which a meeting sleeps: the units and spans that move, whatever the orders.
-
-    With `of_orders` that of these orders alone, for what other orders of the units could still do.
-    """
-    legs = (
-        (leg.buy_unit, leg.sell_unit, leg.span.first, leg.span.end, *((leg.buy, leg.sell) if of_orders else ()))
-        for leg in match.legs
-    )
-    return msgspec.json.encode((match.zone, *legs)).decode()
-
-
-def _sleeps(matching: Matching, match: Match) -> bool:
-    return meeting_of(match) in matching.blocks or meeting_of(match, of_orders=True) in matching.blocks
+def _tired(view: View, matching: Matching, order: Order) -> bool:
+    """Whether its unit's energy limits leave nothing."""
+    if not view.places.limited(order.unit):
+        return False
+    return energy_of(order.unit, order.regulation, order.span) in matching.blocks
 
 
 def advance(view: View, matching: Matching, books: Books) -> list[object]:
-    """The next step of the order being swept: a proposal, or the end of its sweep."""
-    taker = view.orders.orders[matching.waiting[0]]
+    """The next step of the order being swept, or of the next one: a proposal, or the end of its sweep."""
+    order_id = matching.sweeping or _next_woken(view, matching, books)
+    if order_id is None:
+        return [WakingEnded()]
+    taker = view.orders.orders[order_id]
     blocked: list[object] = []
-    if taker.status is Status.OPEN and view.left_w(taker) > 0:
-        for match in _meetings(view, books, taker):
-            if _sleeps(matching, match):
+    if taker.status is Status.OPEN and view.left_w(taker) > 0 and not _tired(view, matching, taker):
+        for match in _meetings(view, matching, books, taker):
+            if _sleeps(view, matching, match):
                 continue
-            tick = view.needs.rulebook.quantity_tick_w
             allowed, bound = view.within_energy(match)
-            quantity = acceptable(view, match, allowed // tick * tick)
+            quantity = acceptable(view, match, view.tradeable_w(match, allowed))
             if quantity:
                 return [*blocked, MatchProposed(match.at(quantity))]
-            meeting = meeting_of(match, of_orders=allowed > 0)
-            block = Block("", f"{ENERGY}:{bound}", None, orders_of(match), bool(view.trades.reserved))
-            blocked.append(MeetingBlocked(meeting, block))
+            if allowed == 0:
+                blocked.append(_without_energy(view, match, bound))
+                if _is_of(view, taker, bound):
+                    break
     return [*blocked, *_finish(view, taker)]
 
 
-def _meetings(view: View, books: Books, taker: Order) -> Iterator[Match]:
+def _next_woken(view: View, matching: Matching, books: Books) -> str | None:
+    """Who is swept next: of those that have woken, who came before the first that waits; else that one.
+
+    None where somebody should have woken, but nobody came before.
+    """
+    if not matching.awake:
+        return matching.waiting[0]
+    before = view.orders.orders[matching.waiting[0]].number if matching.waiting else view.orders.next_number
+    return books.next_woken(matching.awake, matching.swept, before)
+
+
+def _is_of(view: View, order: Order, resource: str) -> bool:
+    return any(member.resource == resource for member in view.participants.members(order.unit))
+
+
+def _without_energy(view: View, match: Match, resource: str) -> MeetingBlocked:
+    """A unit sleeps that a resource's energy limits leave nothing of."""
+    orders = [view.orders.orders[order] for leg in match.legs for order in (leg.buy, leg.sell)]
+    order = next(order for order in orders if _is_of(view, order, resource))
+    span = next(leg.span for leg in match.legs if order.order in (leg.buy, leg.sell))
+    name = energy_of(order.unit, order.regulation, order.span)
+    tentative = bool(view.trades.reserved)
+    return MeetingBlocked(name, Block("", f"{ENERGY}:{resource}", span.first, orders_of(match), tentative))
+
+
+def _meetings(view: View, matching: Matching, books: Books, taker: Order) -> Iterator[Match]:
     """Everyone the taker could meet, as matches at the largest quantity their orders allow."""
-    met: Iterator[Order] = books.meets(view, taker, taker.span, taker.number)
-    if taker.residual:
-        met = iter(sorted(met, key=lambda order: (_grid_side_price(view, order), order.number)))
-    for other in met:
-        match = _match(view, taker, taker, (other,))
-        if match is not None:
-            yield match
-    for spanning, groups in tilings(view, books, taker, taker.number):
+    for other in books.meets(view, taker, taker.span, taker.number):
+        if not _tired(view, matching, other):
+            match = _match(view, taker, taker, (other,))
+            if match is not None:
+                yield match
+    for spanning, groups in islice(tilings(view, books, taker, taker.number), SPANNING_TRIED):
         possible = (_match(view, taker, spanning, group) for group in islice(groups, TILINGS_TRIED))
         yield from islice((match for match in possible if match is not None), 1)
-
-
-def _grid_side_price(view: View, order: Order) -> Fraction:
-    return Fraction(order.price_minor, view.ppm(order)[order.span.first])
 
 
 def _match(view: View, taker: Order, spanning: Order, others: tuple[Order, ...]) -> Match | None:
@@ -171,16 +126,15 @@ def _match(view: View, taker: Order, spanning: Order, others: tuple[Order, ...])
     legs = [view.leg(spanning, other, other.span) for other in others]
     if any(leg is None for leg in legs):
         return None
-    phase = Phase.PURCHASE if taker.residual else Phase.CONTINUOUS
-    match = Match(view.trades.next_match, taker.order, taker.zone, side, tuple(leg for leg in legs if leg), phase)
-    tick = view.needs.rulebook.quantity_tick_w
-    quantity = min(_leg_quantity_w(view, side, leg) for leg in match.legs) // tick * tick
+    match = Match(view.trades.next_match, taker.order, side, tuple(leg for leg in legs if leg))
+    quantity = view.tradeable_w(match, min(_leg_quantity_w(view, side, leg) for leg in match.legs))
     return match.at(quantity) if acceptable(view, match, quantity) else None
 
 
 def _leg_quantity_w(view: View, spanning: Side, leg: Leg) -> int:
     """The most a leg can carry, in watts of the spanning side."""
     left_buy, left_sell = (view.left_w(view.orders.orders[order]) for order in (leg.buy, leg.sell))
+    left_sell = left_sell // leg.tick_w * leg.tick_w
     buy_w = buyer_quantity_w(left_buy, leg.ppm_buy, left_sell, leg.ppm_sell)
     if spanning is Side.BUY:
         return buy_w
@@ -220,7 +174,7 @@ def _finish(view: View, taker: Order) -> list[object]:
         left = taker.remaining_w
     if taker.time_in_force is not TimeInForce.DAY and taker.status is Status.OPEN and left > 0:
         events.append(OrderKilled(taker.order))
-    return [*events, SweepEnded(taker.order)]
+    return [*events, SweepEnded(taker.order, taker.number)]
 
 
 def _condition_met(view: View, taker: Order) -> bool:
@@ -243,6 +197,6 @@ def concluded(view: View, match: Match) -> list[TradeConcluded]:
             del fills[shared]
         name = f"T{match.match}" if len(match.legs) == 1 else f"T{match.match}.{place + 1}"
         buyer, seller = (view.orders.orders[order].organisation for order in (leg.buy, leg.sell))
-        trade = Trade(name, match.match, match.zone, match.phase, leg, buyer, seller)
+        trade = Trade(name, match.match, match.phase, leg, buyer, seller)
         events.append(TradeConcluded(trade, leg_moves(view.participants, view.orders, leg), fills))
     return events

@@ -1,25 +1,27 @@
 """What matching looks at: the market so far, and who crosses whom in it."""
 
 from collections.abc import Mapping
+from math import gcd, lcm
 from typing import NamedTuple
 
 from flexpeer.market.energy import EnergyRoom, energy_room
 from flexpeer.market.matching.crossing import crosses
-from flexpeer.market.needs import Needs, loading_ppm, unit_ppm
+from flexpeer.market.needs import Needs
 from flexpeer.market.orders import Order, Orders, Side, Status
 from flexpeer.market.participants import Participants
-from flexpeer.market.rulebook import Exchange
+from flexpeer.market.places import Place, Places
 from flexpeer.market.trades import Leg, Match, Trades, match_moves
 from flexpeer.periods import Span
 
 
 class View(NamedTuple):
-    """The slices of the state a sweep reads."""
+    """The slices of the state a sweep reads, and what places do in them."""
 
     participants: Participants
     needs: Needs
     orders: Orders
     trades: Trades
+    places: Places
 
     def left_w(self, order: Order) -> int:
         """What of an order is neither traded nor reserved."""
@@ -31,27 +33,35 @@ class View(NamedTuple):
         alive = order.status is Status.OPEN and order.number == number and self.left_w(order) > 0
         return order if alive else None
 
-    def ppm(self, order: Order) -> tuple[int, ...]:
-        """Impact factors of an order's unit at its zone, one per MTU."""
-        derive = unit_ppm if order.side is Side.SELL else loading_ppm
-        return derive(self.needs, self.participants, order.zone, order.unit)
-
     def leg(self, one: Order, other: Order, span: Span) -> Leg | None:
         """The leg between two orders over a span, quantities still open (0); None if they do not cross in it."""
         buy, sell = (one, other) if one.side is Side.BUY else (other, one)
-        ppm_buy, ppm_sell = self.ppm(buy), self.ppm(sell)
-        pairs = [(ppm_buy[mtu], ppm_sell[mtu]) for mtu in span.mtus]
-        if not all(crosses(buy.price_minor, pb, sell.price_minor, ps) for pb, ps in pairs):
+        ratio = self.places.ratio(place_of(buy), place_of(sell), sell.regulation, span)
+        if ratio is None or not crosses(buy.price_minor, ratio.ppm_buy, sell.price_minor, ratio.ppm_sell):
             return None
-        if self.needs.rulebook.exchange is Exchange.BALANCED:
-            most_buy, most_sell = 1, 1
-        else:
-            most_buy, most_sell = _most(pairs)
-        resting = min(buy, sell, key=lambda order: order.number)
+        resting = buy if buy.number < sell.number else sell
         return Leg(
-            buy.order, sell.order, buy.unit, sell.unit, span, most_buy, most_sell, 0, 0,
-            resting.price_minor, resting.side,
+            buy.order, sell.order, buy.unit, sell.unit, ratio.point, span, ratio.ppm_buy, ratio.ppm_sell, 0, 0,
+            resting.price_minor, resting.side, self.needs.rulebook.quantity_tick_w,
         )  # fmt: skip
+
+    def tradeable_w(self, match: Match, quantity_w: int) -> int:
+        """The largest quantity up to this one, in ticks, that leaves both sides of every leg within their limit prices.
+
+        Where rounding the seller up would cost more than the prices leave, what exchanges without rounding; 0 for none.
+        """
+        tick = self.needs.rulebook.quantity_tick_w
+        whole = quantity_w // tick * tick
+        if all(self._within_prices(leg) for leg in match.at(whole).legs):
+            return whole
+        sells = match.spanning is Side.SELL
+        pairs = [(leg.ppm_sell, leg.ppm_buy * tick) if sells else (leg.ppm_buy, leg.ppm_sell * tick) for leg in match.legs]
+        exact = lcm(tick, *(its // gcd(own, its) for own, its in pairs))
+        return whole // exact * exact
+
+    def _within_prices(self, leg: Leg) -> bool:
+        buy, sell = self.orders.orders[leg.buy], self.orders.orders[leg.sell]
+        return buy.price_minor * leg.quantity_buy_w >= sell.price_minor * leg.quantity_sell_w
 
     def within_energy(self, match: Match) -> tuple[int, str]:
         """The largest quantity of a match that energy limits allow, and the resource that binds it ("": none does)."""
@@ -78,7 +88,7 @@ class View(NamedTuple):
         for name in names:
             moved = self.trades.moves_w.get(name, nothing)
             moves = [m + h for m, h in zip(moved, held.get(name, nothing), strict=True)]
-            rooms[name] = energy_room(self.participants.resources[name], self.needs.start_w(name), moves, minutes)
+            rooms[name] = energy_room(self.participants.resources[name], self.places.start_w(name), moves, minutes)
         return rooms
 
     def _changes_w(self, matches: tuple[Match, ...]) -> dict[str, list[int]]:
@@ -96,10 +106,6 @@ def _energy_bound(rooms: Mapping[str, EnergyRoom], changes_w: Mapping[str, list[
     return next((name for name, change in changes_w.items() if not rooms[name].allows(change)), "")
 
 
-def _most(pairs: list[tuple[int, int]]) -> tuple[int, int]:
-    """The pair of impact factors with the largest ratio buyer / seller."""
-    most_buy, most_sell = pairs[0]
-    for ppm_buy, ppm_sell in pairs[1:]:
-        if ppm_buy * most_sell > most_buy * ppm_sell:
-            most_buy, most_sell = ppm_buy, ppm_sell
-    return most_buy, most_sell
+def place_of(order: Order) -> Place:
+    """Where an order is."""
+    return Place(order.unit, order.zone)
