@@ -8,21 +8,23 @@ import numpy as np
 
 from flexpeer.adapters.day_share_files import (
     PromisesFile,
+    day_digest,
     read_dso,
     read_operator,
     write_dso,
     write_operator,
 )
 from flexpeer.adapters.ed25519 import read_keys, write_keys
-from flexpeer.adapters.folders import new_folder, require_fresh
+from flexpeer.adapters.folders import new_folder, private_folder, require_fresh
 from flexpeer.adapters.log_file import FileLog
-from flexpeer.adapters.meeting_place import PATIENCE, Place, Tell
-from flexpeer.adapters.nats_areas import NatsAreas, serve
+from flexpeer.adapters.meeting_place import PATIENCE, Place, Tell, nonce
+from flexpeer.adapters.nats_areas import NatsAreas, serve, without_password
 from flexpeer.adapters.results_files import dso_tables, write_dso_tables, write_results
+from flexpeer.adapters.server_files import write_authority, write_passwords
 from flexpeer.app.between.day_split import gather_bids, split_day
 from flexpeer.app.between.grant_node import GrantDesk, GrantNode
 from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
-from flexpeer.app.between.remote_owner import RemoteOwner, grant_reply_in
+from flexpeer.app.between.remote_owner import grant_reply_in
 from flexpeer.app.between.told_side import ToldSide
 from flexpeer.app.day import run_day
 from flexpeer.app.joint_check import Trial
@@ -47,11 +49,13 @@ def split_scenario(folder: Path, out: Path) -> dict[str, Any]:
     if grid is None:
         raise bad_input("scenario.toml", "there is no [grid]", "a scenario with a grid", field="grid")
     operator, shares = split_day(scenario, grid, StageWatch(lambda _done, _total: None))
-    with new_folder(out) as work:
+    with private_folder(out) as work:
         write_operator(operator, work / MARKET_OPERATOR)
         for name, share in shares.items():
             write_dso(scenario, operator, share, work / name)
         write_keys([MARKET_OPERATOR, *shares], work)
+        write_passwords(shares, work)
+        write_authority(work)
     dsos = {
         name: {
             "dso": share.own.owner,
@@ -69,14 +73,13 @@ def run_day_operator(folder: Path, place: Place, out: Path, on_progress: Callabl
     """`flexpeer node --market-operator` of a scenario: the day, from the bids to the confirmations."""
     require_fresh(out)
     operator = read_operator(folder)
-    periods = operator.scenario.day.mtu_count
     signatures = read_keys(MARKET_OPERATOR, place.keys)
-    desk, watch = Desk(MARKET_OPERATOR, signatures), StageWatch(on_progress)
+    desk, watch = Desk(MARKET_OPERATOR, signatures, day_digest(folder), nonce), StageWatch(on_progress)
     with (
         place.for_operator(signatures, [address.name for address in operator.owners]) as server,
         NatsAreas(desk, server, place.timeout_s, read=grant_reply_in) as areas,
     ):
-        owners = [RemoteOwner(address, areas, periods) for address in operator.owners]
+        owners = operator.reached(areas)
         with watch.stage("bids"):
             scenario, odd = gather_bids(operator, owners)
         side = ToldSide(scenario, operator.points, owners, operator.home)
@@ -89,6 +92,7 @@ def run_day_operator(folder: Path, place: Place, out: Path, on_progress: Callabl
     dsos = {
         owner.owner: {
             "silences": owner.silences,
+            "silenced": owner.silenced,
             "told": told[owner.owner],
             "unconfirmed": [*owner.lost, *owner.undelivered],
             "received": areas.sent_bytes.get(address.name, 0),
@@ -107,10 +111,11 @@ def run_day_dso(name: str, folder: Path, place: Place, out: Path | None, tell: T
     share = read_dso(folder)
     signatures = read_keys(name, place.keys)
     warm_up(share.own)
-    with place.for_dso(name, signatures) as server, PromisesFile(place.state or folder) as promises:
-        tell(f"{name}: at {server}")
+    digest = day_digest(folder)
+    with place.for_dso(name, signatures) as server, PromisesFile(place.state or folder, digest) as promises:
+        tell(f"{name}: at {without_password(server)}")
         node = GrantNode(share.own, share.orders, promises)
-        desk = GrantDesk(Desk(name, signatures), node)
+        desk = GrantDesk(Desk(name, signatures, digest, nonce), node)
         serve(desk, server, PATIENCE * place.timeout_s)
     if out is not None and node.ended:
         with new_folder(out) as work:

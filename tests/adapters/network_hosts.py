@@ -53,7 +53,7 @@ class Hosts:
     def start(self, name: str, *words: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             ["ip", "netns", "exec", self._space[name], sys.executable, *words],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             cwd=ROOT,
         )  # fmt: skip
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -56,8 +56,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def program(dso: str, shares: Path, at: tuple[str, str], out: Path) -> Iterator[subprocess.Popen[bytes]]:
     words = ["--dso", dso, "--scenario", str(shares / dso), "--keys", str(shares), *at]
-    words += ["--timeout", "3", "--out", str(out / dso), "--json"]
-    running = subprocess.Popen([sys.executable, "-m", "flexpeer", "node", *words], stdout=subprocess.PIPE)
+    words += ["--timeout", "20", "--out", str(out / dso), "--json"]
+    running = subprocess.Popen(
+        [sys.executable, "-m", "flexpeer", "node", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     try:
         yield running
     finally:
@@ -65,11 +67,19 @@ def program(dso: str, shares: Path, at: tuple[str, str], out: Path) -> Iterator[
         running.wait(END_S)
 
 
+def ready(programs: Iterable[subprocess.Popen[bytes]]) -> None:
+    """Once they are at their servers, they wait for questions."""
+    for running in programs:
+        assert running.stderr is not None
+        assert b": at nats://" in running.stderr.readline()
+
+
 def test_programs_trade_as_one_process_does(folders: Path, tmp_path: Path) -> None:
     shares = folders / "shares"
     with nats_server() as server, ExitStack() as programs:
         at = ("--server", server)
         running = {dso: programs.enter_context(program(dso, shares, at, tmp_path)) for dso in DSOS}
+        ready(running.values())
         place = Place(server, shares, 30.0)
         result = run_day_operator(shares / "market-operator", place, tmp_path / "market", lambda _done, _total: None)
         told = {dso: json.loads(each.communicate(timeout=END_S)[0]) for dso, each in running.items()}
@@ -90,6 +100,7 @@ def test_a_day_over_servers_of_their_own(folders: Path, tmp_path: Path) -> None:
     shares, hub = folders / "shares", f"127.0.0.1:{free_port()}"
     with ExitStack() as programs:
         running = [programs.enter_context(program(dso, shares, ("--hub", hub), tmp_path)) for dso in DSOS]
+        ready(running)
         place = Place(None, shares, 30.0, listen=hub)
         run_day_operator(shares / "market-operator", place, tmp_path / "market", lambda _done, _total: None)
         assert [each.wait(END_S) for each in running] == [0, 0, 0]
@@ -104,6 +115,7 @@ def test_a_dso_killed_in_the_middle_of_the_day_and_started_again(folders: Path, 
     with nats_server() as server, ExitStack() as programs:
         at = ("--server", server)
         running = {dso: programs.enter_context(program(dso, shares, at, tmp_path)) for dso in DSOS}
+        ready(running.values())
         promises, ends = shares / "local" / PROMISES, list[int]()
 
         def kill() -> None:
@@ -118,7 +130,7 @@ def test_a_dso_killed_in_the_middle_of_the_day_and_started_again(folders: Path, 
 
         killing = threading.Thread(target=kill)
         killing.start()
-        place = Place(server, shares, 3.0)
+        place = Place(server, shares, 20.0)
         result = run_day_operator(shares / "market-operator", place, tmp_path / "market", lambda _done, _total: None)
         killing.join()
         told = {dso: json.loads(each.communicate(timeout=END_S)[0]) for dso, each in running.items()}
@@ -138,7 +150,7 @@ def test_nobody_gets_what_is_others(folders: Path) -> None:
     village = read_dso(shares / "village")
     assert set(village.own.network.bus_names) == {"B", "C"}
     assert {row.resource for row in village.orders} <= set(village.own.bus_of) == {"WC"}
-    assert not (shares / "village.key").stat().st_mode & 0o077
+    assert all(not path.stat().st_mode & 0o077 for path in [shares, *shares.rglob("*")])
 
 
 def test_files_that_are_not_what_they_should_be(folders: Path, tmp_path: Path) -> None:

@@ -6,14 +6,15 @@ from pathlib import Path
 import msgspec
 from tests.adapters.scenario_folder import Texts, folder_of
 from tests.app.grid_days import _Memory, _Watch
-from tests.app.seals import Seals
+from tests.app.seals import asked, desk_of
 
 from flexpeer.adapters.gridfiles import open_grid
 from flexpeer.adapters.scenario_files import read_scenario
+from flexpeer.app.between.asking import Asking
 from flexpeer.app.between.day_split import DsoShare, OperatorShare, gather_bids, split_day
 from flexpeer.app.between.grant_node import GrantDesk, GrantNode, Unkept
-from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
-from flexpeer.app.between.remote_owner import RemoteOwner
+from flexpeer.app.between.letters import MARKET_OPERATOR
+from flexpeer.app.between.remote_owner import Nonsense, RemoteOwner, grant_reply_in
 from flexpeer.app.between.told_side import ToldSide
 from flexpeer.app.day import MarketDay
 from flexpeer.app.grid_day import GridInput
@@ -22,20 +23,22 @@ from flexpeer.bootstrap import NewtonVerifier
 from flexpeer.market.trades import Trade
 from flexpeer.wire.grants import Question, Reply
 
-RUN = 7
+RUN = "a run"
 
 
 class LettersHere:
     """Carries letters at once and keeps them; what comes of one may be changed by subclasses."""
 
     def __init__(self, shares: dict[str, DsoShare]) -> None:
-        self._operator = Desk(MARKET_OPERATOR, Seals(MARKET_OPERATOR))
+        self.operator = desk_of(MARKET_OPERATOR)
+        self._asking = Asking(self.operator, 1.0, grant_reply_in)
         self._shares = shares
         self.ledgers = {name: Unkept() for name in shares}
         self.nodes: dict[str, GrantNode] = {}
         self.desks: dict[str, GrantDesk] = {}
         self.number = 0
         self.letters: list[tuple[str, bytes]] = []
+        self.written: list[tuple[str, bytes]] = []
         for name in shares:
             self.start(name)
 
@@ -43,29 +46,30 @@ class LettersHere:
         """Anew, with what is in the ledger and nothing else."""
         share = self._shares[name]
         self.nodes[name] = GrantNode(share.own, share.orders, self.ledgers[name])
-        self.desks[name] = GrantDesk(Desk(name, Seals(name)), self.nodes[name])
+        self.desks[name] = GrantDesk(desk_of(name), self.nodes[name])
 
     def carried(self, name: str, written: bytes) -> bytes | None:
         """To a DSO, and what it replies."""
         return self.desks[name].reply_to(written)
 
-    def ask(self, questions: Sequence[tuple[str, Question]]) -> Sequence[Reply | None]:
+    def ask(self, questions: Sequence[tuple[str, Question]]) -> Sequence[Reply | Nonsense | None]:
         """One after the other."""
         return [self._one(name, question) for name, question in questions]
 
-    def _one(self, name: str, question: Question) -> Reply | None:
-        self.number += 1
-        written = self._operator.letter(name, RUN, self.number, question)
+    def _one(self, name: str, question: Question) -> Reply | Nonsense | None:
         self.letters.append((name, msgspec.msgpack.encode(question)))
+        reply: Reply | Nonsense | None = asked(self._asking, name, question, self._posted)
+        if reply is not None:
+            self.letters.append((MARKET_OPERATOR, msgspec.msgpack.encode(reply)))
+        return reply
+
+    def _posted(self, name: str, written: bytes) -> bytes | None:
+        self.number += 1
+        self.written.append((name, written))
         reply = self.carried(name, written)
-        if reply is None:
-            return None
-        letter = self._operator.opened(reply)
-        assert letter is not None
-        assert (letter.head.sender, letter.head.number) == (name, self.number)
-        self.letters.append((MARKET_OPERATOR, letter.body))
-        found: Reply = msgspec.msgpack.decode(letter.body, type=Reply)
-        return found
+        if reply is not None:
+            self.written.append((MARKET_OPERATOR, reply))
+        return reply
 
 
 class Whole:
@@ -85,7 +89,7 @@ class Whole:
 
 def run_split(operator: OperatorShare, post: LettersHere) -> tuple[DayOutcome, list[RemoteOwner]]:
     """The market operator's side of a day: bids first, then the day as everywhere."""
-    owners = [RemoteOwner(address, post, operator.scenario.day.mtu_count) for address in operator.owners]
+    owners = operator.reached(post)
     scenario, _ = gather_bids(operator, owners)
     side = ToldSide(scenario, operator.points, owners, operator.home)
     return MarketDay(scenario, _Memory(), _Watch(), None, side).run(NewtonVerifier()), owners

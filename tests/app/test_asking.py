@@ -1,28 +1,57 @@
-from tests.app.seals import Seals
+import msgspec
+from tests.app.seals import desk_of
 
 from flexpeer.app.between.asking import AGAIN_S, Asking
-from flexpeer.app.between.letters import MARKET_OPERATOR, Desk, Dropped
-from flexpeer.laboratory.between.area_letters import reply_in
-from flexpeer.laboratory.between.borders import Answer, Begin, Close, Numbers, Refusal, Trouble
+from flexpeer.app.between.letters import MARKET_OPERATOR, Desk, Dropped, Letter, Sort
+from flexpeer.wire.grants import Begin, Done, Reply, Respond
 
-ANSWER = Answer(Numbers(), {}, Numbers(), Numbers())
+START = b"start"
+
+
+def read(letter: Letter) -> Reply | str:
+    try:
+        found: Reply = msgspec.msgpack.decode(letter.body, type=Reply)
+    except msgspec.DecodeError:
+        return "nothing"
+    return found
 
 
 def asking() -> tuple[Asking, Desk]:
-    desk = Desk(MARKET_OPERATOR, Seals(MARKET_OPERATOR))
-    return Asking(desk, 7, 2.0, reply_in), desk
+    desk = desk_of(MARKET_OPERATOR)
+    return Asking(desk, 2.0, read), desk
 
 
-def reply(dso: str, number: int, *, run: int = 7) -> bytes:
-    return Desk(dso, Seals(dso)).letter(MARKET_OPERATOR, run, number, ANSWER)
+def head_of(written: bytes) -> tuple[Sort, bytes, int]:
+    head = msgspec.msgpack.decode(written, type=Letter).head
+    return head.sort, head.since, head.number
+
+
+def reply(dso: str, since: bytes, number: int, *, sort: Sort = Sort.REPLY, start: bytes = START) -> bytes:
+    message = None if sort is Sort.WELCOME else Done()
+    return desk_of(dso).letter(MARKET_OPERATOR, sort, (since, start), number, message)
+
+
+def greeted(ask: Asking, *dsos: str) -> bytes:
+    """Everybody has been asked and has answered once; the asker's nonce."""
+    ask.begin([(dso, Begin(0)) for dso in dsos], 0.0)
+    since = b""
+    while ask.next_s is not None:
+        for dso, written in ask.due(0.0):
+            sort, since, number = head_of(written)
+            answer = Sort.WELCOME if sort is Sort.HELLO else Sort.REPLY
+            ask.received(reply(dso, since, number, sort=answer), 0.0)
+    assert ask.replies == [Done()] * len(dsos)
+    return since
 
 
 def test_a_question_is_sent_again_until_its_time_is_up() -> None:
     ask, _ = asking()
+    since = greeted(ask, "a", "b")
     ask.begin([("a", Begin(1)), ("b", Begin(1))], 10.0)
+    before = ask.sent_bytes["a"]
     first = ask.due(10.0)
     assert [dso for dso, _ in first] == ["a", "b"]
-    ask.received(reply("b", 1), 10.1)
+    ask.received(reply("b", since, 3), 10.1)
     times = []
     while ask.next_s is not None:
         now = ask.next_s
@@ -30,20 +59,21 @@ def test_a_question_is_sent_again_until_its_time_is_up() -> None:
         times += [now] * len(letters)
         assert set(letters) <= set(first)
     assert times == [10.0 + AGAIN_S * n for n in (1, 2, 3)]
-    assert ask.replies == [None, ANSWER]
-    assert ask.sent_bytes["a"] == len(first[0][1])
+    assert ask.replies == [None, Done()]
+    assert ask.sent_bytes["a"] == before
 
 
 def test_one_question_at_a_time_to_each_in_order() -> None:
     ask, _ = asking()
-    ask.begin([("a", Begin(1)), ("a", Close(1, False, "x"))], 0.0)
+    since = greeted(ask, "a")
+    ask.begin([("a", Begin(1)), ("a", Respond())], 0.0)
     assert len(ask.due(0.0)) == 1
     assert not ask.due(0.1)
-    ask.received(reply("a", 1), 0.2)
+    ask.received(reply("a", since, 3), 0.2)
     assert len(ask.due(0.2)) == 1
-    assert ask.replies == [ANSWER, None]
-    ask.received(reply("a", 2), 0.3)
-    assert (ask.next_s, list(ask.replies)) == (None, [ANSWER, ANSWER])
+    assert ask.replies == [Done(), None]
+    ask.received(reply("a", since, 4), 0.3)
+    assert (ask.next_s, list(ask.replies)) == (None, [Done(), Done()])
 
 
 def test_who_is_silent_is_asked_no_more_questions() -> None:
@@ -56,14 +86,27 @@ def test_who_is_silent_is_asked_no_more_questions() -> None:
 
 def test_replies_to_nothing_under_way_are_dropped() -> None:
     ask, desk = asking()
+    since = greeted(ask, "a")
     ask.begin([("a", Begin(1))], 0.0)
-    refusal = Desk("a", Seals("a")).letter(MARKET_OPERATOR, 7, 1, Refusal(Trouble.LOST, "x"))
-    for written in (reply("b", 1), reply("a", 2), reply("a", 1, run=6), b"nonsense"):
+    for written in (reply("b", since, 3), reply("a", since, 4), reply("a", since, 2), b"nonsense"):
         ask.received(written, 0.1)
-    ask.received(Desk("a", Seals("a")).letter(MARKET_OPERATOR, 7, 1, Begin(1)), 0.1)
+    for written in (
+        reply("a", b"other", 3),
+        reply("a", since, 3, start=b"other"),
+        reply("a", since, 3, sort=Sort.HELLO),
+    ):
+        ask.received(written, 0.1)
     assert ask.replies == [None]
-    assert desk.dropped == {Dropped.OLD: 3, Dropped.UNREADABLE: 2}
-    ask.received(refusal, 0.2)
-    ask.received(reply("a", 1), 0.3)
-    assert ask.replies == [Refusal(Trouble.LOST, "x")]
+    assert desk.dropped == {Dropped.OLD: 3, Dropped.UNREADABLE: 1, Dropped.OTHER_START: 3}
+    ask.received(reply("a", since, 3), 0.2)
+    ask.received(reply("a", since, 3), 0.3)
+    assert ask.replies == [Done()]
     assert desk.dropped[Dropped.OLD] == 4
+
+
+def test_a_letter_without_a_reply_is_a_reply_of_nothing() -> None:
+    ask, _ = asking()
+    since = greeted(ask, "a")
+    ask.begin([("a", Begin(1))], 0.0)
+    ask.received(desk_of("a").letter(MARKET_OPERATOR, Sort.REPLY, (since, START), 3, Begin(1)), 0.1)
+    assert (ask.next_s, ask.replies) == (None, ["nothing"])

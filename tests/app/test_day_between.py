@@ -1,5 +1,6 @@
 """A market day between organisations is the day of one process, and what happens when one is silent or starts again."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from tests.adapters.scenario_folder import Texts
 from tests.app.grid_days import CIGRE_UNITS, SMALL_UNITS, Day, cigre_day, never_worse, small_day
-from tests.app.seals import Seals
+from tests.app.seals import DIGEST
 from tests.app.split_days import RUN, LettersHere, Whole, run_split, trades_of
 from tests.app.test_grid_day_trades import (
     AREA_CASES,
@@ -25,7 +26,7 @@ from flexpeer.adapters.day_share_files import PromisesFile, read_dso, read_opera
 from flexpeer.app.between import grant_node
 from flexpeer.app.between.day_split import DsoShare, OperatorShare, letter_names
 from flexpeer.app.between.grant_node import GrantNode, Unkept
-from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
+from flexpeer.app.between.letters import MARKET_OPERATOR, Dropped
 from flexpeer.app.between.remote_owner import RemoteOwner
 from flexpeer.app.gate.owner_cuts import OwnerCuts
 from flexpeer.app.joint_check import Borders, Trial
@@ -106,9 +107,8 @@ def test_tangents_and_responses_are_told_as_they_are(
 ) -> None:
     monkeypatch.setattr(grant_node, "BYTES_AT_A_TIME", at_a_time)
     _, operator, by_name = shares
-    address = next(each for each in operator.owners if each.name == "local")
     here = GridOwner(by_name["local"].own)
-    there = RemoteOwner(address, LettersHere(by_name), 24)
+    there = next(each for each in operator.reached(LettersHere(by_name)) if each.owner == "Local")
     moves = tuple(Move(name, Span(12, 14), 40_000_000) for name in ("WA", "WB"))
     trial = Trial(1, moves, np.arange(11, 15), {}, None, ())
     assert here.attempt(trial).excess == there.attempt(trial).excess > 0.0
@@ -217,7 +217,7 @@ class Restarting(LettersHere):
 
     def _again(self, name: str, tried: Try) -> None:
         """What was only tried is not kept, and would have been tried again."""
-        self.nodes[name].answer(tried, RUN, 0)
+        self.nodes[name].answer(tried, self.nodes[name].run)
 
 
 @pytest.mark.parametrize("acted", [True, False])
@@ -239,7 +239,7 @@ class Forgetting(LettersHere):
         for name, question in questions:
             if isinstance(question, Commit) and name == "local" and not self.forgot:
                 self.forgot = True
-                self.ledgers[name].entries[:] = [Entry(RUN, self.number, Began())]
+                self.ledgers[name].entries[:] = [Entry(self.nodes[name].run, Began())]
                 self.start(name)
         return super().ask(questions)
 
@@ -301,16 +301,17 @@ def texts_in(message: Any) -> Iterator[str]:
 def node(shares: Shares) -> GrantNode:
     local = shares[2]["local"]
     found = GrantNode(local.own, local.orders, Unkept())
-    assert isinstance(found.answer(Begin(0), RUN, 1), Bids)
+    assert isinstance(found.answer(Begin(0), RUN), Bids)
     return found
 
 
+OTHER_RUN = "another run"
 NOTHING = Try(1, (), (12,), {}, None, ())
 
 
 def test_the_same_decision_may_come_twice_and_others_are_refused(node: GrantNode) -> None:
     def ask(question: Question) -> Reply:
-        return node.answer(question, RUN, node.last[1] + 1)
+        return node.answer(question, RUN)
 
     assert isinstance(ask(Hold(1, 1)), Refused)
     assert isinstance(ask(NOTHING), Tried)
@@ -322,8 +323,8 @@ def test_the_same_decision_may_come_twice_and_others_are_refused(node: GrantNode
     assert isinstance(ask(Commit(2)), Refused)
     assert isinstance(ask(Abort(2)), Done)
     assert node.committed == {1}
-    assert isinstance(node.answer(NOTHING, RUN + 1, 1), Refused)
-    assert isinstance(node.answer(Begin(0), RUN + 1, 2), Bids)
+    assert isinstance(node.answer(NOTHING, OTHER_RUN), Refused)
+    assert isinstance(node.answer(Begin(0), OTHER_RUN), Bids)
     assert node.committed == set()
 
 
@@ -342,38 +343,38 @@ def test_what_does_not_fit_the_area_is_refused(node: GrantNode) -> None:
         Slack("Nothing", "loading", 12),
         Slack("Cable 3", "heat", 12),
     ):
-        assert isinstance(node.answer(question, RUN, 2), Refused), question
-    assert isinstance(node.answer(Voltages(("Village 1", "Local 1")), RUN, 2), Rows)
-    assert isinstance(node.answer(Tell("", (), True), RUN, 2), Done)
+        assert isinstance(node.answer(question, RUN), Refused), question
+    assert isinstance(node.answer(Voltages(("Village 1", "Local 1")), RUN), Rows)
+    assert isinstance(node.answer(Tell("", (), True), RUN), Done)
     assert node.ended
 
 
 def test_promises_outlive_a_program_cut_off_while_it_writes(tmp_path: Path) -> None:
     path = tmp_path / "promises.log"
-    entries = [Entry(RUN, 1, Began()), Entry(RUN, 4, Commit(2)), Entry(RUN, 5, Abort(3))]
-    with PromisesFile(tmp_path) as file:
-        for entry in entries[:2]:
+    run, other = f"{DIGEST.hex()}-1", f"{hashlib.sha256().hexdigest()}-1"
+    entries = [Entry(run, Began()), Entry(run, Commit(2)), Entry(run, Abort(3))]
+    with PromisesFile(tmp_path, DIGEST) as file:
+        for entry in (Entry(other, Began()), *entries[:2]):
             file.append(entry)
     with path.open("ab") as cut:
         cut.write(msgspec.json.encode(entries[2])[:-3])
-    with PromisesFile(tmp_path) as file:
+    with PromisesFile(tmp_path, DIGEST) as file:
         assert file.read() == entries[:2]
         file.append(entries[2])
-    with PromisesFile(tmp_path) as file:
+    with PromisesFile(tmp_path, DIGEST) as file:
         assert file.read() == entries
     path.write_bytes(b"something else\n")
     with pytest.raises(BadInput, match="no promises"):
-        PromisesFile(tmp_path)
+        PromisesFile(tmp_path, DIGEST)
 
 
 def test_a_reply_that_was_lost_with_the_program_comes_again(shares: Shares) -> None:
     post = LettersHere(shares[2])
-    operator = Desk(MARKET_OPERATOR, Seals(MARKET_OPERATOR))
-    letters = [operator.letter("local", RUN, n, q) for n, q in enumerate((Begin(0), NOTHING, Hold(1, 1)), 1)]
-    replies = [post.carried("local", written) for written in letters]
+    for question in (Begin(0), NOTHING, Hold(1, 1)):
+        post.ask([("local", question)])
     post.start("local")
-    assert post.carried("local", letters[1]) is None
-    assert post.carried("local", letters[2]) == replies[2]
+    assert post.ask([("local", Hold(1, 1))]) == [Done()]
+    assert post.desks["local"].desk.dropped == {Dropped.OTHER_START: 1}
     assert post.nodes["local"].in_doubt == (1,)
 
 
@@ -392,7 +393,7 @@ def test_trades_are_told_in_the_log_once(shares: Shares) -> None:
 def test_who_is_silent_at_the_gate_tells_no_tangents(shares: Shares) -> None:
     _, operator, by_name = shares
     post = Gaps(by_name, "village", range(1, 10_000), heard=False)
-    owners = [RemoteOwner(address, post, 24) for address in operator.owners]
+    owners = operator.reached(post)
     cuts = OwnerCuts(Borders(owners, operator.home))
     assert list(cuts.violated({"WA": np.full(24, 40e6)})) == []
     assert post.count["village"] > 0

@@ -22,7 +22,10 @@ def test_split(problem: Path, tmp_path: Path) -> None:
     assert answer.object == {"dsos": peers, "agents": {}, "pieces": 3, "periods": 24}
     names = {"market-operator", "dso-0", "dso-1", "dso-2"}
     files = {f"{name}.key" for name in names} | {f"{name}.npz" for name in names - {"market-operator"}}
-    assert everything_in(tmp_path / "shares") == files | {"outline.json", "public-keys.json"}
+    passwords = {f"{name}.password" for name in names - {"market-operator"}}
+    assert everything_in(tmp_path / "shares") == files | passwords | {
+        "outline.json", "public-keys.json", "authority.pem", "authority.key",
+    }  # fmt: skip
     assert all((tmp_path / "shares" / f"{name}.key").stat().st_mode & 0o077 == 0 for name in names)
     assert flexpeer("split", problem, "--out", tmp_path / "shares").code == 2
 

@@ -19,7 +19,7 @@ from tests.app.grid_days import SMALL_UNITS, small_day
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
 from tests.fuzz import mutations as m
 
-from flexpeer.adapters.day_share_files import PromisesFile, read_dso, read_operator
+from flexpeer.adapters.day_share_files import PromisesFile, day_digest, read_dso, read_operator
 from flexpeer.adapters.ed25519 import read_keys
 from flexpeer.app.between.grant_node import GrantNode
 from flexpeer.app.between.letters import MARKET_OPERATOR
@@ -176,12 +176,13 @@ def _shares() -> list[Files]:
         split_scenario(folder_of(texts, folder / "scenario"), folder / "day")
         share = read_dso(folder / "day" / "local")
         tried = Try(1, (Shift(next(iter(share.own.bus_of)), 0, 1, 1000),), (0,), {}, None, ())
-        with PromisesFile(folder / "day" / "local") as promises:
+        digest = day_digest(folder / "day" / "local")
+        with PromisesFile(folder / "day" / "local", digest) as promises:
             node = GrantNode(share.own, share.orders, promises)
             assert not node.committed
             acts: tuple[Began | Held | Commit, ...] = (Began(), Held(1, tried), Commit(1))
-            for number, act in enumerate(acts, 1):
-                promises.append(Entry(1, number, act))
+            for act in acts:
+                promises.append(Entry(f"{digest.hex()}-1", act))
 
     def clearing(folder: Path) -> None:
         write_problem(clearing_problem(16, 3, 1), folder / "problem.npz")
@@ -220,7 +221,7 @@ def _organisations(folder: Path) -> None:
 
 def _dso(folder: Path) -> None:
     share = read_dso(folder)
-    with PromisesFile(folder) as promises:
+    with PromisesFile(folder, day_digest(folder)) as promises:
         GrantNode(share.own, share.orders, promises)
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
-from tests.app.seals import Seals
+from tests.app.seals import DIGEST, Seals, desk_of, nonce
 
 from flexpeer.app.between.asking import Asking
-from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
+from flexpeer.app.between.letters import MARKET_OPERATOR, Desk, Sort
 from flexpeer.laboratory.between.area_letters import AreaDesk, reply_in
 from flexpeer.laboratory.between.area_node import AreaNode, Finished, Memory
 from flexpeer.laboratory.between.borders import Begin, Question, Reply
@@ -63,13 +63,16 @@ class OnceDesk(Desk):
     """Nothing is answered anew twice."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, Seals(name))
-        self._answered: set[tuple[int, int]] = set()
+        super().__init__(name, Seals(name), DIGEST, nonce)
+        self._answered: set[tuple[tuple[bytes, bytes], int]] = set()
 
-    def letter(self, recipient: str, run: int, number: int, message: msgspec.Struct) -> bytes:
-        assert (run, number) not in self._answered
-        self._answered.add((run, number))
-        return super().letter(recipient, run, number, message)
+    def letter(
+        self, recipient: str, sort: Sort, talk: tuple[bytes, bytes], number: int, message: msgspec.Struct | None = None
+    ) -> bytes:
+        assert sort is Sort.WELCOME or (talk, number) not in self._answered
+        if sort is Sort.REPLY:
+            self._answered.add((talk, number))
+        return super().letter(recipient, sort, talk, number, message)
 
 
 class Journal(Unwritten):
@@ -128,7 +131,7 @@ class World:
         """The market operator's program, started again as often as it is ended."""
         while True:
             self.journal.run += 1_000
-            self._asking = Asking(Desk(MARKET_OPERATOR, Seals(MARKET_OPERATOR)), self.journal.run, TIMEOUT_S, reply_in)
+            self._asking = Asking(desk_of(MARKET_OPERATOR), TIMEOUT_S, reply_in)
             try:
                 return clear_together(self.outline, self, self.told.append, self.journal)
             except Ended:

@@ -11,13 +11,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 from flexpeer.adapters.ed25519 import read_keys
+from flexpeer.adapters.meeting_place import nonce
 from flexpeer.adapters.nats_areas import NatsAreas
 from flexpeer.adapters.nats_servers import hub
+from flexpeer.adapters.server_files import Credentials
 from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
 from flexpeer.laboratory.between.area_letters import reply_in
 from flexpeer.laboratory.between.border_relay import Areas
 from flexpeer.laboratory.between.borders import Question, Reply
 from flexpeer.laboratory.between.coordination import clear_together
+from flexpeer.laboratory.engines.shares import digest_of
 from flexpeer.laboratory.files.share_files import OUTLINE, read_outline
 
 MIDDLE = 20
@@ -43,9 +46,10 @@ class Paused:
 
 def main(shares: Path, listen: str, timeout_s: float, dso: str) -> None:
     signatures, outline = read_keys(MARKET_OPERATOR, shares), read_outline(shares / OUTLINE)
+    digest = digest_of(outline.import_price, outline.export_price)
     with (
-        hub(listen, signatures, outline.dsos) as server,
-        NatsAreas(Desk(MARKET_OPERATOR, signatures), server, timeout_s, reply_in) as areas,
+        hub(listen, Credentials(signatures, shares), outline.dsos) as server,
+        NatsAreas(Desk(MARKET_OPERATOR, signatures, digest, nonce), server, timeout_s, reply_in) as areas,
     ):
         found = clear_together(outline, Paused(areas, dso), lambda _text: None)
     print(json.dumps(asdict(found) | {"gap": found.gap}), flush=True)

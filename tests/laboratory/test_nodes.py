@@ -18,7 +18,7 @@ from tests.docs.pages import ROOT
 from tests.laboratory.joint_clearing import nodes_of
 
 from flexpeer.adapters.ed25519 import read_keys
-from flexpeer.adapters.meeting_place import Place
+from flexpeer.adapters.meeting_place import Place, nonce
 from flexpeer.adapters.nats_areas import NatsAreas, serve, subject
 from flexpeer.app.between.letters import MARKET_OPERATOR, Desk, Dropped
 from flexpeer.clearing.problem import Problem
@@ -29,6 +29,7 @@ from flexpeer.laboratory.between.border_relay import Areas
 from flexpeer.laboratory.between.borders import Question, Reply
 from flexpeer.laboratory.between.coordination import JointOutcome, clear_together
 from flexpeer.laboratory.clearing_problems import clearing_problem
+from flexpeer.laboratory.engines.shares import digest_of
 from flexpeer.laboratory.files.clearing_files import write_problem
 from flexpeer.laboratory.files.share_files import OUTLINE, read_outline, read_parts
 from flexpeer.laboratory.nodes import run_dso, run_market_operator, split_file
@@ -83,18 +84,25 @@ def test_organisations_over_nats_are_organisations_in_process(
     assert {dso: count["sent"] < 70_000 for dso, count in found["bytes"].items()} == dict.fromkeys(DSOS, True)
 
 
+def desk_of(name: str, shares: Path) -> Desk:
+    outline = read_outline(shares / OUTLINE)
+    return Desk(name, read_keys(name, shares), digest_of(outline.import_price, outline.export_price), nonce)
+
+
 def area_desk(dso: str, shares: Path, questions: int | None = None) -> AreaDesk:
     """A DSO that falls silent after so many questions."""
-    desk = AreaDesk(Desk(dso, read_keys(dso, shares)), AreaNode(read_parts(shares / f"{dso}.npz")))
+    desk = AreaDesk(desk_of(dso, shares), AreaNode(read_parts(shares / f"{dso}.npz")))
     return desk if questions is None else Fading(desk, questions)
 
 
 class Fading(AreaDesk):
     def __init__(self, desk: AreaDesk, questions: int) -> None:
+        self.heard = 0
         self.desk, self._inner, self._left, self.closed = desk.desk, desk, questions, None
 
     def reply_to(self, written: bytes) -> bytes | None:
         self._left -= 1
+        self.heard += self._left >= 0
         return self._inner.reply_to(written) if self._left >= 0 else None
 
 
@@ -109,7 +117,7 @@ def test_a_silent_dso_is_left_out_and_nobody_waits_for_ever(
     with ThreadPoolExecutor(3) as pool:
         fading = pool.submit(serve, silent, server, 1.5)
         running = [pool.submit(serve, desk, server, 20.0) for desk in others]
-        with NatsAreas(Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, shares)), server, 1.0, reply_in) as areas:
+        with NatsAreas(desk_of(MARKET_OPERATOR, shares), server, 1.0, reply_in) as areas:
             found = clear_together(outline, areas, print)
         assert [work.result() for work in running] == [True, True]
         assert not fading.result()
@@ -133,7 +141,7 @@ class Restarting:
 
 def test_a_server_that_starts_again_costs_nobody_his_part(shares: Path, here: JointOutcome) -> None:
     port, outline = free_port(), read_outline(shares / OUTLINE)
-    operator = Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, shares))
+    operator = desk_of(MARKET_OPERATOR, shares)
     with ExitStack() as server, ThreadPoolExecutor(3) as pool:
         address = server.enter_context(nats_server(port))
         running = [pool.submit(serve, area_desk(dso, shares), address, 20.0) for dso in DSOS]
@@ -145,7 +153,7 @@ def test_a_server_that_starts_again_costs_nobody_his_part(shares: Path, here: Jo
 
 def test_strangers_are_not_heard(server: str, shares: Path, here: JointOutcome) -> None:
     desks = [area_desk(dso, shares) for dso in DSOS]
-    operator = Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, shares))
+    operator = desk_of(MARKET_OPERATOR, shares)
     with ThreadPoolExecutor(3) as pool, NatsAreas(operator, server, 20.0, reply_in) as areas:
         running = [pool.submit(serve, desk, server, 20.0) for desk in desks]
         asyncio.run(_shout(server))

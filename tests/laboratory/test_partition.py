@@ -44,6 +44,9 @@ def running(shares: Path, lan: Hosts, timeout_s: float) -> Iterator["subprocess.
         for dso in ("dso-0", "dso-1")
     ]  # fmt: skip
     try:
+        for dso in started:
+            assert dso.stderr is not None
+            assert ": at nats://" in dso.stderr.readline()
         operator = lan.start(
             "hub", "-m", "tests.laboratory.paused_operator", str(shares), place, str(timeout_s), "dso-1"
         )
@@ -93,7 +96,7 @@ def test_a_host_that_was_cut_off_goes_on_within_5_s(shares: Path, cut_s: float) 
 
 def test_a_host_that_stays_away_is_left_out(shares: Path) -> None:
     program()
-    with hosts("hub", "dso-0", "dso-1") as lan, running(shares, lan, timeout_s=3.0) as operator:
+    with hosts("hub", "dso-0", "dso-1") as lan, running(shares, lan, timeout_s=6.0) as operator:
         lan.cut("dso-1")
         _go_on(operator)
         assert _line(operator) == "silent"

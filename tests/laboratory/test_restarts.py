@@ -13,6 +13,7 @@ from tests.adapters.nats_server import nats_server
 from tests.laboratory.joint_clearing import nodes_of
 
 from flexpeer.adapters.ed25519 import read_keys
+from flexpeer.adapters.meeting_place import nonce
 from flexpeer.adapters.nats_areas import NatsAreas
 from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
 from flexpeer.laboratory.between.area_letters import reply_in
@@ -21,6 +22,7 @@ from flexpeer.laboratory.between.border_relay import Areas
 from flexpeer.laboratory.between.borders import Close, Question, Reply
 from flexpeer.laboratory.between.coordination import clear_together
 from flexpeer.laboratory.clearing_problems import clearing_problem
+from flexpeer.laboratory.engines.shares import digest_of
 from flexpeer.laboratory.files.clearing_files import write_problem
 from flexpeer.laboratory.files.share_files import OUTLINE, read_outline
 from flexpeer.laboratory.files.state_files import JournalFolder
@@ -88,7 +90,9 @@ def test_killed_and_started_again(
         start("dso-1")
 
     journal = JournalFolder(tmp_path / MARKET_OPERATOR, shares / OUTLINE)
-    desk = Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, shares))
+    outline = read_outline(shares / OUTLINE)
+    digest = digest_of(outline.import_price, outline.export_price)
+    desk = Desk(MARKET_OPERATOR, read_keys(MARKET_OPERATOR, shares), digest, nonce)
     with ExitStack() as ending, NatsAreas(desk, server, TIMEOUT_S, reply_in) as areas:
         for dso in DSOS:
             start(dso)

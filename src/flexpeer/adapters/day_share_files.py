@@ -6,6 +6,7 @@ owners with their borders. A DSO's is a scenario without `[grid]` of its own res
 program must not forget, one entry a line.
 """
 
+import hashlib
 import os
 from dataclasses import fields
 from pathlib import Path
@@ -30,6 +31,7 @@ from flexpeer.grid.network import Network
 from flexpeer.wire.grants import Entry
 
 TOLD, AREA, PROMISES = "told.json", "area.npz", "promises.log"
+KNOWN_TO_ALL = ("scenario.toml", "organisations.csv")
 OWN_ARRAYS = ("in_service", "upper_from", "injecting", "p_w", "q_var", "source_v", "border_source")
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -78,6 +80,20 @@ def read_dso(folder: Path) -> DsoShare:
     return DsoShare(own, orders)
 
 
+def day_digest(folder: Path) -> bytes:
+    """What tells one day's letters from another's: the day, its rules and organisations, as every share has them."""
+    found = hashlib.sha256(b"flexpeer day:")
+    for name in KNOWN_TO_ALL:
+        try:
+            text = (folder / name).read_bytes()
+        except OSError as error:
+            raise bad_input(
+                str(folder / name), f"cannot be read: {error.strerror}", "as flexpeer split writes"
+            ) from error
+        found.update(len(text).to_bytes(8) + text)
+    return found.digest()
+
+
 def _arrays(own: OwnGrid) -> Arrays:
     arrays: Arrays = {"owner": np.array(own.owner)}
     for part, value in (("network", own.network), ("limits", own.limits)):
@@ -120,16 +136,20 @@ def _own(arrays: Arrays) -> OwnGrid:
 
 
 class PromisesFile:
-    """A ledger in a folder: an entry is on the disk when `append` returns. A last line cut off was never answered."""
+    """A ledger in a folder: an entry is on the disk when `append` returns. A last line cut off was never answered.
 
-    def __init__(self, folder: Path) -> None:
+    Entries of another day than that of `digest` are not read.
+    """
+
+    def __init__(self, folder: Path, digest: bytes) -> None:
         path = folder / PROMISES
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             written = path.read_bytes() if path.exists() else b""
             whole = written.rfind(b"\n") + 1
-            self._entries = [msgspec.json.decode(line, type=Entry) for line in written[:whole].splitlines()]
-            self._file: BinaryIO = path.open("r+b" if path.exists() else "x+b")
+            entries = [msgspec.json.decode(line, type=Entry) for line in written[:whole].splitlines()]
+            self._entries = [entry for entry in entries if entry.run.startswith(digest.hex())]
+            self._file: BinaryIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
             self._file.truncate(whole)
             self._file.seek(whole)
         except OSError as error:

@@ -5,7 +5,6 @@ NATS servers know who connects by the same keys, written as its nkeys: base32 of
 
 import binascii
 import json
-import os
 from base64 import b32encode
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from flexpeer.adapters.folders import write_private
 from flexpeer.adapters.reading import bytes_of
 from flexpeer.errors import bad_input
 
@@ -62,8 +62,7 @@ def write_keys(names: Iterable[str], folder: Path) -> None:
     for name in names:
         key = Ed25519PrivateKey.generate()
         public[name] = key.public_key().public_bytes_raw().hex()
-        with os.fdopen(os.open(folder / f"{name}.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(key.private_bytes_raw().hex() + "\n")
+        write_private(folder / f"{name}.key", f"{key.private_bytes_raw().hex()}\n".encode())
     (folder / PUBLIC_KEYS).write_text(json.dumps(public, indent=1) + "\n", encoding="utf-8")
 
 

@@ -53,6 +53,22 @@ def new_folder(out: Path) -> Iterator[Path]:
                 folder.rmdir()
 
 
+@contextmanager
+def private_folder(out: Path) -> Iterator[Path]:
+    """The same, which only its owner can read, and all that is in it."""
+    with new_folder(out) as work:
+        yield work
+        for path in work.rglob("*"):
+            path.chmod(0o700 if path.is_dir() else 0o600)
+    out.chmod(0o700)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """A new file, which never was readable by others than its owner."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+
+
 def _move(work: Path, out: Path) -> None:
     """All of a folder's content or, interrupted, none of it."""
     if work.parent != out:

@@ -1,17 +1,24 @@
 """Where programs of organisations meet: a server that runs, or one of their own."""
 
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from flexpeer.adapters.ed25519 import Ed25519Signatures
-from flexpeer.adapters.nats_servers import ANY_PORT, hub, leaf
+from flexpeer.adapters.nats_servers import ANY_PORT, hub, leaf, with_password
+from flexpeer.adapters.server_files import Credentials, read_password
 from flexpeer.errors import bad_input
 
 PATIENCE = 10.0
 SERVER = "nats://127.0.0.1:4222"
 Tell = Callable[[str], None]
+
+
+def nonce() -> bytes:
+    """One that nobody can guess."""
+    return secrets.token_bytes(16)
 
 
 @dataclass(frozen=True)
@@ -38,21 +45,24 @@ class Place:
         """The address of the market operator's server, while it is used."""
         if self.hub is not None:
             raise bad_input("node", "is the hub itself", "--listen for leaf nodes, or --server", field="hub")
-        return self._given() if self.listen is None else hub(self.listen, signatures, dsos)
+        return self._given() if self.listen is None else hub(self.listen, Credentials(signatures, self.keys), dsos)
 
-    def for_dso(self, name: str, signatures: Ed25519Signatures) -> AbstractContextManager[str]:
-        """The address of a DSO's server, while it is used."""
+    def for_dso(
+        self, name: str, signatures: Ed25519Signatures, agents: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[str]:
+        """The address of a DSO's server, while it is used; `agents` are passwords by name."""
         if self.hub is not None:
-            return leaf(name, self.hub, self.listen or ANY_PORT, signatures)
+            return leaf(name, self.hub, self.listen or ANY_PORT, Credentials(signatures, self.keys, agents or {}))
         if self.listen is not None:
             raise bad_input("node", "has no server of its own to listen", "--listen with --hub", field="listen")
         return self._given()
 
-    def for_agent(self) -> str:
-        """The address of its DSO's server."""
+    def for_agent(self, name: str) -> str:
+        """The address of its DSO's server, with the agent's password there if it has one."""
         if self.hub is not None or self.listen is not None:
             raise bad_input("node", "has no server of its own", "--server, its DSO's", field="peer")
-        return self.server or SERVER
+        server, password = self.server or SERVER, read_password(name, self.keys)
+        return server if password is None or "@" in server else with_password(server, name, password)
 
     def _given(self) -> AbstractContextManager[str]:
         return nullcontext(self.server or SERVER)

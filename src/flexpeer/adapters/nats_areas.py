@@ -10,7 +10,6 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from time import time_ns
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
@@ -37,6 +36,12 @@ def subject(name: str, prefix: str = MARKET) -> str:
     return f"{prefix}.{name}"
 
 
+def without_password(server: str) -> str:
+    """The address, as it may be shown."""
+    scheme, _, place = server.rpartition("://")
+    return f"{scheme}://{place.rpartition('@')[2]}" if scheme else server
+
+
 async def _connected(server: str, within_s: float = CONNECT_S) -> Client:
     said: list[Exception] = []
 
@@ -51,7 +56,9 @@ async def _connected(server: str, within_s: float = CONNECT_S) -> Client:
         return await asyncio.wait_for(connecting, within_s)
     except (TimeoutError, NatsError, OSError, ValueError) as error:
         reason = said[-1] if said else error
-        raise bad_input(server, f"cannot be reached: {reason}", "the address of a NATS server that runs") from error
+        raise bad_input(
+            without_password(server), f"cannot be reached: {reason}", "the address of a NATS server that runs"
+        ) from error
 
 
 class Answering(Protocol):
@@ -59,6 +66,7 @@ class Answering(Protocol):
 
     desk: Desk
     asker: str
+    heard: int
 
     def reply_to(self, written: bytes) -> bytes | None:
         """The signed reply; None for a letter that is dropped."""
@@ -71,7 +79,7 @@ class Answering(Protocol):
 class NatsAreas:
     """DSOs, or agents, behind a NATS server, as a context; `timeout_s` is how long each question may take.
 
-    `read` finds the reply in a letter, None if it has none of the kind that is asked for.
+    `read` finds the reply in a letter; what it makes of one that holds none is the reply.
     """
 
     def __init__(
@@ -79,10 +87,10 @@ class NatsAreas:
         desk: Desk,
         server: str,
         timeout_s: float,
-        read: Callable[[Letter], Any | None],
+        read: Callable[[Letter], Any],
         prefix: str = MARKET,
     ) -> None:
-        self._server, self._asking = server, Asking(desk, time_ns(), timeout_s, read)
+        self._server, self._asking = server, Asking(desk, timeout_s, read)
         self._own, self._prefix, self._within_s = subject(desk.name, prefix), prefix, min(CONNECT_S, timeout_s)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -149,9 +157,11 @@ async def _serve(desk: Answering, server: str, patience_s: float, prefix: str) -
     heard = asyncio.Event()
 
     async def received(message: Msg) -> None:
+        before = desk.heard
         reply = await asyncio.to_thread(desk.reply_to, message.data)
         if reply is not None:
             await client.publish(subject(desk.asker, prefix), reply)
+        if desk.heard > before:
             heard.set()
 
     await client.subscribe(subject(desk.desk.name, prefix), cb=received)

@@ -1,9 +1,10 @@
 """NATS servers of one's own, started and ended by this process: the market operator's hub, a DSO's leaf node of it.
 
-A DSO's server has two accounts. Its own programs, and its peers' agents, are in the private one. Only the market's is
+A DSO's server has two accounts. Its own programs, and its peers' agents, are in the private one, each with a password;
+an agent can only speak with its DSO. Only the market's is
 joined to the hub, and between the two only the DSO's own subject comes in and the market operator's goes out: nothing
 else can leave. The hub lets each leaf node hear its own subject and write to the market operator's, and knows it by its
-key.
+key; leaf nodes know the hub by its certificate, and what passes between them is encrypted.
 """
 
 import json
@@ -11,15 +12,15 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from flexpeer.adapters.ed25519 import Ed25519Signatures
-from flexpeer.adapters.nats_areas import subject
+from flexpeer.adapters.nats_areas import AGENTS, subject
+from flexpeer.adapters.server_files import Credentials
 from flexpeer.app.between.letters import MARKET_OPERATOR
 from flexpeer.errors import BadInput, bad_input
 
@@ -30,49 +31,62 @@ LOOK_S = 0.02
 LINKS = {"ping_interval": "1s", "ping_max": 3}
 """A link that is broken is noticed within 4 s, while it is."""
 RECONNECT = "500ms"
+HUB_FILES = {"cert_file": "hub.pem", "key_file": "hub.key"}
 QUIET = {"system_account": "SYSTEM"}
 
 Config = dict[str, Any]
 
 
 @contextmanager
-def hub(listen: str, signatures: Ed25519Signatures, dsos: Sequence[str]) -> Iterator[str]:
+def hub(listen: str, credentials: Credentials, dsos: Sequence[str]) -> Iterator[str]:
     """The market operator's server: leaf nodes of these DSOs come to `listen`; gives its own program's address."""
     password = secrets.token_urlsafe(32)
     users: list[Config] = [{"user": MARKET_OPERATOR, "password": password, "permissions": _operator_may(dsos)}]
     for dso in dsos:
-        nkey = signatures.nkey(dso)
+        nkey = credentials.signatures.nkey(dso)
         if nkey is None:
             raise bad_input("node", f"has no public key of {dso}", "one for every DSO of the outline", field="keys")
         users.append({"nkey": nkey, "permissions": _dso_may(dso)})
-    leafnodes = {"listen": _place(listen, "listen"), "no_advertise": True}
+    leafnodes = {"listen": _place(listen, "listen"), "no_advertise": True, "tls": HUB_FILES}
     accounts = {"MARKET": {"users": users}, "SYSTEM": {}}
-    with _running(_config(MARKET_OPERATOR, ANY_PORT, leafnodes, accounts)) as address:
-        yield address.replace("://", f"://{MARKET_OPERATOR}:{password}@")
+    files = dict(zip(HUB_FILES.values(), credentials.hub(listen.rpartition(":")[0]), strict=True))
+    with _running(_config(MARKET_OPERATOR, ANY_PORT, leafnodes, accounts), files) as address:
+        yield with_password(address, MARKET_OPERATOR, password)
 
 
 @contextmanager
-def leaf(name: str, hub_address: str, listen: str, signatures: Ed25519Signatures) -> Iterator[str]:
-    """A DSO's server, joined to the hub; gives its address, where its own programs and agents find it."""
+def leaf(name: str, hub_address: str, listen: str, credentials: Credentials) -> Iterator[str]:
+    """A DSO's server, joined to the hub; gives its own program's address. Its agents have passwords of their own."""
+    password = credentials.password(name)
+    own: list[Config] = [{"user": name, "password": password}]
+    own += [
+        {"user": agent, "password": theirs, "permissions": _agent_may(agent, name)}
+        for agent, theirs in credentials.agents.items()
+    ]
     remote = {
         "urls": [f"nats-leaf://{_place(hub_address, 'hub')}"],
-        "nkey": signatures.nkey_seed,
+        "nkey": credentials.signatures.nkey_seed,
+        "tls": {"ca_file": str(credentials.authority())},
         "account": "MARKET",
     }
     incoming, outgoing = subject(name), subject(MARKET_OPERATOR)
     accounts = {
         "MARKET": {"exports": [{"stream": incoming}], "imports": [_from("PRIVATE", outgoing)]},
         "PRIVATE": {
-            "users": [{"user": "private", "password": "private"}],
+            "users": own,
             "exports": [{"stream": outgoing}],
             "imports": [_from("MARKET", incoming)],
         },
         "SYSTEM": {},
     }
     leafnodes = {"reconnect": RECONNECT, "remotes": [remote]}
-    config = _config(name, listen, leafnodes, accounts) | {"no_auth_user": "private"}
-    with _running(config) as address:
-        yield address
+    with _running(_config(name, listen, leafnodes, accounts), {}) as address:
+        yield with_password(address, name, password)
+
+
+def with_password(address: str, name: str, password: str) -> str:
+    """The address as a program uses it that has to say who it is."""
+    return address.replace("://", f"://{name}:{password}@")
 
 
 def program() -> str:
@@ -95,6 +109,10 @@ def _dso_may(name: str) -> Config:
     return {"publish": [subject(MARKET_OPERATOR)], "subscribe": [subject(name)]}
 
 
+def _agent_may(name: str, dso: str) -> Config:
+    return {"publish": [subject(dso, AGENTS)], "subscribe": [subject(name, AGENTS)]}
+
+
 def _from(account: str, stream: str) -> Config:
     return {"stream": {"account": account, "subject": stream}}
 
@@ -113,18 +131,20 @@ def _place(address: str, option: str) -> str:
 
 
 @contextmanager
-def _running(config: Config) -> Iterator[str]:
-    """The address for clients, while it runs; the configuration, which holds keys, is readable by its owner only."""
+def _running(config: Config, files: Mapping[str, bytes]) -> Iterator[str]:
+    """The address for clients, while it runs; its configuration and `files` are for its owner only."""
     words = [program(), "--config"]
     with TemporaryDirectory(prefix="flexpeer-nats-") as name:
         folder = Path(name)
         log, ports = folder / "log", folder / "ports"
         ports.mkdir()
+        for file, content in files.items():
+            (folder / file).write_bytes(content)
         written = config | {"log_file": str(log), "ports_file_dir": str(ports)}
         (folder / "config.json").write_text(json.dumps(written), encoding="utf-8")
         process = subprocess.Popen(
             [*words, str(folder / "config.json")], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            start_new_session=True,
+            start_new_session=True, cwd=folder,
         )  # fmt: skip
         try:
             yield _address(process, ports, log)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from flexpeer.adapters.ed25519 import read_keys, write_keys
-from flexpeer.adapters.folders import new_folder, require_fresh
-from flexpeer.adapters.meeting_place import PATIENCE, Place, Tell
-from flexpeer.adapters.nats_areas import AGENTS, NatsAreas, serve
+from flexpeer.adapters.folders import private_folder, require_fresh
+from flexpeer.adapters.meeting_place import PATIENCE, Place, Tell, nonce
+from flexpeer.adapters.nats_areas import AGENTS, NatsAreas, serve, without_password
+from flexpeer.adapters.server_files import write_authority, write_passwords
 from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
 from flexpeer.clearing.problem import Problem
 from flexpeer.errors import bad_input
@@ -23,8 +24,14 @@ from flexpeer.laboratory.between.coordination import Unwritten, clear_together
 from flexpeer.laboratory.clearing_problems import clearing_problem
 from flexpeer.laboratory.engines.evaluation import moves
 from flexpeer.laboratory.engines.pieces import pieces_of
-from flexpeer.laboratory.engines.shares import Part, peers_of, split, unsplit
-from flexpeer.laboratory.files.agent_files import read_agent, read_agents, read_left, write_agents
+from flexpeer.laboratory.engines.shares import Part, digest_of, peers_of, split, unsplit
+from flexpeer.laboratory.files.agent_files import (
+    read_agent,
+    read_agents,
+    read_agents_passwords,
+    read_left,
+    write_agents,
+)
 from flexpeer.laboratory.files.clearing_files import read_problem
 from flexpeer.laboratory.files.share_files import (
     NAME,
@@ -56,13 +63,15 @@ def split_file(path: Path, out: Path, peers: Sequence[int] = ()) -> dict[str, An
     names = {int(area): f"dso-{area}" for area in np.unique(problem.area)}
     outline, parts = split(problem, names)
     agents = _agents_apart(problem, parts, peers)
-    with new_folder(out) as work:
+    with private_folder(out) as work:
         for dso, own in parts.items():
             write_parts(own, work / f"{dso}.npz")
             if agents[dso]:
                 write_agents(dso, agents[dso], work)
         write_outline(outline, work / OUTLINE)
         write_keys([MARKET_OPERATOR, *parts], work)
+        write_passwords(parts, work)
+        write_authority(work)
     counts = {dso: sum(part.problem.peers for part in own) for dso, own in parts.items()}
     named = {name: dso for dso, own in agents.items() for name in own}
     return {"dsos": counts, "agents": named, "pieces": len(outline.hooks), "periods": outline.periods}
@@ -84,7 +93,7 @@ def run_market_operator(outline_file: Path, place: Place, tell: Tell) -> dict[st
     """`flexpeer node --market-operator`: one run, from the first question to how it ended."""
     outline = read_outline(outline_file)
     signatures = read_keys(MARKET_OPERATOR, place.keys)
-    desk = Desk(MARKET_OPERATOR, signatures)
+    desk = Desk(MARKET_OPERATOR, signatures, digest_of(outline.import_price, outline.export_price), nonce)
     journal = Unwritten(time_ns()) if place.state is None else JournalFolder(place.state, outline_file)
     with (
         place.for_operator(signatures, outline.dsos) as server,
@@ -113,11 +122,12 @@ def run_dso(
     """`flexpeer node --dso`: answer one run's questions; what stands at the end goes to `out`."""
     require_name(name, "dso")
     parts, signatures, shelf = read_parts(problem), read_keys(name, place.keys), _shelf(place, problem)
-    with place.for_dso(name, signatures) as server:
+    passwords = {} if agents is None else read_agents_passwords(agents)
+    with place.for_dso(name, signatures, passwords) as server:
         warm_up()
-        tell(f"{name}: at {server}")
+        tell(f"{name}: at {without_password(server)}")
         with _hosted(name, parts, server, place, agents, shelf) as node:
-            desk = AreaDesk(Desk(name, signatures), node)
+            desk = AreaDesk(Desk(name, signatures, _digest(parts), nonce), node)
             serve(desk, server, PATIENCE * place.timeout_s)
     return {"dso": name} | _ended(node, desk, out) | {"agents": _agents_told(node)}
 
@@ -125,11 +135,17 @@ def run_dso(
 def run_agent(name: str, dso: str, problem: Path, place: Place, out: Path | None) -> dict[str, Any]:
     """`flexpeer node --peer`: answer one run's questions for a peer, asked by its DSO at the DSO's own server."""
     require_name(name, "peer")
-    node = AreaNode([read_agent(problem)], _shelf(place, problem))
-    desk = AreaDesk(Desk(name, read_keys(name, place.keys)), node, dso)
+    part = read_agent(problem)
+    node = AreaNode([part], _shelf(place, problem))
+    desk = AreaDesk(Desk(name, read_keys(name, place.keys), _digest([part]), nonce), node, dso)
     warm_up()
-    serve(desk, place.for_agent(), PATIENCE * place.timeout_s, AGENTS)
+    serve(desk, place.for_agent(name), PATIENCE * place.timeout_s, AGENTS)
     return {"peer": name, "dso": dso} | _ended(node, desk, out)
+
+
+def _digest(parts: Sequence[Part]) -> bytes:
+    """Of the clearing whose parts these are."""
+    return digest_of(parts[0].problem.import_price, parts[0].problem.export_price)
 
 
 def require_name(name: str, option: str) -> None:
@@ -153,7 +169,7 @@ def _hosted(
     if agents is None:
         yield AreaNode(parts, shelf)
         return
-    desk = Desk(name, read_keys(name, agents))
+    desk = Desk(name, read_keys(name, agents), _digest(parts), nonce)
     with NatsAreas(desk, server, place.timeout_s / 4, reply_in, AGENTS) as reached:
         yield HostNode(parts, Staff(names, reached, read_left(agents, names)), shelf)
 

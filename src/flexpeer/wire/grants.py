@@ -207,10 +207,9 @@ class Held(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What a DSO must not forget, and which letter of which run asked for it."""
+    """What a DSO must not forget, and in which run of which day it was asked for."""
 
-    run: int
-    number: int
+    run: str
     act: Began | Held | Commit | Abort
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
-from flexpeer.app.between.remote_owner import Address, RemoteOwner
+from flexpeer.app.between.remote_owner import Address, Domain, Post, RemoteOwner
 from flexpeer.app.between.told_side import ToldPoint, ToldSide
 from flexpeer.app.day import MarketDay, Watch
 from flexpeer.app.grid_day import GridInput
@@ -42,6 +42,16 @@ class OperatorShare(NamedTuple):
     def home(self) -> dict[str, str]:
         """The DSO of each resource, which is all it is told of where that is."""
         return {resource.resource: resource.bus for resource in self.scenario.resources}
+
+    def reached(self, post: Post) -> list[RemoteOwner]:
+        """The owners behind a post."""
+        home, count = self.home, self.scenario.day.mtu_count
+        found = []
+        for address in self.owners:
+            below = (end.name for each in self.owners for end in each.borders if end.parent == address.owner)
+            own = (resource for resource, owner in home.items() if owner == address.owner)
+            found.append(RemoteOwner(address, Domain(frozenset(own), frozenset(below)), post, count))
+        return found
 
 
 class Unlogged:
@@ -86,10 +96,24 @@ def gather_bids(operator: OperatorShare, owners: Iterable[RemoteOwner]) -> tuple
             odd.append(f"{owner.owner} does not answer; its orders are missing")
             continue
         own = [row for row in bids if home_of(scenario, home, row) == owner.owner]
-        orders += own
+        renamed = _renamed(own, {row.order for row in orders}, owner.owner)
+        if renamed != own:
+            odd.append(f"{owner.owner} brought orders under names that others use; they have its own before them")
+        orders += renamed
         if len(own) < len(bids):
             odd.append(f"{owner.owner} brought {len(bids) - len(own)} orders of resources that are not connected to it")
     return replace(scenario, orders=tuple(sorted(orders, key=lambda row: row.arrival))), tuple(odd)
+
+
+def _renamed(rows: list[OrderRow], taken: set[str], owner: str) -> list[OrderRow]:
+    """The same orders, none under a name that is taken."""
+    found = []
+    for row in rows:
+        name = row.order
+        while name in taken:
+            name = f"{owner}:{name}"
+        found.append(row if name == row.order else replace(row, order=name))
+    return found
 
 
 def for_dso(scenario: Scenario, operator: OperatorShare, dso: str, orders: tuple[OrderRow, ...]) -> Scenario:

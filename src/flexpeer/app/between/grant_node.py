@@ -75,11 +75,11 @@ class Unkept:
 
 
 class GrantNode:
-    """A DSO through one day or more; `last` is the last letter that changed something, `tables` what it was told."""
+    """A DSO through one run of the day or more; `run` is the last one, `tables` what it was told."""
 
     def __init__(self, own: OwnGrid, orders: Sequence[OrderRow], ledger: Ledger) -> None:
         self._own, self._orders, self._ledger = own, orders, ledger
-        self.last = (0, 0)
+        self.run = ""
         self._start_anew()
         for entry in ledger.read():
             self._repeat(entry)
@@ -109,19 +109,19 @@ class GrantNode:
                 self._promised[match] = tried.number
             case Commit() | Abort():
                 self._decide(entry.act)
-        self.last = entry.run, entry.number
+        self.run = entry.run
 
-    def answer(self, question: Question, run: int, number: int) -> Reply:
+    def answer(self, question: Question, run: str) -> Reply:
         """One question of a run; a `Refused` changes nothing."""
         if isinstance(question, Begin):
-            return self._begin(question, run, number)
-        if run != self.last[0]:
+            return self._begin(question, run)
+        if run != self.run:
             return Refused("the day has not begun")
         match question:
             case Hold():
-                return self._hold(question, run, number)
+                return self._hold(question)
             case Commit() | Abort():
-                return self._decided(question, run, number)
+                return self._decided(question)
             case Tell(table, rows, last):
                 self.tables.setdefault(table, []).extend(rows)
                 self.ended = self.ended or last
@@ -150,10 +150,11 @@ class GrantNode:
     def _borders(self) -> set[str]:
         return {*self._own.entries, *(border.name for border in self._own.borders)}
 
-    def _begin(self, question: Begin, run: int, number: int) -> Reply:
-        if run != self.last[0]:
-            if not self._keep(Entry(run, number, Began())):
+    def _begin(self, question: Begin, run: str) -> Reply:
+        if run != self.run:
+            if not self._keep(Entry(run, Began())):
                 return Refused("cannot be kept")
+            self.run = run
             self._start_anew()
         some = self._orders[question.first : question.first + BIDS_AT_A_TIME]
         return Bids(tuple(written_bid(row) for row in some), len(self._orders))
@@ -166,7 +167,7 @@ class GrantNode:
         self._tried = question
         return written_tried(self._validator.attempt(trial))
 
-    def _hold(self, question: Hold, run: int, number: int) -> Reply:
+    def _hold(self, question: Hold) -> Reply:
         """Possible, then done, then kept: what cannot be kept is undone."""
         if self._promised.get(question.match) == question.trial:
             return Done()
@@ -176,18 +177,18 @@ class GrantNode:
             self._validator.hold(question.match, question.trial)
         except (LookupError, ValueError):
             return Refused("does not fit any more")
-        if not self._keep(Entry(run, number, Held(question.match, self._tried))):
+        if not self._keep(Entry(self.run, Held(question.match, self._tried))):
             self._validator.abort(question.match)
             return Refused("cannot be kept")
         self._promised[question.match] = question.trial
         return Done()
 
-    def _decided(self, question: Commit | Abort, run: int, number: int) -> Reply:
+    def _decided(self, question: Commit | Abort) -> Reply:
         """Kept, then done. Nothing was promised of what is unknown, so it can be given back but not committed."""
         if question.match not in self._promised:
             stands = question.match in self.committed
             return Done() if stands is isinstance(question, Commit) else Refused("is not held")
-        if not self._keep(Entry(run, number, question)):
+        if not self._keep(Entry(self.run, question)):
             return Refused("cannot be kept")
         self._decide(question)
         return Done()
@@ -197,7 +198,6 @@ class GrantNode:
             self._ledger.append(entry)
         except OSError:
             return False
-        self.last = entry.run, entry.number
         return True
 
     def _decide(self, act: Commit | Abort) -> None:
@@ -239,18 +239,23 @@ class GrantNode:
         return Tangents(tuple(some), len(self._cuts[1]))
 
 
+def run_of(letter: Letter) -> str:
+    """What promises are written down with: the day, and the start of the asker's program."""
+    return f"{letter.head.digest.hex()}-{letter.head.since.hex()}"
+
+
 class GrantDesk(AnsweringDesk):
-    """A DSO's desk on a market day. The last letter before a restart may be asked for again."""
+    """A DSO's desk on a market day. A run is a start of the market operator's program, on the day of the desk."""
 
     def __init__(self, desk: Desk, node: GrantNode) -> None:
-        super().__init__(desk, last=(node.last[0], node.last[1] - 1))
+        super().__init__(desk)
         self._node = node
 
     def answered(self, letter: Letter) -> Reply | None:
         """By the node."""
         try:
-            return self._node.answer(_QUESTIONS.decode(letter.body), letter.head.run, letter.head.number)
-        except msgspec.DecodeError:
+            return self._node.answer(_QUESTIONS.decode(letter.body), run_of(letter))
+        except (msgspec.DecodeError, RecursionError):
             return None
 
     @property

@@ -1,23 +1,24 @@
 """Grid owners elsewhere: what is asked of each as messages, and what to do while one is silent.
 
 A silent owner grants nothing. It is not asked again for the next 1, 2, 4, ... questions, so that nobody waits for it
-each time. Decisions stand whether or not they arrive: those it has not heard come before any other question. One that
-does not know what it promised has lost its ledger, and grants nothing any more this day.
+each time. One that answers what cannot be, by mistake or on purpose, is silenced for the day, and the reason is told.
+Decisions stand whether or not they arrive: those it has not heard come before any other question. One that does not
+know what it promised has lost its ledger, and grants nothing any more this day.
 """
 
 from collections import deque
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 import numpy as np
 
-from flexpeer.app.between.grant_messages import REAL, read_bids, read_rows, read_tried, written_trial
+from flexpeer.app.between.grant_messages import REAL, read_bids, read_tried, read_voltages, written_trial
 from flexpeer.app.between.letters import Letter
 from flexpeer.app.between.slope_messages import read_responses, read_tangents
 from flexpeer.app.joint_check import BorderEnd, OwnerSilent, Trial, Tried
 from flexpeer.app.scenario import OrderRow
-from flexpeer.app.tangents import Responses, Tangent
+from flexpeer.app.tangents import Responses, Slopes, Tangent
 from flexpeer.grid.limits import Kind
 from flexpeer.grid.network import Complexes, Floats
 from flexpeer.wire.grants import (
@@ -47,12 +48,24 @@ from flexpeer.wire.grants import Tried as TriedMessage
 
 MOST_SKIPPED = 64
 ROWS_AT_A_TIME = 2_000
+MOST_PAGES = 1_000
+MOST_TOLD = 1_000_000
+MOST_SLACK = 1e9
+MOST_READ = 1e12
+
+
+class Nonsense(msgspec.Struct, frozen=True):
+    """A letter that holds no reply at all."""
+
+
+P = TypeVar("P")
+R = TypeVar("R", bound=Reply)
 
 
 class Post(Protocol):
     """Carries questions to DSOs."""
 
-    def ask(self, questions: Sequence[tuple[str, Question]]) -> Sequence[Reply | None]:
+    def ask(self, questions: Sequence[tuple[str, Question]]) -> Sequence[Reply | Nonsense | None]:
         """The replies, in the same order; None for who was silent until the time was up."""
 
 
@@ -64,17 +77,28 @@ class Address(NamedTuple):
     borders: tuple[BorderEnd, ...]
 
 
-class RemoteOwner:
-    """One owner behind a post; `lost` are matches it has promised and does not know any more."""
+class Domain(NamedTuple):
+    """What an owner can speak of: resources of its own, and borders where areas hang on it."""
 
-    def __init__(self, address: Address, post: Post, periods: int) -> None:
-        self._address, self._post, self._periods = address, post, periods
+    resources: frozenset[str]
+    below: frozenset[str]
+
+
+class RemoteOwner:
+    """One owner behind a post; `lost` are matches it has promised and does not know any more.
+
+    `silenced` says what it answered that cannot be; None as long as it has not.
+    """
+
+    def __init__(self, address: Address, domain: Domain, post: Post, periods: int) -> None:
+        self._address, self._domain, self._post, self._periods = address, domain, post, periods
         self._undelivered: deque[Commit | Abort] = deque()
         self._skip = self._skips = 0
         self._begun = False
         self._tried = 0
         self.silences = 0
         self.lost: list[int] = []
+        self.silenced: str | None = None
 
     @property
     def owner(self) -> str:
@@ -94,37 +118,35 @@ class RemoteOwner:
     def bids(self) -> list[OrderRow]:
         """Begin the day there, and what its FSPs bid; `OwnerSilent` if it does not answer, or not fully."""
         found: list[OrderRow] = []
-        while True:
-            reply = self._ask(Begin(len(found)))
-            if not isinstance(reply, Bids):
-                raise OwnerSilent(self.owner)
-            found += read_bids(reply.bids)
-            if not reply.bids or len(found) >= reply.count:
-                return found
+        for page in self._pages(Begin, Bids, lambda reply: (reply.bids, reply.count)):
+            some = read_bids(page)
+            if some is None:
+                raise self._wrong("its bids have names or numbers that are none")
+            found += some
+        return found
 
     def voltages(self, borders: Sequence[str]) -> Complexes:
         """Accepted voltages at borders, (borders, periods), per unit."""
         if not borders:
             return np.zeros((0, self._periods), dtype=np.complex128)
-        reply = self._ask(Voltages(tuple(borders)))
-        rows = read_rows(reply.data, len(borders), self._periods) if isinstance(reply, Rows) else None
+        reply = self._expect(Voltages(tuple(borders)), Rows)
+        rows = read_voltages(reply.data, len(borders), self._periods)
         if rows is None:
-            raise OwnerSilent(self.owner)
+            raise self._wrong("its voltages are none")
         return rows
 
     def attempt(self, trial: Trial) -> Tried:
         """Try it; the last one tried may be held."""
-        reply = self._ask(written_trial(trial))
-        tried = read_tried(reply, trial, len(self.borders)) if isinstance(reply, TriedMessage) else None
+        reply = self._expect(written_trial(trial), TriedMessage)
+        tried = read_tried(reply, trial, len(self.borders))
         if tried is None:
-            raise OwnerSilent(self.owner)
+            raise self._wrong("what it says of a trial does not fit what it was asked")
         self._tried = len(trial.mtus)
         return tried
 
     def hold(self, match: int, trial: int) -> None:
         """Have it promise a trial."""
-        if not isinstance(self._ask(Hold(match, trial)), Done):
-            raise OwnerSilent(self.owner)
+        self._expect(Hold(match, trial), Done)
 
     def commit(self, match: int) -> None:
         """Tell it, now or as soon as it answers again."""
@@ -136,56 +158,65 @@ class RemoteOwner:
 
     def slack(self, element: str, kind: Kind, mtu: int) -> float:
         """Room of an element in the accepted state, as a fraction of its limit."""
-        reply = self._ask(Slack(element, str(kind), mtu))
-        if not isinstance(reply, Room):
-            raise OwnerSilent(self.owner)
-        return reply.slack
+        slack = self._expect(Slack(element, str(kind), mtu), Room).slack
+        if not abs(slack) <= MOST_SLACK:
+            raise self._wrong(f"it has room for {slack:g} of a limit")
+        return slack
 
     def tangents(self, trial: int) -> tuple[Tangent, ...]:
         """Limits that the trial of this number, the last one, takes past what is allowed, in its MTUs."""
         found: list[TangentMessage] = []
-        while True:
-            reply = self._ask(Cut(trial, len(found)))
-            if not isinstance(reply, Tangents):
-                raise OwnerSilent(self.owner)
-            found += reply.tangents
-            if not reply.tangents or len(found) >= reply.count:
-                break
+        for page in self._pages(lambda first: Cut(trial, first), Tangents, lambda reply: (reply.tangents, reply.count)):
+            found += page
         tangents = read_tangents(found, self._tried)
-        if tangents is None:
-            raise OwnerSilent(self.owner)
+        if tangents is None or not all(self._speaks_of(tangent.slopes) for tangent in tangents):
+            raise self._wrong("its tangents do not fit its area")
         return tangents
 
     def responses(self) -> Responses:
         """How its borders respond in the accepted state, in every MTU."""
-        reply = self._ask(Respond())
-        found = read_responses(reply, self._periods) if isinstance(reply, ResponsesMessage) else None
-        if found is None:
-            raise OwnerSilent(self.owner)
+        found = read_responses(self._expect(Respond(), ResponsesMessage), self._periods)
+        if found is None or not self._speaks_of_all(found):
+            raise self._wrong("its responses do not fit its area")
         return found
+
+    def _speaks_of_all(self, found: Responses) -> bool:
+        own = {border.name for border in self.borders}
+        slopes = [*found.given.values(), *found.felt.values()]
+        whole = found.given.keys() == own and found.felt.keys() == self._domain.below
+        return whole and all(map(self._speaks_of, slopes)) and not any(each.above for each in found.given.values())
+
+    def _speaks_of(self, slopes: Slopes) -> bool:
+        own = {border.name for border in self.borders}
+        within = slopes.own.keys() <= self._domain.resources and slopes.below.keys() <= self._domain.below
+        return within and slopes.above.keys() <= own
 
     def reading(self, element: str, kind: Kind) -> Floats:
         """What a limit is about in the accepted state, (periods,), in the unit of its kind."""
-        reply = self._ask(Read(element, str(kind)))
-        if not isinstance(reply, Reading) or len(reply.data) != self._periods * REAL.itemsize:
-            raise OwnerSilent(self.owner)
-        return np.frombuffer(reply.data, dtype=REAL).astype(np.float64)
+        reply = self._expect(Read(element, str(kind)), Reading)
+        if len(reply.data) != self._periods * REAL.itemsize:
+            raise self._wrong("it reads another day")
+        row = np.frombuffer(reply.data, dtype=REAL).astype(np.float64)
+        if not (np.abs(row) <= MOST_READ).all():
+            raise self._wrong("it reads what no meter can")
+        return row
 
     def tell(self, tables: Sequence[tuple[str, Sequence[tuple[str, ...]]]]) -> bool:
         """End the day there with what concerns its FSPs; False if it may not have heard all of it."""
-        self._skip = 0
+        self._skip, done = 0, True
         try:
             for table, rows in tables:
                 for first in range(0, len(rows), ROWS_AT_A_TIME):
-                    self._ask(Tell(table, tuple(rows[first : first + ROWS_AT_A_TIME]), False))
-            self._ask(Tell("", (), True))
+                    reply = self._ask(Tell(table, tuple(rows[first : first + ROWS_AT_A_TIME]), False))
+                    done = done and isinstance(reply, Done)
+            done = isinstance(self._ask(Tell("", (), True)), Done) and done
         except OwnerSilent:
             return False
-        return not self.lost
+        return done and not self.lost and self.silenced is None
 
     def _decide(self, decision: Commit | Abort) -> None:
         self._undelivered.append(decision)
-        if self._skip == 0:
+        if self._skip == 0 and self.silenced is None:
             try:
                 self._deliver()
             except OwnerSilent:
@@ -195,11 +226,45 @@ class RemoteOwner:
         while self._undelivered:
             decision = self._undelivered[0]
             reply = self._reply(decision)
+            if not isinstance(reply, Done | Refused):
+                raise self._wrong(f"it answers a {type(decision).__name__} with {type(reply).__name__}")
             self._undelivered.popleft()
             if isinstance(reply, Refused) and isinstance(decision, Commit):
                 self.lost.append(decision.match)
 
-    def _ask(self, question: Question) -> Reply:
+    def _wrong(self, reason: str) -> OwnerSilent:
+        """It is asked no more; to be raised."""
+        self.silenced = self.silenced or reason
+        return OwnerSilent(self.owner)
+
+    def _expect(self, question: Question, kind: type[R]) -> R:
+        """The reply of this kind; `OwnerSilent` if it says that it cannot."""
+        reply = self._ask(question)
+        if isinstance(reply, kind):
+            return reply
+        if isinstance(reply, Refused):
+            raise OwnerSilent(self.owner)
+        raise self._wrong(f"it answers a {type(question).__name__} with {type(reply).__name__}")
+
+    def _pages(
+        self, question: Callable[[int], Question], kind: type[R], read: Callable[[R], tuple[Sequence[P], int]]
+    ) -> Iterator[Sequence[P]]:
+        """Some at a time until there are as many as it says from the first page on."""
+        told = said = 0
+        for page in range(MOST_PAGES):
+            some, count = read(self._expect(question(told), kind))
+            told += len(some)
+            said = count if page == 0 else said
+            if count != said or not told <= count <= MOST_TOLD or (told < count and not some):
+                break
+            yield some
+            if told == count:
+                return
+        raise self._wrong("it announces more or fewer than it brings")
+
+    def _ask(self, question: Question) -> Reply | Nonsense:
+        if self.silenced is not None and not isinstance(question, Tell):
+            raise OwnerSilent(self.owner)
         if self._skip:
             self._skip -= 1
             raise OwnerSilent(self.owner)
@@ -212,7 +277,7 @@ class RemoteOwner:
         self._begun = True
         return reply
 
-    def _reply(self, question: Question) -> Reply:
+    def _reply(self, question: Question) -> Reply | Nonsense:
         (reply,) = self._post.ask([(self._address.name, question)])
         if reply is None:
             self.silences += 1
@@ -226,9 +291,9 @@ class RemoteOwner:
 _REPLIES: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
 
 
-def grant_reply_in(letter: Letter) -> Reply | None:
-    """The reply a letter carries; None if it carries none."""
+def grant_reply_in(letter: Letter) -> Reply | Nonsense:
+    """The reply a letter carries."""
     try:
         return _REPLIES.decode(letter.body)
-    except msgspec.DecodeError:
-        return None
+    except (msgspec.DecodeError, RecursionError):
+        return Nonsense()

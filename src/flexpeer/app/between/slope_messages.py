@@ -9,6 +9,9 @@ from flexpeer.app.tangents import Responses, Slopes, Tangent
 from flexpeer.grid.network import Floats, Integers
 from flexpeer.wire import grants
 
+STEEPEST = 1e12
+"""Far beyond what a watt or a volt can change."""
+
 
 def written_tangent(tangent: Tangent) -> grants.Tangent:
     """Slopes only where the limit is passed."""
@@ -63,7 +66,7 @@ def _read(data: bytes, count: int) -> Floats | None:
     if len(data) != count * REAL.itemsize:
         return None
     row = np.frombuffer(data, dtype=REAL).astype(np.float64)
-    return row if np.isfinite(row).all() else None
+    return row if (np.abs(row) <= STEEPEST).all() else None
 
 
 def _written_slopes(slopes: Slopes) -> grants.Slopes:

@@ -14,7 +14,7 @@ class AreaDesk(AnsweringDesk):
     """A DSO's desk in a clearing: the node answers. `closed` is how the run ended, once that was heard here."""
 
     def __init__(self, desk: Desk, node: AreaNode, asker: str = MARKET_OPERATOR) -> None:
-        super().__init__(desk, asker=asker)
+        super().__init__(desk, asker)
         self._node = node
         self.closed: Close | None = None
 
@@ -22,11 +22,11 @@ class AreaDesk(AnsweringDesk):
         """By the node; a question that does not follow the one before is refused."""
         try:
             question = _QUESTIONS.decode(letter.body)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return None
-        head = letter.head
-        if not isinstance(question, Begin | Close) and (head.run, head.number - 1) != self._last:
-            return Refusal(Trouble.LOST, f"letter {head.number}")
+        number = letter.head.number
+        if not isinstance(question, Begin | Close) and number - 1 != self._last:
+            return Refusal(Trouble.LOST, f"letter {number}")
         reply = self._node.answer(question)
         if isinstance(question, Close) and isinstance(reply, Answer):
             self.closed = question
@@ -37,5 +37,5 @@ def reply_in(letter: Letter) -> Reply | None:
     """The reply a letter carries; None if it carries none."""
     try:
         return _REPLIES.decode(letter.body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None

@@ -5,6 +5,7 @@ bus's line has a limit and `line_price` like any other, but `import_price`, `exp
 public, and prices start from them.
 """
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -142,3 +143,9 @@ def _part_of(problem: Problem, piece: Piece) -> Problem:
         line_limit_kw=problem.line_limit_kw[bus], voltage_drop=problem.voltage_drop[bus],
         peer_bus=np.searchsorted(bus, own.peer_bus), step_whole=np.zeros((0, 0), dtype=np.bool_),
     )  # fmt: skip
+
+
+def digest_of(import_price: Floats, export_price: Floats) -> bytes:
+    """What tells one clearing's letters from another's: the prices (periods,) that all its organisations know."""
+    text = np.stack((import_price, export_price)).astype("<f8").tobytes()
+    return hashlib.sha256(b"flexpeer clearing:" + text).digest()

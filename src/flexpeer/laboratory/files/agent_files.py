@@ -1,6 +1,7 @@
 """What a DSO and its peers' agents need of each other.
 
-The DSO's folder has `agents.json`, its agents' pieces by name, their public keys, a key of its own for them, and
+The DSO's folder has `agents.json`, its agents' pieces by name, their public keys and passwords, a key of its own for
+them, and
 `NAME.npz` of every agent that left its bids. An agent's folder has its part, its key and the public ones.
 """
 
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from flexpeer.adapters.ed25519 import PUBLIC_KEYS, write_keys
 from flexpeer.adapters.json_files import read_json, write_json
+from flexpeer.adapters.server_files import read_password, write_passwords
 from flexpeer.errors import bad_input
 from flexpeer.laboratory.between.agents import FIRST_AGENT
 from flexpeer.laboratory.engines.shares import Part
@@ -28,13 +30,15 @@ def write_agents(dso: str, agents: Mapping[str, Part], out: Path) -> None:
     shared = out / agents_folder(dso)
     shared.mkdir()
     write_keys([dso, *agents], shared)
+    write_passwords(agents, shared)
     write_json({name: part.number for name, part in agents.items()}, shared / AGENTS)
     for name, part in agents.items():
         own = out / name
         own.mkdir()
         write_parts([part], own / f"{name}.npz")
         (shared / f"{name}.key").rename(own / f"{name}.key")
-        shutil.copy(shared / PUBLIC_KEYS, own / PUBLIC_KEYS)
+        for shown in (PUBLIC_KEYS, f"{name}.password"):
+            shutil.copy(shared / shown, own / shown)
 
 
 def read_agents(folder: Path) -> dict[int, str]:
@@ -49,6 +53,12 @@ def read_agents(folder: Path) -> dict[int, str]:
                 f"letters, digits, - and _; a piece from {FIRST_AGENT}",
             )  # fmt: skip
     return {number: name for name, number in pieces.items()}
+
+
+def read_agents_passwords(folder: Path) -> dict[str, str]:
+    """Passwords at the DSO's own server by name, of the agents that have one."""
+    found = {name: read_password(name, folder) for name in read_agents(folder).values()}
+    return {name: password for name, password in found.items() if password is not None}
 
 
 def read_left(folder: Path, names: Mapping[int, str]) -> dict[int, Part]:

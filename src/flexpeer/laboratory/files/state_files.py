@@ -119,7 +119,7 @@ def _require_same(path: Path, digest: str, found: str) -> None:
 
 def _in(folder: Path, name: str) -> Path:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise bad_input(str(folder), f"cannot be written: {error.strerror}", "a folder that can be written") from error
     return folder / name
