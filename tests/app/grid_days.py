@@ -281,8 +281,9 @@ def never_worse(day: Day, tolerance: float = 2e-6, up: int = 1) -> None:
     for _, match in groupby(day.trades, key=lambda trade: trade.match):
         for leg in (trade.leg for trade in match):
             for mtu in leg.span.mtus:
-                schedule[leg.buy_unit][mtu] += up * leg.quantity_buy_w
-                schedule[leg.sell_unit][mtu] -= up * leg.quantity_sell_w
+                for unit, moved in ((leg.buy_unit, leg.quantity_buy_w), (leg.sell_unit, -leg.quantity_sell_w)):
+                    if unit:
+                        schedule[unit][mtu] += up * moved
         now = day.excess(day.newton(schedule))
         assert (now <= known + tolerance).all(), (day.trades, np.argwhere(now > known + tolerance))
         known = np.maximum(np.minimum(known, now), 0.0)

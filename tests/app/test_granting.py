@@ -125,7 +125,7 @@ def test_sleeping_meetings_wake_in_order_of_arrival_when_headroom_is_freed(first
     for name in (first, second):
         market.buy(name, name, 10, 5, zone="P")
     assert market.traded == []
-    assert len(market.session.state.matching.blocks) == 2
+    assert len(market.session.state.matching.blocks) == 1
     market.sell("e", "e", 15, 8, zone="Q")
     market.buy("f", "f", 15, 8, zone="Q")
     assert [trade[:3] for trade in market.traded] == [("f", "e", 15), (first, "s", 10), (second, "s", 5)]

@@ -13,14 +13,13 @@ from flexpeer.app.joint_check import Borders, JointAssessment, Owner, OwnerSilen
 from flexpeer.app.validator import PointExcess, PointOwner
 from flexpeer.grid.limits import TOLERANCE, Kind
 from flexpeer.grid.screening import largest
-from flexpeer.market.granting import Freed, RecordVerdict, raise_limit_w
+from flexpeer.market.granting import SILENT, Freed, RecordVerdict, raise_limit_w
 from flexpeer.market.matching.view import View
 from flexpeer.market.trades import Decision, GridVerdict, Match, Move, match_moves
 from flexpeer.quantities import PPM
 
 WAKE_SLACK_PPM = 100
 """How much of its limit an element must have more room than when it bound, before meetings wake."""
-SILENT = "no answer"
 
 
 class Joint(Protocol):

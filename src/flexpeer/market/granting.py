@@ -35,6 +35,8 @@ class Freed(msgspec.Struct, frozen=True):
     mtu: int | None
 
 
+SILENT = "no answer"
+"""The element of a verdict by an owner that did not answer: it keeps two orders apart, not two places."""
 WAKES_AT_ONCE = 256
 """How often one command may wake what sleeps; what it frees beyond that wakes with the next."""
 
@@ -105,7 +107,7 @@ def _blocked(view: View, match: Match, command: RecordVerdict) -> MeetingBlocked
     held = conditional(view.orders.orders[match.taker]) and granted > 0
     tentative = held or bool(view.trades.reserved)
     block = Block(binding.owner, binding.element, binding.mtu, orders_of(match), tentative)
-    alone = command.quantity_w > 0 and not granted
+    alone = binding.element == SILENT or (command.quantity_w > 0 and not granted)
     return MeetingBlocked(pair_of(orders_of(match)) if alone else places_of(view, match), block)
 
 

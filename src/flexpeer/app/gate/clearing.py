@@ -10,6 +10,7 @@ Then the allocation stands and is priced by the orders in it alone; of those tha
 would gain at these prices. Owners are asked last and have the last word.
 """
 
+from collections.abc import Set
 from fractions import Fraction
 from math import ceil
 
@@ -59,7 +60,18 @@ class GateClearing:
         self._status = NewtonStatus.CONVERGED
         self.rounds = 0
         if self._shares:
+            self._leave_out_hopeless({at for at, room in rooms.items() if room > 0})
             self._add_tangents(list(cuts.first()))
+
+    def _leave_out_hopeless(self, roomy: Set[At]) -> None:
+        """Whoever could trade with nobody takes no part, so that it moves no price."""
+        worth: dict[At, float] = {}
+        for share in self._shares:
+            for at, most in share.worth_most().items():
+                worth[at] = max(worth.get(at, most), most)
+        cost = min(share.costs_least() for share in self._shares)
+        for share in self._shares:
+            share.leave_out_hopeless(worth, cost, roomy)
 
     def run(self) -> bool:
         """Whether anything was cleared."""
@@ -75,6 +87,7 @@ class GateClearing:
             for share in self._shares:
                 share.halve()
             self._round()
+            self._price_accepted()
         return False
 
     def _find_feasible(self) -> None:
@@ -85,13 +98,13 @@ class GateClearing:
             kept = self._round()
             if self.rounds >= ROUNDS:
                 return
-            again = [share.short_of_minimum() for share in self._shares]
-            again += [share.leave_out_losers() for share in self._shares]
-            if any(again) or not kept:
+            if any([share.short_of_minimum() for share in self._shares]) or not kept:
                 continue
             if self._add_past_energy() or self._add_past_limits():
                 continue
-            return
+            self._price_accepted()
+            if not any([share.leave_out_losers() for share in self._shares]):
+                return
 
     def _solve(self) -> None:
         """Prices of all rows, and what every DSO's orders do at them."""
@@ -126,7 +139,6 @@ class GateClearing:
     def _priced(self) -> tuple[Cleared, ...]:
         """The allocation at prices that the orders in it support, such that the pool is not short; () for none."""
         while True:
-            self._price_accepted()
             cleared = self._cleared()
             if balance(self._view, cleared) >= 0:
                 return cleared
@@ -139,22 +151,20 @@ class GateClearing:
 
     def _price_accepted(self) -> None:
         """Prices of the allocation by the orders in it, and by those that would gain at such prices."""
-        kept = [(share.active, share.change_w.copy()) for share in self._shares]
         heard = [share.accepted() for share in self._shares]
+        if not any(some.any() for some in heard):
+            return
+        active = [share.active for share in self._shares]
         for _ in range(HEARINGS):
-            for share, some in zip(self._shares, heard, strict=True):
-                share.only(some)
+            kept = [share.only(some) for share, some in zip(self._shares, heard, strict=True)]
             self._solve()
-            more = [
-                share.envious(active & ~some)
-                for share, some, (active, _) in zip(self._shares, heard, kept, strict=True)
-            ]
+            for share, before in zip(self._shares, kept, strict=True):
+                share.restore(before)
+            rest = [all_ & ~some for all_, some in zip(active, heard, strict=True)]
+            more = [share.envious(some) for share, some in zip(self._shares, rest, strict=True)]
             if not any(some.any() for some in more):
-                break
+                return
             heard = [some | new for some, new in zip(heard, more, strict=True)]
-        for share, (active, change_w) in zip(self._shares, kept, strict=True):
-            share.only(active)
-            share.change_w = change_w
 
     def _leave_out_the_least(self) -> bool:
         """Where even everybody's own limits leave the pool short: without who gains least; whether anybody is left."""

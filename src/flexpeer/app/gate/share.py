@@ -13,7 +13,7 @@ columns of them and gives away sums over its orders only (`clearing.row_party`).
 DSO, so that (4) is a DSO's own.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from fractions import Fraction
 from math import ceil, floor
 
@@ -266,12 +266,46 @@ class GateShare:
         self.active &= ~(rest & (self._executed_w == 0.0))
         return bool(below.any())
 
+    def worth_most(self) -> dict[At, float]:
+        """What a ppm of relief is worth at most to those who load a point and MTU, minor units per day and W."""
+        most: dict[At, float] = {}
+        for at, counts in enumerate(self._counts):
+            loads = (self.low_w if self._relieves[at] else self.high_w)[at] != 0.0
+            bid = -self.value[at] if self._relieves[at] else self.value[at]
+            for place, ppm in counts.items() if loads else ():
+                most[place] = max(most.get(place, -np.inf), bid / abs(ppm))
+        return most
+
+    def costs_least(self) -> float:
+        """What a ppm of relief costs at least of those who give it, minor units per day and W; infinite: nobody does."""
+        least = np.inf
+        for at, counts in enumerate(self._counts):
+            relieves = (self.high_w if self._relieves[at] else self.low_w)[at] != 0.0
+            ask = -self.value[at] if self._relieves[at] else self.value[at]
+            if counts and relieves:
+                least = min(least, ask / sum(abs(ppm) for ppm in counts.values()))
+        return least
+
+    def leave_out_hopeless(self, worth: Mapping[At, float], cost: float, roomy: Set[At]) -> None:
+        """Leave out SELLs that ask more than relief is `worth` where they give it, BUYs that bid less than it `cost`s.
+
+        Where there is room beside (`roomy`) a BUY need not be served by anybody.
+        """
+        for at, counts in enumerate(self._counts):
+            if self.low_w[at] < 0.0:
+                continue
+            if self._relieves[at]:
+                most = sum(max(worth.get(place, 0.0), 0.0) * abs(ppm) for place, ppm in counts.items())
+                self.active[at] = -self.value[at] <= most * (1.0 + 1e-9)
+            else:
+                load = sum(ppm for place, ppm in counts.items() if place not in roomy)
+                self.active[at] = self.value[at] >= (cost * load if load and np.isfinite(cost) else 0.0) - 1e-12
+
     def leave_out_losers(self) -> bool:
         """Leave out accepted orders that their prices make worse off than their limits; whether there were any."""
         margin = 1e-6 + SNAP_MINOR * self._minor_per_w()
         missing = np.where(self.change_w > 0.0, self._price - self.value, self.value - self._price)
         losers = self.active & (self.change_w != 0.0) & (missing > margin + 1e-7 * np.abs(self.value))
-        losers &= self._must | (self._least_w > 0.0)
         self.active &= ~losers
         self._must &= ~losers
         return bool(losers.any())
@@ -280,16 +314,27 @@ class GateShare:
         """What a minor unit per MWh is for a watt through all MTUs of an order, (orders,)."""
         return self._hours * self._length / 1e6
 
-    def only(self, orders: Flags) -> None:
-        """Only these take part."""
-        self.active = orders.copy()
+    def only(self, orders: Flags) -> tuple[Flags, Flags, Floats]:
+        """Only these take part, and none of them must; what to give `restore` afterwards."""
+        kept = self.active, self._must, self.change_w
+        self.active, self._must = orders.copy(), np.zeros_like(self._must)
+        return kept
+
+    def restore(self, kept: tuple[Flags, Flags, Floats]) -> None:
+        """Undo `only`; prices stay."""
+        self.active, self._must, self.change_w = kept
 
     def accepted(self) -> Flags:
         """The orders that get something."""
         return np.asarray(self.change_w != 0.0)
 
+    def _out(self) -> Flags:
+        """Orders with a minimum acceptance that get nothing."""
+        return np.asarray((self._executed_w == 0.0) & (self._least_w > 0.0) & (self.change_w == 0.0))
+
     def envious(self, candidates: Flags) -> Flags:
-        """Of orders that get nothing, those that would gain at their prices."""
+        """Of orders that get nothing and would take anything, those that would gain at their prices."""
+        candidates = candidates & ~self._out()
         up = (self.high_w > 0.0) & (self.value > self._price)
         down = (self.low_w < 0.0) & (self.value < self._price)
         gain = np.abs(self.value - self._price) > SNAP_MINOR * self._minor_per_w() + 1e-7 * np.abs(self.value)
@@ -318,8 +363,11 @@ class GateShare:
         return np.asarray(self.factor @ self.change_w)
 
     def worth(self) -> tuple[float, float]:
-        """What its allocation gains, and what its orders miss at their prices; minor units per day."""
-        low, high = self.bounds_w()
+        """What its allocation gains, and what its orders miss at their prices; minor units per day.
+
+        Orders left out, and those that only a minimum acceptance keeps from gaining, miss nothing: the set is fixed.
+        """
+        low, high = (np.where(self._out(), 0.0, bound) for bound in self.bounds_w())
         better = self.value - self._price
         most = np.maximum(better * low, better * high)
         return float(self.value @ self.change_w), float((most - better * self.change_w).sum())
@@ -331,8 +379,8 @@ class GateShare:
             plain = self.active[at] and not self._must[at] and not order.min_quantity_w and not order.executed_w
             limited = self._view.places.limited(order.unit) or len(self._view.participants.members(order.unit)) > 1
             if plain and not limited and order.organisation not in self._on_both:
-                key = (order.unit if order.residual else order.place, order.side, order.regulation, order.span)
-                alike.setdefault((*key, order.price_minor), []).append(at)
+                key = (order.place, order.side, order.regulation, order.span, order.price_minor)
+                alike.setdefault(key, []).append(at)
         for group in alike.values():
             total = self.change_w[group].sum()
             for at in group:
