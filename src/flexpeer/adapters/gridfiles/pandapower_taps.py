@@ -93,7 +93,7 @@ def _add(found: dict[str, Turn], positions: Positions, element: Element, prefix:
     steps = _percent_and_degrees(element, prefix)
     moved = element.number(f"{prefix}_pos") != element.number_or(f"{prefix}_neutral", 0.0) and any(steps)
     if changer not in TYPES:
-        if moved and element.has(f"{prefix}_side"):
+        if moved and (changer or element.has(f"{prefix}_side")):
             shown = f"has the type {changer!r}" if changer else "has no type"
             problem = f"the tap is off neutral but {shown}, so it has no effect (as in pandapower)"
             positions.note(element, f"{prefix}_changer_type", problem, "Ratio, if the tap is meant to act")
