@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,11 @@ from flexpeer.grid.assembly import (
 )
 from flexpeer.grid.network import Complexes
 
-SUFFIX = ".dss"
-SERIES, SHUNT, GENERATING = ("line", "reactor", "capacitor"), ("capacitor", "reactor"), ("generator", "pvsystem", "storage")
+SERIES, SHUNT, GENERATING = (
+    ("line", "reactor", "capacitor"),
+    ("capacitor", "reactor"),
+    ("generator", "pvsystem", "storage"),
+)
 PASSED_OVER = frozenset(
     (
         *("regcontrol", "capcontrol", "swtcontrol", "energymeter", "monitor", "sensor", "fuse", "recloser", "relay"),
@@ -143,11 +147,15 @@ def _lines(draft: Draft) -> None:
             continue
         found = series(part, draft.patterns)
         if found is None:
-            draft.note(part.label, "no phase of it is under voltage, or it has no impedance; passed over", "live phases")
+            draft.note(
+                part.label, "no phase of it is under voltage, or it has no impedance; passed over", "live phases"
+            )
             continue
         start, end = part.buses
         if found.phases < len(PHASES) and frozenset(part.buses) in banked:
-            problem = "lies beside single-phase transformers between the same buses, which decide the ratio; passed over"
+            problem = (
+                "lies beside single-phase transformers between the same buses, which decide the ratio; passed over"
+            )
             draft.note(part.label, problem, "a bank of transformers alone")
             continue
         same = draft.v_kv(start) == draft.v_kv(end)
@@ -239,7 +247,7 @@ def _mesh(draft: Draft, name: str, buses: tuple[str, ...], bank: Sequence[Part],
     """More than two windings as a branch for each pair, at the ratio of their turns, and shunts for what is left."""
     left = matrix.diagonal().copy()
     turns = {bus: kv * tap for bus, kv, tap in zip(bank[0].buses, *_rated(bank[0]), strict=True)}
-    for i, j in ((i, j) for i in range(len(buses)) for j in range(i + 1, len(buses))):
+    for i, j in combinations(range(len(buses)), 2):
         y_ft, y_tf = complex(matrix[i, j]), complex(matrix[j, i])
         if y_ft == 0 or y_tf == 0:
             continue
@@ -360,6 +368,8 @@ def _tell_unbalance(draft: Draft) -> None:
             apart = 100.0 * float(np.abs(np.array(sizes) - np.mean(sizes)).max())
             voltage, at = max((voltage, at), (apart, bus.name))
     if max(current, voltage) > 0.01:
-        problem = f"loads on the fullest phase are {current:.0f} % above the mean, and a voltage {voltage:.2f} % of nominal"
+        problem = (
+            f"loads on the fullest phase are {current:.0f} % above the mean, and a voltage {voltage:.2f} % of nominal"
+        )
         expected = "[[unbalance]] in scenario.toml with current_percent and voltage_percent to leave room for it"
         draft.note(at, f"{problem} from the mean of its bus; calculated as three equal phases", expected)

@@ -54,7 +54,9 @@ def patterns(buses: Mapping[str, DssBus], source_deg: float) -> dict[str, dict[i
 def _pattern(bus: DssBus, source_deg: float) -> dict[int, complex]:
     lowest = LIVE_PU * bus.v_kv * 1e3
     live = {node: v for node, v in bus.idle_v.items() if node != GROUND and abs(v) > lowest}
-    turned = {node: STEP_DEG * round((math.degrees(cmath.phase(v)) - source_deg) / STEP_DEG) for node, v in live.items()}
+    turned = {
+        node: STEP_DEG * round((math.degrees(cmath.phase(v)) - source_deg) / STEP_DEG) for node, v in live.items()
+    }
     first = min(turned, default=GROUND)
     own = turned.get(first, 0.0) - OFFSET_DEG.get(first, 0.0)
     return {node: cmath.rect(1.0, math.radians(degrees - own)) for node, degrees in turned.items()}

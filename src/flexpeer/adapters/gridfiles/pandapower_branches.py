@@ -114,7 +114,9 @@ def _magnetised_star(draft: Draft, trafo: Element, centre: BusRow) -> None:
     per_va = 1e6 / (trafo.positive("vn_hv_kv") * 1e3) ** 2
     draft.shunts.append(ShuntRow(centre.name, drawn_va.real * per_va, -drawn_va.imag * per_va))
     if drawn_va.real:
-        draft.note(trafo, "pfe_kw", "at the star point, as the file has it, these do not count as losses", "hv, mv or lv")
+        draft.note(
+            trafo, "pfe_kw", "at the star point, as the file has it, these do not count as losses", "hv, mv or lv"
+        )
 
 
 def _winding(draft: Draft, name: str, winding: Winding, v_kv: tuple[float, float], share: float) -> BranchRow:

@@ -131,7 +131,9 @@ def _open_ends(tables: Tables) -> Iterator[tuple[str, Index, str]]:
             switch.fault("element", f"no {table} {switch.values.get('element')}", f"the index of a {table}")
             continue
         bus = switch.reference("bus")
-        at = next((column for column in columns if branch.values.get(column) is not None and _is(branch, column, bus)), "")
+        at = next(
+            (column for column in columns if branch.values.get(column) is not None and _is(branch, column, bus)), ""
+        )
         if not at:
             problem = f"bus {bus} is at no end of {branch.index_form}; the switch is taken to be at {columns[-1]}"
             if kind == "t3":

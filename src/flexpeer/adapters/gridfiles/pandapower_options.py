@@ -74,7 +74,7 @@ HONOURED = (
 
 def _ratio(tables: Tables, stored: Mapping[str, Any]) -> float:
     value = stored.get("switch_rx_ratio", Options().switch_r_to_x)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (0 <= value and math.isfinite(value)):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (value >= 0 and math.isfinite(value)):
         _fault(tables, "switch_rx_ratio", f"{value!r}", "a ratio from 0")
         return Options().switch_r_to_x
     return float(value)
