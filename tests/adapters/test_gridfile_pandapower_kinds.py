@@ -240,7 +240,6 @@ def test_a_position_that_the_table_lacks_is_refused(tmp_path: Path) -> None:
     [
         {"trafo_model": "pi"},
         {"calculate_voltage_angles": False},
-        {"calculate_voltage_angles": "auto"},
         {"neglect_open_switch_branches": True},
         {"trafo3w_losses": "MV"},
         {"switch_rx_ratio": np.float64(0.5)},
