@@ -9,7 +9,8 @@ import pytest
 
 from flexpeer.adapters.gridfiles import GridFile, open_grid, write_flexpeer_json
 from flexpeer.adapters.newton import newton_flow
-from flexpeer.bootstrap import check_grid, summary_of
+from flexpeer.bootstrap import NewtonVerifier, check_grid, summary_of
+from flexpeer.errors import BadInput
 from flexpeer.grid.limits import limits_of, read
 from flexpeer.grid.newton import newton_model, same_sign
 from flexpeer.grid.powerflow import DayFlow
@@ -134,3 +135,10 @@ def test_an_open_end_goes_when_the_branch_is_closed() -> None:
     np.testing.assert_allclose(result.v, checked.v_pu, atol=1e-9)
     injected = both[0].sum(axis=0) + result.source_power_w.real.sum(axis=0)
     np.testing.assert_allclose(day.losses_w(result.v), injected, atol=0.01)
+
+
+def test_a_check_that_finds_no_state_is_said() -> None:
+    grid = opened("pp-own-table/net.json")
+    columns = (100.0 * grid.p_w[:, None], grid.q_var[:, None], grid.network.in_service[:, None])
+    with pytest.raises(BadInput, match="the independent check, finds no power flow in MTU 0"):
+        NewtonVerifier().flow(grid.network, *columns)
