@@ -18,7 +18,7 @@ from flexpeer.adapters.gridfiles import GridFile, open_grid, write_flexpeer_json
 from flexpeer.adapters.gridfiles.opening import built_in
 from flexpeer.adapters.gridfiles.simbench_grid import simbench_day
 from flexpeer.adapters.log_file import FileLog, decode_event
-from flexpeer.adapters.newton import name_and_version, newton_flow
+from flexpeer.adapters.newton import NotConvergedError, name_and_version, newton_flow
 from flexpeer.adapters.reading import bytes_of, reading
 from flexpeer.adapters.results_files import write_results
 from flexpeer.adapters.scenario_files import read_scenario, write_scenario
@@ -56,8 +56,12 @@ class NewtonVerifier:
     """power-grid-model's Newton-Raphson as the independent verifier."""
 
     def flow(self, network: Network, p_w: Floats, q_var: Floats, in_service: Flags) -> IndependentFlow:
-        """The state of every MTU."""
-        found = newton_flow(network, p_w, q_var, in_service=in_service)
+        """The state of every MTU; `BadInput` where the library finds none."""
+        try:
+            found = newton_flow(network, p_w, q_var, in_service=in_service)
+        except NotConvergedError as failure:
+            problem = f"{name_and_version()}, the independent check, finds {failure}"
+            raise bad_input("schedules", problem, "a grid that a start from nominal voltages solves") from failure
         return IndependentFlow(
             found.v_pu, found.current_from_a, found.current_to_a, found.p_from_w, found.p_to_w, found.source_p_w
         )

@@ -167,3 +167,40 @@ def test_a_power_that_nobody_states_is_told(tmp_path: Path) -> None:
     grid = opened(tmp_path, document)
     assert grid.p_w[1] == pytest.approx(2e6)
     assert told(grid) == ""
+
+
+def infeed(document: Document, key: str, bus: str, priority: int) -> Document:
+    values: Fields = {"ExternalNetworkInjection.p": 0.0, "ExternalNetworkInjection.q": 0.0}
+    values |= {"ExternalNetworkInjection.referencePriority": str(priority)} if priority else {}
+    return machine(document, key, bus, values, "ExternalNetworkInjection")
+
+
+@pytest.mark.parametrize(
+    ("priorities", "sources"), [((1, 1), ("east", "west")), ((2, 1), ("west",)), ((0, 0), ("east", "west"))]
+)
+def test_infeeds_of_equal_priority_are_all_sources(
+    tmp_path: Path, priorities: tuple[int, int], sources: tuple[str, ...]
+) -> None:
+    document = infeed(infeed(sourceless(), "east", "A", priorities[0]), "west", "B", priorities[1])
+    regulated(regulated(document, "east", 20.2, "east-T1"), "west", 20.2, "west-T1")
+    grid = opened(tmp_path, document)
+    assert tuple(sorted(grid.network.source_names)) == sources
+    assert ("injects no power, as its p of 0 says" in told(grid)) == (len(sources) == 1)
+    assert ("is a source too: it states no power" in told(grid)) == (priorities == (0, 0))
+
+
+def test_of_machines_of_equal_priority_the_largest_is_the_source(tmp_path: Path) -> None:
+    document = sourceless()
+    for key, size in (("small", 2.0), ("big", 9.0)):
+        machine(document, key, "B", {"referencePriority": "1", "RotatingMachine.ratedS": size, **GENERATING})
+    grid = opened(tmp_path, document)
+    assert grid.network.source_names == ("big",)
+    assert "2 machines have this priority" in told(grid)
+
+
+def test_the_power_flow_begins_from_the_state_variables(tmp_path: Path) -> None:
+    document = small()
+    document.define("SvVoltage", "sv", {"TopologicalNode": Ref("B"), "v": 20.2, "angle": -3.0})
+    network = opened(tmp_path, document).network
+    assert network.start_v_pu.tolist() == pytest.approx([math.nan, 1.01], nan_ok=True)
+    assert network.start_angle_rad.tolist() == pytest.approx([math.nan, math.radians(-3.0)], nan_ok=True)

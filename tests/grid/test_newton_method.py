@@ -13,7 +13,7 @@ from tests.grid.test_sensitivity import METRICS, by_definition, differences
 from flexpeer.grid.admittance import planes
 from flexpeer.grid.limits import limits_of, read
 from flexpeer.grid.network import Complexes, Floats, Network
-from flexpeer.grid.newton import LOWEST_PU, newton_model, slope_one, solve_one
+from flexpeer.grid.newton import LOWEST_PU, newton_model, same_sign, slope_one, solve_one, stretched, unbalanced
 from flexpeer.grid.powerflow import DayFlow, FlowStatus, controlled_q_var, flow_model, iterate, no_load, per_unit, solve
 from flexpeer.grid.sensitivity import Metric, Quantity, sensitivity
 from flexpeer.grid.survey import survey
@@ -176,3 +176,34 @@ def test_both_methods_find_the_same_of_several_solutions(seed: int) -> None:
     found = solve_one(newton_model(network), s, np.ones(1, dtype=np.complex128))
     if status[0] == FlowStatus.CONVERGED and found.converged:
         np.testing.assert_allclose(found.v, (state.re + 1j * state.im)[:, 0], atol=1e-8)
+
+
+def test_an_own_state_is_turned_to_the_sources() -> None:
+    """Begun from a state of other source angles it is the same state, and a state of low voltages is not taken."""
+    network = controlled(2)
+    p_w, q_var = random_injections(network, 2, 1)
+    found = alone(network, p_w[:, 0], q_var[:, 0])
+    turned = replace(network, start_v_pu=np.abs(found), start_angle_rad=np.angle(found) + 0.7)
+    begun = solve_one(newton_model(turned), per_unit(p_w, q_var)[:, 0], found[network.source_bus])
+    assert begun.converged
+    assert begun.iterations <= 2
+    np.testing.assert_allclose(begun.v, found, atol=1e-10)
+    low = replace(network, start_v_pu=np.full(network.bus_count, 0.05), start_angle_rad=np.zeros(network.bus_count))
+    np.testing.assert_allclose(alone(low, p_w[:, 0], q_var[:, 0]), found, atol=1e-9)
+
+
+def test_a_state_of_low_voltages_is_doubted_where_voltages_are_held() -> None:
+    """Two lines in a row, the last bus held: the middle has two voltages, and only the higher has the right sign."""
+    network = build([(0, 1), (1, 2)], np.array([0.02, 0.02]), np.array([0.2, 0.2]), np.full(3, 110e3), controlled=(2,))
+    model = newton_model(network)
+    s, source_v = np.array([0.0, -0.5 - 0.3j, 0.0]), np.ones(1, dtype=np.complex128)
+    high = solve_one(model, s, source_v)
+    assert high.converged
+    assert same_sign(model, high.v)
+    assert len(stretched(network, high.v)) == 0
+    low = high.v.copy()
+    low[1] *= 0.05
+    assert not same_sign(model, low)
+    assert np.abs(unbalanced(model, s, high.v)).max() < 1e-8
+    low[2] *= np.exp(2j)
+    assert stretched(network, low).tolist() == [1]

@@ -282,11 +282,7 @@ def _terminal_faults(rows: GridRows, known: dict[str, BusRow], where: str) -> It
     for group, label in ((rows.shunts, "shunt"), (rows.sources, "source"), (rows.injections, "injection")):
         for row in group:
             yield from _row_faults(row, label, known, where)
-    branches = {branch.name for branch in rows.branches}
-    for shunt in rows.shunts:
-        if shunt.branch and shunt.branch not in branches:
-            problem = f"no branch {shunt.branch!r}"
-            yield Finding(where, 0, f"shunt at {shunt.bus}.branch", problem, "a branch of this grid, or nothing")
+    yield from _open_end_faults(rows, where)
     if not rows.sources:
         yield Finding(where, 0, "sources", "no source", "at least one bus with a held voltage")
     for source in rows.sources:
@@ -301,6 +297,14 @@ def _terminal_faults(rows: GridRows, known: dict[str, BusRow], where: str) -> It
                 where, 0, f"injection at {row.bus}.phase", f"{row.phase!r}", "a, b, c, or nothing for all three"
             )
     yield from _controlled_faults(rows, known, where)
+
+
+def _open_end_faults(rows: GridRows, where: str) -> Iterator[Finding]:
+    branches = {branch.name for branch in rows.branches}
+    for shunt in rows.shunts:
+        if shunt.branch and shunt.branch not in branches:
+            problem = f"no branch {shunt.branch!r}"
+            yield Finding(where, 0, f"shunt at {shunt.bus}.branch", problem, "a branch of this grid, or nothing")
 
 
 def _controlled_faults(rows: GridRows, known: dict[str, BusRow], where: str) -> Iterator[Finding]:

@@ -9,8 +9,8 @@ With S = diag(v) conj(i) and s the injections, each step solves
     [ Im dS/da  Im dS/dm ] [dm]  =  [ Im (s - S) ]                                (3)
 
 with the rows of Im and the columns of dm at uncontrolled nodes only (MATPOWER technical note 2, Zimmerman 2010). It
-begins from the network's own state, if it has one; then from magnitudes of 1 (or as controlled) and the angles of the DC
-power flow, then from those without load,
+begins from the network's own state, if it has one; then from magnitudes of 1 (or as controlled) and the angles of the
+DC power flow, then from those without load,
 
     p = B a - b,   B from 1/x of the branches, b from their phase shifts           (4)
 

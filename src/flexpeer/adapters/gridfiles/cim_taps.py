@@ -1,7 +1,8 @@
 """The tap changers of CIM, and the steps they stand on; `taps` has what they do.
 
-A ratio changer is stepped, a linear one turned by stepPhaseShiftIncrement, a symmetrical one symmetrical, an asymmetrical
-one stepped at its windingConnectionAngle. A table has a row for each step, with deviations of r, x, g and b in percent.
+A ratio changer is stepped, a linear one turned by stepPhaseShiftIncrement, a symmetrical one symmetrical, an
+asymmetrical one stepped at its windingConnectionAngle. A table has a row for each step, with deviations of r, x, g and
+b in percent.
 """
 
 import math

@@ -10,6 +10,7 @@ from flexpeer.adapters.gridfiles.flexpeer_json import FORMAT, is_flexpeer, read_
 from flexpeer.adapters.gridfiles.grid_file import GridFile, grid_file
 from flexpeer.adapters.gridfiles.json_text import read_json
 from flexpeer.adapters.gridfiles.matpower_rows import read_matpower
+from flexpeer.adapters.gridfiles.opendss_grid import read_opendss
 from flexpeer.adapters.gridfiles.pandapower_json import read_pandapower
 from flexpeer.adapters.gridfiles.pandapower_tables import is_pandapower
 from flexpeer.adapters.gridfiles.simbench_grid import simbench_grid
@@ -19,10 +20,11 @@ from flexpeer.grid.cigre import NominalGrid, cigre_lv, cigre_mv
 
 ACCEPTED = (
     "cigre_mv, cigre_lv, simbench:<code>, a .json file (flexpeer or pandapower), a MATPOWER .m file, "
-    "a folder with buses.csv, or CIM (.xml, .rdf, .zip or a folder)"
+    "an OpenDSS .dss file, a folder with buses.csv, or CIM (.xml, .rdf, .zip or a folder)"
 )
 SIMBENCH = "simbench:"
 BUILT_IN = {"cigre_mv": cigre_mv, "cigre_lv": cigre_lv}
+BY_SUFFIX = {".m": read_matpower, ".dss": read_opendss}
 
 
 def open_grid(source: str, folder: Path) -> GridFile:
@@ -42,10 +44,11 @@ def _opened(path: Path, source: str) -> GridFile:
         return grid_file(read_flexpeer_csv(path, source), source)
     if is_cim(path):
         return grid_file(read_cim(path, source or str(path)), source or str(path))
-    if path.suffix.lower() == ".csv":
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
         raise bad_input(source, "no part of a grid in CSV files", ACCEPTED, field="source")
-    if path.suffix.lower() == ".m":
-        return grid_file(read_matpower(path, source), source)
+    if suffix in BY_SUFFIX:
+        return grid_file(BY_SUFFIX[suffix](path, source), source)
     document = read_json(path, source)
     if is_flexpeer(document):
         return grid_file(read_flexpeer(document, source), source)

@@ -37,7 +37,7 @@ class Draft:
 
     def note(self, element: Element, field_name: str, problem: str, expected: str) -> None:
         """Say something about an element that does not refuse the file."""
-        self.tables.findings.append(Finding(self.tables.where, 0, element.place(field_name), problem, expected))
+        _note(self.tables, element, field_name, problem, expected)
 
     def end(self, element: Element, column: str) -> Index | None:
         """The bus index in a column, or None (and an error) when there is no such bus."""
@@ -114,38 +114,37 @@ BRANCH_SWITCHES = {
 
 
 def _open_ends(tables: Tables) -> Iterator[tuple[str, Index, str]]:
-    """Every end of a branch that a switch opens; one whose bus is at no end opens the last, as in pandapower."""
+    """Every end of a branch that a switch opens."""
     branches = {(table, one.index): one for table, _ in BRANCH_SWITCHES.values() for one in tables.of(table)}
     for switch in tables.of("switch"):
-        kind, is_open = switch.text("et"), not switch.flag("closed", default=True)
-        if kind == "b":
-            continue
-        if kind not in BRANCH_SWITCHES:
+        kind = switch.text("et")
+        if kind not in BRANCH_SWITCHES and kind != "b":
             problem = f"{switch.values.get('et')!r}; the switch has no effect (as in pandapower)"
-            expected = f"b, {', '.join(BRANCH_SWITCHES)}"
-            tables.findings.append(Finding(tables.where, 0, switch.place("et"), problem, expected))
+            _note(tables, switch, "et", problem, f"b, {', '.join(BRANCH_SWITCHES)}")
+        if kind not in BRANCH_SWITCHES or switch.flag("closed", default=True):
             continue
         table, columns = BRANCH_SWITCHES[kind]
         branch = branches.get((table, switch.reference("element")))
         if branch is None:
             switch.fault("element", f"no {table} {switch.values.get('element')}", f"the index of a {table}")
-            continue
-        bus = switch.reference("bus")
-        at = next(
-            (column for column in columns if branch.values.get(column) is not None and _is(branch, column, bus)), ""
-        )
-        if not at:
-            problem = f"bus {bus} is at no end of {branch.index_form}; the switch is taken to be at {columns[-1]}"
-            if kind == "t3":
-                switch.fault("bus", f"bus {bus} is at no end of {branch.index_form}", "a bus of the transformer")
-            else:
-                tables.findings.append(Finding(tables.where, 0, switch.place("bus"), problem, "a bus of the branch"))
-        if is_open:
-            yield table, branch.index, at or columns[-1]
+        else:
+            yield table, branch.index, _opened(tables, switch, branch, columns)
 
 
-def _is(branch: Element, column: str, bus: Index) -> bool:
-    return index_of(branch.values[column]) == bus
+def _opened(tables: Tables, switch: Element, branch: Element, columns: tuple[str, ...]) -> str:
+    """The column of the bus that an open switch is at; where it is at none, the last of two, as in pandapower."""
+    bus = switch.reference("bus")
+    at = [column for column in columns if branch.has(column) and index_of(branch.values[column]) == bus]
+    if not at and len(columns) > 2:
+        switch.fault("bus", f"bus {bus} is at no end of {branch.index_form}", "a bus of the transformer")
+    elif not at:
+        problem = f"bus {bus} is at no end of {branch.index_form}; the switch is taken to be at {columns[-1]}"
+        _note(tables, switch, "bus", problem, "a bus of the branch")
+    return at[0] if at else columns[-1]
+
+
+def _note(tables: Tables, element: Element, column: str, problem: str, expected: str) -> None:
+    tables.findings.append(Finding(tables.where, 0, element.place(column), problem, expected))
 
 
 def _started(row: BusRow, state: Element) -> BusRow:

@@ -60,6 +60,8 @@ def read_pandapower(document: object, where: str) -> ReadRows:
     for table in ("line", "trafo", "impedance", "switch"):
         group = tables.of(table)
         branch_aliases |= aliases(group, {e.index: draft.names[table, e.index] for e in group})
+    listed = {row.name for row in draft.branches}
+    branch_aliases = {alias: name for alias, name in branch_aliases.items() if name in listed}
     return ReadRows(
         GridRows(
             tuple(draft.buses),

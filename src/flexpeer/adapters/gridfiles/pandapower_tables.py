@@ -209,7 +209,7 @@ def _elements(
     name: str, table: Mapping[str, Any], version: Version, report: tuple[str, list[Finding], list[Finding]]
 ) -> Iterator[Element]:
     where, errors, findings = report
-    frame = table.get("_object")
+    frame: Any = table.get("_object")
     frame = parse_json(frame, f"{where} table {name}") if isinstance(frame, str) else frame
     problem = _misshapen(frame)
     if problem:

@@ -87,13 +87,13 @@ def check_impedance(positions: Positions, element: Element, columns: tuple[str, 
 
 def _add(found: dict[str, Turn], positions: Positions, element: Element, prefix: str) -> None:
     """Put a changer of steps in series with what is at its side."""
-    if not element.has(f"{prefix}_pos") or not element.number(f"{prefix}_pos") == element.number(f"{prefix}_pos"):
+    if not element.has(f"{prefix}_pos") or math.isnan(element.number(f"{prefix}_pos")):
         return
     changer = _type(element, prefix)
     steps = _percent_and_degrees(element, prefix)
     moved = element.number(f"{prefix}_pos") != element.number_or(f"{prefix}_neutral", 0.0) and any(steps)
     if changer not in TYPES:
-        if moved and element.has(f"{prefix}_side"):
+        if moved and (changer or element.has(f"{prefix}_side")):
             shown = f"has the type {changer!r}" if changer else "has no type"
             problem = f"the tap is off neutral but {shown}, so it has no effect (as in pandapower)"
             positions.note(element, f"{prefix}_changer_type", problem, "Ratio, if the tap is meant to act")
@@ -152,7 +152,7 @@ def _row(positions: Positions, element: Element) -> Element | None:
     """The row of a transformer's table for its position, or None and an error."""
     number, step = element.reference("id_characteristic_table"), element.number("tap_pos")
     row = positions.rows.get((number, step))
-    if row is None and step == step and number != -1:
+    if row is None and not math.isnan(step) and number != -1:
         element.fault("tap_pos", f"no row for step {step:g} of table {number}", "a row of trafo_characteristic_table")
     return row
 
@@ -175,7 +175,7 @@ def _curve(described: Any) -> Callable[[float], float] | None:
     if not isinstance(described, dict) or described.get("_class") not in CURVES:
         return None
     try:
-        stored = described.get("_object")
+        stored: Any = described.get("_object")
         stored = json.loads(stored) if isinstance(stored, str) else stored
         x, y = (np.asarray(plain(stored[name]), dtype=np.float64) for name in ("x_vals", "y_vals"))
         more = stored.get("kwargs", {key: stored[key] for key in ("kind", "fill_value") if key in stored})

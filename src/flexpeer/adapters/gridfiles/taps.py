@@ -8,8 +8,8 @@ inside is `ratio`, and it leads the voltage inside by `alpha_deg`:
     symmetrical    1,                       alpha = 2 arctan(n d / 2)                   (3)
     ideal          1,                       alpha = 2 arcsin(n d / 2)                   (4)
 
-(1), with theta = 0 the ordinary ratio tap, to (3) are those of IEC 61970-301, package Wires; (4) is pandapower's. At the
-other end of the winding, as at a star point, a changer acts the other way round.
+(1), with theta = 0 the ordinary ratio tap, to (3) are those of IEC 61970-301, package Wires; (4) is pandapower's. At
+the other end of the winding, as at a star point, a changer acts the other way round.
 """
 
 import cmath
