@@ -15,9 +15,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from flexpeer.adapters.area_arrays import require_area
 from flexpeer.adapters.array_files import arrays_of
 from flexpeer.adapters.clearing_files import save
 from flexpeer.adapters.json_files import read_json, write_json
+from flexpeer.adapters.reading import bytes_of, reading
 from flexpeer.adapters.scenario_files import read_orders, read_scenario, write_scenario
 from flexpeer.app.between.day_split import DsoShare, OperatorShare, for_dso
 from flexpeer.app.between.remote_owner import Address
@@ -70,13 +72,9 @@ def read_dso(folder: Path) -> DsoShare:
     day, orders = read_orders(folder)
     path = folder / AREA
     arrays = arrays_of(path)
-    try:
-        own = _own(arrays)
-    except (KeyError, ValueError, TypeError) as error:
-        raise bad_input(str(path), f"is no area: {error}", "as flexpeer split writes") from error
-    if own.p_w.shape != (own.network.bus_count, day.mtu_count):
-        raise bad_input(str(path), "is of another day", f"{day.mtu_count} MTUs")
-    return DsoShare(own, orders)
+    require_area(arrays, str(path), day.mtu_count)
+    with reading(str(path), "as flexpeer split writes"):
+        return DsoShare(_own(arrays), orders)
 
 
 def _arrays(own: OwnGrid) -> Arrays:
@@ -127,7 +125,7 @@ class PromisesFile:
         path = folder / PROMISES
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            written = path.read_bytes() if path.exists() else b""
+            written = bytes_of(path) if os.path.lexists(path) else b""
             whole = written.rfind(b"\n") + 1
             self._entries = [msgspec.json.decode(line, type=Entry) for line in written[:whole].splitlines()]
             self._file: BinaryIO = path.open("r+b" if path.exists() else "x+b")
@@ -135,7 +133,7 @@ class PromisesFile:
             self._file.seek(whole)
         except OSError as error:
             raise bad_input(str(path), f"cannot be written: {error.strerror}", "a file of promises") from error
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
             raise bad_input(str(path), f"holds no promises: {error}", "what a DSO's node has written") from error
 
     def read(self) -> list[Entry]:
