@@ -1,5 +1,6 @@
 """Files made to harm: each is one clear refusal, before memory or time is spent on it."""
 
+import errno
 import os
 import zipfile
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from tests.app.grid_days import SMALL_UNITS, small_day
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
 from tests.cli.program import flexpeer
 
-from flexpeer.adapters.area_arrays import TYPES
+from flexpeer.adapters.area_arrays import INDEXES, TEXT, TYPES
 from flexpeer.adapters.array_files import arrays_of
 from flexpeer.adapters.clearing_files import save
 from flexpeer.adapters.day_share_files import AREA, PROMISES, PromisesFile, read_dso
@@ -233,13 +234,14 @@ def shares(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "day"
 
 
-@pytest.mark.parametrize("name", sorted(TYPES))
+@pytest.mark.parametrize("name", sorted([*TYPES, *INDEXES]))
 def test_every_array_of_an_area_has_its_type_and_shape(name: str, shares: Path, tmp_path: Path) -> None:
     folder_of({}, tmp_path / "local")
     for path in (shares / "local").iterdir():
         (tmp_path / "local" / path.name).write_bytes(path.read_bytes())
     right = arrays_of(shares / "local" / AREA)
-    wrong = (None, np.zeros((7, 7, 7)), np.full(right[name].shape, b"x") if right[name].size else np.zeros(3))
+    text = name in TYPES and TYPES[name][0] == TEXT
+    wrong = [None, np.zeros((7, 7, 7)), np.full(right[name].shape, b"x")][: 3 if right[name].size or not text else 2]
     for array in wrong:
         changed = {key: value for key, value in right.items() if key != name}
         save(tmp_path / "local" / AREA, changed if array is None else changed | {name: array})
@@ -269,3 +271,18 @@ def test_damaged_promises_are_one_finding(content: bytes, tmp_path: Path) -> Non
 def test_promises_in_a_pipe_are_one_finding(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / PROMISES)
     assert "device or a pipe" in finding_of(lambda: PromisesFile(tmp_path))
+
+
+def test_nothing_stays_of_a_promise_that_the_disk_did_not_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with PromisesFile(tmp_path) as promises:
+        promises.append(Entry(1, 1, Began()))
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "fsync", full)
+            with pytest.raises(OSError, match="No space"):
+                promises.append(Entry(1, 2, Commit(5)))
+        promises.append(Entry(1, 3, Commit(6)))
+    with PromisesFile(tmp_path) as again:
+        assert [entry.number for entry in again.read()] == [1, 3]

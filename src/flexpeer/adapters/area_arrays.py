@@ -16,6 +16,8 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 TEXT, NUMBER, FLAG, COMPLEX = "texts", "finite numbers", "true or false", "finite complex numbers"
 POSITIVE, LIMIT = "numbers above zero", "numbers, NaN for no limit"
 
+DTYPES = {FLAG: np.bool_, COMPLEX: np.complex128, "whole numbers": np.int64}
+
 LENGTHS = {
     "buses": "network/bus_names",
     "branches": "network/branch_names",
@@ -87,17 +89,15 @@ def require_area(arrays: Arrays, where: str, periods: int) -> None:
 
 
 def _shapes(arrays: Arrays, where: str, lengths: Mapping[str, int]) -> Iterator[Finding]:
+    """An empty array of texts may be of any type."""
     for name, array in arrays.items():
-        kinds, of = ("iu", INDEXES[name][2]) if name in INDEXES else (_kinds(TYPES[name][0]), TYPES[name][1])
+        meant, of = ("whole numbers", INDEXES[name][2]) if name in INDEXES else TYPES[name]
         shape = tuple(lengths[length] for length in of)
+        text = array.dtype.kind == "U" or not array.size
         if array.shape != shape:
             yield Finding(where, 0, name, f"has shape {array.shape}", f"{shape}")
-        elif array.size and array.dtype.kind not in kinds:
-            yield Finding(where, 0, name, f"holds {array.dtype}", TYPES[name][0] if name in TYPES else "whole numbers")
-
-
-def _kinds(meant: str) -> str:
-    return {TEXT: "U", FLAG: "b", COMPLEX: "c"}.get(meant, "f")
+        elif not (text if meant == TEXT else array.dtype == DTYPES.get(meant, np.float64)):
+            yield Finding(where, 0, name, f"holds {array.dtype}", meant)
 
 
 def _contents(arrays: Arrays, where: str, lengths: Mapping[str, int]) -> Iterator[Finding]:

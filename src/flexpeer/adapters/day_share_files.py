@@ -6,10 +6,11 @@ owners with their borders. A DSO's is a scenario without `[grid]` of its own res
 program must not forget, one entry a line.
 """
 
+import errno
 import os
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import msgspec
 import numpy as np
@@ -128,7 +129,7 @@ class PromisesFile:
             written = bytes_of(path) if os.path.lexists(path) else b""
             whole = written.rfind(b"\n") + 1
             self._entries = [msgspec.json.decode(line, type=Entry) for line in written[:whole].splitlines()]
-            self._file: BinaryIO = path.open("r+b" if path.exists() else "x+b")
+            self._file = path.open("r+b" if path.exists() else "x+b", buffering=0)
             self._file.truncate(whole)
             self._file.seek(whole)
         except OSError as error:
@@ -141,10 +142,16 @@ class PromisesFile:
         return self._entries
 
     def append(self, entry: Entry) -> None:
-        """`OSError` if it cannot be kept."""
-        self._file.write(msgspec.json.encode(entry) + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """`OSError` if it cannot be kept; then nothing of it is."""
+        line, end = msgspec.json.encode(entry) + b"\n", self._file.tell()
+        try:
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._file.truncate(end)
+            self._file.seek(end)
+            raise
 
     def __enter__(self) -> Self:
         return self
