@@ -57,7 +57,11 @@ def test_an_expression_is_refused_before_it_is_calculated(text: str, tmp_path: P
     assert any("numbers to calculate" in f.problem for f in findings_of(lambda: open_grid("grid.m", tmp_path)))
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '{"format": "flexpeer-grid-1", "buses": ' * 9_999])
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"a":' * 100_000, '{"format": "flexpeer-grid-1", "buses": ' * 9_999],
+    ids=["lists", "objects", "grids"],
+)
 def test_json_may_not_be_too_deep(text: str, tmp_path: Path) -> None:
     (tmp_path / "grid.json").write_text(text)
     assert "nested too deeply" in finding_of(lambda: open_grid("grid.json", tmp_path))
@@ -119,7 +123,11 @@ def test_a_pipe_is_no_grid(name: str, tmp_path: Path) -> None:
     assert findings_of(lambda: open_grid(name, tmp_path))
 
 
-@pytest.mark.parametrize("source", ["/dev/zero", "/dev/stdin", "../" * 40 + "dev/zero", "x" * 5_000 + ".json", "."])
+@pytest.mark.parametrize(
+    "source",
+    ["/dev/zero", "/dev/stdin", "../" * 40 + "dev/zero", "x" * 5_000 + ".json", "."],
+    ids=["device", "stream", "path", "long", "folder"],
+)
 def test_a_source_that_is_no_grid_is_one_finding(source: str, tmp_path: Path) -> None:
     assert finding_of(lambda: open_grid(source, tmp_path))
 
@@ -152,7 +160,9 @@ def test_instants_at_the_ends_of_time_are_findings(file: str, instant: str, tmp_
 
 
 @pytest.mark.parametrize(
-    "value", ["9" * 6_000, "0x" + "f" * 6_000, "[" * 5_000, "{a=" * 5_000, "nan", "1e999999999", "0001-01-01"]
+    "value",
+    ["9" * 6_000, "0x" + "f" * 6_000, "[" * 5_000, "{a=" * 5_000, "nan", "1e999999999", "0001-01-01"],
+    ids=["digits", "hexadecimal", "lists", "tables", "nan", "exponent", "day"],
 )
 @pytest.mark.parametrize("key", ["mtu_minutes", "delivery_day", "name"])
 def test_a_harmful_value_of_the_settings_is_a_finding(key: str, value: str, tmp_path: Path) -> None:
@@ -207,6 +217,7 @@ def _npz(path: Path, header: str, content: bytes = b"") -> Path:
         "(" * 3_000,
         "no header",
     ],
+    ids=["long", "square", "negative", "flag", "objects", "record", "texts", "depth", "none"],
 )
 def test_what_a_header_claims_is_checked_first(header: str, tmp_path: Path) -> None:
     assert finding_of(lambda: arrays_of(_npz(tmp_path / "a.npz", header)))
@@ -262,7 +273,11 @@ def test_promises_that_cannot_have_been_made_are_one_finding(shares: Path, tmp_p
             assert "promises:2" in finding_of(lambda kept=promises: GrantNode(share.own, share.orders, kept))  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("content", [b"\xff\n", b"[" * 100_000 + b"\n", b"{}\n", b"null\n", b"[1, 2, 3]\n"])
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\n", b"[" * 100_000 + b"\n", b"{}\n", b"null\n", b"[1, 2, 3]\n"],
+    ids=["utf", "depth", "object", "null", "list"],
+)
 def test_damaged_promises_are_one_finding(content: bytes, tmp_path: Path) -> None:
     (tmp_path / PROMISES).write_bytes(content)
     assert "holds no promises" in finding_of(lambda: PromisesFile(tmp_path))
