@@ -215,6 +215,19 @@ def audit(log: Path) -> tuple[int, Seal | None, list[Damage]]:
     return len(events), seal, damages
 
 
+NO_EVENT = (
+    msgspec.MsgspecError,
+    LookupError,
+    ValueError,
+    ArithmeticError,
+    RecursionError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+)
+"""What a record under a good hash leads to that the market did not write."""
+
+
 def replay(log: Path) -> State:
     """`flexpeer replay`: the state a whole log leads to; `BadInput` for a damaged one."""
     events, seal, damages = read_events(_lines(log))
@@ -224,7 +237,7 @@ def replay(log: Path) -> State:
     for number, content in enumerate(events, 1):
         try:
             state = evolve(state, decode_event(content))
-        except (msgspec.MsgspecError, LookupError, ValueError, TypeError, AttributeError, AssertionError) as error:
+        except NO_EVENT as error:
             problem = f"is no event that can follow those before it ({error})"
             raise bad_input(str(log), problem, "a log that the market wrote", line=number) from error
     if state_hash(state) != seal.state_hash:

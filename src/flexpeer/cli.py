@@ -112,8 +112,12 @@ def _taken() -> Iterator[None]:
 class _Screen(Console):
     """Names are text: no markup, no emoji codes, no control characters."""
 
-    def __init__(self) -> None:
-        super().__init__(highlight=False, markup=False, emoji=False)
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    def on_broken_pipe(self) -> None:
+        """Raise what is being handled: `_taken` tells it."""
+        raise  # noqa: PLE0704 - called while it is handled
 
     def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Every segment as it is, or printable."""
@@ -138,7 +142,7 @@ app.add_typer(audit_app, name="audit")
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Out = Annotated[Path, typer.Option("--out", help="New or empty folder for the results.")]
 
-_ERRORS = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+_ERRORS = _Screen(stderr=True)
 
 
 def _version(wanted: bool) -> None:
@@ -165,7 +169,7 @@ def _refuse(error: BadInput, as_json: bool) -> typer.Exit:
     more = len(error.findings) - FINDINGS_SHOWN
     tail = f", {more} more not shown (all with --json)" if more > 0 else ""
     with suppress(OSError):
-        _ERRORS.print(f"bad input: {len(error.findings)} finding(s){tail}", style="bold red")
+        _ERRORS.print(f"bad input: {len(error.findings)} finding(s){tail}", style="bold red", soft_wrap=True)
     return typer.Exit(2)
 
 
@@ -341,7 +345,7 @@ def node(  # noqa: PLR0913 - options of any role
 
 def _told(text: str) -> None:
     with suppress(OSError):
-        _ERRORS.print(printable(text))
+        _ERRORS.print(text, soft_wrap=True)
 
 
 @contextmanager

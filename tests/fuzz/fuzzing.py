@@ -151,10 +151,11 @@ def _keep(found: Found, told: dict[str, Any], files: Files, folder: Path) -> Non
 
 def for_seconds(seconds: float) -> Callable[[int], bool]:
     """Until so much time has passed since the first input."""
-    began: list[float] = []
+    end: list[float] = []
 
     def more(_inputs: int) -> bool:
-        began.append(time.monotonic())
-        return began[-1] - began[0] < seconds
+        if not end:
+            end.append(time.monotonic() + seconds)
+        return time.monotonic() < end[0]
 
     return more

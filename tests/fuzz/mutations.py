@@ -226,7 +226,8 @@ def of_zip(inner: Mutation) -> Mutation:
                 content = old.read(name)
                 other = chance.choice((name, name, "../x.xml", "x.zip", name + "/", "a" * 300 + ".xml"))
                 changed = name == chosen
-                new.writestr(other if changed else name, inner(content, chance) if changed else content)
+                target = other if changed and other not in names else name
+                new.writestr(target, inner(content, chance) if changed else content)
         return packed.getvalue()
 
     return mutate

@@ -28,7 +28,7 @@ from flexpeer.clearing.problem import Problem
 from flexpeer.day_nodes import split_scenario
 from flexpeer.errors import BadInput
 from flexpeer.grid.cigre import cigre_mv
-from flexpeer.laboratory.between.area_node import Finished
+from flexpeer.laboratory.between.area_node import AreaNode, Finished
 from flexpeer.laboratory.between.borders import Close
 from flexpeer.laboratory.between.coordination import Decision, JointOutcome
 from flexpeer.laboratory.clearing_problems import clearing_problem
@@ -187,15 +187,19 @@ def _shares() -> list[Files]:
     def clearing(folder: Path) -> None:
         write_problem(clearing_problem(16, 3, 1), folder / "problem.npz")
         split_file(folder / "problem.npz", folder / "parts")
-        rng = np.random.default_rng(1)
-        outcome = PartOutcome(rng.random((3, 2, 4)), *(rng.random((5, 2)) for _ in range(3)))
         source = folder / "parts" / OUTLINE
-        ShelfFolder(folder / "state", source).put(Finished(7, {0: outcome}, Close(7, True, "converged")))
+        parts = read_parts(folder / "parts" / "dso-0.npz")
+        outcomes = {part.number: _outcome(part.problem) for part in parts}
+        ShelfFolder(folder / "state", source).put(Finished(7, outcomes, Close(7, True, "converged")))
         decided = JointOutcome(True, "converged", 11, -3.5, -3.6, silent=("a",))
         JournalFolder(folder / "state", source).write(Decision(7, decided, ("b", "c"), ("c",)))
 
     found = [_made(day), _made(clearing)]
     return [{n: c for n, c in files.items() if not n.startswith("scenario") and n != "problem.npz"} for files in found]
+
+
+def _outcome(problem: Problem) -> PartOutcome:
+    return PartOutcome(np.zeros(problem.step_kw.shape), *(np.zeros(problem.base_kw.shape) for _ in range(3)))
 
 
 def _organisations(folder: Path) -> None:
@@ -206,9 +210,10 @@ def _organisations(folder: Path) -> None:
         reads += [partial(read_keys, "local", folder / "day")]
     else:
         source = folder / "parts" / OUTLINE
-        reads += [partial(read_outline, source), ShelfFolder(folder / "state", source).kept]
-        reads += [JournalFolder(folder / "state", source).decided, partial(read_keys, "dso-0", folder / "parts")]
-        reads += [partial(read_parts, path) for path in sorted((folder / "parts").glob("*.npz"))]
+        state = folder / "state"
+        reads += [partial(read_outline, source), lambda: JournalFolder(state, source).decided()]
+        reads += [partial(read_keys, "dso-0", folder / "parts")]
+        reads += [partial(_area_node, path, state, source) for path in sorted((folder / "parts").glob("*.npz"))]
     refused: list[BadInput] = []
     for read in reads:
         try:
@@ -223,6 +228,10 @@ def _dso(folder: Path) -> None:
     share = read_dso(folder)
     with PromisesFile(folder, day_digest(folder)) as promises:
         GrantNode(share.own, share.orders, promises)
+
+
+def _area_node(parts: Path, state: Path, source: Path) -> None:
+    AreaNode(read_parts(parts), ShelfFolder(state, source))
 
 
 CSV = (m.of_bytes, m.of_cells, m.of_cells, m.of_lines, m.of_words())

@@ -6,18 +6,21 @@ owners with their borders. A DSO's is a scenario without `[grid]` of its own res
 program must not forget, one entry a line.
 """
 
+import errno
 import hashlib
 import os
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from flexpeer.adapters.area_arrays import require_area
 from flexpeer.adapters.json_files import read_json, write_json
 from flexpeer.adapters.npz_files import arrays_of, save
+from flexpeer.adapters.reading import bytes_of, reading
 from flexpeer.adapters.scenario_files import read_orders, read_scenario, write_scenario
 from flexpeer.app.between.day_split import DsoShare, OperatorShare, for_dso
 from flexpeer.app.between.remote_owner import Address
@@ -71,13 +74,9 @@ def read_dso(folder: Path) -> DsoShare:
     day, orders = read_orders(folder)
     path = folder / AREA
     arrays = arrays_of(path)
-    try:
-        own = _own(arrays)
-    except (KeyError, ValueError, TypeError) as error:
-        raise bad_input(str(path), f"is no area: {error}", "as flexpeer split writes") from error
-    if own.p_w.shape != (own.network.bus_count, day.mtu_count):
-        raise bad_input(str(path), "is of another day", f"{day.mtu_count} MTUs")
-    return DsoShare(own, orders)
+    require_area(arrays, str(path), day.mtu_count)
+    with reading(str(path), "as flexpeer split writes"):
+        return DsoShare(_own(arrays), orders)
 
 
 def day_digest(folder: Path) -> bytes:
@@ -145,16 +144,16 @@ class PromisesFile:
         path = folder / PROMISES
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            written = path.read_bytes() if path.exists() else b""
+            written = bytes_of(path) if os.path.lexists(path) else b""
             whole = written.rfind(b"\n") + 1
             entries = [msgspec.json.decode(line, type=Entry) for line in written[:whole].splitlines()]
             self._entries = [entry for entry in entries if entry.run.startswith(digest.hex())]
-            self._file: BinaryIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+            self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
             self._file.truncate(whole)
             self._file.seek(whole)
         except OSError as error:
             raise bad_input(str(path), f"cannot be written: {error.strerror}", "a file of promises") from error
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
             raise bad_input(str(path), f"holds no promises: {error}", "what a DSO's node has written") from error
 
     def read(self) -> list[Entry]:
@@ -162,10 +161,16 @@ class PromisesFile:
         return self._entries
 
     def append(self, entry: Entry) -> None:
-        """`OSError` if it cannot be kept."""
-        self._file.write(msgspec.json.encode(entry) + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """`OSError` if it cannot be kept; then nothing of it is."""
+        line, end = msgspec.json.encode(entry) + b"\n", self._file.tell()
+        try:
+            if self._file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._file.truncate(end)
+            self._file.seek(end)
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -4,6 +4,7 @@ import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -62,9 +63,12 @@ def _claimed(stream: IO[bytes]) -> tuple[np.dtype[Any], int]:
     if version not in {(1, 0), (2, 0)}:
         raise ValueError(f"format {version} of arrays")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, _, dtype = read(stream)
-    if any(length < 0 for length in shape):
-        raise ValueError("a negative length")
+    try:
+        shape, _, dtype = read(stream)
+    except (TypeError, SyntaxError, TokenError) as error:
+        raise ValueError(f"no header of an array: {error}") from error
+    if any(type(length) is not int or length < 0 for length in shape):
+        raise ValueError("a length that is no whole number")
     return dtype, dtype.itemsize * math.prod(shape)
 
 

@@ -79,7 +79,7 @@ EXPECTED: dict[Reason, str] = {
     Reason.WRONG_MIN_QUANTITY: "a minimum acceptance between 0 and the quantity",
     Reason.WRONG_PRICE_TICK: "a price that is a multiple of price_tick",
     Reason.PRICE_OUTSIDE_CAP: "a price within plus or minus price_cap",
-    Reason.NO_IMPACT: "an impact factor of min_impact_ppm or more: in every MTU at the point named, else at any in need",
+    Reason.NO_IMPACT: "an impact factor of min_impact_ppm or more, in every MTU at the point named, else at any",
     Reason.OUTSIDE_RANGE: "a plan of 0 or within the resource's qualified range, or a quantity that keeps it there",
     Reason.ALREADY_COMMITTED: "a quantity that open orders and trades leave free in the qualified range",
     Reason.DUPLICATE_KEY: "a new idempotency key, or the same order again",

@@ -81,7 +81,7 @@ def read_events(lines: Iterable[bytes]) -> tuple[list[bytes], Seal | None, list[
 def _read_record(line: bytes) -> tuple[Record | None, str]:
     try:
         record = msgspec.json.decode(line, type=Record)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None, "is not a record: changed or cut off"
     kind = "event" if record.seal is None else "seal"
     written = bytes(record.event) if record.seal is None else msgspec.json.encode(record.seal)

@@ -16,6 +16,7 @@ from flexpeer.app.between.letters import AnsweringDesk, Desk, Letter
 from flexpeer.app.between.slope_messages import size, written_responses, written_tangent
 from flexpeer.app.scenario import OrderRow
 from flexpeer.app.validator import GridOwner, OwnGrid
+from flexpeer.errors import bad_input
 from flexpeer.grid.limits import Kind
 from flexpeer.wire.grants import (
     Abort,
@@ -44,6 +45,7 @@ from flexpeer.wire.grants import (
     Voltages,
 )
 
+LEDGER = "what this DSO's node has written for these parts"
 BIDS_AT_A_TIME, BYTES_AT_A_TIME = 2_000, 400_000
 Asked = Try | Cut | Respond | Slack | Read | Voltages
 _QUESTIONS: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
@@ -81,8 +83,9 @@ class GrantNode:
         self._own, self._orders, self._ledger = own, orders, ledger
         self.run = ""
         self._start_anew()
-        for entry in ledger.read():
-            self._repeat(entry)
+        for place, entry in enumerate(ledger.read(), 1):
+            if not self._repeated(entry):
+                raise bad_input("promises", "an entry does not follow from those before it", LEDGER, line=place)
 
     def _start_anew(self) -> None:
         self.ended = False
@@ -98,18 +101,30 @@ class GrantNode:
         """Promises that nobody has decided on."""
         return tuple(sorted(self._promised))
 
-    def _repeat(self, entry: Entry) -> None:
+    def _repeated(self, entry: Entry) -> bool:
+        """Whether an entry could be done again; what this DSO's node has written can."""
         match entry.act:
             case Began():
                 self._start_anew()
             case Held(match, tried):
-                answered = self._try(tried)
-                assert not isinstance(answered, Refused), "it was answered before"
-                self._validator.hold(match, tried.number)
-                self._promised[match] = tried.number
-            case Commit() | Abort():
+                if match in self._promised or not self._held_again(match, tried):
+                    return False
+            case Commit(match) | Abort(match):
+                if match not in self._promised:
+                    return False
                 self._decide(entry.act)
         self.run = entry.run
+        return True
+
+    def _held_again(self, match: int, tried: Try) -> bool:
+        try:
+            if isinstance(self._try(tried), Refused):
+                return False
+            self._validator.hold(match, tried.number)
+        except (LookupError, ValueError, OverflowError):
+            return False
+        self._promised[match] = tried.number
+        return True
 
     def answer(self, question: Question, run: str) -> Reply:
         """One question of a run; a `Refused` changes nothing."""

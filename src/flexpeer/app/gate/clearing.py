@@ -98,12 +98,14 @@ class GateClearing:
             kept = self._round()
             if self.rounds >= ROUNDS:
                 return
-            if any([share.short_of_minimum() for share in self._shares]) or not kept:
+            short = [share.short_of_minimum() for share in self._shares]
+            if any(short) or not kept:
                 continue
             if self._add_past_energy() or self._add_past_limits():
                 continue
             self._price_accepted()
-            if not any([share.leave_out_losers() for share in self._shares]):
+            losers = [share.leave_out_losers() for share in self._shares]
+            if not any(losers):
                 return
 
     def _solve(self) -> None:

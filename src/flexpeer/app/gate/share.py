@@ -36,8 +36,8 @@ SNAP_W, SNAP_MINOR = 0.05, 0.01
 class GateShare:
     """A DSO's orders that can be cleared, in order of arrival; `change_w` (orders,) is what they are allocated.
 
-    `low_w`, `high_w` (orders,) are the bounds of (1) for orders that take part (`active`); `value` (orders,) what a watt
-    more executed is worth, minor units per day; `factor` (rows, orders) its columns of (2) to (5), in units of each
+    `low_w`, `high_w` (orders,) are the bounds of (1) of orders that take part (`active`); `value` (orders,) is what a
+    watt more executed is worth, minor units per day; `factor` (rows, orders) its columns of (2) to (5), in units of each
     row's own.
     """
 
@@ -277,7 +277,7 @@ class GateShare:
         return most
 
     def costs_least(self) -> float:
-        """What a ppm of relief costs at least of those who give it, minor units per day and W; infinite: nobody does."""
+        """What a ppm of relief costs at least, minor units per day and W; infinite where nobody gives any."""
         least = np.inf
         for at, counts in enumerate(self._counts):
             relieves = (self.high_w if self._relieves[at] else self.low_w)[at] != 0.0
@@ -312,7 +312,7 @@ class GateShare:
 
     def _minor_per_w(self) -> Floats:
         """What a minor unit per MWh is for a watt through all MTUs of an order, (orders,)."""
-        return self._hours * self._length / 1e6
+        return np.asarray(self._hours * self._length / 1e6)
 
     def only(self, orders: Flags) -> tuple[Flags, Flags, Floats]:
         """Only these take part, and none of them must; what to give `restore` afterwards."""

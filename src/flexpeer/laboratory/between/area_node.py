@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from flexpeer.clearing.problem import Floats
+from flexpeer.errors import bad_input
 from flexpeer.laboratory.between.border_numbers import Lanes, lanes_of, packed, unpacked
 from flexpeer.laboratory.between.borders import (
     Answer,
@@ -99,10 +100,20 @@ class AreaNode:
         self._parts = {part.number: part for part in parts}
         self._shelf = Memory() if shelf is None else shelf
         self._finished = self._shelf.kept()
+        if self._finished is not None and not self._is_of_these_parts(self._finished):
+            raise bad_input("state", "an outcome is not of these parts", "what a node has written for them")
         self._deal = 0
         self.sweeps: dict[int, PartSweeps] = {}
         self._last: dict[int, Step] = {}
         self.closed = None if self._finished is None else self._finished.close
+
+    def _is_of_these_parts(self, finished: Finished) -> bool:
+        problems = {number: part.problem for number, part in self._parts.items()}
+        return finished.outcomes.keys() <= problems.keys() and all(
+            outcome.steps_kw.shape == problems[number].step_kw.shape
+            and {each.shape for each in outcome[1:]} == {problems[number].base_kw.shape}
+            for number, outcome in finished.outcomes.items()
+        )
 
     @property
     def parts(self) -> Mapping[int, Part]:

@@ -16,8 +16,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from flexpeer.adapters.json_files import write_json
+from flexpeer.adapters.json_files import read_json, write_json
 from flexpeer.adapters.npz_files import arrays_of, save
+from flexpeer.adapters.reading import bytes_of, reading
 from flexpeer.errors import bad_input
 from flexpeer.laboratory.between.area_node import Finished
 from flexpeer.laboratory.between.borders import Close
@@ -42,7 +43,7 @@ class ShelfFolder:
         try:
             _require_same(self._path, self._digest, str(arrays.pop("source")))
             return _finished(arrays)
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
             raise bad_input(str(self._path), f"is no finished outcome: {error}", "what a node has written") from error
 
     def put(self, finished: Finished | None) -> None:
@@ -68,6 +69,9 @@ def _finished(arrays: dict[str, npt.NDArray[Any]]) -> Finished:
         number, _, field = name.partition("/")
         by_piece.setdefault(int(number), {})[field] = array
     outcomes = {number: PartOutcome(**fields) for number, fields in by_piece.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise ValueError(f"{name} holds what no outcome does")
     return Finished(deal, outcomes, None if status is None else Close(deal, True, str(status)))
 
 
@@ -93,10 +97,8 @@ class JournalFolder:
         """`BadInput` if the file is none of its kind."""
         if not self._path.exists():
             return None
-        try:
-            read = msgspec.json.decode(self._path.read_bytes(), type=_Written)
-        except (OSError, msgspec.DecodeError) as error:
-            raise bad_input(str(self._path), f"is no decision: {error}", "what a node has written") from error
+        written = "what a node has written"
+        read = read_json(self._path, _Written, written, "is no decision", written)
         _require_same(self._path, self._digest, read.source)
         return Decision(read.deal, read.outcome, tuple(read.stands), tuple(read.confirmed))
 
@@ -109,7 +111,8 @@ class JournalFolder:
 
 
 def _digest(source: Path) -> str:
-    return hashlib.sha256(source.read_bytes()).hexdigest()
+    with reading(str(source), "the parts, or the outline"):
+        return hashlib.sha256(bytes_of(source)).hexdigest()
 
 
 def _require_same(path: Path, digest: str, found: str) -> None:
