@@ -1,6 +1,7 @@
 """Random market days without a grid as scenario folders: nested points, portfolios, storages, ticks and conditions."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -35,7 +36,7 @@ def write_day(folder: Path, seed: int, orders: int = 60) -> None:
 
 def _participants(folder: Path, chance: Random, orders: int) -> None:
     firms = [f"F{n}" for n in range(chance.randint(3, 6))]
-    _write(
+    write_table(
         folder / "organisations.csv",
         "organisation,role,parent",
         [("Grid", "REGIONAL_DSO", ""), *((firm, "FSP", "") for firm in firms)],
@@ -46,28 +47,30 @@ def _participants(folder: Path, chance: Random, orders: int) -> None:
     storages = {name for name in names if chance.random() < 0.25}
     resources = []
     for name in names:
-        energy = (sizes[name] * chance.randint(1, 4), "") if name in storages else ("", "")
+        energy: tuple[int | str, int | str] = ("", "")
+        if name in storages:
+            energy = (sizes[name] * chance.randint(1, 4), "")
         if name in storages and chance.random() < 0.6:
             energy = (energy[0], int(energy[0]) // 2)
         low = -sizes[name] if name in storages or chance.random() < 0.4 else 0
         conditional = "true" if chance.random() < 0.5 else "false"
         resources.append((name, owners[name], "b", "wind", low, sizes[name], conditional, *energy))
-    _write(
+    write_table(
         folder / "resources.csv",
         "resource,fsp,bus,kind,p_min_w,p_max_w,conditional,energy_wh,energy_start_wh",
         resources,
     )
     pooled = [(f"P{firm}", firm, name) for firm in firms[:2] for name in names if owners[name] == firm]
     if pooled:
-        _write(folder / "portfolios.csv", "portfolio,fsp,resource", pooled)
+        write_table(folder / "portfolios.csv", "portfolio,fsp,resource", pooled)
     forecast = {name: 0 if name in storages else chance.randint(sizes[name] // 2, sizes[name]) for name in names}
-    _write(
+    write_table(
         folder / "forecast.csv",
         "from,resource,p_w,q_var",
-        [(_at(hour), name, forecast[name], 0) for hour in range(24) for name in names],
+        [(at(hour), name, forecast[name], 0) for hour in range(24) for name in names],
     )
     _points(folder, chance, names, forecast)
-    units = [*names, *names, *{row[0] for row in pooled}]
+    units = [*names, *names, *sorted({row[0] for row in pooled})]
     _orders(folder, chance, units, orders)
 
 
@@ -80,8 +83,8 @@ def _points(folder: Path, chance: Random, names: list[str], forecast: dict[str, 
         points.append((f"C{level}", f"line {level}", "export", max(1, flow * chance.randint(60, 100) // 100)))
         factors += [(f"C{level}", name, value) for name, value in ppm.items()]
         behind = chance.sample(behind, max(2, len(behind) * 2 // 3))
-    _write(folder / "congestion_points.csv", "congestion_point,element,direction,limit_w", points)
-    _write(folder / "impact_factors.csv", "congestion_point,resource,ppm", factors)
+    write_table(folder / "congestion_points.csv", "congestion_point,element,direction,limit_w", points)
+    write_table(folder / "impact_factors.csv", "congestion_point,resource,ppm", factors)
 
 
 def _orders(folder: Path, chance: Random, units: list[str], count: int) -> None:
@@ -95,22 +98,20 @@ def _orders(folder: Path, chance: Random, units: list[str], count: int) -> None:
         least = quantity // 2 if chance.random() < 0.2 else ""
         price = chance.randint(100, 500) + (60 if side == "BUY" else 0)
         regulation = "UP" if side == "BUY" else "DOWN"
-        rows.append(
-            (f"o{number}", number, chance.choice(units), side, _at(first), _at(last), quantity, price)
-            + (regulation, least, condition)
-        )
-    _write(
+        offer = side, at(first), at(last), quantity, price, regulation, least, condition
+        rows.append((f"o{number}", number, chance.choice(units), *offer))
+    write_table(
         folder / "orders.csv",
         "order,arrival,resource,side,from,to,quantity_w,price,regulation,min_quantity_w,time_in_force",
         rows,
     )
 
 
-def _at(hour: int) -> str:
+def at(hour: int) -> str:
     return f"{DAY}T{hour:02}:00+01:00"
 
 
-def _write(path: Path, header: str, rows: list[tuple[object, ...]]) -> None:
+def write_table(path: Path, header: str, rows: Sequence[tuple[object, ...]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header.split(","))

@@ -20,7 +20,7 @@ import json
 import re
 import sys
 from collections import Counter, defaultdict
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, UTC
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from math import gcd, lcm
@@ -30,6 +30,7 @@ from zoneinfo import ZoneInfo
 PPM = 1_000_000
 MINOR = 60_000_000
 WAKE_SLACK_PPM = 100
+ENERGY_REST_W = 10
 ACROSS = {"BUY": "SELL", "SELL": "BUY", "UP": "DOWN", "DOWN": "UP"}
 SIGN = {"UP": 1, "DOWN": -1}
 RELIEVED_BY = {"export": "DOWN", "high": "DOWN", "import": "UP", "low": "UP"}
@@ -82,7 +83,10 @@ def read_log(path: Path, report: Report, head: str = "") -> tuple[list, dict | N
     for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
         report.where = f"events.log line {number}"
         found = LINE.fullmatch(line)
-        if not report.expect("chain of records", found and line.endswith(b"\n"), "expected a whole record") or not found:
+        if (
+            not report.expect("chain of records", found and line.endswith(b"\n"), "expected a whole record")
+            or not found
+        ):
             continue
         n, kind, body, before, digest = found.groups()
         report.expect("chain of records", seal is None, "expected nothing after the seal")
@@ -178,7 +182,7 @@ class Day:
         self.next_match, self.pending, self.verdict, self.held, self.reserved = 1, None, None, {}, {}
         self.trades, self.refusals, self.flags = {}, [], []
         self.blocks, self.awake, self.deferred, self.tentative = {}, set(), set(), set()
-        self.sweeping, self.released, self.batch, self.batch_number = "", False, [], 0
+        self.sweeping, self.released, self.concluding, self.batch, self.batch_number = "", False, False, [], 0
         self.flows, self.allowed, self.limits = {}, {}, {}
         self.confirmations, self.schedules, self.deliveries = [], {}, {}
         self.revision, self.postings, self.balances, self.kpis = 0, [], Counter(), {}
@@ -194,7 +198,7 @@ class Day:
         """The start of an MTU as the files write it."""
         instant = self.first_instant + mtu * self.minutes
         zone = ZoneInfo(self.calendar["timezone"])
-        return datetime.fromtimestamp(instant * 60, timezone.utc).astimezone(zone).isoformat(timespec="minutes")
+        return datetime.fromtimestamp(instant * 60, UTC).astimezone(zone).isoformat(timespec="minutes")
 
     def members(self, unit: str) -> list:
         """The resources of a unit; none for a DSO."""
@@ -204,27 +208,29 @@ class Day:
         """How a unit's watts are divided between its resources: by their ranges."""
         members = self.members(unit)
         if len(members) < 2:
-            return {name: quantity for name in members}
+            return dict.fromkeys(members, quantity)
         return split(quantity, {m: self.resources[m]["p_max_w"] - self.resources[m]["p_min_w"] for m in members})
 
     def start(self, resource: str) -> list:
         """The starting point: plan with obligations executed."""
         zeros = [0] * self.count_mtus
-        return [p + o for p, o in zip(self.plans.get(resource, zeros), self.owed.get(resource, zeros))]
+        return [p + o for p, o in zip(self.plans.get(resource, zeros), self.owed.get(resource, zeros), strict=True)]
 
     def schedule(self, resource: str) -> list:
         """The starting point with trades."""
-        return [s + m for s, m in zip(self.start(resource), self.moves.get(resource, [0] * self.count_mtus))]
+        return [
+            s + m for s, m in zip(self.start(resource), self.moves.get(resource, [0] * self.count_mtus), strict=True)
+        ]
 
     def impact(self, unit: str, point: str, buys: bool) -> list:
-        """Impact factors of a unit; a portfolio's by range, rounded against whoever offers. A DSO's purchase counts 1."""
+        """Impact factors of a unit; a portfolio's by range, rounded against it. A DSO's purchase counts 1."""
         key = unit, point, buys
         if key not in self.impact_of:
             members, zeros = self.members(unit), [0] * self.count_mtus
             rows = [self.impacts.get(point, {}).get(member, zeros) for member in members]
             if len(rows) > 1:
                 weights = [self.resources[m]["p_max_w"] - self.resources[m]["p_min_w"] for m in members]
-                sums = [sum(w * p for w, p in zip(weights, column)) for column in zip(*rows)]
+                sums = [sum(w * p for w, p in zip(weights, column, strict=True)) for column in zip(*rows, strict=True)]
                 rows = [[ceil_div(s, sum(weights)) if buys else s // sum(weights) for s in sums]]
             self.impact_of[key] = rows[0] if rows else [PPM] * self.count_mtus
         return self.impact_of[key]
@@ -280,7 +286,7 @@ class Day:
         return Leg(buy, sell, span, ratio, self.rules["quantity_tick_w"])
 
     def tradeable(self, legs: list, spanning: str, quantity: int) -> int:
-        """The largest quantity in ticks within all limit prices; where rounding up is too dear, one without rounding."""
+        """The largest quantity in ticks within all limit prices; where rounding is too dear, one without it."""
         tick = self.rules["quantity_tick_w"]
         whole = quantity // tick * tick
         if all(leg.at(spanning, whole).affordable() for leg in legs):
@@ -412,17 +418,29 @@ class Day:
         """A pair that sleeps must sleep for a reason that still stands."""
         block = self.blocks[name]
         self.report.checked["passed over for a recorded refusal"] += 1
-        if block["element"].startswith("energy:") and name not in self.deferred and not self.reserved:
-            leg = self.leg(taker, other, taker.span)
-            quantity = self.most([leg], "BUY", taker)[0] if leg else 0
-            text = f"{taker.name} and {other.name} sleep for {block['element']}, which leaves {quantity} W"
-            self.report.expect("waking", not quantity, text)
-        key = block["element"], block["mtu"]
-        if not self.factors_decide or self.reserved or name in self.deferred or key[1] is None or "room" not in block:
+        leg = self.leg(taker, other, taker.span)
+        if leg is None or self.reserved or self.concluding or name in self.deferred:
             return
-        slack = 0 if self.gate == "closed" else min(self.limit_at(*key), default=0) * WAKE_SLACK_PPM
-        text = f"{taker.name} and {other.name} sleep at {key[0]}, which has {self.room(*key) - block['room']} ppm W more room"
-        self.report.expect("waking", self.room(*key) <= block["room"] + slack, text)
+        pair, element = f"{taker.name} and {other.name}", block["element"]
+        if element.startswith("energy:"):
+            quantity, _ = self.most([leg], "BUY", taker)
+            still = quantity <= self.rounding(leg, element.removeprefix("energy:"))
+            self.report.expect("waking", still, f"{pair} sleep for {element}, which leaves {quantity} W")
+        elif self.factors_decide and "room" in block:
+            more = self.room(element, block["mtu"]) - block["room"]
+            if more > min(self.limit_at(element, block["mtu"]), default=0) * WAKE_SLACK_PPM:
+                quantity = self.fitting([leg], "BUY", self.most([leg], "BUY", taker)[0], taker)
+                text = f"{pair} sleep at {element}, which has {more} ppm W more room and lets them trade {quantity} W"
+                self.report.expect("waking", not quantity, text)
+
+    def rounding(self, leg: Leg, resource: str) -> int:
+        """What may be left of a unit that sleeps: what rounding takes, or a portfolio moves without a resource."""
+        for order in (leg.buy, leg.sell):
+            members = self.members(order.unit)
+            if len(members) > 1 and resource in members:
+                widths = {m: self.resources[m]["p_max_w"] - self.resources[m]["p_min_w"] for m in members}
+                return 2 * ceil_div(sum(widths.values()), max(widths[resource], 1))
+        return ENERGY_REST_W
 
     # ---- the grid by impact factors alone
 
@@ -443,7 +461,7 @@ class Day:
                 rows = [(ppm, self.start(r)) for r, ppm in self.impacts.get(name, {}).items() if r in self.resources]
                 flows = [sign * sum(ppm[t] * row[t] for ppm, row in rows) for t in range(self.count_mtus)]
                 self.flows[name], self.limits[name] = flows, point["limit_w"]
-                self.allowed[name] = [max(PPM * lim, f) for lim, f in zip(point["limit_w"], flows)]
+                self.allowed[name] = [max(PPM * lim, f) for lim, f in zip(point["limit_w"], flows, strict=True)]
 
     def shift(self, moved: list, times: int) -> None:
         """Moves become current (1) or are given back (-1)."""
@@ -463,8 +481,14 @@ class Day:
                     more[point, mtu] += -SIGN[self.relief(point)] * ppm[mtu] * change
         return all(c <= self.allowed[p][t] - self.flows[p][t] for (p, t), c in more.items())
 
+    def fitting(self, legs: list, spanning: str, quantity: int, taker: Order) -> int:
+        """The largest quantity that all points bear, and both sides accept."""
+        tick = self.rules["quantity_tick_w"]
+        ticks = self.largest(quantity // tick, lambda n: self.fits(self.moved(legs, spanning, n * tick)))
+        return self.acceptable(legs, spanning, self.tradeable(legs, spanning, ticks * tick), taker)
+
     def settle_flows(self) -> None:
-        """After a commit: what was relieved past a limit may not get worse again; what sleeps remembers its least room."""
+        """After a commit: what was relieved may not get worse; what sleeps remembers its least room."""
         for point, row in self.flows.items():
             for mtu, flow in enumerate(row):
                 bound = max(PPM * self.limits[point][mtu], flow)
@@ -563,19 +587,21 @@ class Audit(Day):
         """Obligations, within the range of their resource and only of conditional ones that are known."""
         for name, moves in event["moves_w"].items():
             before, resource = self.start(name), self.resources[name]
-            for begin, move in zip(before, moves):
+            for begin, move in zip(before, moves, strict=True):
                 room = resource["p_max_w"] - begin if move > 0 else begin - resource["p_min_w"]
-                self.report.expect("obligations", abs(move) <= max(room, 0), f"{name} cannot move {move} W from {begin}")
+                self.report.expect(
+                    "obligations", abs(move) <= max(room, 0), f"{name} cannot move {move} W from {begin}"
+                )
             zeros = [0] * self.count_mtus
-            self.owed[name] = [a + b for a, b in zip(self.owed.get(name, zeros), moves)]
+            self.owed[name] = [a + b for a, b in zip(self.owed.get(name, zeros), moves, strict=True)]
 
-    def on_gate_opened(self, event: dict) -> None:
+    def on_gate_opened(self, _event: dict) -> None:
         """Orders are taken from now on."""
         self.report.equal("gate", self.gate, "not_open")
         self.gate = "open"
         self.open_flows()
 
-    def on_gate_closed(self, event: dict) -> None:
+    def on_gate_closed(self, _event: dict) -> None:
         """No more orders; nobody who could trade may be left."""
         self.report.equal("gate", self.gate, "open")
         self.gate = "closed"
@@ -632,7 +658,9 @@ class Audit(Day):
             factors = [self.impact(order.unit, p, order.side == "BUY")[t] for p, t in counted] or [0]
             enough = (min if order.point else max)(factors) >= max(rules["min_impact_ppm"], 1)
             expect("door", enough, f"{name}: has no impact where it counts")
-            expect("door", not order.point or order.relieved_by == self.relief(order.point), f"{name}: wrong regulation")
+            expect(
+                "door", not order.point or order.relieved_by == self.relief(order.point), f"{name}: wrong regulation"
+            )
         self.in_range(order, order.quantity)
         like = order.point, [(p, self.impact(order.unit, p, b)) for p in sorted(self.points) for b in (True, False)]
         same = self.place_of.setdefault(order.place, like) == like
@@ -663,13 +691,17 @@ class Audit(Day):
             start, schedule = self.start(name), self.schedule(name)
             for t in order.mtus:
                 room = min((bound - start[t]) * sign, (bound - schedule[t]) * sign - committed[name][t])
-                self.report.expect("door", share <= room, f"{order.name}: {share} W of {name}, whose range leaves {room}")
+                self.report.expect(
+                    "door", share <= room, f"{order.name}: {share} W of {name}, whose range leaves {room}"
+                )
 
     def on_order_amended(self, event: dict) -> None:
         """Only less at the same price keeps its priority."""
         order = self.orders[event["order"]]
         self.report.expect("door", self.gate == "open", f"{order.name}: expected an open gate")
-        self.report.expect("door", order.status == "open", f"{order.name}: expected an open order, it is {order.status}")
+        self.report.expect(
+            "door", order.status == "open", f"{order.name}: expected an open order, it is {order.status}"
+        )
         keeps = event["price_minor"] == order.price and event["quantity_w"] <= order.quantity
         self.report.equal("order of arrival", event["number"], order.number if keeps else self.next_number)
         self.next_number = max(self.next_number, event["number"] + 1)
@@ -714,7 +746,9 @@ class Audit(Day):
         if event["command"].endswith("Order"):
             self.refusals.append((event["subject"], reason, "", "", "", "", "0", event["detail"]))
         if event["command"] == "PlaceOrder" and reason.startswith("gate_"):
-            self.report.expect("refusals", self.gate != "open", f"{event['subject']} is refused as {reason} at an open gate")
+            self.report.expect(
+                "refusals", self.gate != "open", f"{event['subject']} is refused as {reason} at an open gate"
+            )
         if event["command"] == "PlaceOrder" and reason == "duplicate_key":
             self.report.expect("refusals", order or event["detail"] in self.keys, f"{event['subject']} was not known")
 
@@ -732,7 +766,7 @@ class Audit(Day):
             self.first_of_waiting(taker)
         self.sweeping = taker.name
         expect("gate", self.gate == "open", "expected no match after the gate closed")
-        legs = [self.read_leg(leg, match, taker) for leg in match["legs"]]
+        legs = [self.read_leg(leg, taker) for leg in match["legs"]]
         self.pending = {"match": match, "legs": legs, "taker": taker, "spanning": match["spanning"]}
         if any(leg is None for leg in legs):
             return
@@ -763,7 +797,7 @@ class Audit(Day):
             if any(at == [group[order.side == "SELL"], *group[2:]] for group in groups):
                 self.passed_over(order, None)
 
-    def read_leg(self, stated: dict, match: dict, taker: Order) -> Leg | None:
+    def read_leg(self, stated: dict, taker: Order) -> Leg | None:
         """A leg of a match against its orders: who, where, ratio and price."""
         expect, equal = self.report.expect, self.report.equal
         buy, sell = self.orders[stated["buy"]], self.orders[stated["sell"]]
@@ -802,18 +836,22 @@ class Audit(Day):
         shared = {(leg.sell if spanning == "SELL" else leg.buy).name for leg in legs}
         order = legs[0].sell if spanning == "SELL" else legs[0].buy
         mtus = sorted(t for leg in legs for t in range(*leg.span))
-        self.report.expect("matches", len(shared) == 1 and mtus == list(order.mtus), "expected legs that cover one order")
+        self.report.expect(
+            "matches", len(shared) == 1 and mtus == list(order.mtus), "expected legs that cover one order"
+        )
 
     def quantities(self, stated: list, legs: list, spanning: str, quantity: int, raised: int = 0) -> None:
         """Quantities of legs follow from one quantity, in ticks, within what is left and both limit prices."""
-        for each, leg in zip(stated, legs):
+        for each, leg in zip(stated, legs, strict=False):
             leg.at(spanning, quantity, raised)
             found = each["quantity_buy_w"], each["quantity_sell_w"]
             self.report.equal("quantities", found, (leg.buy_w, leg.sell_w))
             pair = f"{leg.buy.name}/{leg.sell.name}"
             for order, side in ((leg.buy, "buy"), (leg.sell, "sell")):
                 watts, left = each[f"quantity_{side}_w"], order.left
-                self.report.expect("quantities", 0 < watts <= left, f"{pair}: {watts} W of {order.name}, {left} W are left")
+                self.report.expect(
+                    "quantities", 0 < watts <= left, f"{pair}: {watts} W of {order.name}, {left} W are left"
+                )
                 tick = self.rules["quantity_tick_w"]
                 self.report.expect("quantities", watts % tick == 0, f"{pair}: {watts} W is off the tick of {tick}")
             limits = leg.buy.price * each["quantity_buy_w"] >= leg.sell.price * each["quantity_sell_w"]
@@ -839,11 +877,7 @@ class Audit(Day):
         if any(leg is None for leg in legs):
             return
         if self.factors_decide and not (binding and binding["element"] == "no answer"):
-            tick = self.rules["quantity_tick_w"]
-            fitting = self.largest(
-                proposed // tick, lambda n: n and self.fits(self.moved(legs, spanning, n * tick)) or not n
-            )
-            expected = self.acceptable(legs, spanning, self.tradeable(legs, spanning, fitting * tick), taker)
+            expected = self.fitting(legs, spanning, proposed, taker)
             self.report.equal("grid by impact factors", granted, expected)
         if granted:
             moved = self.moved(legs, spanning, granted, raised)
@@ -905,7 +939,8 @@ class Audit(Day):
             leg = self.leg(*pair, pair[0].span) if len(pair) == 2 and pair[0].span == pair[1].span else None
             if leg:
                 quantity, allowed = self.most([leg], "BUY", max(pair, key=lambda o: o.number))
-                self.report.expect("sleep", allowed == 0, f"{name} sleeps for energy, but could trade {quantity} W")
+                none = allowed <= self.rounding(leg, block["element"].removeprefix("energy:"))
+                self.report.expect("sleep", none, f"{name} sleeps for energy, but could trade {quantity} W")
         else:
             verdict = self.verdict or {"binding": None, "granted": 0, "proposed": 0}
             binding = verdict["binding"] or {"owner": "", "element": "", "mtu": None}
@@ -929,7 +964,7 @@ class Audit(Day):
             self.blocks.pop(name, None)
             self.awake.add(name)
 
-    def on_waking_ended(self, event: dict) -> None:
+    def on_waking_ended(self, _event: dict) -> None:
         """Nobody is left who could trade in what has woken."""
         self.awake.clear()
 
@@ -944,8 +979,10 @@ class Audit(Day):
         if order.in_force == "FOK" and order.executed:
             self.report.expect("time in force", self.whole(order), f"{order.name} (FOK) got {order.executed} W")
         kept = not 0 < order.executed < order.minimum
-        self.report.expect("minimum acceptance", kept, f"{order.name} got {order.executed} W of at least {order.minimum}")
-        self.sweeping, self.released, self.tentative = "", False, set()
+        self.report.expect(
+            "minimum acceptance", kept, f"{order.name} got {order.executed} W of at least {order.minimum}"
+        )
+        self.sweeping, self.released, self.concluding, self.tentative = "", False, False, set()
 
     def whole(self, order: Order) -> bool:
         """Filled, but for a rest that moves no counterparty by another tick."""
@@ -1022,7 +1059,7 @@ class Audit(Day):
     def in_limits(self, name: str) -> None:
         """A resource within its range, and within its energy limits where it has any."""
         resource, start = self.resources[name], self.start(name)
-        for begin, watts in zip(start, self.schedule(name)):
+        for begin, watts in zip(start, self.schedule(name), strict=True):
             low, high = min(resource["p_min_w"], begin), max(resource["p_max_w"], begin)
             self.report.expect("ranges", low <= watts <= high, f"{name}: {watts} W, expected {low} to {high}")
         if resource["energy_wm"] is None:
@@ -1030,7 +1067,7 @@ class Audit(Day):
         storage, size = resource["energy_start_wm"] is not None, resource["energy_wm"]
         content, plan = resource["energy_start_wm"] or 0, resource["energy_start_wm"] or 0
         moves = self.moves.get(name, [0] * self.count_mtus)
-        for begin, move in zip(start, moves):
+        for begin, move in zip(start, moves, strict=True):
             content -= (begin * storage + move) * self.minutes
             plan -= begin * storage * self.minutes
             low, high = min(0 if storage else -size, plan), max(size, plan)
@@ -1042,10 +1079,13 @@ class Audit(Day):
         if not self.report.expect("trades", held, f"match {self.batch_number} was not granted") or not held:
             return
         reserved = self.reserved.pop(self.batch_number, None)
+        self.concluding = self.concluding or reserved is not None
         for order, fill in self.fills(held).values() if reserved else ():
             order.reserved -= fill
         if reserved is None:
-            self.report.expect("reservations", not held["waits"], f"{held['taker'].name} trades before its condition is met")
+            self.report.expect(
+                "reservations", not held["waits"], f"{held['taker'].name} trades before its condition is met"
+            )
         self.shift(held["moved"], -1)
         legs = [event["trade"]["leg"] for event in batch]
         self.report.equal("trades", len(legs), len(held["legs"]))
@@ -1055,7 +1095,7 @@ class Audit(Day):
         if any(leg is None for leg in held["legs"]):
             return
         self.quantities(legs, held["legs"], held["spanning"], held["quantity"], held["raised"])
-        for leg, event in zip(held["legs"], batch):
+        for leg, event in zip(held["legs"], batch, strict=False):
             stated, trade = event["trade"]["leg"], event["trade"]
             parties = trade["buyer"], trade["seller"], stated["buy"], stated["sell"]
             expected = leg.buy.organisation, leg.sell.organisation, leg.buy.name, leg.sell.name
@@ -1081,7 +1121,7 @@ class Audit(Day):
                 open_ = order.status == "open" or (back and fill < 0 and order.status == "filled")
                 text = f"{name}: {fill} W at status {order.status}, expected {low} to {high}"
                 self.report.expect("clearing", open_ and low <= fill <= high and fill, text)
-                tick = phase == "purchase" and order.residual or fill % self.rules["quantity_tick_w"] == 0
+                tick = (phase == "purchase" and order.residual) or fill % self.rules["quantity_tick_w"] == 0
                 self.report.expect("clearing", tick, f"{name}: {fill} W is off the tick")
             if phase == "purchase":
                 self.report.equal("limit prices", leg["price_minor"], self.orders[leg["sell"]].price)
@@ -1142,7 +1182,9 @@ class Audit(Day):
                 else:
                     theirs[at][order.organisation] -= ppm * fill
         for at, more in change.items():
-            self.report.expect("no point worse", more <= max(room[at], 0), f"{at} is loaded {more} ppm W, {room[at]} free")
+            self.report.expect(
+                "no point worse", more <= max(room[at], 0), f"{at} is loaded {more} ppm W, {room[at]} free"
+            )
         back = self.rules["reopening"] != "never"
         for (organisation, at), load in own.items():
             others = sum(watts for name, watts in theirs[at].items() if name != organisation)
@@ -1158,7 +1200,7 @@ class Audit(Day):
     def on_brp_notified(self, event: dict) -> None:
         """What an FSP's resources move in all."""
         rows = [row for name, row in self.moves.items() if self.resources[name]["organisation"] == event["fsp"]]
-        self.report.equal("notices to BRPs", event["moves_w"], [sum(column) for column in zip(*rows)])
+        self.report.equal("notices to BRPs", event["moves_w"], [sum(column) for column in zip(*rows, strict=True)])
 
     def on_activation_issued(self, event: dict) -> None:
         """A schedule."""
@@ -1171,7 +1213,7 @@ class Audit(Day):
         """What was delivered: never more than was ordered."""
         self.deliveries[event["resource"]] = event
         for each in event["deliveries"]:
-            fine = all(0 <= d <= o for d, o in zip(each["delivered_w"], each["ordered_w"]))
+            fine = all(0 <= d <= o for d, o in zip(each["delivered_w"], each["ordered_w"], strict=True))
             shares = all(0 <= share <= PPM for share in each["payable_ppm"])
             self.report.expect("deliveries", fine and shares, f"{event['resource']}: more delivered than ordered")
 
@@ -1250,7 +1292,9 @@ class Audit(Day):
             payable = 0
             for name, share in shares.items():
                 rows = self.deliveries.get(name, {}).get("deliveries", ())
-                payable += share * next((d["payable_ppm"][mtu] for d in rows if d["regulation"] == order.regulation), PPM)
+                payable += share * next(
+                    (d["payable_ppm"][mtu] for d in rows if d["regulation"] == order.regulation), PPM
+                )
             ppm = payable // max(1, sum(shares.values()))
             total += self.amount(trade, 1) * ppm // PPM
         return total
@@ -1275,7 +1319,7 @@ def account(stated: object) -> tuple:
 
 
 class Files:
-    """The other files of the folder: do they say what the log says?"""
+    """The other files of the folder, which must say what the log says."""
 
     def __init__(self, folder: Path, day: Audit, report: Report) -> None:
         self.folder, self.day, self.report = folder, day, report
@@ -1293,7 +1337,7 @@ class Files:
         """A table against rows of columns and values; columns that it lacks or has besides are no matter."""
         rows = self.rows(name)
         self.report.equal(name, f"{len(rows)} rows", f"{len(expected)} rows", name)
-        for (line, row), want in zip(rows, expected):
+        for (line, row), want in zip(rows, expected, strict=False):
             for column, value in want.items():
                 found = row.get(column)
                 if found is not None and not same(found, value):
@@ -1305,7 +1349,7 @@ class Files:
         """Every table and the result."""
         self.compare("trades.csv", self.trades())
         refusals = ("order", "reason", "owner", "element", "from", "headroom", "granted_w", "detail")
-        self.compare("refusals.csv", [dict(zip(refusals, row)) for row in self.day.refusals])
+        self.compare("refusals.csv", [dict(zip(refusals, row, strict=True)) for row in self.day.refusals])
         self.confirmations()
         self.schedules()
         self.compare("settlement.csv", self.settlement())
@@ -1365,7 +1409,7 @@ class Files:
         day, expected = self.day, {}
         for name in day.resources:
             plan = day.plans.get(name, [0] * day.count_mtus)
-            for mtu, values in enumerate(zip(plan, day.start(name), day.schedule(name))):
+            for mtu, values in enumerate(zip(plan, day.start(name), day.schedule(name), strict=True)):
                 expected[name, day.local(mtu)] = values
         for line, row in self.rows("schedules.csv"):
             before, start, after = expected.pop((row["resource"], row["from"]), (None, None, None))
@@ -1491,7 +1535,9 @@ def same(found: object, value: object) -> bool:
 def alike(found: object, value: object) -> bool:
     """As `same`, for what may hold several values; the log keeps decimals as texts."""
     if isinstance(value, dict):
-        return isinstance(found, dict) and found.keys() == value.keys() and all(alike(found[k], value[k]) for k in value)
+        return (
+            isinstance(found, dict) and found.keys() == value.keys() and all(alike(found[k], value[k]) for k in value)
+        )
     if isinstance(value, str) and isinstance(found, (int, float)):
         return abs(float(value) - found) <= 1e-9 * max(1.0, abs(found))
     return found == value
@@ -1511,7 +1557,9 @@ def audit(folder: Path, head: str = "") -> Report:
         day.follow(events)
         Files(folder, day, report).check(seal, last)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, ZeroDivisionError) as wrong:
-        report.expect("format", False, f"expected what the reference of events describes, {type(wrong).__name__}: {wrong}")
+        report.expect(
+            "format", False, f"expected what the reference of events describes, {type(wrong).__name__}: {wrong}"
+        )
     return report
 
 
