@@ -20,7 +20,7 @@ import json
 import re
 import sys
 from collections import Counter, defaultdict
-from datetime import datetime, timedelta, timezone, UTC
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from math import gcd, lcm
@@ -1261,7 +1261,7 @@ class Audit(Day):
             leg, amount = trade["leg"], self.amount(trade)
             buyer, seller = self.party(trade, "buyer"), self.party(trade, "seller")
             earned = amount
-            if trade["seller"] and amount > 0 and self.deliveries:
+            if leg["sell"] and amount > 0 and self.deliveries:
                 earned = self.earned(trade)
             if earned is None:
                 earned = found[(*seller, name, "sale")]
