@@ -3,6 +3,7 @@
 Those of an engine leave the log's chain whole, as an engine would; those of a file leave the log alone.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -262,15 +263,24 @@ def sleep_without_refusal(day: Planted) -> None:
 def freed_and_not_woken(day: Planted) -> None:
     """Headroom is freed late in the day and wakes nobody; the owners' last chance is not taken."""
     gate, _ = day.first("GateClosed")
-    kinds = [event["type"] for event in day.events]
+    refused = {event["meeting"] for _, event in day.of("MeetingBlocked") if event["block"]["mtu"] is not None}
     for at, event in reversed(list(day.of("MeetingsWoken"))):
-        end = next((n for n in range(at, gate) if kinds[n] in ("OrderPlaced", "CommandRefused")), gate)
-        between = kinds[at:end]
-        places = any(not name.startswith("[[") for name in event["meetings"])
-        if places and "TradeConcluded" in between and "MatchReserved" not in between:
+        ends = (n for n in range(at, gate) if day.events[n]["type"] in ("OrderPlaced", "CommandRefused"))
+        end = next(ends, gate)
+        gone = day.events[at:end]
+        traded = {_meeting(day, each) for each in gone if each["type"] == "TradeConcluded"}
+        if traded & refused & {*event["meetings"]} and not any(each["type"] == "MatchReserved" for each in gone):
             del day.events[at:end]
             return
     raise NoPlace
+
+
+def _meeting(day: Planted, trade: Event) -> str:
+    """The name under which the places of a trade meet."""
+    leg = trade["trade"]["leg"]
+    buy, sell = day.order(leg["buy"]), day.order(leg["sell"])
+    names = [buy["place"], sell["place"], sell["regulation"], leg["span"]["first"], leg["span"]["end"]]
+    return json.dumps(names, separators=(",", ":"), ensure_ascii=False)
 
 
 @fault(ENGINE, "clearing account")

@@ -32,6 +32,32 @@ def write_day(folder: Path, seed: int, orders: int = 60) -> None:
         encoding="utf-8",
     )
     _participants(folder, chance, orders)
+    if seed % 3 == 2:
+        _mirror(folder)
+
+
+def _mirror(folder: Path) -> None:
+    """The same day upside down: withdrawal instead of injection, import instead of export."""
+
+    def negative(text: str) -> str:
+        return str(-int(text))
+
+    def flip(row: dict[str, str]) -> None:
+        if "p_min_w" in row:
+            row["p_min_w"], row["p_max_w"] = negative(row["p_max_w"]), negative(row["p_min_w"])
+        if "p_w" in row:
+            row["p_w"] = negative(row["p_w"])
+        if "direction" in row:
+            row["direction"] = "import"
+        if "regulation" in row:
+            row["regulation"] = {"UP": "DOWN", "DOWN": "UP"}[row["regulation"]]
+
+    for name in ("resources.csv", "forecast.csv", "congestion_points.csv", "orders.csv"):
+        with (folder / name).open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            flip(row)
+        write_table(folder / name, ",".join(rows[0]), [tuple(row.values()) for row in rows])
 
 
 def _participants(folder: Path, chance: Random, orders: int) -> None:
@@ -98,11 +124,14 @@ def _orders(folder: Path, chance: Random, units: list[str], count: int) -> None:
         least = quantity // 2 if chance.random() < 0.2 else ""
         price = chance.randint(100, 500) + (60 if side == "BUY" else 0)
         regulation = "UP" if side == "BUY" else "DOWN"
-        offer = side, at(first), at(last), quantity, price, regulation, least, condition
-        rows.append((f"o{number}", number, chance.choice(units), *offer))
+        unit, point = chance.choice(units), "C0" if chance.random() < 0.15 else ""
+        if side == "BUY" and chance.random() < 0.06:
+            unit, point = "Grid", "C0"
+        offer = side, at(first), at(last), quantity, price, regulation, least, condition, point
+        rows.append((f"o{number}", number, unit, *offer))
     write_table(
         folder / "orders.csv",
-        "order,arrival,resource,side,from,to,quantity_w,price,regulation,min_quantity_w,time_in_force",
+        "order,arrival,resource,side,from,to,quantity_w,price,regulation,min_quantity_w,time_in_force,congestion_point",
         rows,
     )
 

@@ -15,6 +15,7 @@ class SmallDay(NamedTuple):
     resources: tuple[str, ...]
     forecast: dict[str, int]
     orders: tuple[tuple[str, str, str, int, int, int, str], ...]
+    owner: str = "Grid"
 
 
 BROKEN = {
@@ -59,6 +60,19 @@ BROKEN = {
             ("load", "V", "BUY", 9, 1000, 300, ""),
         ),
     ),
+    # Grid buys relief at a point of Local. The clearing takes it back for the dearer buyer, so that Grid sells; but
+    # what it gets is withheld for want of delivery, as a DSO has no resource to deliver with, and goes to Local.
+    "withheld from a DSO": SmallDay(
+        'residual = "distributed"\nreopening = "own_limit"',
+        (WIND.format("V", "B"), WIND.format("X", "C")),
+        {"V": 15000, "X": 15000},
+        (
+            ("sell", "V", "SELL", 10, 2000, 300, ""),
+            ("relief", "Grid", "BUY", 10, 2000, 310, ""),
+            ("dearer", "X", "BUY", 10, 2000, 500, ""),
+        ),
+        owner="Local",
+    ),
 }
 
 
@@ -70,17 +84,22 @@ def write_small_day(folder: Path, day: SmallDay) -> None:
         encoding="utf-8",
     )
     firms = [(name, "FSP", "") for name in ("A", "B", "C")]
-    write_table(folder / "organisations.csv", "organisation,role,parent", [("Grid", "REGIONAL_DSO", ""), *firms])
+    dsos = [("Grid", "REGIONAL_DSO", ""), ("Local", "LOCAL_DSO", "Grid")]
+    write_table(folder / "organisations.csv", "organisation,role,parent", [*dsos, *firms])
     header = "resource,fsp,bus,kind,p_min_w,p_max_w,conditional,energy_wh,energy_start_wh"
     write_table(folder / "resources.csv", header, [tuple(row.split(",")) for row in day.resources])
     plans = [(at(hour), name, watts, 0) for hour in range(24) for name, watts in day.forecast.items()]
     write_table(folder / "forecast.csv", "from,resource,p_w,q_var", plans)
-    header = "congestion_point,element,direction,limit_w"
-    write_table(folder / "congestion_points.csv", header, [("C0", "line", "export", 100_000)])
+    header = "congestion_point,element,direction,limit_w,dso"
+    write_table(folder / "congestion_points.csv", header, [("C0", "line", "export", 100_000, day.owner)])
     factors = [("C0", name, 1_000_000) for name in day.forecast]
     write_table(folder / "impact_factors.csv", "congestion_point,resource,ppm", factors)
     orders = [
-        (name, arrival, unit, side, at(hour), at(hour + 1), watts, price, condition)
+        (name, arrival, unit, side, at(hour), at(hour + 1), watts, price, condition, "C0" * (unit == "Grid"))
         for arrival, (name, unit, side, hour, watts, price, condition) in enumerate(day.orders, 1)
     ]
-    write_table(folder / "orders.csv", "order,arrival,resource,side,from,to,quantity_w,price,time_in_force", orders)
+    write_table(
+        folder / "orders.csv",
+        "order,arrival,resource,side,from,to,quantity_w,price,time_in_force,congestion_point",
+        orders,
+    )

@@ -21,7 +21,8 @@ from tests.stranger.small_days import BROKEN, write_small_day
 from flexpeer.bootstrap import run_demo, run_folder
 
 SCRIPT = ROOT / "docs" / "examples" / "stranger" / "audit.py"
-SEEDS = range(24)
+SEEDS = [seed for seed in range(25) if seed != 22]
+"""Not 22: it has the fault "withheld from a DSO" of `small_days`."""
 PLANTED_IN = {**dict.fromkeys(range(12), 60), 100: 150, 101: 150, 102: 150, 103: 150}
 BESIDE = next((up / "shared" / "field" for up in ROOT.parents if (up / "shared" / "field").is_dir()), None)
 LEFT_OUT = {"money-over-forecast": "bad input", "money-rounding-pump": "a minute to run; found whole by hand"}
