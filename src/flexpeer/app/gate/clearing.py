@@ -84,11 +84,19 @@ class GateClearing:
                 return False
             if self._session.clear(cleared, self._gap_ppm(), self._status.value):
                 return True
-            for share in self._shares:
-                share.halve()
-            self._round()
+            self._halve()
             self._price_accepted()
         return False
+
+    def _halve(self) -> None:
+        """Less of everything, still in whole watts, with nobody below its minimum acceptance."""
+        for share in self._shares:
+            share.halve()
+        for _ in range(REPAIRS):
+            self._round()
+            short = [share.short_of_minimum() for share in self._shares]
+            if not any(short):
+                return
 
     def _find_feasible(self) -> None:
         """An allocation that violates nothing known and leaves nobody with a loss, or the last one tried."""

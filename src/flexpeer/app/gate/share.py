@@ -37,8 +37,8 @@ class GateShare:
     """A DSO's orders that can be cleared, in order of arrival; `change_w` (orders,) is what they are allocated.
 
     `low_w`, `high_w` (orders,) are the bounds of (1) of orders that take part (`active`); `value` (orders,) is what a
-    watt more executed is worth, minor units per day; `factor` (rows, orders) its columns of (2) to (5), in units of each
-    row's own.
+    watt more executed is worth, minor units per day; `factor` (rows, orders) its columns of (2) to (5), in units of the
+    row.
     """
 
     def __init__(self, state: State, orders: Sequence[Order]) -> None:
@@ -49,7 +49,9 @@ class GateShare:
         self._relieves = np.array([order.side is Side.SELL for order in orders], dtype=np.bool_)
         self._hours = state.needs.day.mtu_minutes / 60.0
         self._executed_w = np.array([order.executed_w for order in orders], dtype=np.float64)
-        self._least_w = np.array([order.min_quantity_w for order in orders], dtype=np.float64)
+        self._tick = float(state.needs.rulebook.quantity_tick_w)
+        minima = np.array([order.min_quantity_w for order in orders], dtype=np.float64)
+        self._least_w = np.ceil(minima / self._tick) * self._tick
         self._first = np.array([order.span.first for order in orders], dtype=np.int64)
         self._length = np.array([len(order.span) for order in orders], dtype=np.int64)
         self._told: set[tuple[str, float, int]] = set()
@@ -58,7 +60,6 @@ class GateShare:
         self.active = np.ones(len(orders), dtype=np.bool_)
         self._must = np.zeros(len(orders), dtype=np.bool_)
         self._tried = np.zeros(len(orders), dtype=np.bool_)
-        self._tick = float(state.needs.rulebook.quantity_tick_w)
         signed = [o.price_minor * len(o.span) * (1 if o.side is Side.BUY else -1) for o in orders]
         self.value = np.array(signed, dtype=np.float64) * self._hours / 1e6
         self.factor = Sparse((0, len(orders)))
@@ -246,7 +247,9 @@ class GateShare:
     def halve(self) -> None:
         """Half of it, and no more than that; nothing of what must be a minimum at least."""
         halved = np.trunc(self.change_w / 2.0 / self._tick) * self._tick
-        self.change_w = np.where(self._must & (self._executed_w + halved < self._least_w), 0.0, halved)
+        below = (self._executed_w + halved > 0.0) & (self._executed_w + halved < self._least_w)
+        kept = np.where(self._executed_w > 0.0, np.minimum(self._least_w - self._executed_w, 0.0), 0.0)
+        self.change_w = np.where(below, kept, halved)
         self._must[:] = False
         self.low_w, self.high_w = np.minimum(self.change_w, 0.0), np.maximum(self.change_w, 0.0)
 
