@@ -133,9 +133,14 @@ class GateShare:
     def _append(self, rows: Sparse) -> None:
         self.factor = Sparse(sp.vstack((self.factor, rows)))
 
+    def dearest(self) -> float:
+        """The most that a watt of an order that takes part is worth or costs."""
+        return float(np.abs(self.value[self.active]).max(initial=0.0))
+
     def largest(self) -> Floats:
         """The largest size of its factors in each row, (rows,)."""
-        return np.asarray(abs(self.factor).max(axis=1).toarray()).ravel()
+        active = self.factor[:, np.flatnonzero(self.active)]
+        return np.asarray(abs(active).max(axis=1).toarray()).ravel() if active.shape[1] else np.zeros(active.shape[0])
 
     def moves_w(self) -> dict[str, Floats]:
         """What its allocation moves of each resource, per MTU."""
@@ -186,9 +191,9 @@ class GateShare:
         return float(self._length[(slope != 0.0) & (np.abs(slope) != 1.0)].sum())
 
     def party(self, scale: Floats) -> PeersHere:
-        """Its orders as peers of a star's buses, kW and minor units; rows are divided by `scale` (rows,)."""
-        factor = Sparse(sp.diags_array(1.0 / scale) @ self.factor)
-        return PeersHere(self._star(), np.arange(1, len(self.orders) + 1), factor)
+        """Its orders that take part, as peers of a star's buses, kW and minor units; rows are divided by `scale` (rows,)."""
+        factor = Sparse(sp.diags_array(1.0 / scale) @ self.factor[:, np.flatnonzero(self.active)])
+        return PeersHere(self._star(), np.arange(1, factor.shape[1] + 1), factor)
 
     def bounds_w(self) -> tuple[Floats, Floats]:
         """What each order may do, (orders,) each: nothing if left out, at least its minimum acceptance if it must."""
@@ -205,9 +210,10 @@ class GateShare:
         return np.asarray(self.factor @ self._base_w())
 
     def _star(self) -> Problem:
-        count, value = len(self.orders), self.value * WATTS_PER_KW
-        low, high = self.bounds_w()
-        base = self._base_w()
+        active = np.flatnonzero(self.active)
+        count, value = len(active), self.value[active] * WATTS_PER_KW
+        low, high = (bound[active] for bound in self.bounds_w())
+        base = self._base_w()[active]
         unlimited, none = np.full((count + 1, 1), np.inf), np.zeros(count + 1)
         return Problem(
             parent=np.array([-1, *[0] * count]),
@@ -231,11 +237,13 @@ class GateShare:
             energy_start_kwh=np.zeros(count),
         )
 
-    def take(self, party: PeersHere, price: Floats) -> None:
+    def take(self, party: PeersHere | None, price: Floats) -> None:
         """What a party has come to at prices of rows (rows,), per unit of each row, is what is allocated."""
-        steps_kw = np.zeros((len(self.orders), 1, 2))
-        party.read(steps_kw)
-        change_w = self._base_w() + (steps_kw[:, 0, 0] - steps_kw[:, 0, 1]) * WATTS_PER_KW
+        active, change_w = np.flatnonzero(self.active), self._base_w()
+        steps_kw = np.zeros((len(active), 1, 2))
+        if party is not None:
+            party.read(steps_kw)
+        change_w[active] += (steps_kw[:, 0, 0] - steps_kw[:, 0, 1]) * WATTS_PER_KW
         nearest = np.rint(change_w)
         self.change_w = np.where(np.abs(change_w - nearest) < SNAP_W, nearest, change_w)
         self.price_at(price)
