@@ -35,7 +35,7 @@ bench-deps: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/flexpeer bench clearing
-	$(BIN)/flexpeer bench matching
+	$(BIN)/flexpeer bench market
 	$(BIN)/flexpeer bench grid
 	$(BIN)/python -m benchmarks.market_day
 

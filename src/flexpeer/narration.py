@@ -87,7 +87,7 @@ def _trading(outcome: "DayOutcome", result: Mapping[str, Any]) -> Text:
         return Text(f"\n{came} Nothing was traded.")
     prices = [trade.leg.price_minor / 100 for trade in trades]
     zones = Counter(trade.zone for trade in trades)
-    per_zone = ", ".join(f"{count} at {zone}" for zone, count in zones.most_common(ROWS))
+    per_zone = ", ".join(f"{count} at {zone or 'no point'}" for zone, count in zones.most_common(ROWS))
     return Text(
         f"\n{came} {len(trades)} trades, {result['volume_wh'] / 1e6:,.3f} MWh (buyers' resource side): {per_zone}. "
         f"Prices {min(prices):g} to {max(prices):g}, median {median(prices):g} {outcome.scenario.currency}/MWh."

@@ -46,11 +46,12 @@ def test_owners_of_three_areas_grant_it_together(tmp_path: Path) -> None:
     assert not day.outcome.worsened
 
 
-@pytest.mark.parametrize(("waiting", "least"), [(False, "0.904"), (True, "0.999")])
+@pytest.mark.parametrize(("waiting", "least"), [(False, "0.995"), (True, "0.997")])
 def test_the_demo_earns_what_waits_for_its_gate(waiting: bool, least: str, tmp_path: Path) -> None:
-    """0.905 of the optimum of all orders: its 98 FAK and FOK orders bind, as those are decided on arrival.
+    """Its 98 FAK and FOK orders count in the optimum with what they traded on arrival; as day orders they wait too.
 
-    Were they day orders, nothing of note would.
+    What is missing are minimum acceptances (an order is rejected rather than accepted at a loss) and, in the certified
+    gap too, ticks of 1 kW: the bound knows no ticks.
     """
     write_demo(tmp_path / "scenario")
     given, opened = read_whole(tmp_path / "scenario")
@@ -66,7 +67,7 @@ def test_the_demo_earns_what_waits_for_its_gate(waiting: bool, least: str, tmp_p
     assert Decimal(least) < report.efficiency <= 1
     assert [len(outcome.worsened), len(outcome.congestions_after)] == [0, 0]
     cleared = next(event for event in log.events if isinstance(event, OrdersCleared))
-    assert cleared.gap_ppm < 100
+    assert cleared.gap_ppm < 10_000
     replayed = State()
     for event in log.events:
         replayed = evolve(replayed, event)

@@ -33,6 +33,7 @@ TYPES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "network/bus_names": (TEXT, ("buses",)),
     "network/bus_v": (POSITIVE, ("buses",)),
     **dict.fromkeys(("network/v_min_pu", "network/v_max_pu"), (LIMIT, ("buses",))),
+    **dict.fromkeys(("network/start_v_pu", "network/start_angle_rad"), ("numbers, NaN for no state", ("buses",))),
     **dict.fromkeys(("network/branch_names", "network/branch_kinds"), (TEXT, ("branches",))),
     **dict.fromkeys(
         (f"network/{name}" for name in ("r_pu", "x_pu", "g_pu", "b_pu", "shift_rad")), (NUMBER, ("branches",))
@@ -63,6 +64,7 @@ TYPES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 INDEXES: Mapping[str, tuple[str, int, tuple[str, ...]]] = {
     **dict.fromkeys(("network/branch_from", "network/branch_to"), ("buses", 0, ("branches",))),
     "network/shunt_bus": ("buses", 0, ("shunts",)),
+    "network/shunt_branch": ("branches", -1, ("shunts",)),
     "network/source_bus": ("buses", 0, ("sources",)),
     "network/controlled_bus": ("buses", 0, ("controlled",)),
     "limits/point_branch": ("branches", -1, ("points",)),

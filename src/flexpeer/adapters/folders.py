@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,7 +103,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         path = path.resolve()
     if path.exists() and not path.is_file():
         raise Unusable(str(path), "it is no file", "a file that can be written")
-    new = path.with_name(f".flexpeer-{os.getpid()}")
+    new = path.with_name(f".flexpeer-{os.getpid()}-{threading.get_ident()}")
     try:
         yield new
         with new.open("rb") as file:

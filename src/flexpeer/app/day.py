@@ -200,9 +200,11 @@ class MarketDay:
         """What is left, with what DSOs would pay for relief; again while power flow finds need that offers can meet."""
         book, ceiling = self.scenario.rulebook, ceiling_minor(self.scenario.alternative)
         buys = book.dso_purchase is DsoPurchase.AUTOMATIC and ceiling is not None
-        for _ in range(PURCHASE_ROUNDS if buys else int(book.residual is Residual.DISTRIBUTED)):
+        for again in range(PURCHASE_ROUNDS if buys else int(book.residual is Residual.DISTRIBUTED)):
             if buys and ceiling is not None:
                 needs = self.side.need_w(self.after_w())
+                if again and not any(any(row) for row in needs.values()):
+                    return
                 self.session.send(*(PurchaseResidual(point, needs[point], ceiling) for point in sorted(needs)))
             if not GateClearing(self.session, self._owners_cuts()).run():
                 return

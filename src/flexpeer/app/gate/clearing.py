@@ -10,6 +10,7 @@ Then the allocation stands and is priced by the orders in it alone; of those tha
 would gain at these prices. Owners are asked last and have the last word.
 """
 
+import sys
 from collections.abc import Set
 from fractions import Fraction
 from math import ceil
@@ -58,6 +59,7 @@ class GateClearing:
         self._bound = np.array(bounds, dtype=np.float64)
         self._price, self._margin = np.zeros(len(bounds)), np.zeros(len(bounds))
         self._status = NewtonStatus.CONVERGED
+        self._certified_ppm = sys.maxsize
         self.rounds = 0
         if self._shares:
             self._leave_out_hopeless({at for at, room in rooms.items() if room > 0})
@@ -82,13 +84,23 @@ class GateClearing:
             cleared = self._priced()
             if not cleared:
                 return False
-            if self._session.clear(cleared, self._gap_ppm(), self._status.value):
+            gap_ppm = min(self._certified_ppm, self._gap_ppm())
+            if self._session.clear(cleared, gap_ppm, self._status.value):
                 return True
-            for share in self._shares:
-                share.halve()
-            self._round()
+            self._certified_ppm = sys.maxsize
+            self._halve()
             self._price_accepted()
         return False
+
+    def _halve(self) -> None:
+        """Less of everything, still in whole watts, with nobody below its minimum acceptance."""
+        for share in self._shares:
+            share.halve()
+        for _ in range(REPAIRS):
+            self._round()
+            short = [share.short_of_minimum() for share in self._shares]
+            if not any(short):
+                return
 
     def _find_feasible(self) -> None:
         """An allocation that violates nothing known and leaves nobody with a loss, or the last one tried."""
@@ -103,6 +115,7 @@ class GateClearing:
                 continue
             if self._add_past_energy() or self._add_past_limits():
                 continue
+            self._certified_ppm = self._gap_ppm()
             self._price_accepted()
             losers = [share.leave_out_losers() for share in self._shares]
             if not any(losers):
@@ -114,11 +127,14 @@ class GateClearing:
         scale = np.where(largest > 0.0, largest, 1.0)
         base = np.sum([share.base_used() for share in self._shares], axis=0)
         bound = ((self._bound - self._margin - base) / scale / WATTS_PER_KW)[:, None]
-        worth = max(float(np.abs(share.value).max()) for share in self._shares) * WATTS_PER_KW
+        worth = max(share.dearest() for share in self._shares) * WATTS_PER_KW
         price = np.full(len(bound), DEAREST * max(worth, 1.0))
         bands = Bands(np.zeros(bound.shape), np.full(bound.shape, -np.inf), bound, price)
-        parties = [share.party(scale) for share in self._shares]
-        found = price_limits(parties, bands, np.zeros(1), _untold)
+        parties = [share.party(scale) if share.active.any() else None for share in self._shares]
+        taking = [party for party in parties if party is not None]
+        if not taking:
+            return
+        found = price_limits(taking, bands, np.zeros(1), _untold)
         self._status = found.status
         self._price = np.maximum(found.price[:, 0], 0.0) / scale / WATTS_PER_KW
         for share, party in zip(self._shares, parties, strict=True):
@@ -217,7 +233,8 @@ class GateClearing:
     def _gap_ppm(self) -> int:
         """How far the whole watts can be from the optimum, in parts per million of their gain, rounded up.
 
-        The sum of what orders miss at their prices and of what the rows' prices leave unused (`certificate`).
+        The sum of what orders miss at their prices and of what the rows' prices leave unused (`certificate`). Any prices
+        give a bound: those of the solution with its minima held, or those that are paid; the better of the two counts.
         """
         gains, missed = zip(*(share.worth() for share in self._shares), strict=True)
         room = self._bound - np.sum([share.used() for share in self._shares], axis=0)

@@ -37,8 +37,8 @@ class GateShare:
     """A DSO's orders that can be cleared, in order of arrival; `change_w` (orders,) is what they are allocated.
 
     `low_w`, `high_w` (orders,) are the bounds of (1) of orders that take part (`active`); `value` (orders,) is what a
-    watt more executed is worth, minor units per day; `factor` (rows, orders) its columns of (2) to (5), in units of each
-    row's own.
+    watt more executed is worth, minor units per day; `factor` (rows, orders) its columns of (2) to (5), in units of the
+    row.
     """
 
     def __init__(self, state: State, orders: Sequence[Order]) -> None:
@@ -49,7 +49,9 @@ class GateShare:
         self._relieves = np.array([order.side is Side.SELL for order in orders], dtype=np.bool_)
         self._hours = state.needs.day.mtu_minutes / 60.0
         self._executed_w = np.array([order.executed_w for order in orders], dtype=np.float64)
-        self._least_w = np.array([order.min_quantity_w for order in orders], dtype=np.float64)
+        self._tick = float(state.needs.rulebook.quantity_tick_w)
+        minima = np.array([order.min_quantity_w for order in orders], dtype=np.float64)
+        self._least_w = np.ceil(minima / self._tick) * self._tick
         self._first = np.array([order.span.first for order in orders], dtype=np.int64)
         self._length = np.array([len(order.span) for order in orders], dtype=np.int64)
         self._told: set[tuple[str, float, int]] = set()
@@ -58,7 +60,6 @@ class GateShare:
         self.active = np.ones(len(orders), dtype=np.bool_)
         self._must = np.zeros(len(orders), dtype=np.bool_)
         self._tried = np.zeros(len(orders), dtype=np.bool_)
-        self._tick = float(state.needs.rulebook.quantity_tick_w)
         signed = [o.price_minor * len(o.span) * (1 if o.side is Side.BUY else -1) for o in orders]
         self.value = np.array(signed, dtype=np.float64) * self._hours / 1e6
         self.factor = Sparse((0, len(orders)))
@@ -132,9 +133,14 @@ class GateShare:
     def _append(self, rows: Sparse) -> None:
         self.factor = Sparse(sp.vstack((self.factor, rows)))
 
+    def dearest(self) -> float:
+        """The most that a watt of an order that takes part is worth or costs."""
+        return float(np.abs(self.value[self.active]).max(initial=0.0))
+
     def largest(self) -> Floats:
         """The largest size of its factors in each row, (rows,)."""
-        return np.asarray(abs(self.factor).max(axis=1).toarray()).ravel()
+        active = self.factor[:, np.flatnonzero(self.active)]
+        return np.asarray(abs(active).max(axis=1).toarray()).ravel() if active.shape[1] else np.zeros(active.shape[0])
 
     def moves_w(self) -> dict[str, Floats]:
         """What its allocation moves of each resource, per MTU."""
@@ -185,9 +191,9 @@ class GateShare:
         return float(self._length[(slope != 0.0) & (np.abs(slope) != 1.0)].sum())
 
     def party(self, scale: Floats) -> PeersHere:
-        """Its orders as peers of a star's buses, kW and minor units; rows are divided by `scale` (rows,)."""
-        factor = Sparse(sp.diags_array(1.0 / scale) @ self.factor)
-        return PeersHere(self._star(), np.arange(1, len(self.orders) + 1), factor)
+        """Its orders that take part, as peers of a star's buses, kW and minor units; rows are divided by `scale` (rows,)."""
+        factor = Sparse(sp.diags_array(1.0 / scale) @ self.factor[:, np.flatnonzero(self.active)])
+        return PeersHere(self._star(), np.arange(1, factor.shape[1] + 1), factor)
 
     def bounds_w(self) -> tuple[Floats, Floats]:
         """What each order may do, (orders,) each: nothing if left out, at least its minimum acceptance if it must."""
@@ -204,9 +210,10 @@ class GateShare:
         return np.asarray(self.factor @ self._base_w())
 
     def _star(self) -> Problem:
-        count, value = len(self.orders), self.value * WATTS_PER_KW
-        low, high = self.bounds_w()
-        base = self._base_w()
+        active = np.flatnonzero(self.active)
+        count, value = len(active), self.value[active] * WATTS_PER_KW
+        low, high = (bound[active] for bound in self.bounds_w())
+        base = self._base_w()[active]
         unlimited, none = np.full((count + 1, 1), np.inf), np.zeros(count + 1)
         return Problem(
             parent=np.array([-1, *[0] * count]),
@@ -230,11 +237,13 @@ class GateShare:
             energy_start_kwh=np.zeros(count),
         )
 
-    def take(self, party: PeersHere, price: Floats) -> None:
+    def take(self, party: PeersHere | None, price: Floats) -> None:
         """What a party has come to at prices of rows (rows,), per unit of each row, is what is allocated."""
-        steps_kw = np.zeros((len(self.orders), 1, 2))
-        party.read(steps_kw)
-        change_w = self._base_w() + (steps_kw[:, 0, 0] - steps_kw[:, 0, 1]) * WATTS_PER_KW
+        active, change_w = np.flatnonzero(self.active), self._base_w()
+        steps_kw = np.zeros((len(active), 1, 2))
+        if party is not None:
+            party.read(steps_kw)
+        change_w[active] += (steps_kw[:, 0, 0] - steps_kw[:, 0, 1]) * WATTS_PER_KW
         nearest = np.rint(change_w)
         self.change_w = np.where(np.abs(change_w - nearest) < SNAP_W, nearest, change_w)
         self.price_at(price)
@@ -246,7 +255,9 @@ class GateShare:
     def halve(self) -> None:
         """Half of it, and no more than that; nothing of what must be a minimum at least."""
         halved = np.trunc(self.change_w / 2.0 / self._tick) * self._tick
-        self.change_w = np.where(self._must & (self._executed_w + halved < self._least_w), 0.0, halved)
+        below = (self._executed_w + halved > 0.0) & (self._executed_w + halved < self._least_w)
+        kept = np.where(self._executed_w > 0.0, np.minimum(self._least_w - self._executed_w, 0.0), 0.0)
+        self.change_w = np.where(below, kept, halved)
         self._must[:] = False
         self.low_w, self.high_w = np.minimum(self.change_w, 0.0), np.maximum(self.change_w, 0.0)
 

@@ -110,7 +110,8 @@ class AreaNode:
     def _is_of_these_parts(self, finished: Finished) -> bool:
         problems = {number: part.problem for number, part in self._parts.items()}
         return finished.outcomes.keys() <= problems.keys() and all(
-            outcome.steps_kw.shape == problems[number].step_kw.shape
+            outcome.steps_kw.ndim == 3
+            and outcome.steps_kw.shape[1] == problems[number].step_kw.shape[1]
             and {each.shape for each in outcome[1:]} == {problems[number].base_kw.shape}
             for number, outcome in finished.outcomes.items()
         )
