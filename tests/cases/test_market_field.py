@@ -104,7 +104,7 @@ def test_one_offer_of_a_place_serves_points_in_series(names: dict[str, str], res
         text = path.read_text(encoding="utf-8")
         if path.name == "orders.csv":
             at = rows[0].index("congestion_point")
-            kept = [row[:at] + [""] + row[at + 1 :] for row in rows[1:2]]
+            kept = [[*row[:at], "", *row[at + 1 :]] for row in rows[1:2]]
             text = "\n".join(",".join(row) for row in [rows[0], *kept]) + "\n"
         elif "congestion_point" in (rows[0] if rows else ()):
             text = "\n".join(",".join(names.get(cell, cell) for cell in row) for row in rows) + "\n"

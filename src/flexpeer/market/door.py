@@ -161,9 +161,9 @@ def _check_impact(door: Door, command: PlaceOrder) -> Refusal | None:
     if span is None or regulation is None or (door.needs.rulebook.exchange is Exchange.BALANCED and not command.zone):
         return None
     sells = command.side is Side.SELL
-    counted = door.places.counted(door.zone(command), regulation if sells else regulation.opposite, span)
-    impacts = [door.places.impact_ppm(command.unit, point, buys=not sells)[mtu] for point, mtu in counted]
-    least = min(impacts) if command.zone else max(impacts)
+    place = Place(command.unit, door.zone(command))
+    least, most = door.places.impact_range(place, regulation if sells else regulation.opposite, span, buys=not sells)
+    least = least if place.zone else most
     return None if least >= max(door.needs.rulebook.min_impact_ppm, 1) else (Reason.NO_IMPACT, f"{least} ppm")
 
 

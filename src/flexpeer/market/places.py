@@ -53,6 +53,7 @@ class Places:
         self._starts: dict[str, Watts] = {}
         self._points: dict[Regulation, tuple[str, ...]] = {}
         self._ratios: dict[tuple[str, str, Regulation, int, int], Ratio | None] = {}
+        self._ranges: dict[tuple[str, Regulation, int, int, bool], tuple[int, int]] = {}
         self._counted: dict[tuple[str, Regulation, int, int], tuple[tuple[str, int], ...]] = {}
 
     def current(self, participants: Participants, needs: Needs) -> Places:
@@ -141,6 +142,16 @@ class Places:
             points = (zone,) if zone else self.points(relieved_by)
             known = tuple((p, mtu) for p in points for mtu in span.mtus if zone or self.in_need(p, mtu))
             self._counted[key] = known
+        return known
+
+    def impact_range(self, place: Place, relieved_by: Regulation, span: Span, *, buys: bool) -> tuple[int, int]:
+        """The least and the largest impact factor of a place where its orders of a span count."""
+        key = (self.name(place), relieved_by, span.first, span.end, buys)
+        known = self._ranges.get(key)
+        if known is None:
+            counted = self.counted(place.zone, relieved_by, span)
+            impacts = [self.impact_ppm(place.unit, point, buys=buys)[mtu] for point, mtu in counted]
+            known = self._ranges[key] = min(impacts), max(impacts)
         return known
 
     def ratio(self, buy: Place, sell: Place, relieved_by: Regulation, span: Span) -> Ratio | None:

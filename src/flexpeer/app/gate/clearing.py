@@ -233,8 +233,8 @@ class GateClearing:
     def _gap_ppm(self) -> int:
         """How far the whole watts can be from the optimum, in parts per million of their gain, rounded up.
 
-        The sum of what orders miss at their prices and of what the rows' prices leave unused (`certificate`). Any prices
-        give a bound: those of the solution with its minima held, or those that are paid; the better of the two counts.
+        The sum of what orders miss at their prices and of what the rows' prices leave unused (`certificate`). Any
+        prices give a bound: those of the solution with its minima held or those that are paid; the better one counts.
         """
         gains, missed = zip(*(share.worth() for share in self._shares), strict=True)
         room = self._bound - np.sum([share.used() for share in self._shares], axis=0)

@@ -191,7 +191,7 @@ class GateShare:
         return float(self._length[(slope != 0.0) & (np.abs(slope) != 1.0)].sum())
 
     def party(self, scale: Floats) -> PeersHere:
-        """Its orders that take part, as peers of a star's buses, kW and minor units; rows are divided by `scale` (rows,)."""
+        """Its orders that take part as peers of a star's buses, kW and minor units; rows divided by `scale` (rows,)."""
         factor = Sparse(sp.diags_array(1.0 / scale) @ self.factor[:, np.flatnonzero(self.active)])
         return PeersHere(self._star(), np.arange(1, factor.shape[1] + 1), factor)
 
