@@ -35,6 +35,10 @@ class NewtonStatus(Enum):
     STEP_LIMIT = "step limit"
 
 
+class SingularError(ArithmeticError):
+    """Newton's equations have no solution to working precision."""
+
+
 class System(Protocol):
     """Some periods' devices and the tree that joins them; arrays are per lane, (lanes,) or (2 lanes,)."""
 
@@ -68,7 +72,10 @@ class Progress:
 def solve(system: System, tolerance: "Tolerance") -> Progress:
     """Newton steps until every lane is within `tolerance` of its optimum."""
     for step in range(STEP_LIMIT):
-        gap, cost = system.gather()
+        try:
+            gap, cost = system.gather()
+        except SingularError:
+            return Progress(step, NewtonStatus.STALLED, np.full(0, np.nan), np.full(0, np.nan))
         active = tolerance.unmet(gap, cost)
         if not active.any():
             return Progress(step, NewtonStatus.CONVERGED, gap, cost)

@@ -20,7 +20,7 @@ from scipy.sparse.linalg import splu
 from flexpeer.clearing.group import Group
 from flexpeer.clearing.layout import scale_of
 from flexpeer.clearing.limit_rows import Bands
-from flexpeer.clearing.price_newton import RELATIVE, NewtonStatus, Tolerance, coarse, solve
+from flexpeer.clearing.price_newton import RELATIVE, NewtonStatus, SingularError, Tolerance, coarse, solve
 from flexpeer.clearing.problem import Floats
 from flexpeer.clearing.row_party import Party, Sparse, slabs
 from flexpeer.clearing.rows import LANES, SUM, WEIGHT
@@ -88,9 +88,12 @@ class Solver:
         matrix = sp.csc_array(sum(shares, start=sp.diags_array(own)))
         self._scale = sp.diags_array(1.0 / np.sqrt(matrix.diagonal()))
         scaled = sp.csc_array(self._scale @ matrix @ self._scale + RIDGE * sp.eye_array(len(own)))
-        self._factored = splu(
-            scaled, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-        )
+        try:
+            self._factored = splu(
+                scaled, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+            )
+        except RuntimeError as error:
+            raise SingularError from error
 
     def solve(self, right: Floats) -> Floats:
         """For one right side (limits,)."""

@@ -128,7 +128,9 @@ def energy_freed(
         if block.element.startswith(f"{ENERGY}:") and block.element.removeprefix(f"{ENERGY}:") in moved
     ]
     units = {view.orders.orders[order].unit for name in found for order in matching.blocks[name].orders}
-    return _waking(view, matching, sorted(found), [order for unit in sorted(units) for order in books.of_unit(unit)])
+    orders = [order for unit in sorted(units) for order in books.of_unit(unit)]
+    meetings = {name for order in orders for name in books.meetings_of(view.orders.orders[order])}
+    return _waking(view, matching, sorted({*found, *meetings}), orders)
 
 
 def minimum_met(

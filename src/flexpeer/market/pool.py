@@ -87,6 +87,7 @@ def _refusal(view: View, command: ClearOrders) -> tuple[str, Reason] | None:
         (worse_point(view, command.cleared), Reason.POINT_WORSE),
         (trading_with_itself(view, command.cleared), Reason.SELF_TRADE),
         (beyond_energy(view, command.cleared), Reason.PAST_ENERGY),
+        (beyond_range(view, command.cleared), Reason.OUTSIDE_RANGE),
         (_unsupported(view, command.cleared), Reason.PRICE_UNSUPPORTED),
         ("" if balance(view, command.cleared) < 0 else None, Reason.ACCOUNT_SHORT),
     )
@@ -250,15 +251,37 @@ def moves(view: View, cleared: Sequence[Cleared]) -> tuple[Move, ...]:
     )
 
 
-def beyond_energy(view: View, cleared: Sequence[Cleared]) -> str | None:
-    """The first resource that an allocation takes past its energy limits."""
-    nothing = (0,) * view.needs.mtu_count
-    minutes = view.needs.day.mtu_minutes if view.needs.day else 0
+def _changes_w(view: View, cleared: Sequence[Cleared]) -> dict[str, list[int]]:
+    """What an allocation changes of each resource's injection, per MTU, by name."""
     changes: dict[str, list[int]] = {}
     for move in moves(view, cleared):
         row = changes.setdefault(move.resource, [0] * view.needs.mtu_count)
         row[move.span.first : move.span.end] = [w + move.change_w for w in row[move.span.first : move.span.end]]
-    for name, change in sorted(changes.items()):
+    return dict(sorted(changes.items()))
+
+
+def range_room_w(view: View, name: str) -> tuple[list[int], list[int]]:
+    """How far a resource may still go up and down within its range from its schedule, per MTU, both >= 0."""
+    resource, start = view.participants.resources[name], view.places.start_w(name)
+    moved = view.trades.moves_w.get(name, (0,) * view.needs.mtu_count)
+    now = [s + m for s, m in zip(start, moved, strict=True)]
+    return [max(resource.p_max_w - w, 0) for w in now], [max(w - resource.p_min_w, 0) for w in now]
+
+
+def beyond_range(view: View, cleared: Sequence[Cleared]) -> str | None:
+    """The first resource that an allocation takes past its qualified range."""
+    for name, change in _changes_w(view, cleared).items():
+        up, down = range_room_w(view, name)
+        if any(not -d <= w <= u for w, u, d in zip(change, up, down, strict=True)):
+            return name
+    return None
+
+
+def beyond_energy(view: View, cleared: Sequence[Cleared]) -> str | None:
+    """The first resource that an allocation takes past its energy limits."""
+    nothing = (0,) * view.needs.mtu_count
+    minutes = view.needs.day.mtu_minutes if view.needs.day else 0
+    for name, change in _changes_w(view, cleared).items():
         resource = view.participants.resources[name]
         if resource.energy_wm is None:
             continue

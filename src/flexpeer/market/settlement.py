@@ -157,12 +157,17 @@ def _earned(amount: int, share_ppm: int) -> int:
 
 
 def _earned_ppm(basis: _Basis, trade: Trade, mtu: int) -> int:
-    """The share of pay the seller's delivery earned in an MTU; all of it until it is verified, and of the pool."""
+    """The share of pay the seller's delivery earned in an MTU; all of it until it is verified.
+
+    The pool and a DSO, which have no resources, deliver nothing and earn all.
+    """
     if trade.seller is None:
         return PPM
     order = basis.orders.orders[trade.leg.sell]
     regulation = order.regulation if order.side is Side.SELL else order.regulation.opposite
     shares = basis.participants.shares(trade.leg.sell_unit, trade.leg.quantity_sell_w)
+    if not shares:
+        return PPM
     earned = 0
     for resource, share in shares.items():
         delivery = basis.activations.deliveries.get(resource)

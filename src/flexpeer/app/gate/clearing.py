@@ -136,7 +136,7 @@ class GateClearing:
             return
         found = price_limits(taking, bands, np.zeros(1), _untold)
         self._status = found.status
-        self._price = np.maximum(found.price[:, 0], 0.0) / scale / WATTS_PER_KW
+        self._price = np.maximum(np.nan_to_num(found.price[:, 0]), 0.0) / scale / WATTS_PER_KW
         for share, party in zip(self._shares, parties, strict=True):
             share.take(party, self._price)
 

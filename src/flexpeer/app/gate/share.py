@@ -27,7 +27,7 @@ from flexpeer.clearing.row_party import PeersHere, Sparse
 from flexpeer.market.energy import energy_room
 from flexpeer.market.machine import State, view
 from flexpeer.market.orders import Order, Side
-from flexpeer.market.pool import At, Both, Cleared, acts, back_w, beyond_energy, counts_ppm, more_w
+from flexpeer.market.pool import At, Both, Cleared, acts, back_w, beyond_energy, counts_ppm, more_w, range_room_w
 from flexpeer.quantities import PPM
 
 SNAP_W, SNAP_MINOR = 0.05, 0.01
@@ -152,11 +152,12 @@ class GateShare:
         return moves
 
     def add_past_energy(self) -> Floats:
-        """Add the rows (4) that its allocation passes most and that were not there before; their bounds."""
+        """Add the rows (4), and those of ranges, that its allocation passes and that were not there; their bounds."""
         moves = self.moves_w()
         resources = self._state.participants.resources
         names = [name for name in sorted(moves) if resources[name].energy_wm is not None]
         pairs = [pair for name in names for pair in self._energy(name, moves[name])]
+        pairs += [pair for name in sorted(moves) for pair in self._range(name, moves[name])]
         if pairs:
             self._append(Sparse(np.array([row for row, _ in pairs])))
         return np.array([bound for _, bound in pairs], dtype=np.float64)
@@ -185,6 +186,17 @@ class GateShare:
                 self._told.add((name, sign, int(mtu)))
                 so_far = np.clip(mtu + 1 - self._first, 0, self._length)
                 yield sign * slope * so_far, max(rooms_wm[mtu] / minutes - shared, 0.0)
+
+    def _range(self, name: str, moves_w: Floats) -> Iterator[tuple[Floats, float]]:
+        """Where taking back, beside new moves, would leave the resource's range."""
+        slope = np.array([slopes.get(name, 0.0) for slopes in self._slopes])
+        shared = 1.0 if ((slope != 0.0) & (np.abs(slope) != 1.0)).any() else 0.0
+        for sign, room_w in zip((1.0, -1.0), range_room_w(self._view, name), strict=True):
+            for mtu in np.flatnonzero(sign * moves_w > np.array(room_w) + SLACK):
+                if (name, 2.0 * sign, int(mtu)) not in self._told:
+                    self._told.add((name, 2.0 * sign, int(mtu)))
+                    here = (self._first <= mtu) & (mtu < self._first + self._length)
+                    yield sign * slope * here, max(room_w[mtu] - shared, 0.0)
 
     def _shared(self, slope: Floats) -> float:
         """What rounding may add where members of a portfolio share an order: a watt in each of its MTUs."""
@@ -243,7 +255,7 @@ class GateShare:
         steps_kw = np.zeros((len(active), 1, 2))
         if party is not None:
             party.read(steps_kw)
-        change_w[active] += (steps_kw[:, 0, 0] - steps_kw[:, 0, 1]) * WATTS_PER_KW
+        change_w[active] += np.nan_to_num(steps_kw[:, 0, 0] - steps_kw[:, 0, 1]) * WATTS_PER_KW
         nearest = np.rint(change_w)
         self.change_w = np.where(np.abs(change_w - nearest) < SNAP_W, nearest, change_w)
         self.price_at(price)

@@ -76,6 +76,10 @@ def advance(view: View, matching: Matching, books: Books) -> list[object]:
             quantity = acceptable(view, match, view.tradeable_w(match, allowed))
             if quantity:
                 return [*blocked, MatchProposed(match.at(quantity))]
+            if bound and allowed:
+                orders, held = orders_of(match), bool(view.trades.reserved)
+                block = Block("", f"{ENERGY}:{bound}", match.legs[0].span.first, orders, held)
+                blocked.append(MeetingBlocked(pair_of(orders), block))
             if allowed == 0:
                 blocked.append(_without_energy(view, match, bound))
                 if _is_of(view, taker, bound):
