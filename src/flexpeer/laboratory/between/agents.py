@@ -78,8 +78,8 @@ class HostNode(AreaNode):
     """
 
     def __init__(self, parts: Iterable[Part], staff: Staff, shelf: Shelf | None = None) -> None:
-        super().__init__(parts, shelf)
         self._staff = staff
+        super().__init__(parts, shelf)
         self._told_to: dict[int, list[Question]] = {n: [] for n in staff.names}
         self._losses: Counter[int] = Counter()
         self.silent: list[int] = []

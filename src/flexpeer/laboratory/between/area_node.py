@@ -108,7 +108,7 @@ class AreaNode:
         self.closed = None if self._finished is None else self._finished.close
 
     def _is_of_these_parts(self, finished: Finished) -> bool:
-        problems = {number: part.problem for number, part in self._parts.items()}
+        problems = {number: part.problem for number, part in self.parts.items()}
         return finished.outcomes.keys() <= problems.keys() and all(
             outcome.steps_kw.ndim == 3
             and outcome.steps_kw.shape[1] == problems[number].step_kw.shape[1]

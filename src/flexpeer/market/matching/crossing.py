@@ -34,3 +34,33 @@ def accepts(executed_w: int, minimum_w: int, fill_w: int) -> bool:
 def fills_sell(rest_sell_w: int, ppm_sell: int, last_ppm_buy: int) -> bool:
     """Whether a SELL's rest is too little to move its last counterparty by one more watt."""
     return rest_sell_w * ppm_sell < last_ppm_buy
+
+
+def most_bought(limit: int, price_buy_minor: int, ppm_buy: int, price_sell_minor: int, ppm_sell: int) -> int:
+    """The most of `0..limit` of a buyer whose crossing seller, rounded up to a whole one, costs no more than it pays."""
+    if price_sell_minor <= 0:
+        return limit
+    return _largest_with_whole(limit, ppm_buy, ppm_sell, price_buy_minor, price_sell_minor)
+
+
+def most_sold(limit: int, price_buy_minor: int, ppm_buy: int, price_sell_minor: int, ppm_sell: int) -> int:
+    """The most of `0..limit` of a seller whose crossing buyer, rounded down to a whole one, pays no less than it asks."""
+    if price_sell_minor <= 0:
+        return limit
+    return _largest_with_whole(limit, price_sell_minor, price_buy_minor, ppm_sell, ppm_buy)
+
+
+def _largest_with_whole(limit: int, low: int, low_of: int, high: int, high_of: int) -> int:
+    """The largest n of `0..limit` with a whole number between `n * low / low_of` and `n * high / high_of`.
+
+    Whole parts of the slopes move the whole number and nothing else; below one, n and the whole number change places,
+    as in Euclid's algorithm, so that it takes about as many steps.
+    """
+    whole = low // low_of
+    low, high = low - whole * low_of, high - whole * high_of
+    if low == 0 or high >= high_of:
+        return limit
+    most = high * limit // high_of
+    if low_of * most >= low * limit:
+        return limit
+    return _largest_with_whole(most, high_of, high, low_of, low) * low_of // low

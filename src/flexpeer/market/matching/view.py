@@ -5,13 +5,15 @@ from math import gcd, lcm
 from typing import NamedTuple
 
 from flexpeer.market.energy import EnergyRoom, energy_room
-from flexpeer.market.matching.crossing import crosses
+from flexpeer.market.matching.crossing import crosses, most_bought, most_sold
 from flexpeer.market.needs import Needs
 from flexpeer.market.orders import Order, Orders, Side, Status
 from flexpeer.market.participants import Participants
 from flexpeer.market.places import Place, Places
 from flexpeer.market.trades import Leg, Match, Trades, match_moves
 from flexpeer.periods import Span
+
+AGREEING = 64
 
 
 class View(NamedTuple):
@@ -48,22 +50,25 @@ class View(NamedTuple):
     def tradeable_w(self, match: Match, quantity_w: int) -> int:
         """The largest quantity up to this one, in ticks, that leaves both sides of every leg within their limit prices.
 
-        Where rounding the seller up would cost more than the prices leave, what exchanges without rounding; 0 for none.
+        0 for none. Legs that cannot agree within `AGREEING` rounds trade what exchanges without rounding.
         """
         tick = self.needs.rulebook.quantity_tick_w
-        whole = quantity_w // tick * tick
-        if all(self._within_prices(leg) for leg in match.at(whole).legs):
-            return whole
+        units = quantity_w // tick
+        for _ in range(AGREEING):
+            fewer = min(self._within_prices(match.spanning, leg, units) for leg in match.legs)
+            if fewer == units:
+                return units * tick
+            units = fewer
         sells = match.spanning is Side.SELL
-        pairs = [
-            (leg.ppm_sell, leg.ppm_buy * tick) if sells else (leg.ppm_buy, leg.ppm_sell * tick) for leg in match.legs
-        ]
-        exact = lcm(tick, *(its // gcd(own, its) for own, its in pairs))
-        return whole // exact * exact
+        pairs = [(leg.ppm_sell, leg.ppm_buy) if sells else (leg.ppm_buy, leg.ppm_sell) for leg in match.legs]
+        exact = lcm(*(its // gcd(own, its) for own, its in pairs))
+        return units // exact * exact * tick
 
-    def _within_prices(self, leg: Leg) -> bool:
+    def _within_prices(self, spanning: Side, leg: Leg, units: int) -> int:
+        """The most ticks of the spanning side, up to so many, within the limit prices of a leg."""
         buy, sell = self.orders.orders[leg.buy], self.orders.orders[leg.sell]
-        return buy.price_minor * leg.quantity_buy_w >= sell.price_minor * leg.quantity_sell_w
+        most = most_sold if spanning is Side.SELL else most_bought
+        return most(units, buy.price_minor, leg.ppm_buy, sell.price_minor, leg.ppm_sell)
 
     def within_energy(self, match: Match) -> tuple[int, str]:
         """The largest quantity of a match that energy limits allow, and the resource that binds it ("": none does)."""
