@@ -24,7 +24,7 @@ from flexpeer.adapters.results_files import write_results
 from flexpeer.adapters.scenario_files import read_scenario, write_scenario
 from flexpeer.adapters.scenario_files.grid_names import grid_source, unknown_names
 from flexpeer.adapters.scenario_files.layouts import METER, ORDERS, Layout
-from flexpeer.app.day import run_day
+from flexpeer.app.day import Day
 from flexpeer.app.grid_day import GridInput
 from flexpeer.app.least_relief import needs_object
 from flexpeer.app.outcome import DayOutcome
@@ -119,7 +119,7 @@ def run_folder(
         grid = grid_input(scenario, opened)
     with new_folder(out) as work:
         with FileLog(work / LOG_NAME) as log:
-            outcome = run_day(scenario, log, watch, NewtonVerifier(), grid)
+            outcome = Day(scenario, log, watch, grid, NewtonVerifier()).run()
             head = log.seal(outcome.state_hash)
         result = result_object(outcome, head)
         with watch.stage("report"):

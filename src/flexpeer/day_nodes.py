@@ -26,13 +26,12 @@ from flexpeer.app.between.grant_node import GrantDesk, GrantNode
 from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
 from flexpeer.app.between.remote_owner import grant_reply_in
 from flexpeer.app.between.told_side import ToldSide
-from flexpeer.app.day import run_day
+from flexpeer.app.day import Day
 from flexpeer.app.joint_check import Trial
 from flexpeer.app.results import result_object
 from flexpeer.app.validator import GridOwner, OwnGrid
 from flexpeer.bootstrap import (
     LOG_NAME,
-    NewtonVerifier,
     StageWatch,
     grid_input,
     read_whole,
@@ -84,7 +83,7 @@ def run_day_operator(folder: Path, place: Place, out: Path, on_progress: Callabl
             scenario, odd = gather_bids(operator, owners)
         side = ToldSide(scenario, operator.points, owners, operator.home)
         with new_folder(out) as work, FileLog(work / LOG_NAME) as log:
-            outcome = run_day(scenario, log, watch, NewtonVerifier(), None, side)
+            outcome = Day(scenario, log, watch, told=side).run()
             result = result_object(outcome, log.seal(outcome.state_hash))
             result["notes"] = [*odd, *result.get("notes", ())]
             write_results(outcome, result, render_report(outcome), work)

@@ -9,16 +9,16 @@ from typing import NamedTuple
 
 import numpy as np
 from tests.adapters.scenario_folder import HOURS, Texts, folder_of
+from tests.market.small_market import MemoryLog
 
 from flexpeer.adapters.gridfiles import open_grid
 from flexpeer.adapters.newton import NewtonFlow, newton_flow
 from flexpeer.adapters.scenario_files import read_scenario
-from flexpeer.app.day import MarketDay
+from flexpeer.app.day import Day as MarketDay
 from flexpeer.app.grid_day import GridInput
 from flexpeer.app.outcome import DayOutcome
 from flexpeer.bootstrap import NewtonVerifier
 from flexpeer.grid.network import Flags, Floats, Network
-from flexpeer.market.machine import Event
 from flexpeer.market.trades import Trade
 
 WINDY = range(10, 14)
@@ -156,11 +156,6 @@ def quarter_hours(texts: Texts, windy: dict[str, list[int]]) -> Texts:
     return found
 
 
-class _Memory:
-    def append(self, events: Iterable[Event]) -> None:
-        del events
-
-
 class _Watch:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -181,8 +176,8 @@ class Day:
         self.scenario = read_scenario(folder_of(texts, folder))
         self.grid = open_grid(self.scenario.grid_source or "", folder)
         given = GridInput(self.grid.network, self.grid.bus_index, self.grid.branch_index)
-        self.market = MarketDay(self.scenario, _Memory(), _Watch(), given)
-        self.outcome: DayOutcome = self.market.run(NewtonVerifier())
+        self.market = MarketDay(self.scenario, MemoryLog(), _Watch(), given, NewtonVerifier())
+        self.outcome: DayOutcome = self.market.run()
 
     @property
     def mtus(self) -> int:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import msgspec
 from tests.adapters.scenario_folder import Texts, folder_of
-from tests.app.grid_days import _Memory, _Watch
+from tests.app.grid_days import _Watch
 from tests.app.seals import asked, desk_of
+from tests.market.small_market import MemoryLog
 
 from flexpeer.adapters.gridfiles import open_grid
 from flexpeer.adapters.scenario_files import read_scenario
@@ -16,7 +17,7 @@ from flexpeer.app.between.grant_node import GrantDesk, GrantNode, Unkept
 from flexpeer.app.between.letters import MARKET_OPERATOR
 from flexpeer.app.between.remote_owner import Nonsense, RemoteOwner, grant_reply_in
 from flexpeer.app.between.told_side import ToldSide
-from flexpeer.app.day import MarketDay
+from flexpeer.app.day import Day
 from flexpeer.app.grid_day import GridInput
 from flexpeer.app.outcome import DayOutcome
 from flexpeer.bootstrap import NewtonVerifier
@@ -81,7 +82,7 @@ class Whole:
         self.grid = GridInput(grid.network, grid.bus_index, grid.branch_index)
 
     def run(self) -> DayOutcome:
-        return MarketDay(self.scenario, _Memory(), _Watch(), self.grid).run(NewtonVerifier())
+        return Day(self.scenario, MemoryLog(), _Watch(), self.grid, NewtonVerifier()).run()
 
     def split(self) -> tuple[OperatorShare, dict[str, DsoShare]]:
         return split_day(self.scenario, self.grid, _Watch())
@@ -92,7 +93,7 @@ def run_split(operator: OperatorShare, post: LettersHere) -> tuple[DayOutcome, l
     owners = operator.reached(post)
     scenario, _ = gather_bids(operator, owners)
     side = ToldSide(scenario, operator.points, owners, operator.home)
-    return MarketDay(scenario, _Memory(), _Watch(), None, side).run(NewtonVerifier()), owners
+    return Day(scenario, MemoryLog(), _Watch(), told=side).run(), owners
 
 
 def trades_of(outcome: DayOutcome) -> list[Trade]:

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from tests.adapters.scenario_folder import HOURS, Texts
 from tests.app.grid_days import SMALL_UNITS, Ask, Day, small_day
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
-from tests.cases.days import EventList, NoWatch
+from tests.cases.days import NoWatch
+from tests.market.small_market import MemoryLog
 
-from flexpeer.app.day import MarketDay
+from flexpeer.app.day import Day as MarketDay
 from flexpeer.app.grid_cuts import GridCuts
 from flexpeer.bootstrap import NewtonVerifier, grid_input, read_whole, write_demo
 from flexpeer.market.machine import State, evolve, state_hash
@@ -58,9 +59,9 @@ def test_the_demo_earns_what_waits_for_its_gate(waiting: bool, least: str, tmp_p
     assert [given.rulebook.residual, given.rulebook.reopening] == [Residual.DISTRIBUTED, Reopening.OWN_LIMIT]
     if waiting:
         given = replace(given, orders=tuple(replace(row, time_in_force="day") for row in given.orders))
-    log = EventList()
-    market = MarketDay(given, log, NoWatch(), grid_input(given, opened))
-    outcome = market.run(NewtonVerifier())
+    log = MemoryLog()
+    market = MarketDay(given, log, NoWatch(), grid_input(given, opened), NewtonVerifier())
+    outcome = market.run()
     report = outcome.state.kpis.report
     assert report is not None
     assert report.efficiency is not None

@@ -7,7 +7,7 @@ from tests.market.small_market import FOK, Frame, Market, export_point, flat, re
 
 from flexpeer.app.granting import PointCoordinator
 from flexpeer.app.joint_check import OwnerSilent
-from flexpeer.app.session import Session
+from flexpeer.app.market import Market as Session
 from flexpeer.app.validator import PointOwner
 from flexpeer.market.granting import Freed, RecordVerdict
 from flexpeer.market.machine import view
@@ -221,9 +221,18 @@ class Stubborn:
         self.answer = (quantity_w, raised_w)
         self.aborted: list[int] = []
 
+    elsewhere = False
+
     def reserve(self, _view: View, match: Match) -> RecordVerdict:
         """The same answer to everything."""
         return RecordVerdict(match.match, *self.answer, ())
+
+    def repeat(self, _match: Match, _moves: Sequence[Move], _verdicts: Sequence[GridVerdict]) -> None:
+        """Never asked."""
+        raise AssertionError("nothing is opened again here")
+
+    def unwatch(self, place: Freed) -> None:
+        """Nothing is watched."""
 
     def hold(self, _match: int, _moves: Sequence[Move]) -> tuple[GridVerdict, ...]:
         """Never asked."""

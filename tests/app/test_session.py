@@ -1,11 +1,10 @@
 """The session: what is logged, what happened, what listeners hear, and a log that refuses."""
 
-from collections.abc import Iterable
-
 import pytest
 from tests.market.small_market import DAY, Frame, Market, MemoryLog, resource
 
-from flexpeer.app.session import Session
+from flexpeer.app.market import Market as Session
+from flexpeer.app.ports import Batch
 from flexpeer.market.machine import Event, evolve, state_hash
 from flexpeer.market.needs import OpenDay
 from flexpeer.market.reasons import CommandRefused, Reason
@@ -33,12 +32,11 @@ class FullDisk(MemoryLog):
         super().__init__()
         self.room = room
 
-    def append(self, events: Iterable[Event]) -> None:
+    def append(self, events: Batch) -> None:
         """Keep them all or raise."""
-        new = list(events)
-        if len(self.events) + len(new) > self.room:
+        if len(self.events) + len(events) > self.room:
             raise OSError("no space left")
-        super().append(new)
+        super().append(events)
 
 
 def test_what_cannot_be_logged_has_not_happened() -> None:

@@ -1,35 +1,22 @@
 """Days without a grid, written down as data and run through the public path."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
 
-from flexpeer.app.day import run_day
+from tests.market.small_market import MemoryLog
+
+from flexpeer.app.day import Day
 from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.scenario import CongestionPoint, OrderRow, Organisation, Profile, Resource, Scenario
-from flexpeer.app.verification import IndependentFlow
-from flexpeer.grid.network import Flags, Floats, Network
 from flexpeer.market.kpi import Alternative, Costs
-from flexpeer.market.machine import Event
 from flexpeer.market.rulebook import Rulebook
 from flexpeer.periods import MarketDay
 from flexpeer.quantities import MONEY_PER_MAJOR, PPM
 
 DAY = MarketDay(date(2026, 2, 10), "Europe/Stockholm", 60)
 MW = 1_000_000
-
-
-class NoGrid:
-    """A verifier that is never asked, as there is no grid."""
-
-    def flow(self, network: Network, p_w: Floats, q_var: Floats, in_service: Flags) -> IndependentFlow:  # noqa: ARG002
-        """Never."""
-        raise AssertionError("a day without a grid has no power flow")
-
-    def name(self) -> str:
-        """Nobody."""
-        return "nobody"
 
 
 class NoWatch:
@@ -46,17 +33,6 @@ class NoWatch:
     def timings_s(self) -> dict[str, float]:
         """Nothing."""
         return {}
-
-
-class EventList:
-    """A log in memory."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def append(self, events: Iterable[Event]) -> None:
-        """Keep events."""
-        self.events += events
 
 
 def hour_of(hour: int, watts: int, day: MarketDay = DAY) -> Profile:
@@ -106,7 +82,7 @@ def scenario(
 
 def run(given: Scenario) -> DayOutcome:
     """The day, from forecast to report."""
-    return run_day(given, EventList(), NoWatch(), NoGrid())
+    return Day(given, MemoryLog(), NoWatch()).run()
 
 
 def trades(outcome: DayOutcome) -> list[tuple[str, str, int, int, int]]:

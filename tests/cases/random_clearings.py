@@ -11,9 +11,10 @@ from random import Random
 from typing import NamedTuple
 
 from msgspec.structs import replace
-from tests.cases.days import DAY, MW, EventList, NoGrid, NoWatch, hour_of
+from tests.cases.days import DAY, MW, NoWatch, hour_of
+from tests.market.small_market import MemoryLog
 
-from flexpeer.app.day import MarketDay
+from flexpeer.app.day import Day
 from flexpeer.app.scenario import CongestionPoint, OrderRow, Organisation, Resource, Scenario
 from flexpeer.market.kpi import Alternative, Costs
 from flexpeer.market.orders import Side
@@ -111,10 +112,10 @@ def hopeless(seed: int) -> tuple[OrderRow, ...]:
 
 def looked_at(given: Scenario) -> Seen:
     """Run a day and look at its clearings."""
-    log, trades = EventList(), dict[int, list[Trade]]()
-    day = MarketDay(given, log, NoWatch(), None)
-    day.run(NoGrid())
-    state = day.session.state
+    log, trades = MemoryLog(), dict[int, list[Trade]]()
+    day = Day(given, log, NoWatch())
+    day.run()
+    state = day.market.state
     for trade in state.trades.trades.values():
         if trade.phase is Phase.CLEARING:
             trades.setdefault(trade.match, []).append(trade)

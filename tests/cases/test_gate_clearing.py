@@ -6,11 +6,11 @@ from random import Random
 
 import pytest
 from msgspec.structs import replace
-from tests.cases.days import DAY, MW, EventList, NoGrid, NoWatch, balances, hour_of, order, scenario
+from tests.cases.days import DAY, MW, NoWatch, balances, hour_of, order, scenario
 from tests.cases.test_swap_hour import swap_hour
-from tests.market.small_market import Frame, Market, export_point, resource
+from tests.market.small_market import Frame, Market, MemoryLog, export_point, resource
 
-from flexpeer.app.day import MarketDay
+from flexpeer.app.day import Day
 from flexpeer.app.gate.clearing import GateClearing
 from flexpeer.app.optimum import Row
 from flexpeer.app.outcome import DayOutcome
@@ -32,9 +32,9 @@ class Finished:
     """A day that has been run, and its log."""
 
     def __init__(self, given: Scenario) -> None:
-        self.log = EventList()
-        self.day = MarketDay(given, self.log, NoWatch(), None)
-        self.outcome: DayOutcome = self.day.run(NoGrid())
+        self.log = MemoryLog()
+        self.day = Day(given, self.log, NoWatch())
+        self.outcome: DayOutcome = self.day.run()
 
     @property
     def cleared(self) -> list[Trade]:

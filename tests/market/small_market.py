@@ -1,11 +1,12 @@
 """A market day of a few resources and congestion points, run in memory: what the tests of the machine stand on."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
 from flexpeer.app.granting import PointCoordinator
-from flexpeer.app.session import GridOwners, Session
+from flexpeer.app.market import Market as Session
+from flexpeer.app.ports import Batch, Owners
 from flexpeer.app.validator import PointOwner
 from flexpeer.market.machine import Command, Event
 from flexpeer.market.needs import (
@@ -113,20 +114,32 @@ class MemoryLog:
     """Events kept in a list."""
 
     def __init__(self) -> None:
-        self.events: list[Event] = []
+        self.batches: list[Batch] = []
 
-    def append(self, events: Iterable[Event]) -> None:
+    @property
+    def events(self) -> list[Event]:
+        """All of them, in order."""
+        return [event for batch in self.batches for event in batch]
+
+    def read(self) -> Sequence[Batch]:
+        """What was kept before."""
+        return tuple(self.batches)
+
+    def append(self, events: Batch) -> None:
         """Keep them."""
-        self.events += events
+        self.batches.append(tuple(events))
+
+    def sync(self) -> None:
+        """They last as long as the list."""
 
 
 class Market:
     """A session with the gate open, and short ways to trade in it."""
 
-    def __init__(self, frame: Frame, owners: GridOwners | None = None) -> None:
+    def __init__(self, frame: Frame, owners: Owners | None = None) -> None:
         self.frame = frame
         self.log = MemoryLog()
-        self.session = Session(self.log, owners or PointCoordinator([frame.owner()]))
+        self.session = Session(self.log, owners=lambda _state: owners or PointCoordinator([frame.owner()]))
         self.session.send(*frame.commands())
         self.session.send(OpenGate(DAY.at(2, "10:30")))
 

@@ -13,7 +13,7 @@ from tests.market.small_market import DSO, HOURS, Frame, Market, at_first, expor
 
 from flexpeer.adapters.log_file import FileLog, decode_event
 from flexpeer.app import granting
-from flexpeer.app import session as session_module
+from flexpeer.app import market as market_module
 from flexpeer.app.granting import PointCoordinator
 from flexpeer.market.activation import ConfirmTrades, IssueActivations
 from flexpeer.market.machine import Advance, State, decide, evolve, state_hash, view
@@ -190,13 +190,13 @@ def test_every_settlement_sums_to_zero(frame: Frame, stream: list[Step]) -> None
 def test_replay_is_identity(frame: Frame, stream: list[Step]) -> None:
     market = Market(frame)
     play(market, stream)
-    state, books = State(), session_module.make_books(frame.rulebook.priority)
+    state, books = State(), market_module.make_books(frame.rulebook.priority)
     for event in market.log.events:
         state = evolve(state, event)
         books.evolve(view(state, books), event)
     assert state == market.session.state
     assert state_hash(state) == state_hash(market.session.state)
-    rebuilt = session_module.make_books(frame.rulebook.priority)
+    rebuilt = market_module.make_books(frame.rulebook.priority)
     rebuilt.rebuild(view(state), state.matching)
     for other in (market.session.books, books):
         assert _contents(other) == _contents(rebuilt)
@@ -213,7 +213,7 @@ def test_a_naive_book_leads_to_the_same_market(frame: Frame, stream: list[Step])
     fast = Market(frame)
     play(fast, stream)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(session_module, "make_books", lambda priority: Books(lambda: NaiveBook(priority)))
+        patched.setattr(market_module, "make_books", lambda priority: Books(lambda: NaiveBook(priority)))
         slow = Market(frame)
         play(slow, stream)
     assert slow.log.events == fast.log.events
@@ -233,7 +233,7 @@ def test_deciding_changes_nothing(frame: Frame, stream: list[Step]) -> None:
         return list(first)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(session_module, "decide", twice)
+        patched.setattr(market_module, "decide", twice)
         play(Market(frame), stream)
     for before, after, first, second in decided:
         assert before == after

@@ -17,6 +17,7 @@ from flexpeer.market.pool import Cleared, ClearOrders
 from flexpeer.market.purchase import PurchaseResidual
 from flexpeer.market.reasons import EXPECTED, CommandRefused, Reason
 from flexpeer.market.rulebook import Exchange, Rulebook
+from flexpeer.market.timeline import ReachStage, Stage
 from flexpeer.market.trades import Decision, GridVerdict
 
 FRAME = Frame((resource("a"), resource("b"), resource("far")), impact_ppm={"P": {"far": 0}})
@@ -115,9 +116,7 @@ def answered(match: int, quantity_w: int) -> list[Reason]:
 
 
 def placed_while_pending() -> list[Reason]:
-    return pending(
-        lambda state, market: [*decide(state, market.session.books, market.command("n", "a", Side.SELL, 1, 1))]
-    )
+    return pending(lambda state, market: [*decide(state, market.session.books, WithdrawOrder("b", "B"))])
 
 
 def filled_then_withdrawn() -> list[Reason]:
@@ -189,6 +188,7 @@ PRODUCERS: dict[Reason, Callable[[], list[Reason]]] = {
     Reason.DSO_ONLY_BUYS: lambda: of_order(opened(), DSO),
     Reason.UNKNOWN_ORDER: lambda: reasons(opened(), WithdrawOrder("nothing", "A")),
     Reason.ORDER_NOT_OPEN: filled_then_withdrawn,
+    Reason.STAGE_OUT_OF_ORDER: lambda: reasons(opened(), ReachStage(Stage.SETTLED, 0)),
     Reason.MATCH_PENDING: placed_while_pending,
     Reason.NO_SUCH_MATCH: lambda: answered(7, 0),
     Reason.VERDICT_IMPOSSIBLE: lambda: answered(1, 11),

@@ -23,7 +23,6 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from math import gcd, lcm
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -286,16 +285,12 @@ class Day:
         return Leg(buy, sell, span, ratio, self.rules["quantity_tick_w"])
 
     def tradeable(self, legs: list, spanning: str, quantity: int) -> int:
-        """The largest quantity in ticks within all limit prices; where rounding is too dear, one without it."""
+        """The largest quantity in ticks within all limit prices, tried one by one from the top."""
         tick = self.rules["quantity_tick_w"]
-        whole = quantity // tick * tick
-        if all(leg.at(spanning, whole).affordable() for leg in legs):
-            return whole
-        exact = tick
-        for leg in legs:
-            own, its = (leg.ppm_sell, leg.ppm_buy) if spanning == "SELL" else (leg.ppm_buy, leg.ppm_sell)
-            exact = lcm(exact, its * tick // gcd(own, its * tick))
-        return whole // exact * exact
+        ticks = quantity // tick
+        while ticks and not all(leg.at(spanning, ticks * tick).affordable() for leg in legs):
+            ticks -= 1
+        return ticks * tick
 
     def acceptable(self, legs: list, spanning: str, quantity: int, taker: Order) -> int:
         """The quantity; 0 where a fill is nothing or leaves a resting order below its minimum."""

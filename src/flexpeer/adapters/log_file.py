@@ -1,5 +1,6 @@
 """The event log as a file: canonical, hash-chained, append-only; written as `flexpeer.wire.chain` says."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -21,6 +22,15 @@ class FileLog:
         self._count = 0
         self._head = GENESIS
 
+    def read(self) -> tuple[()]:
+        """Nothing: it is new."""
+        return ()
+
+    def sync(self) -> None:
+        """On disk when this returns."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
     def append(self, events: Iterable[Event]) -> None:
         """Write events at the end; an `OSError` if the disk refuses."""
         for event in events:
@@ -29,7 +39,7 @@ class FileLog:
     def seal(self, state_hash: str) -> str:
         """End the log with its count and the state it leads to; returns the hash of the last record."""
         self._write(msgspec.json.encode(Seal(self._count, state_hash)), "seal")
-        self._file.flush()
+        self.sync()
         return self._head
 
     def _write(self, content: bytes, kind: str) -> None:

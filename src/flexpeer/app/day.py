@@ -1,11 +1,11 @@
-"""A market day from end to end: the use case behind `flexpeer run` and `flexpeer demo`.
+"""A market day by its timeline: a scenario and its grid, fed to a `Market` stage by stage.
 
 Who knows what: the grid side (with or without a grid) tells points, needs and impact factors and answers for the
-owners; the market tells everything else. Time enters from the rulebook's timeline, never from a clock.
+owners; the market tells everything else. Every stage happens once; what is late happens in order. `run` plays a whole
+day at once, with the orders of a file; whoever serves a market asks for what is `due`.
 """
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from flexpeer.app.between.told_side import ToldSide
@@ -17,17 +17,18 @@ from flexpeer.app.grid_cuts import GridCuts
 from flexpeer.app.grid_day import GridInput, build, notes
 from flexpeer.app.journal import Journal
 from flexpeer.app.least_relief import least_moves
+from flexpeer.app.market import Listener, Market
 from flexpeer.app.optimum import Cuts, FactorCuts, welfare_optimum
 from flexpeer.app.outcome import Congestion, DayOutcome, PointDay
 from flexpeer.app.physical_side import PhysicalSide, margin_ppm
+from flexpeer.app.ports import EventLog, Owners, Watch
 from flexpeer.app.registration import registrations, resource_dsos
 from flexpeer.app.scenario import OrderRow, Scenario
-from flexpeer.app.session import EventLog, GridOwners, Session
 from flexpeer.app.verification import Picture, Verifier, verify_day
 from flexpeer.errors import BadInput, Finding
 from flexpeer.market.activation import ConfirmTrades, IssueActivations, RecordMeter, VerifyDelivery, sellers
 from flexpeer.market.kpi import Alternative, ReportKpis, welfare_of
-from flexpeer.market.machine import facts, state_hash
+from flexpeer.market.machine import Command, State, facts, state_hash
 from flexpeer.market.needs import (
     AllocateCurtailment,
     AnnounceOutage,
@@ -49,11 +50,12 @@ from flexpeer.market.purchase import ExpireOrders, PurchaseResidual
 from flexpeer.market.reasons import CommandRefused
 from flexpeer.market.rulebook import Allocation, DsoPurchase, Residual
 from flexpeer.market.settlement import Settle
+from flexpeer.market.timeline import ReachStage, Stage
+from flexpeer.market.trades import Phase
 from flexpeer.quantities import MINOR_PER_MAJOR, MONEY_PER_MAJOR
 
 NEED_ROUNDS = 3
 PURCHASE_ROUNDS = 8
-GATE_OPENS, GATE_CLOSES, CONFIRMED = (2, "10:30"), (1, "09:00"), (1, "10:30")
 
 
 class GridSide(Protocol):
@@ -68,35 +70,30 @@ class GridSide(Protocol):
     def need_w(self, schedules_w: Mapping[str, Watts]) -> dict[str, Watts]:
         """Relief needed at each point with these schedules."""
 
-    def coordinator(self, start_w: Mapping[str, Watts]) -> GridOwners:
+    def coordinator(self, start_w: Mapping[str, Watts]) -> Owners:
         """The owners, at the starting point."""
 
 
-class Watch(Protocol):
-    """How long work takes, and how far it is."""
+class Day:
+    """One delivery day on a log: with its grid, without any, or with what DSOs elsewhere have `told`.
 
-    def stage(self, name: str) -> AbstractContextManager[None]:
-        """Time a stage."""
-
-    def progress(self, done: int, total: int) -> None:
-        """`done` of `total` orders are in."""
-
-    def timings_s(self) -> dict[str, float]:
-        """Seconds of each stage that has ended."""
-
-
-class MarketDay:
-    """One scenario being run: with its grid, without any, or with what DSOs elsewhere have `told`."""
+    An old log goes on where it was. `listeners` hear every event; without a `verifier` there is no picture of the grid.
+    """
 
     def __init__(
-        self, scenario: Scenario, log: EventLog, watch: Watch, grid: GridInput | None, told: ToldSide | None = None
+        self,
+        scenario: Scenario,
+        log: EventLog,
+        watch: Watch,
+        grid: GridInput | None = None,
+        verifier: Verifier | None = None,
+        told: ToldSide | None = None,
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.scenario = scenario
+        self.timeline = ((Stage.ANNOUNCED, 0), *scenario.rulebook.timeline.instants(scenario.day))
         self._notes = () if grid is None else notes(scenario, grid)
-        self._watch = watch
-        self.session = Session(log)
-        self.journal = Journal()
-        self.session.listen(self.journal.note)
+        self._watch, self._verifier = watch, verifier
         self.physical: PhysicalSide | None = None
         if grid is None:
             self.side: GridSide = told or FactorSide(scenario, scenario.rulebook.need_margin_ppm or 0)
@@ -104,26 +101,53 @@ class MarketDay:
             self.physical = PhysicalSide(scenario, build(scenario, grid), margin_ppm(scenario))
             self.side = self.physical
         self.dso_of = resource_dsos(scenario, None if self.physical is None else self.physical.grid)
+        self._points: tuple[CongestionPoint, ...] | None = None
+        self._picture: Picture | None = None
+        self._optimum: int | None = None
+        self.journal = Journal()
+        self.market = Market(log, (self.journal.note, *listeners), self._owners)
 
-    def run(self, verifier: Verifier) -> DayOutcome:
-        """The whole day, in the order of the timeline."""
+    def due(self, now: int) -> tuple[Stage, ...]:
+        """What is due at an instant happens, in order, each stage once; what did."""
+        done = []
+        for stage, at in self.timeline:
+            if at <= now and self.market.state.stages.stage.place < stage.place:
+                self._stages[stage](at)
+                done.append(stage)
+        return tuple(done)
+
+    def instant(self, stage: Stage) -> int:
+        """When a stage is due."""
+        return dict(self.timeline)[stage]
+
+    @property
+    def _stages(self) -> dict[Stage, Callable[[int], None]]:
+        return {
+            Stage.ANNOUNCED: self._announce,
+            Stage.OPEN: self._open,
+            Stage.CLOSED: self._close,
+            Stage.CLEARED: self._clear,
+            Stage.CONFIRMED: self._confirm,
+            Stage.DELIVERED: self._deliver,
+            Stage.VERIFIED: self._verify,
+            Stage.SETTLED: self._settle,
+        }
+
+    def run(self) -> DayOutcome:
+        """The whole day with the scenario's orders, in the order of the timeline; on an old log, what is left of it."""
         with self._watch.stage("need"):
-            self.prepare()
+            self.due(self.instant(Stage.OPEN))
         with self._watch.stage("market"):
             self._trade()
-        with self._watch.stage("verification"):
-            picture = self._verify(verifier)
-        with self._watch.stage("optimum"):
-            optimum = self._optimum()
+            self.due(self.instant(Stage.CLOSED))
+            with self._watch.stage("clearing"):
+                self.due(self.instant(Stage.CLEARED))
+        self.picture()
+        self.optimum()
         with self._watch.stage("settlement"):
-            residual = self.side.need_w(self.after_w())
-            self._settle(residual, optimum, picture)
-        return self._outcome(residual, optimum, picture)
-
-    def prepare(self) -> None:
-        """Everything before the gate opens: participants, needs and obligations."""
-        self._open()
-        self._publish_needs()
+            self.due(self.instant(Stage.SETTLED))
+        self.market.sync()
+        return self.outcome()
 
     def before_w(self) -> dict[str, Watts]:
         """Every resource's forecast."""
@@ -131,86 +155,81 @@ class MarketDay:
 
     def start_w(self) -> dict[str, Watts]:
         """Every resource's starting point."""
-        return {r.resource: self.session.state.needs.start_w(r.resource) for r in self.scenario.resources}
+        return self._start_w(self.market.state)
+
+    def _start_w(self, state: State) -> dict[str, Watts]:
+        return {r.resource: state.needs.start_w(r.resource) for r in self.scenario.resources}
 
     def after_w(self) -> dict[str, Watts]:
         """Every resource's starting point with its trades."""
-        moves = self.session.state.trades.moves_w
+        moves = self.market.state.trades.moves_w
         return {
             name: tuple(s + m for s, m in zip(start, moves[name], strict=True)) if name in moves else start
             for name, start in self.start_w().items()
         }
 
-    def _open(self) -> None:
-        scenario = self.scenario
-        self.session.send(*registrations(scenario, self.dso_of))
-        self.session.send(OpenDay(scenario.day, scenario.rulebook, scenario.currency))
-        plans = (PublishForecast(name, row) for name, row in sorted(self.before_w().items()))
-        refused = [event for event in self.session.send(*plans) if isinstance(event, CommandRefused)]
-        if refused:
-            raise BadInput(_plan_beyond_range(event) for event in refused)
-        outages = (Outage(o.element, o.span, o.limit_w) for o in scenario.outages)
-        self.session.send(*(AnnounceOutage(outage) for outage in outages))
+    def _owners(self, state: State) -> Owners:
+        self._observed()
+        return self.side.coordinator(self._start_w(state))
+
+    def _observed(self) -> tuple[CongestionPoint, ...]:
+        """The congestion points under the forecast, found once."""
+        if self._points is None:
+            self._points = self.side.observe(self.before_w())
+        return self._points
+
+    def _announce(self, at: int) -> None:
+        """Participants, the day, forecasts and outages."""
+        scenario, market = self.scenario, self.market
+        with market.together():
+            _submit(market, *registrations(scenario, self.dso_of))
+            _submit(market, OpenDay(scenario.day, scenario.rulebook, scenario.currency))
+            plans = (PublishForecast(name, row) for name, row in sorted(self.before_w().items()))
+            _accepted(market, plans, _plan_beyond_range)
+            outages = (Outage(o.element, o.span, o.limit_w) for o in scenario.outages)
+            _submit(market, *(AnnounceOutage(outage) for outage in outages), ReachStage(Stage.ANNOUNCED, at))
+
+    def _open(self, at: int) -> None:
+        """Points, impact factors, needs and obligations; the gate opens."""
+        with self.market.together():
+            self._publish_needs()
+            _submit(self.market, OpenGate(at), ReachStage(Stage.OPEN, at))
 
     def _publish_needs(self) -> None:
-        """Points, impact factors and needs; then obligations until the starting point has no need they can cover."""
-        forecast = self.before_w()
-        observed = self.side.observe(forecast)
+        """Obligations until the starting point has no need they can cover."""
+        forecast, market = self.before_w(), self.market
+        observed = self._observed()
         points = [point.congestion_point for point in observed]
-        self.session.send(*(DefineCongestionPoint(point) for point in observed))
-        self.session.send(*(PublishImpactFactors(point, self.side.impact_ppm(point)) for point in points))
+        _submit(market, *(DefineCongestionPoint(point) for point in observed))
+        _submit(market, *(PublishImpactFactors(point, self.side.impact_ppm(point)) for point in points))
         needs = self.side.need_w(forecast)
-        self.session.send(*(PublishNeed(point, needs[point]) for point in points))
+        _submit(market, *(PublishNeed(point, needs[point]) for point in points))
         if self.scenario.obligations_w is not None:
             owed = sorted(self.scenario.obligations_w.items())
-            events = self.session.send(*(ImposeCurtailment(name, row) for name, row in owed))
-            refused = [event for event in events if isinstance(event, CommandRefused)]
-            if refused:
-                raise BadInput(_beyond_range(event) for event in refused)
+            _accepted(market, (ImposeCurtailment(name, row) for name, row in owed), _beyond_range)
             return
         if self.physical is not None and self.scenario.rulebook.allocation is Allocation.LEAST:
             least = least_moves(self.physical, forecast, only_conditional=True)
-            self.session.send(CurtailResources(least.change_w))
+            _submit(market, CurtailResources(least.change_w))
         for _ in range(NEED_ROUNDS):
-            if not self.session.send(AllocateCurtailment(self.side.need_w(self.start_w()))):
+            if not market.submit(AllocateCurtailment(self.side.need_w(self.start_w()))):
                 break
 
-    def open_gate(self) -> None:
-        """From now on orders are taken, and owners answer."""
-        self.session.owners = self.side.coordinator(self.start_w())
-        self.session.send(OpenGate(self.scenario.day.at(*GATE_OPENS)))
+    def _trade(self) -> None:
+        rows = self.scenario.orders
+        for number, row in enumerate(rows[self.journal.arrivals :], self.journal.arrivals + 1):
+            self.place(row)
+            self._watch.progress(number, len(rows))
 
     def place(self, row: OrderRow) -> None:
-        """Send an order, and let it meet whom it can."""
-        self.session.send(self._order(row))
+        """Send an order of a file, and let it meet whom it can."""
+        while self.market.work():
+            pass
+        self.market.send(self.command(row, self.instant(Stage.OPEN)))
 
-    def _trade(self) -> None:
-        day = self.scenario.day
-        self.open_gate()
-        for number, row in enumerate(self.scenario.orders, 1):
-            self.place(row)
-            self._watch.progress(number, len(self.scenario.orders))
-        self.session.wake_all()
-        self.session.send(CloseGate(day.at(*GATE_CLOSES)))
-        with self._watch.stage("clearing"):
-            self._clear()
-        self.session.send(ExpireOrders())
-
-    def _clear(self) -> None:
-        """What is left, with what DSOs would pay for relief; again while power flow finds need that offers can meet."""
-        book, ceiling = self.scenario.rulebook, ceiling_minor(self.scenario.alternative)
-        buys = book.dso_purchase is DsoPurchase.AUTOMATIC and ceiling is not None
-        for again in range(PURCHASE_ROUNDS if buys else int(book.residual is Residual.DISTRIBUTED)):
-            if buys and ceiling is not None:
-                needs = self.side.need_w(self.after_w())
-                if again and not any(any(row) for row in needs.values()):
-                    return
-                self.session.send(*(PurchaseResidual(point, needs[point], ceiling) for point in sorted(needs)))
-            if not GateClearing(self.session, self._owners_cuts()).run():
-                return
-
-    def _order(self, row: OrderRow) -> PlaceOrder:
-        participants = self.session.state.participants
+    def command(self, row: OrderRow, at: int) -> PlaceOrder:
+        """The order of a row, as its organisation sends it at an instant."""
+        participants = self.market.state.participants
         owner = participants.organisation_of(row.resource) or row.resource
         members = participants.members(row.resource)
         return PlaceOrder(
@@ -227,22 +246,51 @@ class MarketDay:
             regulation=None if row.regulation is None else Regulation(row.regulation),
             min_quantity_w=row.min_quantity_w or 0,
             time_in_force={"fak": TimeInForce.FAK, "fok": TimeInForce.FOK}.get(row.time_in_force, TimeInForce.DAY),
+            at=at,
         )
 
-    def _verify(self, verifier: Verifier) -> Picture | None:
-        if self.physical is None:
-            return None
-        return verify_day(self.physical, verifier, self.before_w(), self.start_w(), self.after_w())
+    def _close(self, at: int) -> None:
+        """Everybody who waits has their turn, and a last chance; then the gate closes."""
+        self.market.last_chances()
+        with self.market.together():
+            _submit(self.market, CloseGate(at), ReachStage(Stage.CLOSED, at))
+
+    def _clear(self, at: int) -> None:
+        """What is left, with what DSOs would pay for relief; again while power flow finds need that offers can meet."""
+        book, ceiling = self.scenario.rulebook, ceiling_minor(self.scenario.alternative)
+        buys = book.dso_purchase is DsoPurchase.AUTOMATIC and ceiling is not None
+        rounds = PURCHASE_ROUNDS if buys else int(book.residual is Residual.DISTRIBUTED)
+        while self._cleared() < rounds:
+            if buys and ceiling is not None and not self._want(ceiling):
+                break
+            if not GateClearing(self.market, self._owners_cuts()).run():
+                break
+        with self.market.together():
+            _submit(self.market, ExpireOrders(), ReachStage(Stage.CLEARED, at))
+
+    def _cleared(self) -> int:
+        """How many clearings there were."""
+        trades = self.market.state.trades.trades.values()
+        return len({trade.match for trade in trades if trade.phase is not Phase.CONTINUOUS})
+
+    def _want(self, ceiling: int) -> bool:
+        """DSOs say what they would pay for; whether another clearing could help them."""
+        needs = self.residual_w()
+        if self._cleared() and not any(any(row) for row in needs.values()):
+            return False
+        with self.market.together():
+            _submit(self.market, *(PurchaseResidual(point, needs[point], ceiling) for point in sorted(needs)))
+        return True
 
     def _owners_cuts(self) -> Cuts:
         """What limits moves from now on, as the owners check it."""
-        owners = self.session.owners
+        owners = self.market.owners
         return OwnerCuts(owners.borders) if isinstance(owners, GridCoordinator) else self._factor_cuts(self.after_w())
 
     def _factor_cuts(self, schedules_w: Mapping[str, Watts]) -> Cuts:
         """What limits moves from these schedules where impact factors are all that is known."""
         assert isinstance(self.side, FactorSide), "without a grid there are impact factors"
-        state = self.session.state
+        state = self.market.state
         flows, room = self.side.flow_w(schedules_w), {}
         for name, flow in flows.items():
             limit = state.needs.points[name].limit_w or ()
@@ -250,37 +298,68 @@ class MarketDay:
         signs = {n: 1 if state.needs.points[n].direction is Direction.EXPORT else -1 for n in flows}
         return FactorCuts(state, room, signs)
 
-    def _optimum(self) -> int | None:
+    def _confirm(self, at: int) -> None:
+        with self.market.together():
+            _submit(self.market, ConfirmTrades(at), IssueActivations(), Settle(), ReachStage(Stage.CONFIRMED, at))
+
+    def _deliver(self, at: int) -> None:
+        """What the scenario's meters read."""
+        scenario = self.scenario
+        with self.market.together():
+            for name, row in sorted((scenario.meter_w or {}).items()):
+                day = {scenario.day.instant(mtu): watts for mtu, watts in enumerate(row)}
+                _submit(self.market, RecordMeter(name, {**scenario.meter_history_w.get(name, {}), **day}))
+            _submit(self.market, ReachStage(Stage.DELIVERED, at))
+
+    def _verify(self, at: int) -> None:
+        """Delivery of whoever sold, where there are meters at all."""
+        state = self.market.state
+        metered = self.scenario.meter_w is not None or len(state.activations.meter_w) > 0
+        sold = sellers(state.participants, state.trades) if metered else ()
+        with self.market.together():
+            _submit(self.market, *(VerifyDelivery(name) for name in sold), ReachStage(Stage.VERIFIED, at))
+
+    def _settle(self, at: int) -> None:
+        """Invoices and key figures."""
+        picture, optimum, residual = self.picture(), self.optimum(), self.residual_w()
+        scenario, book = self.scenario, self.scenario.rulebook.timeline
+        minutes = book.confirmation.of(scenario.day) - book.gate_closure.of(scenario.day)
+        overload = None if picture is None else picture.overload_wm(scenario.day.mtu_minutes)
+        report = ReportKpis(scenario.alternative, scenario.costs, residual, optimum, overload, minutes)
+        with self.market.together():
+            _submit(self.market, Settle(), report, ReachStage(Stage.SETTLED, at))
+
+    def residual_w(self) -> dict[str, Watts]:
+        """What each point still needs after the trades so far."""
+        self._observed()
+        return self.side.need_w(self.after_w())
+
+    def picture(self) -> Picture | None:
+        """The grid before and after the market by an independent power flow, once nothing moves any more."""
+        if self._picture is None and self.physical is not None and self._verifier is not None:
+            with self._watch.stage("verification"):
+                schedules = self.before_w(), self.start_w(), self.after_w()
+                self._picture = verify_day(self.physical, self._verifier, *schedules)
+        return self._picture
+
+    def optimum(self) -> int | None:
         """The central optimum; at least what was achieved, which every owner granted and so is possible.
 
         None where nobody knows the whole grid.
         """
-        state = self.session.state
-        if isinstance(self.side, ToldSide):
-            return None
-        start_w = self.start_w()
-        cuts = self._factor_cuts(start_w) if self.physical is None else GridCuts(self.physical, start_w)
-        bound = welfare_optimum(state, cuts)
-        achieved = welfare_of(facts(state)) * MONEY_PER_MAJOR
-        return None if bound is None else max(bound, int(achieved))
+        if self._optimum is None and not isinstance(self.side, ToldSide):
+            with self._watch.stage("optimum"):
+                start_w, state = self.start_w(), self.market.state
+                cuts = self._factor_cuts(start_w) if self.physical is None else GridCuts(self.physical, start_w)
+                bound = welfare_optimum(state, cuts)
+                achieved = welfare_of(facts(state)) * MONEY_PER_MAJOR
+                self._optimum = None if bound is None else max(bound, int(achieved))
+        return self._optimum
 
-    def _settle(self, residual: dict[str, Watts], optimum: int | None, picture: Picture | None) -> None:
-        scenario, session = self.scenario, self.session
-        session.send(ConfirmTrades(scenario.day.at(*CONFIRMED)), IssueActivations(), Settle())
-        if scenario.meter_w is not None:
-            sold = sellers(session.state.participants, session.state.trades)
-            for name, row in sorted(scenario.meter_w.items()):
-                day = {scenario.day.instant(mtu): watts for mtu, watts in enumerate(row)}
-                session.send(RecordMeter(name, {**scenario.meter_history_w.get(name, {}), **day}))
-            session.send(*(VerifyDelivery(name) for name in sold), Settle())
-        minutes = scenario.day.at(*CONFIRMED) - scenario.day.at(*GATE_CLOSES)
-        overload = None if picture is None else picture.overload_wm(scenario.day.mtu_minutes)
-        report = ReportKpis(scenario.alternative, scenario.costs, residual, optimum, overload, minutes)
-        session.send(report)
-
-    def _outcome(self, residual: dict[str, Watts], optimum: int | None, picture: Picture | None) -> DayOutcome:
-        state = self.session.state
-        points = self._point_days(residual)
+    def outcome(self) -> DayOutcome:
+        """What the day came to."""
+        state, picture = self.market.state, self.picture()
+        points = self._point_days(self.residual_w())
         return DayOutcome(
             scenario=self.scenario,
             state=state,
@@ -293,7 +372,7 @@ class MarketDay:
             congestions_before=picture.before if picture else _past_limit(points, "before_w"),
             congestions_after=picture.after if picture else _past_limit(points, "after_w"),
             worsened=picture.worsened if picture else (),
-            welfare_optimum=optimum,
+            welfare_optimum=self.optimum(),
             grid=picture.grid if picture else None,
             verified_by=picture.verified_by if picture else None,
             largest_difference_pu=picture.largest_difference_pu if picture else None,
@@ -302,7 +381,8 @@ class MarketDay:
         )
 
     def _point_days(self, residual: dict[str, Watts]) -> tuple[PointDay, ...]:
-        state = self.session.state
+        state = self.market.state
+        self._observed()
         schedules = (self.before_w(), self.start_w(), self.after_w())
         before, start, after = (self._flows(schedule) for schedule in schedules)
         return tuple(
@@ -326,11 +406,24 @@ class MarketDay:
         if isinstance(self.side, ToldSide):
             return self.side.flows(schedules_w)
         assert isinstance(self.side, FactorSide), "without a grid there are impact factors"
-        points = self.session.state.needs.points
+        points = self.market.state.needs.points
         return {
             name: (tuple(map(float, flow)), tuple(map(float, points[name].limit_w or ())))
             for name, flow in self.side.flow_w(schedules_w).items()
         }
+
+
+def _submit(market: Market, *commands: Command) -> None:
+    for command in commands:
+        market.submit(command)
+
+
+def _accepted(market: Market, commands: Iterable[Command], told: Callable[[CommandRefused], Finding]) -> None:
+    """Commands that a scenario must be good for; `BadInput` with all that are refused."""
+    events = [event for command in commands for event in market.submit(command)]
+    refused = [told(event) for event in events if isinstance(event, CommandRefused)]
+    if refused:
+        raise BadInput(refused)
 
 
 def _plan_beyond_range(refused: CommandRefused) -> Finding:
@@ -360,15 +453,3 @@ def _past_limit(points: tuple[PointDay, ...], which: str) -> tuple[Congestion, .
         for mtu, (value, limit) in enumerate(zip(getattr(day, which), day.limit_w, strict=True))
         if value > limit
     )
-
-
-def run_day(
-    scenario: Scenario,
-    log: EventLog,
-    watch: Watch,
-    verifier: Verifier,
-    grid: GridInput | None = None,
-    told: ToldSide | None = None,
-) -> DayOutcome:
-    """Run a scenario; `BadInput` with all findings if the scenario and the grid do not fit each other."""
-    return MarketDay(scenario, log, watch, grid, told).run(verifier)

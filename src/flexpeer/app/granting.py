@@ -88,6 +88,11 @@ class GridCoordinator:
         self._watched: dict[Freed, tuple[Kind, float]] = {}
         self._changed: set[str] = set()
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether an owner is another program."""
+        return any(owner.elsewhere for owner in self.borders.owners.values())
+
     def reserve(self, view: View, match: Match) -> RecordVerdict:
         """Ask every owner; hold the largest quantity that all grant."""
         try:
@@ -114,6 +119,16 @@ class GridCoordinator:
             fits = joint(quantity) if quantity else None
             quantity = quantity if fits is not None and fits.worst[0] <= TOLERANCE else 0
         return self._hold(match, fits if quantity else None, quantity, 0, search.too_much)
+
+    def repeat(self, match: Match, moves: Sequence[Move], verdicts: Sequence[GridVerdict]) -> None:
+        """Hold again what was granted in an earlier run of the program, and heed what bound."""
+        try:
+            self._heed(match, verdicts)
+            self._held[match.match] = []
+            if moves:
+                self._hold_all(match.match, JointAssessment(self.borders, moves))
+        except OwnerSilent as silent:
+            self._changed.add(silent.owner)
 
     def hold(self, match: int, moves: Sequence[Move]) -> tuple[GridVerdict, ...]:
         """The answers to moves that are granted whole or not at all; they are held if all grant."""
@@ -165,29 +180,43 @@ class GridCoordinator:
         too_much: JointAssessment | None,
     ) -> RecordVerdict:
         """Hold what fits; `too_much` is the least that does not, and names what binds."""
-        self._held[match.match] = []
-        if held is not None:
-            self._hold_all(match.match, held)
         asked = too_much or held
         verdicts = (
             [GridVerdict(owner, Decision.GRANTED) for owner, tried in asked.touched if tried.fits] if asked else []
         )
         if too_much is not None:
-            self._failed_at[match.legs[0].zone] = too_much.bound_at
             binding = self._binding_verdict(too_much, Decision.REDUCED if quantity_w else Decision.REFUSED)
             verdicts = [*(v for v in verdicts if v.owner != binding.owner), binding]
+        self._heed(match, verdicts)
+        self._held[match.match] = []
+        if held is not None:
+            self._hold_all(match.match, held)
         return RecordVerdict(match.match, quantity_w, raised_w, tuple(verdicts))
 
     def _binding_verdict(self, too_much: JointAssessment, decision: Decision) -> GridVerdict:
-        """Who refuses, where and with what headroom; the place is watched from now on."""
+        """Who refuses, where and with what headroom."""
         _, name, binding = too_much.worst
         if binding is None:
             return GridVerdict(name, decision, "power flow", int(too_much.mtus[0]), 0)
-        place = Freed(name, binding.element, binding.mtu)
-        slack = self._slack(place, binding.kind)
-        _, before = self._watched.get(place, (binding.kind, slack))
-        self._watched[place] = (binding.kind, min(before, slack))
-        return GridVerdict(name, decision, binding.element, binding.mtu, max(0, int(binding.headroom_w)))
+        headroom_w = max(0, int(binding.headroom_w))
+        return GridVerdict(name, decision, binding.element, binding.mtu, headroom_w, str(binding.kind))
+
+    def _heed(self, match: Match, verdicts: Sequence[GridVerdict]) -> None:
+        """Watch the place that binds from now on, and try its MTU first the next time."""
+        binding = next((verdict for verdict in verdicts if verdict.decision is not Decision.GRANTED), None)
+        if binding is None or binding.element == SILENT:
+            return
+        zone = match.legs[0].zone
+        self._failed_at[zone] = binding.mtu if binding.kind else None
+        if binding.kind:
+            place, kind = Freed(binding.owner, binding.element, binding.mtu), Kind(binding.kind)
+            slack = self._slack(place, kind)
+            _, before = self._watched.get(place, (kind, slack))
+            self._watched[place] = (kind, min(before, slack))
+
+    def unwatch(self, place: Freed) -> None:
+        """Nothing sleeps at this place any more."""
+        self._watched.pop(place, None)
 
     def _slack(self, place: Freed, kind: Kind) -> float:
         return self.borders.owners[place.owner].slack(place.element, kind, place.mtu or 0)
@@ -217,7 +246,6 @@ class GridCoordinator:
                 continue
             if now > before + slack:
                 freed.append(place)
-                del self._watched[place]
             elif now < before:
                 self._watched[place] = (kind, now)
         return tuple(freed)
@@ -237,6 +265,8 @@ def _silence(match: Match, silent: OwnerSilent) -> RecordVerdict:
 
 class PointCoordinator:
     """Owners who know congestion points by impact factors alone."""
+
+    elsewhere = False
 
     def __init__(self, owners: Sequence[PointOwner]) -> None:
         self._owners = tuple(owners)
@@ -263,15 +293,32 @@ class PointCoordinator:
             quantity = self._largest(lambda n: worst(n * tick)[0].excess, quantity // tick) * tick
         binding = worst(min(quantity + tick, match.quantity_w))
         quantity = view.tradeable_w(match, quantity)
-        if quantity:
+        if quantity == match.quantity_w:
+            verdicts = tuple(GridVerdict(each.owner, Decision.GRANTED) for each in self._owners)
+        else:
+            verdicts = self._partly(quantity, *binding)
+        moves = match_moves(view.participants, view.orders, match.at(quantity)) if quantity else ()
+        self.repeat(match, moves, verdicts)
+        return RecordVerdict(match.match, quantity, 0, verdicts)
+
+    def repeat(self, match: Match, moves: Sequence[Move], verdicts: Sequence[GridVerdict]) -> None:
+        """Watch the place that binds from now on, and hold what is granted."""
+        bound = (v for v in verdicts if v.decision is not Decision.GRANTED and v.element != SILENT)
+        for verdict in bound:
+            owner = next(each for each in self._owners if each.owner == verdict.owner)
+            place = Freed(verdict.owner, verdict.element, verdict.mtu)
+            room = owner.room(verdict.element, verdict.mtu or 0)
+            _, before = self._watched.get(place, (owner, room))
+            self._watched[place] = (owner, min(before, room))
+        if moves:
             holding = self._held[match.match] = []
             for each in self._owners:
                 holding.append(each)
-                each.hold(match.match, match_moves(view.participants, view.orders, match.at(quantity)))
-        if quantity == match.quantity_w:
-            granted = (GridVerdict(each.owner, Decision.GRANTED) for each in self._owners)
-            return RecordVerdict(match.match, quantity, 0, tuple(granted))
-        return self._partly(match, quantity, *binding)
+                each.hold(match.match, tuple(moves))
+
+    def unwatch(self, place: Freed) -> None:
+        """Nothing sleeps at this place any more."""
+        self._watched.pop(place, None)
 
     def hold(self, match: int, moves: Sequence[Move]) -> tuple[GridVerdict, ...]:
         """The answers to moves that are granted whole or not at all; they are held if all grant."""
@@ -287,16 +334,11 @@ class PointCoordinator:
             owner.hold(match, tuple(moves))
         return tuple(GridVerdict(owner.owner, Decision.GRANTED) for owner in self._owners)
 
-    def _partly(self, match: Match, quantity: int, binding: PointExcess, owner: PointOwner) -> RecordVerdict:
-        """The answer where the least that does not fit is bound by one owner's point; it is watched from now on."""
-        verdicts = [GridVerdict(each.owner, Decision.GRANTED) for each in self._owners if each is not owner]
+    def _partly(self, quantity: int, binding: PointExcess, owner: PointOwner) -> tuple[GridVerdict, ...]:
+        """The answers where the least that does not fit is bound by one owner's point."""
+        granted = (GridVerdict(each.owner, Decision.GRANTED) for each in self._owners if each is not owner)
         decision = Decision.REDUCED if quantity else Decision.REFUSED
-        verdicts.append(GridVerdict(owner.owner, decision, binding.element, binding.mtu, binding.headroom_w))
-        room = owner.room(binding.element, binding.mtu)
-        place = Freed(owner.owner, binding.element, binding.mtu)
-        _, before = self._watched.get(place, (owner, room))
-        self._watched[place] = (owner, min(before, room))
-        return RecordVerdict(match.match, quantity, 0, tuple(verdicts))
+        return *granted, GridVerdict(owner.owner, decision, binding.element, binding.mtu, binding.headroom_w)
 
     def _largest(self, excess: Callable[[int], int], ticks: int) -> int:
         low, high = 0, ticks
@@ -321,7 +363,6 @@ class PointCoordinator:
             now = owner.room(place.element, place.mtu or 0)
             if now > room + owner.limit_w(place.element, place.mtu or 0) * slack_ppm:
                 freed.append(place)
-                del self._watched[place]
             elif now < room:
                 self._watched[place] = (owner, now)
         return tuple(freed)

@@ -82,6 +82,10 @@ class Owner(Protocol):
     def borders(self) -> tuple[BorderEnd, ...]:
         """Where its area hangs on others."""
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it is another program."""
+
     def voltages(self, borders: Sequence[str]) -> Complexes:
         """Accepted voltages at borders, its own or those of areas below, (borders, periods), per unit."""
 

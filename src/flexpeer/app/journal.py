@@ -1,7 +1,8 @@
-"""What to tell about a market while it runs: refusals, at the door and by grid owners."""
+"""What to tell about a market while it runs: refusals, at the door and by grid owners; how many came to the door."""
 
 from flexpeer.app.outcome import Refusal
 from flexpeer.market.machine import Event
+from flexpeer.market.orders import OrderAmended, OrderPlaced, OrderWithdrawn
 from flexpeer.market.reasons import CommandRefused
 from flexpeer.market.trades import Decision, Match, MatchProposed, VerdictRecorded
 
@@ -9,14 +10,16 @@ GRID_LIMIT = "grid_limit"
 
 
 class Journal:
-    """Listens to events."""
+    """Listens to events. `arrivals` counts orders, amendments and withdrawals that the door has answered."""
 
     def __init__(self) -> None:
         self.refusals: list[Refusal] = []
+        self.arrivals = 0
         self._proposed: Match | None = None
 
     def note(self, event: Event) -> None:
         """Keep what has to be told later."""
+        self.arrivals += _is_answer_at_the_door(event)
         match event:
             case CommandRefused(command, subject, reason, detail) if command.endswith("Order"):
                 self.refusals.append(Refusal(subject, str(reason), detail, "", "", None, None, 0))
@@ -35,3 +38,11 @@ class Journal:
         decision = binding.decision if event.quantity_w else Decision.REFUSED
         where = (binding.owner, binding.element, binding.mtu, binding.headroom_w)
         self.refusals.append(Refusal(pairs, GRID_LIMIT, str(decision), *where, event.quantity_w))
+
+
+def _is_answer_at_the_door(event: Event) -> bool:
+    if isinstance(event, CommandRefused):
+        return event.command.endswith("Order")
+    if isinstance(event, OrderPlaced):
+        return not event.order.residual
+    return isinstance(event, OrderAmended | OrderWithdrawn)

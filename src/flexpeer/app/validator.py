@@ -68,6 +68,8 @@ class OwnGrid:
 class GridOwner:
     """The validator of one area: tries changes, holds them, takes them back."""
 
+    elsewhere = False
+
     def __init__(self, own: OwnGrid) -> None:
         self._own = own
         self.screen = own.screen()

@@ -10,7 +10,8 @@ stays served:
 - `least`: those whose watt relieves least are let off first.
 
 What is left is owed by nobody in vain, and nobody could owe less without somebody who owes as large a share (watts, or
-whose turn comes before) owing more. Rests of a watt go to the largest remainders, then the larger rooms, then by name.
+whose turn comes before) owing more. Rests of a watt go to the largest remainders, then the larger rooms, then who
+relieves the neediest points most, then by name.
 """
 
 from __future__ import annotations
@@ -162,7 +163,8 @@ def _levelled(missing: Sequence[int], asked: Sequence[_Asked]) -> list[int]:
         watts, rest = divmod(level.numerator * each.weight, level.denominator)
         owed.append(watts)
         if rest:
-            rests.append((-(rest << REST_BITS) // level.denominator, -each.room_w, each.resource, i))
+            served = sorted((-need, -ppm) for need, ppm in zip(missing, each.relief_ppm, strict=True))
+            rests.append((-(rest << REST_BITS) // level.denominator, -each.room_w, served, each.resource, i))
     given = _totals(owed, [each.relief_ppm for each in asked], len(missing))
     lacking = [need - watts for need, watts in zip(missing, given, strict=True)]
     raised = []

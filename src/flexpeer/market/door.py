@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 from rpds import HashTrieMap
 
 from flexpeer.market.needs import Needs, Regulation, Watts, relieving
@@ -209,7 +210,7 @@ _CHECKS: tuple[Callable[[Door, PlaceOrder], Refusal | None], ...] = (
 def place(door: Door, command: PlaceOrder) -> Outcome:
     """An order placed, refused, or (sent twice) silently known."""
     assert isinstance(command.price_minor, int) and isinstance(command.quantity_w, int), "quantities are integers"  # noqa: PT018
-    digest = sha256(msgspec.json.encode(command)).hexdigest()
+    digest = sha256(msgspec.json.encode(replace(command, at=0))).hexdigest()
     if door.orders.digests.get(command.idempotency_key) == digest:
         return []
     for check in _CHECKS:
@@ -243,6 +244,7 @@ def admitted(door: Door, command: PlaceOrder, number: int) -> Order:
         price_minor=command.price_minor,
         time_in_force=command.time_in_force,
         key=command.idempotency_key,
+        at=command.at,
     )
 
 

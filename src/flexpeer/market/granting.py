@@ -6,8 +6,18 @@ sleeps at the element that binds it; owners report when headroom there is freed.
 
 import msgspec
 
+from flexpeer.market.matching import meetings
 from flexpeer.market.matching.books import Books
-from flexpeer.market.matching.meetings import ENERGY, Block, Matching, Meeting, MeetingBlocked, MeetingsWoken, pair_of
+from flexpeer.market.matching.meetings import (
+    ENERGY,
+    Block,
+    LineMoved,
+    Matching,
+    Meeting,
+    MeetingBlocked,
+    MeetingsWoken,
+    pair_of,
+)
 from flexpeer.market.matching.sweep import acceptable, concluded, conditional, orders_of, places_of
 from flexpeer.market.matching.view import View
 from flexpeer.market.orders import Status
@@ -37,14 +47,17 @@ class Freed(msgspec.Struct, frozen=True):
 
 SILENT = "no answer"
 """The element of a verdict by an owner that did not answer: it keeps two orders apart, not two places."""
+LAST_CHANCES = 8
+"""How often everybody may have a last chance before the gate closes."""
 WAKES_AT_ONCE = 256
 """How often one command may wake what sleeps; what it frees beyond that wakes with the next."""
 
 
 class ReportHeadroom(msgspec.Struct, frozen=True, tag=True):
-    """Command: trades have freed headroom at these places."""
+    """Command: trades have freed headroom at these places; `last`: a last chance before the gate closes."""
 
     freed: tuple[Freed, ...]
+    last: bool = False
 
 
 def record_verdict(view: View, command: RecordVerdict) -> list[object]:
@@ -111,9 +124,15 @@ def _blocked(view: View, match: Match, command: RecordVerdict) -> MeetingBlocked
     return MeetingBlocked(pair_of(orders_of(match)) if alone else places_of(view, match), block)
 
 
-def report_headroom(view: View, matching: Matching, books: Books, freed: tuple[Freed, ...]) -> list[object]:
+def report_headroom(view: View, matching: Matching, books: Books, command: ReportHeadroom) -> list[object]:
     """What wakes: meetings of places, and the orders of whatever else sleeps, in order of arrival."""
-    return _waking(view, matching, sorted({n for at in freed for n in books.asleep_at(at.owner, at.element, at.mtu)}))
+    names = sorted({n for at in command.freed for n in books.asleep_at(at.owner, at.element, at.mtu)})
+    if not command.last:
+        return _waking(view, matching, names)
+    if matching.chances == LAST_CHANCES:
+        return []
+    moved = LineMoved(None, matching.deferred)
+    return [moved, *_waking(view, meetings.evolve(matching, moved), [n for n in names if n not in moved.meetings])]
 
 
 def energy_freed(
@@ -129,25 +148,27 @@ def energy_freed(
     ]
     units = {view.orders.orders[order].unit for name in found for order in matching.blocks[name].orders}
     orders = [order for unit in sorted(units) for order in books.of_unit(unit)]
-    meetings = {name for order in orders for name in books.meetings_of(view.orders.orders[order])}
-    return _waking(view, matching, sorted({*found, *meetings}), orders)
+    names = {name for order in orders for name in books.meetings_of(view.orders.orders[order])}
+    return _waking(view, matching, sorted({*found, *names}), orders)
 
 
 def minimum_met(
     view: View, matching: Matching, books: Books, concluded_now: tuple[TradeConcluded, ...]
 ) -> list[object]:
     """The meetings of resting orders whose minimum acceptance these trades meet: who was too small for it may trade."""
-    meetings: set[str] = set()
+    names: set[str] = set()
     for event in concluded_now:
         for order_id, fill_w in event.fills_w.items():
             order = view.orders.orders[order_id]
             if order.executed_w < order.min_quantity_w <= order.executed_w + fill_w < order.quantity_w:
-                meetings.update(books.meetings_of(order))
-    return _waking(view, matching, sorted(meetings))
+                names.update(books.meetings_of(order))
+    return _waking(view, matching, sorted(names))
 
 
 def _waking(view: View, matching: Matching, names: list[str], more: list[str] | None = None) -> list[object]:
     """Meetings wake; orders that slept on their own (with `more`) join the line, the one being swept left out."""
+    if matching.deferred:
+        names = [name for name in names if name not in matching.deferred]
     if not names:
         return []
     if matching.wakes >= WAKES_AT_ONCE:

@@ -24,6 +24,7 @@ from flexpeer.market import (
     pool,
     purchase,
     settlement,
+    timeline,
     trades,
 )
 from flexpeer.market.activation import Activations
@@ -39,6 +40,7 @@ from flexpeer.market.participants import Participants
 from flexpeer.market.places import Places
 from flexpeer.market.reasons import CommandRefused, Reason
 from flexpeer.market.settlement import Settlements
+from flexpeer.market.timeline import Stages
 from flexpeer.market.trades import Trades
 
 
@@ -63,6 +65,7 @@ Command = (
     | activation.Command
     | settlement.Settle
     | kpi.ReportKpis
+    | timeline.ReachStage
 )
 Event = (
     participants.Event
@@ -74,6 +77,7 @@ Event = (
     | settlement.SettlementIssued
     | kpi.KpisReported
     | conduct.ConductFlagged
+    | timeline.StageReached
     | CommandRefused
 )
 
@@ -91,6 +95,7 @@ class State(msgspec.Struct, frozen=True):
     settlements: Settlements = Settlements()
     kpis: Kpis = Kpis()
     conduct: Conduct = Conduct()
+    stages: Stages = Stages()
 
 
 def view(state: State, books: Books | None = None) -> View:
@@ -139,8 +144,8 @@ def _decided(state: State, books: Books, command: Command) -> list[Any]:
             return sweep.advance(view(state, books), state.matching, books) if has_work(state) else []
         case granting.RecordVerdict():
             return granting.record_verdict(view(state, books), command)
-        case granting.ReportHeadroom(freed):
-            return granting.report_headroom(view(state, books), state.matching, books, freed)
+        case granting.ReportHeadroom():
+            return granting.report_headroom(view(state, books), state.matching, books, command)
         case pool.ClearOrders():
             return _busy(state, command) or pool.clear(view(state), command)
         case purchase.PurchaseResidual():
@@ -169,6 +174,8 @@ def _afterwards(state: State, command: Command) -> list[Any]:
             )
         case kpi.ReportKpis():
             return kpi.report(facts(state), command)
+        case timeline.ReachStage():
+            return _busy(state, command) or timeline.reach(state.stages, command)
         case _:
             return participants.decide(state.participants, command)  # type: ignore[arg-type]
 
@@ -187,12 +194,30 @@ def _busy(state: State, command: Command) -> list[CommandRefused]:
     return [CommandRefused(type(command).__name__, "", Reason.MATCH_PENDING)] if busy else []
 
 
+def _waits(state: State, command: Command) -> list[CommandRefused]:
+    """Why a command cannot be taken now: an order's sweep or match is under way, or for the gate anybody's.
+
+    Orders are taken at any time; they have come, and wait.
+    """
+    match command:
+        case orders.PlaceOrder():
+            return []
+        case orders.AmendOrder() | orders.WithdrawOrder():
+            meets = state.matching.sweeping == command.order or command.order in state.trades.met
+            comes = isinstance(command, orders.AmendOrder) and command.order in state.matching.waiting
+            kind = type(command).__name__
+            refused = CommandRefused(kind, command.order, Reason.MATCH_PENDING, "", command.organisation)
+            return [refused] if meets or comes else []
+        case _:
+            return _busy(state, command)
+
+
 def _at_the_door(state: State, books: Books, command: Command) -> list[Any]:
     places = books.places.current(state.participants, state.needs)
     here = door.Door(state.participants, state.needs, state.orders, state.trades.moves_w, places)
-    busy = _busy(state, command)
-    if busy:
-        return [*busy]
+    refused = _waits(state, command)
+    if refused:
+        return [*refused]
     match command:
         case orders.PlaceOrder():
             return door.place(here, command)
@@ -208,11 +233,11 @@ def evolve(state: State, event: Event) -> State:
     """The state after an event."""
     counted = replace(state, events=state.events + 1)
     mtu_count = state.needs.mtu_count
+    if isinstance(event, participants.Event):
+        return replace(counted, participants=participants.evolve(state.participants, event))
+    if isinstance(event, meetings.Event):
+        return replace(counted, matching=meetings.evolve(state.matching, event))
     match event:
-        case participants.OrganisationRegistered() | participants.ResourceRegistered() | participants.PortfolioFormed():
-            return replace(counted, participants=participants.evolve(state.participants, event))
-        case participants.GridChecked() | participants.ProductChecked():
-            return replace(counted, participants=participants.evolve(state.participants, event))
         case trades.TradeConcluded():
             return _with_trade(counted, event)
         case trades.MatchProposed() | trades.VerdictRecorded() | trades.MatchReserved() | trades.ReservationsReleased():
@@ -220,8 +245,8 @@ def evolve(state: State, event: Event) -> State:
             return replace(counted, trades=trades.evolve(state.trades, mtu_count, event), matching=matching)
         case trades.OrdersCleared():
             return replace(counted, trades=trades.evolve(state.trades, mtu_count, event))
-        case meetings.MeetingBlocked() | meetings.MeetingsWoken() | meetings.WakingEnded() | meetings.SweepEnded():
-            return replace(counted, matching=meetings.evolve(state.matching, event))
+        case timeline.StageReached():
+            return replace(counted, stages=timeline.evolve(state.stages, event))
         case CommandRefused():
             return counted
     if isinstance(event, orders.Event):

@@ -77,6 +77,7 @@ class Order(msgspec.Struct, frozen=True):
     key: str
     status: Status = Status.OPEN
     residual: bool = False
+    at: int = 0
 
     @property
     def executed_w(self) -> int:
@@ -88,7 +89,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, tag=True):
     """Command: an order sent through `via`. `start`, `end` are instants; `key` makes sending it twice harmless.
 
     Without `zone` the order counts at every congestion point of its direction in need; without `regulation` side and
-    points imply it.
+    points imply it. `at` is the instant it came.
     """
 
     order: str
@@ -105,6 +106,7 @@ class PlaceOrder(msgspec.Struct, frozen=True, tag=True):
     min_quantity_w: int = 0
     time_in_force: TimeInForce = TimeInForce.DAY
     key: str = ""
+    at: int = 0
 
     @property
     def idempotency_key(self) -> str:

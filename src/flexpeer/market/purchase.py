@@ -26,7 +26,7 @@ class ExpireOrders(msgspec.Struct, frozen=True, tag=True):
 
 
 def purchase(view: View, command: PurchaseResidual) -> list[OrderExpired | OrderPlaced | CommandRefused]:
-    """An order of the DSO for each MTU with a need; they wait for the clearing."""
+    """An order of the DSO for each MTU with a need, for the clearing; nothing if just these are open already."""
     if view.orders.gate is not Gate.CLOSED:
         return [CommandRefused("PurchaseResidual", command.zone, Reason.GATE_NOT_CLOSED)]
     if command.zone not in view.needs.points:
@@ -36,7 +36,9 @@ def purchase(view: View, command: PurchaseResidual) -> list[OrderExpired | Order
     before = [o for o in _still(view.orders) if o.residual and o.zone == command.zone]
     wanted = [(mtu, need) for mtu, need in enumerate(command.need_w) if need > 0]
     first = view.orders.next_number
-    placed = (_order(view, command, mtu, need, first + place) for place, (mtu, need) in enumerate(wanted))
+    placed = [_order(view, command, mtu, need, first + place) for place, (mtu, need) in enumerate(wanted)]
+    if [_asks(order) for order in before] == [_asks(order) for order in placed]:
+        return []
     return [*(OrderExpired(order.order) for order in before), *(OrderPlaced(order, order.order) for order in placed)]
 
 
@@ -65,6 +67,10 @@ def _order(view: View, command: PurchaseResidual, mtu: int, need_w: int, number:
         key=name,
         residual=True,
     )
+
+
+def _asks(order: Order) -> tuple[Span, int, int]:
+    return order.span, order.remaining_w, order.price_minor
 
 
 def _still(orders: Orders) -> list[Order]:

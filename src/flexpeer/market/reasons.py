@@ -51,6 +51,7 @@ class Reason(StrEnum):
     ACCOUNT_SHORT = "account_short"
     NOTHING_SOLD = "nothing_sold"
     NO_METER_READING = "no_meter_reading"
+    STAGE_OUT_OF_ORDER = "stage_out_of_order"
 
 
 EXPECTED: dict[Reason, str] = {
@@ -86,7 +87,7 @@ EXPECTED: dict[Reason, str] = {
     Reason.DSO_ONLY_BUYS: "a BUY at a congestion point: a DSO sells no flexibility",
     Reason.UNKNOWN_ORDER: "the id of an order of this organisation",
     Reason.ORDER_NOT_OPEN: "an order that is still open",
-    Reason.MATCH_PENDING: "this after the pending match has its verdicts",
+    Reason.MATCH_PENDING: "this after the order's sweep, and the verdicts on its match",
     Reason.NO_SUCH_MATCH: "verdicts of the pending match",
     Reason.VERDICT_IMPOSSIBLE: "a quantity between 0 and the proposed one, and within both orders and prices",
     Reason.PRICE_PAST_LIMIT: "a clearing price no worse for the order than its own limit price",
@@ -97,6 +98,7 @@ EXPECTED: dict[Reason, str] = {
     Reason.ACCOUNT_SHORT: "prices at which the buyers pay at least what the sellers get",
     Reason.NOTHING_SOLD: "a resource that sold something for this day",
     Reason.NO_METER_READING: "meter readings for the baseline and every ordered MTU",
+    Reason.STAGE_OUT_OF_ORDER: "the stage that follows the last one reached",
 }
 
 

@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from flexpeer.market.timeline import Timeline
+
 
 class Priority(StrEnum):
     """Which crossing resting order an incoming one meets first."""
@@ -97,3 +99,4 @@ class Rulebook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     delivery_rule: DeliveryRule = DeliveryRule.CLIFF
     cliff_percent: int = 80
     fee_minor_per_mwh: int = 0
+    timeline: Timeline = Timeline()

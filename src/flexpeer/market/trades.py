@@ -115,13 +115,17 @@ class Match(msgspec.Struct, frozen=True):
 
 
 class GridVerdict(msgspec.Struct, frozen=True):
-    """One owner's answer, with the binding element, MTU and headroom (W, grid side) unless granted whole."""
+    """One owner's answer, with what binds unless it is granted whole: element, MTU and headroom (W, grid side).
+
+    `kind` is what the element's limit is about, where it can have several.
+    """
 
     owner: str
     decision: Decision
     element: str = ""
     mtu: int | None = None
     headroom_w: int = 0
+    kind: str = ""
 
 
 class Trade(msgspec.Struct, frozen=True):
@@ -247,6 +251,12 @@ class Trades(msgspec.Struct, frozen=True):
     reserved: tuple[Match, ...] = ()
     trades: HashTrieMap[str, Trade] = HashTrieMap()
     moves_w: HashTrieMap[str, Watts] = HashTrieMap()
+
+    @property
+    def met(self) -> set[str]:
+        """Orders of the pending match and of reservations."""
+        matches = self.reserved if self.pending is None else (self.pending, *self.reserved)
+        return {order for match in matches for leg in match.legs for order in (leg.buy, leg.sell)}
 
     def reserved_w(self, order: str) -> int:
         """What reservations hold of an order."""

@@ -16,16 +16,17 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from flexpeer import __version__
-from flexpeer.app.day import MarketDay as Day
+from flexpeer.app.day import Day
 from flexpeer.app.grid_day import GridInput
+from flexpeer.app.ports import EventLog
 from flexpeer.app.scenario import CongestionPoint, OrderRow, Organisation, Profile, Resource, Scenario
-from flexpeer.app.session import EventLog
 from flexpeer.errors import bad_input
 from flexpeer.grid.assembly import BranchRow, BusRow, GridRows, SourceRow, assemble
 from flexpeer.grid.network import Network
 from flexpeer.market.kpi import Alternative, Costs
 from flexpeer.market.machine import Event
 from flexpeer.market.rulebook import Residual, Rulebook
+from flexpeer.market.timeline import Stage
 from flexpeer.market.trades import MatchProposed
 from flexpeer.periods import MarketDay
 from flexpeer.quantities import PPM
@@ -203,7 +204,7 @@ def _row(name: str, open_log: OpenLog) -> dict[str, Any]:
     given = make()
     _run(given, 500, open_log)
     seconds, day, checks = _run(given, count, open_log)
-    state = day.session.state
+    state = day.market.state
     return {
         "case": name,
         "engine": "flexpeer",
@@ -222,8 +223,8 @@ def _run(case: Case, count: int, open_log: OpenLog) -> tuple[float, Day, int]:
     """Seconds for a stream from the first order to the last, the day, and how many matches the owners checked."""
     with tempfile.TemporaryDirectory() as folder, open_log(Path(folder) / "events.log") as log:
         day = Day(case.scenario, log, Watch(), case.grid)
-        day.prepare()
-        needs = day.session.state.needs.needs_w
+        day.due(day.instant(Stage.OPEN))
+        needs = day.market.state.needs.needs_w
         hours = [mtu for mtu in range(DAY.mtu_count) if any(row[mtu] for row in needs.values())]
         checks = 0
 
@@ -231,9 +232,8 @@ def _run(case: Case, count: int, open_log: OpenLog) -> tuple[float, Day, int]:
             nonlocal checks
             checks += isinstance(event, MatchProposed)
 
-        day.session.listen(count_checks)
+        day.market.listen(count_checks)
         stream = orders(case, hours, count)
-        day.open_gate()
         began = perf_counter()
         for row in stream:
             day.place(row)

@@ -20,13 +20,14 @@ from flexpeer.adapters.scenario_files.toml_values import Place, Section
 from flexpeer.app.scenario import Outage, Overhead, Switching, Unbalance
 from flexpeer.market.kpi import Alternative, Costs
 from flexpeer.market.rulebook import Exchange, Rulebook
+from flexpeer.market.timeline import Timeline
 from flexpeer.periods import MTU_MINUTES, MarketDay, local_midnight
 from flexpeer.quantities import PPM, PRICE_LIMIT_MINOR, QUANTITY_LIMIT_W
 
 SETTINGS_FILE: Final = "scenario.toml"
 DEFAULT_TIMEZONE: Final = "Europe/Stockholm"
 DEFAULT_CURRENCY: Final = "SEK"
-TABLES: Final = ("grid", "rulebook", "alternative", "costs")
+TABLES: Final = ("grid", "rulebook", "alternative", "costs", "timeline")
 
 _COUNT: Final = (0, 10**9)
 _RULE_RANGES: Final = {
@@ -126,7 +127,7 @@ def _settings(folder: Path, values: dict[str, Any], lines: dict[Place, int], fin
         found = top.take(table, toml.table, f"a table [{table}]", nothing)
         return None if found is None else Section(table, found, lines, findings)
 
-    grid, rulebook, alternative, costs = map(section, TABLES[:4])
+    grid, rulebook, alternative, costs, timeline = map(section, TABLES)
 
     def sections(table: str) -> list[Section]:
         none: list[dict[str, Any]] = []
@@ -141,7 +142,7 @@ def _settings(folder: Path, values: dict[str, Any], lines: dict[Place, int], fin
         currency=currency,
         grid_source=_grid_source(grid, folder) if grid and "grid" in values else None,
         gridless="grid" not in values,
-        rulebook=_struct(Rulebook, rulebook, rule_keys()),
+        rulebook=_with_timeline(_struct(Rulebook, rulebook, rule_keys()), timeline, day),
         alternative=_struct(Alternative, alternative, _alternative_keys()),
         costs=_struct(Costs, costs, [_Key(key, key, toml.amount, "a number, zero or more") for key in _names(Costs)]),
         outages=operation.outages,
@@ -192,7 +193,7 @@ def _struct(struct: Callable[..., Any], section: Section | None, keys: list[_Key
 
 def rule_keys() -> list[_Key]:
     """Every rule as a key of `[rulebook]`; prices are in major units there."""
-    return [_rule_key(field) for field in msgspec.structs.fields(Rulebook)]
+    return [_rule_key(field) for field in msgspec.structs.fields(Rulebook) if field.name != "timeline"]
 
 
 def _rule_key(field: msgspec.structs.FieldInfo) -> _Key:
@@ -204,6 +205,23 @@ def _rule_key(field: msgspec.structs.FieldInfo) -> _Key:
     if key != field.name:
         return _Key(key, field.name, toml.price_minor(low, high), "major units per MWh with at most two decimals")
     return _Key(key, field.name, toml.whole_between(low, high), f"a whole number from {low} to {high}")
+
+
+def _with_timeline(rulebook: Rulebook | None, section: Section | None, day: MarketDay | None) -> Rulebook | None:
+    """The rulebook with `[timeline]`, whose times must follow each other."""
+    expected = 'a time such as "D-1 09:00"'
+    names = _names(Timeline)
+    keys = [_Key(name, name, toml.moment, expected) for name in names if name != "settlement"]
+    late = "at the end of the month, or " + expected
+    timeline: Timeline | None = _struct(Timeline, section, [*keys, _Key("settlement", "settlement", toml.moment, late)])
+    if rulebook is None or timeline is None or section is None or day is None:
+        return None
+    instants = timeline.instants(day)
+    for name, (_, before), (_, at) in zip(names[1:], instants, instants[1:], strict=False):
+        if at < before or (name == "gate_closure" and at == before):
+            section.add(name, "it comes before the stage that it follows", "times in the order of the stages")
+            return None
+    return msgspec.structs.replace(rulebook, timeline=timeline)
 
 
 def _alternative_keys() -> list[_Key]:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from flexpeer.adapters.scenario_files import cells
 from flexpeer.adapters.scenario_files.findings import Findings
+from flexpeer.market.timeline import Moment
 from flexpeer.quantities import MINOR_PER_MAJOR
 
 T = TypeVar("T")
@@ -159,6 +160,22 @@ def currency(value: Any) -> str:
     if not isinstance(value, str) or not re.fullmatch("[A-Z]{3}", value):
         raise ValueError(f"{toml_shown(value)} is not a currency code")
     return value
+
+
+_MOMENT: Final = re.compile(r"D([+-][0-9]{1,3})? ([01][0-9]|2[0-3]):([0-5][0-9])")
+
+
+def moment(value: Any) -> Moment:
+    """A local time some days from delivery, such as "D-1 09:00"."""
+    found = _MOMENT.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError(f"{toml_shown(value)} is not a time of the day of delivery or of one before or after")
+    return Moment(int(found[1] or 0), f"{found[2]}:{found[3]}")
+
+
+def moment_text(given: Moment) -> str:
+    """A moment as it is written."""
+    return f"D{given.days:+d} {given.clock}" if given.days else f"D {given.clock}"
 
 
 def delivery_day(value: Any) -> date:

@@ -11,7 +11,9 @@ from typing import Any
 from flexpeer.adapters.scenario_files import layouts
 from flexpeer.adapters.scenario_files.layouts import Layout
 from flexpeer.adapters.scenario_files.settings import RULE_KEYS, SETTINGS_FILE
+from flexpeer.adapters.scenario_files.toml_values import moment_text
 from flexpeer.app.scenario import Scenario
+from flexpeer.market.timeline import Moment, Timeline
 from flexpeer.periods import local_text
 from flexpeer.quantities import MINOR_PER_MAJOR, decimal_text
 
@@ -62,6 +64,7 @@ def _settings(scenario: Scenario) -> Iterator[str]:
         ("rulebook", scenario.rulebook),
         ("alternative", scenario.alternative),
         ("costs", scenario.costs),
+        ("timeline", scenario.rulebook.timeline),
     ):
         keys = list(_changed(struct))
         yield from ("", f"[{table}]", *keys) if keys else ()
@@ -89,13 +92,15 @@ def _changed(struct: Any) -> Iterator[str]:
     default = type(struct)()
     for field in struct.__struct_fields__:
         value = getattr(struct, field)
-        if value != getattr(default, field):
+        if value != getattr(default, field) and not isinstance(value, Timeline):
             yield f"{RULE_KEYS.get(field, field)} = {_toml(_price(value) if field in RULE_KEYS else value, field)}"
 
 
 def _toml(value: Any, field: str) -> str:
     if isinstance(value, Decimal):
         return decimal_text(value)
+    if isinstance(value, Moment):
+        return _quoted(moment_text(value))
     return _quoted(value) if isinstance(value, str) and field not in RULE_KEYS else str(value)
 
 

@@ -11,14 +11,15 @@ from msgspec.structs import replace
 
 from flexpeer.app.between.remote_owner import Address, Domain, Post, RemoteOwner
 from flexpeer.app.between.told_side import ToldPoint, ToldSide
-from flexpeer.app.day import MarketDay, Watch
+from flexpeer.app.day import Day
 from flexpeer.app.grid_day import GridInput
 from flexpeer.app.joint_check import OwnerSilent
+from flexpeer.app.ports import Batch, Watch
 from flexpeer.app.scenario import CongestionPoint, OrderRow, Profile, Scenario
 from flexpeer.app.validator import OwnGrid
 from flexpeer.errors import BadInput, Finding
-from flexpeer.market.machine import Event
 from flexpeer.market.needs import Direction, Needs, Watts
+from flexpeer.market.timeline import Stage
 
 T = TypeVar("T")
 FLOW_OF = {Direction.HIGH: Direction.EXPORT, Direction.LOW: Direction.IMPORT}
@@ -57,8 +58,15 @@ class OperatorShare(NamedTuple):
 class Unlogged:
     """A log that keeps nothing."""
 
-    def append(self, events: Iterable[Event]) -> None:
+    def read(self) -> tuple[()]:
+        """Nothing."""
+        return ()
+
+    def append(self, events: Batch) -> None:
         """Forget."""
+
+    def sync(self) -> None:
+        """Nothing is kept."""
 
 
 def split_day(scenario: Scenario, grid: GridInput, watch: Watch) -> tuple[OperatorShare, dict[str, DsoShare]]:
@@ -66,15 +74,15 @@ def split_day(scenario: Scenario, grid: GridInput, watch: Watch) -> tuple[Operat
 
     Raises `BadInput` if there are obligations that cannot be told without the grid.
     """
-    day = MarketDay(scenario, Unlogged(), watch, grid)
+    day = Day(scenario, Unlogged(), watch, grid)
     side = day.physical
     assert side is not None, "there is a grid"
-    day.prepare()
+    day.due(day.instant(Stage.OPEN))
     grids = side.own_grids(day.start_w())
     home = {resource: own.owner for own in grids for resource in own.bus_of}
     names = letter_names([own.owner for own in grids])
     owners = tuple(Address(own.owner, names[own.owner], own.borders) for own in grids)
-    needs = day.session.state.needs
+    needs = day.market.state.needs
     told = tuple(side.told(day.start_w()))
     operator = OperatorShare(_without_grid(scenario, needs, told, home), told, owners)
     _check_start(operator, day.start_w(), watch)
@@ -202,8 +210,8 @@ def _row(told: ToldPoint) -> CongestionPoint:
 def _check_start(operator: OperatorShare, start_w: Mapping[str, Watts], watch: Watch) -> None:
     """The operator must come to the same starting point from obligations without signs."""
     scenario = operator.scenario
-    day = MarketDay(scenario, Unlogged(), watch, None, ToldSide(scenario, operator.points, (), operator.home))
-    day.prepare()
+    day = Day(scenario, Unlogged(), watch, told=ToldSide(scenario, operator.points, (), operator.home))
+    day.due(day.instant(Stage.OPEN))
     other = [name for name, row in day.start_w().items() if row != start_w[name]]
     if other:
         problem = "the obligation of {} relieves in another direction than its neediest point"

@@ -90,6 +90,8 @@ class RemoteOwner:
     `silenced` says what it answered that cannot be; None as long as it has not.
     """
 
+    elsewhere = True
+
     def __init__(self, address: Address, domain: Domain, post: Post, periods: int) -> None:
         self._address, self._domain, self._post, self._periods = address, domain, post, periods
         self._undelivered: deque[Commit | Abort] = deque()

@@ -19,8 +19,8 @@ import numpy as np
 
 from flexpeer.app.gate.rounding import SLACK
 from flexpeer.app.gate.share import GateShare, shares_of
+from flexpeer.app.market import Market
 from flexpeer.app.optimum import Cuts, Row
-from flexpeer.app.session import Session
 from flexpeer.clearing.limit_rows import Bands
 from flexpeer.clearing.price_newton import NewtonStatus
 from flexpeer.clearing.problem import WATTS_PER_KW, Floats
@@ -44,10 +44,10 @@ class GateClearing:
     is passed), and sums over DSOs; no order.
     """
 
-    def __init__(self, session: Session, cuts: Cuts) -> None:
-        self._session, self._cuts = session, cuts
-        self._view = view(session.state, session.books)
-        self._shares = list(shares_of(session.state).values())
+    def __init__(self, market: Market, cuts: Cuts) -> None:
+        self._market, self._cuts = market, cuts
+        self._view = view(market.state, market.books)
+        self._shares = list(shares_of(market.state).values())
         places: list[At] = sorted({place for share in self._shares for place in share.loaded()})
         both = _on_both_sides(self._shares)
         rooms = room_ppm_w(self._view)
@@ -85,7 +85,7 @@ class GateClearing:
             if not cleared:
                 return False
             gap_ppm = min(self._certified_ppm, self._gap_ppm())
-            if self._session.clear(cleared, gap_ppm, self._status.value):
+            if self._market.clear(cleared, gap_ppm, self._status.value):
                 return True
             self._certified_ppm = sys.maxsize
             self._halve()

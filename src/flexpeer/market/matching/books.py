@@ -12,6 +12,7 @@ from flexpeer.compiled import compiled
 from flexpeer.market.matching.book import Book, Numbers, Terms
 from flexpeer.market.matching.meetings import (
     Block,
+    LineMoved,
     Matching,
     Meeting,
     MeetingBlocked,
@@ -26,7 +27,6 @@ from flexpeer.market.orders import (
     OrderAmended,
     OrderExpired,
     OrderKilled,
-    OrderPlaced,
     OrderWithdrawn,
     Side,
     Status,
@@ -100,16 +100,19 @@ class Books:
         self._resting: dict[str, tuple[int, Page, str]] = {}
         self._order_of: dict[int, str] = {}
         self._of_unit: dict[str, set[str]] = {}
+        self._reached = 0
 
     def evolve(self, view: View, event: object) -> None:
-        """Follow an event; `view` is the market after it."""
+        """Follow an event; `view` is the market after it. Orders rest here once they have had their first sweep."""
         self._follow(view)
         match event:
-            case OrderPlaced(order, _):
-                self._add(order)
             case OrderAmended(order_id):
                 self._drop(order_id)
-                self._add(view.orders.orders[order_id])
+                self._rest(view.orders.orders[order_id])
+            case SweepEnded(order_id, number):
+                self._reached = max(self._reached, number)
+                self._tentative.clear()
+                self._rest(view.orders.orders[order_id])
             case OrderWithdrawn() | OrderKilled() | OrderExpired():
                 self._drop(event.order)
             case TradeConcluded():
@@ -121,7 +124,11 @@ class Books:
     def _filled(self, order: Order) -> None:
         if order.status is not Status.OPEN:
             self._drop(order.order)
-        elif order.order not in self._resting:
+        else:
+            self._rest(order)
+
+    def _rest(self, order: Order) -> None:
+        if order.number <= self._reached and order.order not in self._resting:
             self._add(order)
 
     def _follow_meetings(self, event: object) -> None:
@@ -132,12 +139,14 @@ class Books:
                 for name in () if later else names:
                     self._wake(name)
                 self._line = [(0, name) for name in sorted(self._awake)]
+            case LineMoved(_, names):
+                for name in names:
+                    self._wake(name)
+                self._line = [(0, name) for name in sorted(self._awake)]
             case ReservationsReleased():
                 for name in self._tentative:
                     self._wake(name)
                     self._awake.discard(name)
-                self._tentative.clear()
-            case SweepEnded():
                 self._tentative.clear()
             case WakingEnded():
                 self._awake.clear()
@@ -147,8 +156,9 @@ class Books:
     def rebuild(self, view: View, matching: Matching) -> None:
         """Forget everything and take the open orders of a state, and what sleeps or has woken."""
         self.__init__(self._make_book)  # type: ignore[misc]
+        self._reached = matching.reached
         for order in sorted(view.orders.orders.values(), key=lambda order: order.number):
-            self._add(order)
+            self._rest(order)
         for name, block in matching.blocks.items():
             self._sleep(name, block)
         self._awake = set(matching.awake)

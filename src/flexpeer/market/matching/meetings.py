@@ -92,6 +92,16 @@ class MeetingsWoken(msgspec.Struct, frozen=True, tag=True):
     later: bool = False
 
 
+class LineMoved(msgspec.Struct, frozen=True, tag=True):
+    """Who has come (under this number) is next and may wake as many again; `meetings` are those put off before.
+
+    Without a number it is a last chance for everybody before the gate closes.
+    """
+
+    number: int | None
+    meetings: tuple[str, ...]
+
+
 class WakingEnded(msgspec.Struct, frozen=True, tag=True):
     """Nobody is left who could trade in a meeting that has woken."""
 
@@ -103,15 +113,16 @@ class SweepEnded(msgspec.Struct, frozen=True, tag=True):
     number: int
 
 
-Event = MeetingBlocked | MeetingsWoken | WakingEnded | SweepEnded
+Event = MeetingBlocked | MeetingsWoken | LineMoved | WakingEnded | SweepEnded
 
 
 class Matching(msgspec.Struct, frozen=True):
     """Orders waiting for their sweep, in order of arrival; the one being swept; what sleeps, and what has woken.
 
+    Orders up to number `reached` have had their first sweep, and rest in the books; those after it have only come.
     Orders up to number `swept` have been tried in what has woken; `stirred`: more woke during the sweep under way.
-    `deferred` wakes with the next order; `wakes` counts those since the last. `tentative` are names found blocked while
-    reservations were held: forgotten if these are released.
+    `deferred` wakes at the `turn` of the next to come; `wakes` counts those since the last, `chances` the last chances
+    there were. `tentative` are names found blocked while reservations were held: forgotten if these are released.
     """
 
     waiting: tuple[str, ...] = ()
@@ -121,6 +132,9 @@ class Matching(msgspec.Struct, frozen=True):
     swept: int = 0
     stirred: bool = False
     wakes: int = 0
+    reached: int = 0
+    turn: int = 0
+    chances: int = 0
     deferred: tuple[str, ...] = ()
     tentative: tuple[str, ...] = ()
 
@@ -129,15 +143,18 @@ def evolve(matching: Matching, event: object) -> Matching:
     """Matching after an event of any stage."""
     match event:
         case OrderPlaced(order, _) if not order.residual:
-            return _arrived(matching, order.order)
+            return replace(matching, waiting=(*matching.waiting, order.order))
         case OrderAmended(order_id):
-            return _arrived(matching, order_id)
+            return replace(matching, waiting=(*matching.waiting, order_id))
         case MatchProposed(proposed):
             return matching if matching.sweeping else replace(matching, sweeping=proposed.taker)
         case SweepEnded(order_id, number):
             line = matching.waiting[1:] if matching.waiting[:1] == (order_id,) else matching.waiting
             swept = 0 if matching.stirred else (number if line is matching.waiting else matching.swept)
-            return replace(matching, waiting=line, sweeping="", swept=swept, stirred=False, tentative=())
+            reached = max(matching.reached, number)
+            return replace(
+                matching, waiting=line, sweeping="", swept=swept, stirred=False, tentative=(), reached=reached
+            )
         case _:
             return _slept(matching, event)
 
@@ -153,6 +170,9 @@ def _slept(matching: Matching, event: object) -> Matching:
                 return replace(matching, deferred=(*matching.deferred, *names))
             woken = _woken(matching, names)
             return replace(woken, waiting=waiting or woken.waiting, wakes=woken.wakes + 1)
+        case LineMoved(number, names):
+            moved = _woken(replace(matching, wakes=0, deferred=()), names) if names else replace(matching, wakes=0)
+            return replace(moved, turn=number or moved.turn, chances=moved.chances + (number is None))
         case WakingEnded():
             return replace(matching, awake=HashTrieMap(), swept=0)
         case ReservationsReleased():
@@ -162,11 +182,6 @@ def _slept(matching: Matching, event: object) -> Matching:
             return replace(matching, blocks=blocks, tentative=())
         case _:
             return matching
-
-
-def _arrived(matching: Matching, order: str) -> Matching:
-    line = replace(matching, waiting=(*matching.waiting, order), wakes=0)
-    return replace(_woken(line, line.deferred), deferred=()) if line.deferred else line
 
 
 def _woken(matching: Matching, names: tuple[str, ...]) -> Matching:

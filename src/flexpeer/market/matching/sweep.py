@@ -15,6 +15,7 @@ from flexpeer.market.matching.crossing import accepts, buyer_quantity_w, fills_s
 from flexpeer.market.matching.meetings import (
     ENERGY,
     Block,
+    LineMoved,
     Matching,
     MeetingBlocked,
     SweepEnded,
@@ -67,6 +68,9 @@ def advance(view: View, matching: Matching, books: Books) -> list[object]:
     if order_id is None:
         return [WakingEnded()]
     taker = view.orders.orders[order_id]
+    before = _before_its_turn(matching, taker)
+    if before:
+        return before
     blocked: list[object] = []
     if taker.status is Status.OPEN and view.left_w(taker) > 0 and not _tired(view, matching, taker):
         for match in _meetings(view, matching, books, taker):
@@ -85,6 +89,16 @@ def advance(view: View, matching: Matching, books: Books) -> list[object]:
                 if _is_of(view, taker, bound):
                     break
     return [*blocked, *_finish(view, taker)]
+
+
+def _before_its_turn(matching: Matching, taker: Order) -> list[object]:
+    """What comes before the first sweep of an order: those that have woken are through, and what was put off wakes."""
+    if matching.sweeping or taker.number <= matching.reached:
+        return []
+    if matching.awake:
+        return [WakingEnded()]
+    moves = (matching.wakes or matching.deferred) and matching.turn != taker.number
+    return [LineMoved(taker.number, matching.deferred)] if moves else []
 
 
 def _next_woken(view: View, matching: Matching, books: Books) -> str | None:

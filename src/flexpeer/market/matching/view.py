@@ -1,7 +1,6 @@
 """What matching looks at: the market so far, and who crosses whom in it."""
 
 from collections.abc import Mapping
-from math import gcd, lcm
 from typing import NamedTuple
 
 from flexpeer.market.energy import EnergyRoom, energy_room
@@ -12,8 +11,6 @@ from flexpeer.market.participants import Participants
 from flexpeer.market.places import Place, Places
 from flexpeer.market.trades import Leg, Match, Trades, match_moves
 from flexpeer.periods import Span
-
-AGREEING = 64
 
 
 class View(NamedTuple):
@@ -50,19 +47,13 @@ class View(NamedTuple):
     def tradeable_w(self, match: Match, quantity_w: int) -> int:
         """The largest quantity up to this one, in ticks, that leaves both sides of every leg within their limit prices.
 
-        0 for none. Legs that cannot agree within `AGREEING` rounds trade what exchanges without rounding.
+        0 for none. What exchanges without rounding always does, so legs agree at the latest there.
         """
         tick = self.needs.rulebook.quantity_tick_w
-        units = quantity_w // tick
-        for _ in range(AGREEING):
-            fewer = min(self._within_prices(match.spanning, leg, units) for leg in match.legs)
-            if fewer == units:
-                return units * tick
-            units = fewer
-        sells = match.spanning is Side.SELL
-        pairs = [(leg.ppm_sell, leg.ppm_buy) if sells else (leg.ppm_buy, leg.ppm_sell) for leg in match.legs]
-        exact = lcm(*(its // gcd(own, its) for own, its in pairs))
-        return units // exact * exact * tick
+        units, before = quantity_w // tick, -1
+        while units != before:
+            units, before = min(self._within_prices(match.spanning, leg, units) for leg in match.legs), units
+        return units * tick
 
     def _within_prices(self, spanning: Side, leg: Leg, units: int) -> int:
         """The most ticks of the spanning side, up to so many, within the limit prices of a leg."""
