@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, RowMapping, create_engine, delete, ev
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
-from flexpeer.adapters.log_file import decode_event, encode_event
+from flexpeer.adapters.log_file import FileLog, decode_event, encode_event
 from flexpeer.adapters.store.tables import DOCUMENTS, HEADS, RECORDS
 from flexpeer.app.ports import Batch
 from flexpeer.errors import BadInput, bad_input, printable
@@ -55,6 +55,13 @@ class DayLog:
             rows.append(_row(self.day, self.n + 1, batch, self.head, digest, content))
             self.n, self.head = self.n + 1, digest
         self._store.add(rows)
+
+    def export(self, path: Path, state_hash: str) -> str:
+        """The durable records as an `events.log`, sealed with the state they lead to; the hash of the seal."""
+        with FileLog(path) as file:
+            for batch in self.read():
+                file.append(batch)
+            return file.seal(state_hash)
 
     def sync(self) -> None:
         """Everything appended, to whichever log of the store, is durable when this returns."""
