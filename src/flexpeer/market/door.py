@@ -6,6 +6,7 @@ The checks run in the order of `_CHECKS`; the first that fails names the reason.
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ from flexpeer.market.places import EVERYWHERE, Place, Places
 from flexpeer.market.reasons import CommandRefused, Reason
 from flexpeer.market.rulebook import Exchange
 from flexpeer.periods import Span
-from flexpeer.quantities import PRICE_LIMIT_MINOR, QUANTITY_LIMIT_W
+from flexpeer.quantities import MINOR_PER_MAJOR, PRICE_LIMIT_MINOR, QUANTITY_LIMIT_W, decimal_text
 
 Refusal = tuple[Reason, str]
 Outcome = list[OrderPlaced | OrderAmended | OrderWithdrawn | GateOpened | GateClosed | CommandRefused]
@@ -137,20 +138,25 @@ def _check_side(door: Door, command: PlaceOrder) -> Refusal | None:
 def _check_quantity(door: Door, command: PlaceOrder) -> Refusal | None:
     book = door.needs.rulebook
     if not max(book.min_quantity_w, 1) <= command.quantity_w <= QUANTITY_LIMIT_W:
-        return Reason.WRONG_QUANTITY, f"{command.quantity_w}"
+        return Reason.WRONG_QUANTITY, f"{command.quantity_w} W"
     if command.quantity_w % book.quantity_tick_w:
-        return Reason.WRONG_QUANTITY_TICK, f"{book.quantity_tick_w}"
+        return Reason.WRONG_QUANTITY_TICK, f"{book.quantity_tick_w} W"
     if not 0 <= command.min_quantity_w <= command.quantity_w:
-        return Reason.WRONG_MIN_QUANTITY, f"{command.min_quantity_w}"
+        return Reason.WRONG_MIN_QUANTITY, f"{command.min_quantity_w} W"
     return None
 
 
 def _check_price(door: Door, command: PlaceOrder) -> Refusal | None:
     book = door.needs.rulebook
     if command.price_minor % book.price_tick_minor:
-        return Reason.WRONG_PRICE_TICK, f"{book.price_tick_minor}"
+        return Reason.WRONG_PRICE_TICK, _price(door, book.price_tick_minor)
     cap = PRICE_LIMIT_MINOR if book.price_cap_minor is None else book.price_cap_minor
-    return None if abs(command.price_minor) <= cap else (Reason.PRICE_OUTSIDE_CAP, f"{cap}")
+    return None if abs(command.price_minor) <= cap else (Reason.PRICE_OUTSIDE_CAP, _price(door, cap))
+
+
+def _price(door: Door, minor: int) -> str:
+    """A price as people write it."""
+    return f"{decimal_text(Decimal(minor) / MINOR_PER_MAJOR)} {door.needs.currency}/MWh"
 
 
 def _check_qualified(door: Door, command: PlaceOrder) -> Refusal | None:

@@ -168,11 +168,13 @@ class Books:
         """The spans that orders of a side and regulation have had, in order."""
         return self._spans.get((side, regulation), ())
 
-    def meets(self, view: View, order: Order, span: Span, before: int) -> Iterator[Order]:
+    def meets(
+        self, view: View, order: Order, span: Span, before: int, own: list[Order] | None = None
+    ) -> Iterator[Order]:
         """Open orders of the other side that cross this one in the book of a span, in priority order.
 
-        Only those that came before a number and are of another organisation. Of its own span only from places it does
-        not avoid because their meeting sleeps.
+        Only those that came before a number and are of another organisation; others of its own join `own`. Of its own
+        span only from places it does not avoid because their meeting sleeps.
         """
         page = Page(order.side, order.regulation, order.span)
         stand = self._pages.get(page.opposite(span))
@@ -182,8 +184,12 @@ class Books:
         limit = order.price_minor if order.side is Side.BUY else -order.price_minor
         for number in stand.book.candidates(terms, limit, before):
             met = view.current(self._order_of[number], number)
-            if met is not None and met.organisation != order.organisation:
+            if met is None:
+                continue
+            if met.organisation != order.organisation:
                 yield met
+            elif own is not None:
+                own.append(met)
 
     def of_unit(self, unit: str) -> list[str]:
         """Orders of a unit that rest, in order of arrival."""
