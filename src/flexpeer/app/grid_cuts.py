@@ -14,7 +14,7 @@ from flexpeer.app.physical_side import PhysicalSide
 from flexpeer.app.tangents import limits_past
 from flexpeer.grid.limits import Readings, read
 from flexpeer.grid.network import Floats
-from flexpeer.grid.screening import Allowed
+from flexpeer.grid.excess import Allowed
 from flexpeer.grid.sensitivity import sensitivity
 from flexpeer.market.needs import Watts
 

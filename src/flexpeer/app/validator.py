@@ -99,7 +99,7 @@ class GridOwner:
         if trial.border_v is not None:
             source_v = self.screen.v[self._own.network.source_bus][:, mtus].copy()
             source_v[self._own.border_source] = trial.border_v
-        found = self.screen.evaluate(buses, mtus, change.real, change.imag, source_v)
+        found = self.screen.try_change(buses, mtus, change, source_v)
         self._tried = trial.number, found
         drawn = (found.source_power_w - self.screen.source_power_w(mtus))[self._own.border_source]
         told = found.v_new[[self._buses[name] for name in trial.watched]]

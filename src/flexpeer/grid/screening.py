@@ -1,14 +1,8 @@
 """The grid check of one trade: full AC on the accepted state, against ratcheting limits.
 
-For an element with limit L whose value is x in the accepted state, a trade may leave it at most at
-
-    a = max(L, x)                                    (1)
-
-In the accepted state a only falls: each accepted trade sets a to min(a, max(L, x)). So what is past its
-limit may improve but never worsen, and the tolerance of a comparison (`TOLERANCE` of L) is given once
-and never adds up over trades. The excess of a trade is the largest (x - a) / L over everything in the
-MTUs it touches, and in their hours for hourly limits; it fits when that is within the tolerance.
-The tolerance of a limit of active power below 1 kW is that of 1 kW.
+What is allowed (`excess`) only falls from trade to trade. So what is past its limit may improve but never worsen, and
+the tolerance of a comparison (`TOLERANCE` of a limit) is given once and never adds up over trades. A trade fits when
+its excess is within the tolerance. The tolerance of a limit of active power below 1 kW is that of 1 kW.
 """
 
 import math
@@ -18,12 +12,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flexpeer.compiled import compiled
 from flexpeer.grid.bracket import Bracket
+from flexpeer.grid.excess import (
+    Accepted,
+    Allowed,
+    Columns,
+    Excess,
+    adopt,
+    checked,
+    excess,
+    means_after,
+    moved,
+    put,
+    started,
+    take,
+)
 from flexpeer.grid.limits import (
     KINDS,
     TOLERANCE,
-    Gauges,
     Kind,
     Limits,
     Readings,
@@ -36,27 +42,6 @@ from flexpeer.grid.limits import (
 from flexpeer.grid.network import S_BASE_VA, Complexes, Floats, Integers
 from flexpeer.grid.powerflow import DayFlow, FlowResult, FlowStatus, flow, per_unit
 from flexpeer.grid.sensitivity import Metric, Sensitivity, sensitivity
-
-
-class Columns(NamedTuple):
-    """A state in some MTUs, one column each: `s` and `v` per unit, `power_w` at points per MTU."""
-
-    s: Complexes
-    v: Complexes
-    source_power_w: Complexes
-    status: Integers
-    loading: Floats
-    v_pu: Floats
-    power_w: Floats
-
-
-class Allowed(NamedTuple):
-    """Equation (1) for every limit, (elements, periods); NaN where there is none."""
-
-    loading: Floats
-    high: Floats
-    low: Floats
-    power_w: Floats
 
 
 class Binding(NamedTuple):
@@ -124,8 +109,11 @@ class TradeScreen:
         self._gauges = gauges_of(day, limits)
         self._every = np.arange(day.periods)
         voltages = day.source_v() if source_v is None else np.asarray(source_v, dtype=np.complex128)
+        self._sources = day.network.source_bus.astype(np.int64)
+        self._as_accepted = np.zeros((0, 0), dtype=np.complex128)
         self._state = self._flow(per_unit(p_w, q_var), voltages, self._every, None)
         self._allowed = self._starting_limits()
+        self._now = Accepted(self._gauges, self._state, self._allowed)
         self._changes = 0
         self._changed_at = np.zeros(day.periods, dtype=np.int64)
 
@@ -164,42 +152,56 @@ class TradeScreen:
 
         `mtus` are distinct. `source_v` (sources, mtus) are new voltages of all sources, if they change too.
         """
+        delta_w = np.broadcast_to(delta_p_w, (len(buses), len(mtus)))
+        return self.try_change(buses, mtus, delta_w + 1j * (0.0 if delta_q_var is None else delta_q_var), source_v)
+
+    def try_change(
+        self, buses: Integers, mtus: Integers, delta_va: Complexes, source_v: Complexes | None = None
+    ) -> Assessment:
+        """`evaluate` of changes (buses, mtus) of W + j var."""
         at = np.asarray(mtus, dtype=np.int64)
-        delta = np.broadcast_to(delta_p_w, (len(buses), len(at))) / S_BASE_VA
-        s = self._state.s[:, at]
-        np.add.at(s, buses, delta if delta_q_var is None else delta + 1j * delta_q_var / S_BASE_VA)
-        new_v = None if source_v is None else np.asarray(source_v, dtype=np.complex128)
-        return self._assessed(s, new_v, at, delta)
+        s, largest_w = moved(self._state, buses, delta_va, at)
+        return self._assessed(s, source_v, at, largest_w)
 
     def with_sources(self, assessment: Assessment, source_v: Complexes) -> Assessment:
         """What the injections of an assessment would do with other voltages of all sources, (sources, mtus)."""
         s, at = assessment.columns.s, assessment.mtus
-        return self._assessed(s, source_v, at, s - self._state.s[:, at])
+        return self._assessed(s, source_v, at, np.abs(s - self._state.s[:, at]).max(axis=0) * S_BASE_VA)
 
-    def _assessed(
-        self, s: Complexes, source_v: Complexes | None, at: Integers, delta: Complexes | Floats
-    ) -> Assessment:
-        """What injections `s` (buses, at) would do; `delta` are their changes."""
-        old = self._state.v[:, at]
-        columns = self._flow(s, old[self._day.network.source_bus] if source_v is None else source_v, at, old)
-        if not (columns.status == FlowStatus.CONVERGED).all() or not self._based(at):
-            return Assessment(False, math.inf, None, at, columns, self._changes)
-        means = self._means(columns, at)
-        excess, kind, element, column = worst(self._gauges, self._allowed, columns, means, at)
-        binding = self._binding(kind, element, column, (at, columns, delta)) if kind >= 0 else None
-        return Assessment(True, excess, binding, at, columns, self._changes)
+    def _assessed(self, s: Complexes, source_v: Complexes | None, at: Integers, largest_w: Floats) -> Assessment:
+        """What injections `s` (buses, at) would do, which change by `largest_w` (at,) at most."""
+        v = started(self._state, self._sources, self._as_accepted if source_v is None else source_v, at)
+        groups = self._day.groups(at)
+        if len(groups) == 1 and not groups[0][0].controlled:
+            circuit = groups[0][0].circuit
+            columns, found = checked(circuit, self._now, s, v, largest_w, at)
+            if not columns.status.any():
+                return self._assessment(found, at, columns)
+        columns, circuit = self._flow(s, v[self._sources], at, v), groups[0][0].circuit
+        found = excess(circuit, self._now, columns, largest_w, at)
+        if found.column >= 0:
+            circuit = self._day.models[self._day.topology_of[at[found.column]]].circuit
+            found = excess(circuit, self._now, columns, largest_w, at)
+        return self._assessment(found, at, columns)
 
-    def _means(self, columns: Columns, mtus: Integers) -> Floats:
-        powers = self._state.power_w.copy()
-        powers[:, mtus] = columns.power_w
-        return window_means(self._gauges, powers, mtus)
+    def _assessment(self, found: Excess, at: Integers, columns: Columns) -> Assessment:
+        binding = None if found.kind < 0 else self._binding(found, int(at[found.column]))
+        return Assessment(found.excess < math.inf, found.excess, binding, at, columns, self._changes)
+
+    def _binding(self, found: Excess, mtu: int) -> Binding:
+        kind, network = KINDS[found.kind], self._day.network
+        if kind is Kind.LOADING:
+            names = network.branch_names
+        else:
+            names = network.bus_names if kind in (Kind.HIGH, Kind.LOW) else self._limits.point_element
+        return Binding(names[found.element], kind, mtu, found.headroom_w)
 
     def read(self, assessment: Assessment) -> tuple[Readings, Allowed]:
         """What was assessed against what is allowed, in the MTUs of the assessment."""
         columns, at = assessment.columns, assessment.mtus
         loading = np.where(self._gauges.rated[:, at], columns.loading, np.nan)
         allowed = Allowed(*(values[:, at] for values in self._allowed))
-        return Readings(loading, columns.v_pu, self._means(columns, at)), allowed
+        return Readings(loading, columns.v_pu, means_after(self._now, columns, at)), allowed
 
     def sensitivity(self, assessment: Assessment, metric: Metric) -> Sensitivity:
         """Of a metric in the MTUs of an assessment, around what it leads to."""
@@ -272,14 +274,14 @@ class TradeScreen:
         self._mark(snapshot.mtus)
 
     def _flow(self, s: Complexes, source_v: Complexes, mtus: Integers, start: Complexes | None) -> Columns:
+        """Any topologies, by whatever finds a state."""
         result = flow(self._day, mtus, s, source_v, start)
         loading = np.empty((self._day.network.branch_count, len(mtus)))
         power = np.empty((len(self._limits.point_element), len(mtus)))
         for model, at in self._day.groups(mtus):
-            circuit = model.circuit
-            v = np.ascontiguousarray(result.v[:, at])
-            loading[:, at] = loadings(circuit, self._gauges, v, mtus[at])
-            power[:, at] = point_powers(circuit, self._gauges, v, np.ascontiguousarray(result.source_power_w[:, at]))
+            v, delivered = (np.ascontiguousarray(each[:, at]) for each in (result.v, result.source_power_w))
+            loading[:, at] = loadings(model.circuit, self._gauges, v, mtus[at])
+            power[:, at] = point_powers(model.circuit, self._gauges, v, delivered)
         return Columns(s, result.v, result.source_power_w, result.status, loading, magnitudes(result.v), power)
 
     def _starting_limits(self) -> Allowed:
@@ -291,9 +293,6 @@ class TradeScreen:
             np.where(state.v_pu > 0.0, np.minimum(gauges.v_min, state.v_pu), np.nan),
             np.maximum(gauges.limit_w, means),
         )
-
-    def _based(self, mtus: Integers) -> bool:
-        return bool((self._state.status[self._with_hours(mtus)] == FlowStatus.CONVERGED).all())
 
     def _with_hours(self, mtus: Integers) -> Integers:
         if len(self._limits.point_element) == 0:
@@ -307,113 +306,29 @@ class TradeScreen:
             raise ValueError("the state changed since this was assessed")
 
     def _adopt(self, assessment: Assessment) -> None:
-        put(self._state, assessment.mtus, assessment.columns)
-        means = window_means(self._gauges, self._state.power_w, self._every)
-        ratchet(self._gauges, self._allowed, assessment.columns, means, assessment.mtus)
+        adopt(self._now, assessment.columns, assessment.mtus)
         self._mark(assessment.mtus)
 
     def _mark(self, mtus: Integers) -> None:
         self._changes += 1
         self._changed_at[mtus] = self._changes
 
-    def _binding(self, kind: int, e: int, k: int, change: tuple[Integers, Columns, Complexes | Floats]) -> Binding:
-        mtus, new, delta = change
-        t = int(mtus[k])
-        network, state = self._day.network, self._state
-        if KINDS[kind] is Kind.LOADING:
-            room = self._allowed.loading[e, t] - state.loading[e, t]
-            return Binding(network.branch_names[e], Kind.LOADING, t, float(room * self._rating_w(e, t, new.v[:, k])))
-        if KINDS[kind] in (Kind.EXPORT, Kind.IMPORT):
-            mean = window_means(self._gauges, state.power_w, mtus[k : k + 1])[e, 0]
-            room = self._allowed.power_w[e, t] - mean
-            return Binding(self._limits.point_element[e], KINDS[kind], t, float(room))
-        limit = self._allowed.high if KINDS[kind] is Kind.HIGH else self._allowed.low
-        moved = new.v_pu[e, k] - state.v_pu[e, t]
-        largest_w = float(np.abs(delta[:, k]).max(initial=0.0)) * S_BASE_VA
-        share = (limit[e, t] - state.v_pu[e, t]) / moved if moved else 0.0
-        return Binding(network.bus_names[e], KINDS[kind], t, float(share * largest_w))
 
-    def _rating_w(self, branch: int, mtu: int, v: Complexes) -> float:
-        circuit = self._day.models[self._day.topology_of[mtu]].circuit
-        v_from, v_to = v[circuit.branch_from[branch]], v[circuit.branch_to[branch]]
-        load_from = self._gauges.load_from[branch, mtu]
-        load_to = self._gauges.load_to[branch, mtu]
-        at_from = load_from * abs(circuit.yff[branch] * v_from + circuit.yft[branch] * v_to)
-        at_to = load_to * abs(circuit.ytf[branch] * v_from + circuit.ytt[branch] * v_to)
-        return float(S_BASE_VA / (load_from if at_from >= at_to else load_to))
-
-
-def take(state: Columns, mtus: Integers) -> Columns:
-    """A copy of some MTUs of a state."""
-    return Columns._make(values[..., mtus] for values in state)
-
-
-def put(state: Columns, mtus: Integers, columns: Columns) -> None:
-    """Write some MTUs of a state."""
-    for values, new in zip(state, columns, strict=True):
-        values[..., mtus] = new
-
-
-def worst(gauges: Gauges, allowed: Allowed, new: Columns, means: Floats, mtus: Integers) -> tuple[float, int, int, int]:
-    """The largest excess and its kind (index in `KINDS`, -1 without limits), element and position in `mtus`."""
-    sides = (
-        (new.loading, allowed.loading, gauges.unit, 1.0),
-        (new.v_pu, allowed.high, gauges.v_max, 1.0),
-        (new.v_pu, allowed.low, gauges.v_min, -1.0),
-        (means, allowed.power_w, gauges.scale_w, 1.0),
-    )
-    found = [(*largest_excess(*side, mtus), kind) for kind, side in enumerate(sides)]
-    excess, element, column, kind = max(found, key=lambda row: row[0])
-    if kind == len(sides) - 1 and element >= 0 and gauges.point_sign[element] > 0:
-        kind = KINDS.index(Kind.IMPORT)
-    return float(excess), kind if element >= 0 else -1, element, column
-
-
-@compiled
-def largest_excess(
-    value: Floats, allowed: Floats, scale: Floats, sign: float, mtus: Integers
-) -> tuple[float, int, int]:
-    """The largest `sign` (value - allowed) / scale, its element and its position in `mtus`; -1 if there is none."""
-    excess, element, column = -np.inf, -1, -1
-    for e in range(value.shape[0]):
-        for k in range(len(mtus)):
-            over = sign * (value[e, k] - allowed[e, mtus[k]]) / scale[e, mtus[k]]
-            if over > excess:
-                excess, element, column = over, e, k
-    return excess, element, column
-
-
-@compiled
-def ratchet(gauges: Gauges, allowed: Allowed, new: Columns, means: Floats, mtus: Integers) -> None:
-    """Lower what the new state in `mtus` improved; `means` (points, periods) are of the whole new day."""
-    for k in range(len(mtus)):
-        t = mtus[k]
-        for e in range(new.loading.shape[0]):
-            allowed.loading[e, t] = min(allowed.loading[e, t], max(1.0, new.loading[e, k]))
-        for e in range(new.v_pu.shape[0]):
-            allowed.high[e, t] = min(allowed.high[e, t], max(gauges.v_max[e, t], new.v_pu[e, k]))
-            allowed.low[e, t] = max(allowed.low[e, t], min(gauges.v_min[e, t], new.v_pu[e, k]))
-        for e in range(means.shape[0]):
-            for hour in range(gauges.first[e, t], gauges.end[e, t]):
-                most = max(gauges.limit_w[e, hour], means[e, hour])
-                allowed.power_w[e, hour] = min(allowed.power_w[e, hour], most)
-
-
-def largest(excess: Callable[[int], float], quantity_w: int) -> int:
-    """The largest whole quantity from 0 to `quantity_w` whose `excess` is within half the tolerance.
+def largest(excess_at: Callable[[int], float], quantity_w: int) -> int:
+    """The largest whole quantity from 0 to `quantity_w` whose `excess_at` is within half the tolerance.
 
     `quantity_w` itself has the whole tolerance. The other half is left for the rounding of later trades,
-    which would otherwise be refused for what they did not cause. `excess` rises through the tolerance
+    which would otherwise be refused for what they did not cause. `excess_at` rises through the tolerance
     once; infinite means no power flow.
     """
-    last = excess(quantity_w)
+    last = excess_at(quantity_w)
     if quantity_w <= 0 or last <= TOLERANCE:
         return max(quantity_w, 0)
     goal = TOLERANCE / 2
-    bracket = Bracket(0, excess(0) - goal, quantity_w, last - goal)
+    bracket = Bracket(0, excess_at(0) - goal, quantity_w, last - goal)
     if bracket.under > 0:
         return 0
     while bracket.high - bracket.low > 1:
         guess = bracket.guess()
-        bracket = bracket.narrowed(guess, excess(guess) - goal)
+        bracket = bracket.narrowed(guess, excess_at(guess) - goal)
     return bracket.low
