@@ -13,6 +13,7 @@ import numpy as np
 
 from flexpeer.app.joint_check import BorderEnd, Trial, Tried
 from flexpeer.app.tangents import Past, Responses, Slopes, Tangent, limits_past
+from flexpeer.grid.excess import NO_SOURCES, Change
 from flexpeer.grid.limits import TOLERANCE, Kind, Limits, Readings
 from flexpeer.grid.network import Complexes, Flags, Floats, Integers, Network
 from flexpeer.grid.powerflow import DayFlow
@@ -93,28 +94,29 @@ class GridOwner:
 
     def attempt(self, trial: Trial) -> Tried:
         """Try it; the last one tried may be held."""
-        mtus = trial.mtus
-        buses, change = self._change(trial)
-        source_v = None
+        source_v = NO_SOURCES
         if trial.border_v is not None:
-            source_v = self.screen.v[self._own.network.source_bus][:, mtus].copy()
+            source_v = self.screen.v[self._own.network.source_bus][:, trial.mtus].copy()
             source_v[self._own.border_source] = trial.border_v
-        found = self.screen.try_change(buses, mtus, change, source_v)
+        found = self.screen.assess(Change(*self._moved(trial), source_v, trial.mtus))
         self._tried = trial.number, found
-        drawn = (found.source_power_w - self.screen.source_power_w(mtus))[self._own.border_source]
-        told = found.v_new[[self._buses[name] for name in trial.watched]]
+        drawn = found.source_power_w[self._own.border_source]
+        if self._own.borders:
+            drawn -= self.screen.source_power_w(trial.mtus)[self._own.border_source]
+        told = found.v_new[[self._buses[name] for name in trial.watched]] if trial.watched else found.v_new[:0]
         return Tried(found.converged, found.excess, found.binding, drawn, told)
 
-    def _change(self, trial: Trial) -> tuple[Integers, Complexes]:
-        """Changes of injection (rows, mtus), W + j var, and their buses: of moves, and of what areas below draw."""
-        moved = [self._own.bus_of[move.resource] for move in trial.moves]
-        buses = np.array([*moved, *(self._buses[name] for name in trial.drawn)], dtype=np.int64)
-        change = np.zeros((len(buses), len(trial.mtus)), dtype=np.complex128)
-        for row, move in zip(change, trial.moves, strict=False):
-            row[(trial.mtus >= move.span.first) & (trial.mtus < move.span.end)] = float(move.change_w)
-        for row, drawn in zip(change[len(moved) :], trial.drawn.values(), strict=True):
-            row[:] = -drawn
-        return buses, change
+    def _moved(self, trial: Trial) -> tuple[Integers, Complexes]:
+        """Buses and changes of injection there (rows, mtus), W + j var: of moves, and of what areas below draw."""
+        buses = [self._own.bus_of[move.resource] for move in trial.moves]
+        buses += [self._buses[name] for name in trial.drawn]
+        changes = np.zeros((len(buses), len(trial.mtus)), dtype=np.complex128)
+        for row, move in enumerate(trial.moves):
+            first, end = np.searchsorted(trial.mtus, (move.span.first, move.span.end))
+            changes[row, first:end] = move.change_w
+        for row, drawn in enumerate(trial.drawn.values(), len(trial.moves)):
+            changes[row] = -drawn
+        return np.array(buses, dtype=np.int64), changes
 
     def _last(self, trial: int) -> Assessment:
         if self._tried is None or self._tried[0] != trial:

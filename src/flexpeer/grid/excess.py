@@ -50,6 +50,21 @@ class Accepted(NamedTuple):
     allowed: Allowed
 
 
+class Change(NamedTuple):
+    """Changes of injection (rows, mtus), W + j var, at some buses; new voltages of all sources (sources, mtus), if any.
+
+    `mtus` are distinct.
+    """
+
+    buses: Integers
+    moved_va: Complexes
+    source_v: Complexes
+    mtus: Integers
+
+
+NO_SOURCES: Complexes = np.zeros((0, 0), dtype=np.complex128)
+
+
 class Excess(NamedTuple):
     """The excess of a change, at which kind (in `KINDS`, -1 without limits), element and column.
 
@@ -69,45 +84,47 @@ _NO_STATE = Excess(np.inf, -1, -1, -1, 0.0)
 
 
 @compiled
-def moved(state: Columns, buses: Integers, delta_va: Complexes, mtus: Integers) -> tuple[Complexes, Floats]:
-    """Injections (buses, mtus) per unit with changes (rows, mtus) at some buses, and the largest change in each MTU."""
+def begun(state: Columns, change: Change) -> tuple[Complexes, Complexes, Floats]:
+    """Injections after a change and voltages to begin from, (buses, mtus), and its largest move in each MTU, W."""
+    mtus = change.mtus
     s = np.empty((state.s.shape[0], len(mtus)), dtype=np.complex128)
+    v = np.empty((state.s.shape[0], len(mtus)), dtype=np.complex128)
     largest_w = np.zeros(len(mtus))
     for k in range(len(mtus)):
-        s[:, k] = state.s[:, mtus[k]]
-        for row in range(len(buses)):
-            s[buses[row], k] += delta_va[row, k] / S_BASE_VA
-            largest_w[k] = max(largest_w[k], abs(delta_va[row, k]))
-    return s, largest_w
+        s[:, k], v[:, k] = state.s[:, mtus[k]], state.v[:, mtus[k]]
+        for row in range(len(change.buses)):
+            s[change.buses[row], k] += change.moved_va[row, k] / S_BASE_VA
+            largest_w[k] = max(largest_w[k], abs(change.moved_va[row, k]))
+    return s, v, largest_w
 
 
 @compiled
-def started(state: Columns, source_bus: Integers, source_v: Complexes, mtus: Integers) -> Complexes:
-    """Accepted voltages (buses, mtus), with those of the sources in place of theirs where there are any."""
-    v = np.empty((state.v.shape[0], len(mtus)), dtype=np.complex128)
-    for k in range(len(mtus)):
-        v[:, k] = state.v[:, mtus[k]]
-        for source in range(len(source_v)):
-            v[source_bus[source], k] = source_v[source, k]
-    return v
+def measured(
+    circuit: Circuit, gauges: Gauges, s: Complexes, v: Complexes, power_w: Complexes, mtus: Integers
+) -> Columns:
+    """What limits are about where there is a state, with what sources deliver."""
+    loading, points_w = loadings(circuit, gauges, v, mtus), point_powers(circuit, gauges, v, power_w)
+    return Columns(s, v, power_w, np.zeros(len(mtus), dtype=np.int64), loading, magnitudes(v), points_w)
 
 
 @compiled
-def checked(
-    circuit: Circuit, now: Accepted, s: Complexes, v: Complexes, largest_w: Floats, mtus: Integers
-) -> tuple[Columns, Excess]:
-    """One topology by the fixed point from `v` on: where injections `s` lead, and their excess."""
+def checked(circuit: Circuit, now: Accepted, change: Change) -> tuple[Complexes, Complexes, bool, Excess]:
+    """One topology by the fixed point: voltages and sources' power after a change, whether they settled; its excess."""
+    s, v, largest_w = begun(now.state, change)
+    for source in range(len(change.source_v)):
+        v[circuit.source_bus[source]] = change.source_v[source]
     power_w, status, _ = fixed_point(circuit, s, v, False)
-    loading = loadings(circuit, now.gauges, v, mtus)
-    new = Columns(s, v, power_w, status, loading, magnitudes(v), point_powers(circuit, now.gauges, v, power_w))
-    return new, excess(circuit, now, new, largest_w, mtus)
+    if status.any():
+        return v, power_w, False, _NO_STATE
+    new = measured(circuit, now.gauges, s, v, power_w, change.mtus)
+    return v, power_w, True, excess(circuit, now, new, largest_w, change.mtus)
 
 
 @compiled
 def excess(circuit: Circuit, now: Accepted, new: Columns, largest_w: Floats, mtus: Integers) -> Excess:
     """The excess of a change that leads to `new`; `circuit` is the topology of the MTU where it is."""
     gauges, state, allowed = now
-    if not _has_states(now, new, mtus):
+    if not _has_states(now, new.status, mtus):
         return _NO_STATE
     worst = _NOTHING
     loading, e, k = _largest(new.loading, allowed.loading, gauges.unit, 1.0, mtus)
@@ -138,11 +155,11 @@ def means_after(now: Accepted, new: Columns, mtus: Integers) -> Floats:
 
 
 @compiled
-def _has_states(now: Accepted, new: Columns, mtus: Integers) -> bool:
+def _has_states(now: Accepted, after: Integers, mtus: Integers) -> bool:
     """Whether there is a state after a change, and before it in all MTUs of its windows."""
     gauges, status = now.gauges, now.state.status
     for k in range(len(mtus)):
-        if new.status[k] != 0 or status[mtus[k]] != 0:
+        if after[k] != 0 or status[mtus[k]] != 0:
             return False
         for e in range(gauges.first.shape[0]):
             if status[gauges.first[e, mtus[k]] : gauges.end[e, mtus[k]]].any():
@@ -169,7 +186,7 @@ def _rated_w(circuit: Circuit, gauges: Gauges, branch: int, mtu: int, v: Complex
     load_from, load_to = gauges.load_from[branch, mtu], gauges.load_to[branch, mtu]
     at_from = load_from * abs(circuit.yff[branch] * v_from + circuit.yft[branch] * v_to)
     at_to = load_to * abs(circuit.ytf[branch] * v_from + circuit.ytt[branch] * v_to)
-    return S_BASE_VA / (load_from if at_from >= at_to else load_to)
+    return float(S_BASE_VA / (load_from if at_from >= at_to else load_to))
 
 
 @compiled

@@ -14,17 +14,19 @@ import numpy as np
 
 from flexpeer.grid.bracket import Bracket
 from flexpeer.grid.excess import (
+    NO_SOURCES,
     Accepted,
     Allowed,
+    Change,
     Columns,
     Excess,
     adopt,
+    begun,
     checked,
     excess,
     means_after,
-    moved,
+    measured,
     put,
-    started,
     take,
 )
 from flexpeer.grid.limits import (
@@ -34,9 +36,6 @@ from flexpeer.grid.limits import (
     Limits,
     Readings,
     gauges_of,
-    loadings,
-    magnitudes,
-    point_powers,
     window_means,
 )
 from flexpeer.grid.network import S_BASE_VA, Complexes, Floats, Integers
@@ -59,29 +58,33 @@ class Binding(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """What a trade would do in `mtus`. `excess` is infinite if the power flow did not converge in all of them."""
+    """What a change would do. `excess` is infinite if the power flow did not converge in all its MTUs.
 
-    converged: bool
+    `v_new` (buses, mtus) are the voltages it leads to, per unit; `source_power_w` (sources, mtus) is what each source
+    then delivers, W + j var.
+    """
+
     excess: float
     binding: Binding | None
-    mtus: Integers
-    columns: Columns
+    change: Change
+    v_new: Complexes
+    source_power_w: Complexes
     basis: int
+
+    @property
+    def converged(self) -> bool:
+        """Whether there is a state, before and after."""
+        return self.excess < math.inf
+
+    @property
+    def mtus(self) -> Integers:
+        """Where it changes something."""
+        return self.change.mtus
 
     @property
     def fits(self) -> bool:
         """Whether the trade passes no limit and worsens nothing past its limit."""
-        return self.converged and self.excess <= TOLERANCE
-
-    @property
-    def v_new(self) -> Complexes:
-        """Voltages after the trade, (buses, mtus), per unit."""
-        return self.columns.v
-
-    @property
-    def source_power_w(self) -> Complexes:
-        """What each source delivers after the trade, (sources, mtus), W + j var."""
-        return self.columns.source_power_w
+        return self.excess <= TOLERANCE
 
 
 class Snapshot(NamedTuple):
@@ -109,8 +112,6 @@ class TradeScreen:
         self._gauges = gauges_of(day, limits)
         self._every = np.arange(day.periods)
         voltages = day.source_v() if source_v is None else np.asarray(source_v, dtype=np.complex128)
-        self._sources = day.network.source_bus.astype(np.int64)
-        self._as_accepted = np.zeros((0, 0), dtype=np.complex128)
         self._state = self._flow(per_unit(p_w, q_var), voltages, self._every, None)
         self._allowed = self._starting_limits()
         self._now = Accepted(self._gauges, self._state, self._allowed)
@@ -148,45 +149,39 @@ class TradeScreen:
         delta_q_var: Floats | None = None,
         source_v: Complexes | None = None,
     ) -> Assessment:
-        """What changing injections at `buses` by (buses, mtus) would do; nothing is changed.
-
-        `mtus` are distinct. `source_v` (sources, mtus) are new voltages of all sources, if they change too.
-        """
-        delta_w = np.broadcast_to(delta_p_w, (len(buses), len(mtus)))
-        return self.try_change(buses, mtus, delta_w + 1j * (0.0 if delta_q_var is None else delta_q_var), source_v)
-
-    def try_change(
-        self, buses: Integers, mtus: Integers, delta_va: Complexes, source_v: Complexes | None = None
-    ) -> Assessment:
-        """`evaluate` of changes (buses, mtus) of W + j var."""
+        """`assess`, with active and reactive changes apart, each for all or every one of (buses, mtus)."""
         at = np.asarray(mtus, dtype=np.int64)
-        s, largest_w = moved(self._state, buses, delta_va, at)
-        return self._assessed(s, source_v, at, largest_w)
+        moved_va = np.empty((len(buses), len(at)), dtype=np.complex128)
+        moved_va.real, moved_va.imag = delta_p_w, 0.0 if delta_q_var is None else delta_q_var
+        return self.assess(Change(buses, moved_va, NO_SOURCES if source_v is None else source_v, at))
 
     def with_sources(self, assessment: Assessment, source_v: Complexes) -> Assessment:
-        """What the injections of an assessment would do with other voltages of all sources, (sources, mtus)."""
-        s, at = assessment.columns.s, assessment.mtus
-        return self._assessed(s, source_v, at, np.abs(s - self._state.s[:, at]).max(axis=0) * S_BASE_VA)
+        """What a change just assessed would do with other voltages of all sources, (sources, mtus)."""
+        return self.assess(assessment.change._replace(source_v=source_v))
 
-    def _assessed(self, s: Complexes, source_v: Complexes | None, at: Integers, largest_w: Floats) -> Assessment:
-        """What injections `s` (buses, at) would do, which change by `largest_w` (at,) at most."""
-        v = started(self._state, self._sources, self._as_accepted if source_v is None else source_v, at)
-        groups = self._day.groups(at)
+    def assess(self, change: Change) -> Assessment:
+        """What a change would do; nothing is changed."""
+        groups = self._day.groups(change.mtus)
         if len(groups) == 1 and not groups[0][0].controlled:
-            circuit = groups[0][0].circuit
-            columns, found = checked(circuit, self._now, s, v, largest_w, at)
-            if not columns.status.any():
-                return self._assessment(found, at, columns)
-        columns, circuit = self._flow(s, v[self._sources], at, v), groups[0][0].circuit
-        found = excess(circuit, self._now, columns, largest_w, at)
-        if found.column >= 0:
-            circuit = self._day.models[self._day.topology_of[at[found.column]]].circuit
-            found = excess(circuit, self._now, columns, largest_w, at)
-        return self._assessment(found, at, columns)
+            v, power_w, settled, found = checked(groups[0][0].circuit, self._now, change)
+            if settled:
+                return self._assessment(found, change, v, power_w)
+        return self._assess_slowly(change)
 
-    def _assessment(self, found: Excess, at: Integers, columns: Columns) -> Assessment:
-        binding = None if found.kind < 0 else self._binding(found, int(at[found.column]))
-        return Assessment(found.excess < math.inf, found.excess, binding, at, columns, self._changes)
+    def _assess_slowly(self, change: Change) -> Assessment:
+        """Any topologies, by whatever finds a state."""
+        s, start, largest_w = begun(self._state, change)
+        source_v = change.source_v if len(change.source_v) else start[self._day.network.source_bus]
+        columns, models = self._flow(s, source_v, change.mtus, start), self._day.models
+        found = excess(models[0].circuit, self._now, columns, largest_w, change.mtus)
+        if found.column >= 0:
+            own = models[self._day.topology_of[change.mtus[found.column]]]
+            found = excess(own.circuit, self._now, columns, largest_w, change.mtus)
+        return self._assessment(found, change, columns.v, columns.source_power_w)
+
+    def _assessment(self, found: Excess, change: Change, v: Complexes, power_w: Complexes) -> Assessment:
+        binding = None if found.kind < 0 else self._binding(found, int(change.mtus[found.column]))
+        return Assessment(found.excess, binding, change, v, power_w, self._changes)
 
     def _binding(self, found: Excess, mtu: int) -> Binding:
         kind, network = KINDS[found.kind], self._day.network
@@ -198,14 +193,14 @@ class TradeScreen:
 
     def read(self, assessment: Assessment) -> tuple[Readings, Allowed]:
         """What was assessed against what is allowed, in the MTUs of the assessment."""
-        columns, at = assessment.columns, assessment.mtus
+        columns, at = self._led_to(assessment), assessment.mtus
         loading = np.where(self._gauges.rated[:, at], columns.loading, np.nan)
         allowed = Allowed(*(values[:, at] for values in self._allowed))
         return Readings(loading, columns.v_pu, means_after(self._now, columns, at)), allowed
 
     def sensitivity(self, assessment: Assessment, metric: Metric) -> Sensitivity:
         """Of a metric in the MTUs of an assessment, around what it leads to."""
-        at, columns = assessment.mtus, assessment.columns
+        at, columns = assessment.mtus, self._led_to(assessment)
         s, v = self._state.s.copy(), self._state.v.copy()
         s[:, at], v[:, at] = columns.s, columns.v
         nothing = np.zeros(self._day.periods, dtype=np.int64)
@@ -274,15 +269,25 @@ class TradeScreen:
         self._mark(snapshot.mtus)
 
     def _flow(self, s: Complexes, source_v: Complexes, mtus: Integers, start: Complexes | None) -> Columns:
-        """Any topologies, by whatever finds a state."""
         result = flow(self._day, mtus, s, source_v, start)
-        loading = np.empty((self._day.network.branch_count, len(mtus)))
-        power = np.empty((len(self._limits.point_element), len(mtus)))
-        for model, at in self._day.groups(mtus):
-            v, delivered = (np.ascontiguousarray(each[:, at]) for each in (result.v, result.source_power_w))
-            loading[:, at] = loadings(model.circuit, self._gauges, v, mtus[at])
-            power[:, at] = point_powers(model.circuit, self._gauges, v, delivered)
-        return Columns(s, result.v, result.source_power_w, result.status, loading, magnitudes(result.v), power)
+        return self._measured(s, result.v, result.source_power_w, mtus)._replace(status=result.status)
+
+    def _led_to(self, assessment: Assessment) -> Columns:
+        """The state that a change leads to from the accepted one, which is as it was when it was assessed."""
+        s, _, _ = begun(self._state, assessment.change)
+        return self._measured(s, assessment.v_new, assessment.source_power_w, assessment.mtus)
+
+    def _measured(self, s: Complexes, v: Complexes, power_w: Complexes, mtus: Integers) -> Columns:
+        groups = self._day.groups(mtus)
+        if len(groups) == 1:
+            return measured(groups[0][0].circuit, self._gauges, s, v, power_w, mtus)
+        none, points = np.zeros(len(mtus), dtype=np.int64), len(self._limits.point_element)
+        loading, at_points = np.empty((self._day.network.branch_count, len(mtus))), np.empty((points, len(mtus)))
+        whole = Columns(s, v, power_w, none, loading, np.empty(v.shape), at_points)
+        for model, at in groups:
+            own_s, own_v, own_w = (np.ascontiguousarray(values[:, at]) for values in (s, v, power_w))
+            put(whole, at, measured(model.circuit, self._gauges, own_s, own_v, own_w, mtus[at]))
+        return whole
 
     def _starting_limits(self) -> Allowed:
         gauges, state = self._gauges, self._state
@@ -306,7 +311,7 @@ class TradeScreen:
             raise ValueError("the state changed since this was assessed")
 
     def _adopt(self, assessment: Assessment) -> None:
-        adopt(self._now, assessment.columns, assessment.mtus)
+        adopt(self._now, self._led_to(assessment), assessment.mtus)
         self._mark(assessment.mtus)
 
     def _mark(self, mtus: Integers) -> None:
