@@ -265,9 +265,10 @@ class PointCoordinator:
         quantity = view.tradeable_w(match, quantity)
         if quantity:
             holding = self._held[match.match] = []
+            moves = match_moves(view.participants, view.orders, match.at(quantity))
             for each in self._owners:
                 holding.append(each)
-                each.hold(match.match, match_moves(view.participants, view.orders, match.at(quantity)))
+                each.hold(match.match, moves)
         if quantity == match.quantity_w:
             granted = (GridVerdict(each.owner, Decision.GRANTED) for each in self._owners)
             return RecordVerdict(match.match, quantity, 0, tuple(granted))

@@ -191,6 +191,10 @@ class GridOwner:
         return self.screen.reading(element, kind)
 
 
+Changes = Sequence[tuple[int, Mapping[int, int]]]
+"""Points that moves change, by index, and by how much in each MTU (ppm W)."""
+
+
 class PointOwner:
     """Congestion points by impact factors alone: flow = sum(ppm x p), compared exactly (units: ppm W).
 
@@ -206,26 +210,27 @@ class PointOwner:
     ) -> None:
         self.owner = owner
         self._points = [point for point in points if point.limit_w is not None]
-        self._signs = [1 if point.direction is Direction.EXPORT else -1 for point in self._points]
-        self._ppm = [impact_ppm.get(point.congestion_point, {}) for point in self._points]
-        self._flows = [
-            [
-                sign * sum(row[mtu] * start_w[name][mtu] for name, row in ppm.items())
-                for mtu in range(len(point.limit_w or ()))
-            ]
-            for point, sign, ppm in zip(self._points, self._signs, self._ppm, strict=True)
-        ]
+        self._loads: dict[str, list[tuple[int, tuple[int, ...]]]] = {}
+        self._flows: list[list[int]] = []
+        for index, point in enumerate(self._points):
+            sign = 1 if point.direction is Direction.EXPORT else -1
+            flow = [0] * len(point.limit_w or ())
+            for name, row in impact_ppm.get(point.congestion_point, {}).items():
+                load = tuple(sign * ppm for ppm in row)
+                self._loads.setdefault(name, []).append((index, load))
+                flow = [f + ppm * w for f, ppm, w in zip(flow, load, start_w[name], strict=True)]
+            self._flows.append(flow)
         self._limits = [[PPM * limit for limit in point.limit_w or ()] for point in self._points]
         self._allowed = [
             [max(limit, flow) for limit, flow in zip(limits, flows, strict=True)]
             for limits, flows in zip(self._limits, self._flows, strict=True)
         ]
-        self._held: dict[int, tuple[Move, ...]] = {}
+        self._held: dict[int, Changes] = {}
 
     def excess(self, moves: Sequence[Move]) -> PointExcess:
         """The worst point for a set of moves."""
         worst = PointExcess(-(2**63), "", 0, 0)
-        for index, changes in enumerate(self._changes(moves)):
+        for index, changes in self._changes(moves):
             for mtu, change in changes.items():
                 room = self._allowed[index][mtu] - self._flows[index][mtu]
                 if change - room > worst.excess:
@@ -234,12 +239,12 @@ class PointOwner:
 
     def hold(self, match: int, moves: tuple[Move, ...]) -> None:
         """Make the moves current, able to return."""
-        self._held[match] = moves
-        self._shift(moves, 1)
+        changes = self._held[match] = self._changes(moves)
+        self._shift(changes, 1)
 
     def commit(self, match: int) -> None:
         """Keep what was held; what it improved past a limit may not worsen again."""
-        for index, changes in enumerate(self._changes(self._held.pop(match, ()))):
+        for index, changes in self._held.pop(match, ()):
             for mtu in changes:
                 flow = max(self._limits[index][mtu], self._flows[index][mtu])
                 self._allowed[index][mtu] = min(self._allowed[index][mtu], flow)
@@ -260,19 +265,16 @@ class PointOwner:
         limits = (self._limits[i][mtu] // PPM for i, p in enumerate(self._points) if p.element == element)
         return min(limits, default=0)
 
-    def _changes(self, moves: Sequence[Move]) -> list[dict[int, int]]:
-        totals: list[dict[int, int]] = [{} for _ in self._points]
+    def _changes(self, moves: Sequence[Move]) -> Changes:
+        totals: dict[int, dict[int, int]] = {}
         for move in moves:
-            for index, (sign, ppm) in enumerate(zip(self._signs, self._ppm, strict=True)):
-                row = ppm.get(move.resource)
-                if row is None:
-                    continue
+            for index, ppm in self._loads.get(move.resource, ()):
+                total = totals.setdefault(index, {})
                 for mtu in move.span.mtus:
-                    change = sign * row[mtu] * move.change_w
-                    totals[index][mtu] = totals[index].get(mtu, 0) + change
-        return totals
+                    total[mtu] = total.get(mtu, 0) + ppm[mtu] * move.change_w
+        return sorted(totals.items(), key=lambda each: each[0])
 
-    def _shift(self, moves: Sequence[Move], sign: int) -> None:
-        for flows, changes in zip(self._flows, self._changes(moves), strict=True):
-            for mtu, change in changes.items():
-                flows[mtu] += sign * change
+    def _shift(self, changes: Changes, sign: int) -> None:
+        for index, total in changes:
+            for mtu, change in total.items():
+                self._flows[index][mtu] += sign * change
