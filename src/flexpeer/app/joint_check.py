@@ -299,6 +299,7 @@ class JointAssessment:
         return told
 
 
-def within(moves: Sequence[Move], mtu: int) -> list[Move]:
+def within(moves: Sequence[Move], mtu: int) -> tuple[Move, ...]:
     """The part of some moves that is in one MTU."""
-    return [m._replace(span=Span(mtu, mtu + 1)) for m in moves if m.span.first <= mtu < m.span.end]
+    span = Span(mtu, mtu + 1)
+    return tuple(Move(m.resource, span, m.change_w) for m in moves if m.span.first <= mtu < m.span.end)
