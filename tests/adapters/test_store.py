@@ -6,14 +6,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
 
 import pytest
-from sqlalchemy import text
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import SQLAlchemyError
 from tests.adapters.postgres import Cluster, postgres
 
+from flexpeer.adapters.ed25519 import Ed25519Signatures
 from flexpeer.adapters.store import Store, StoreFailed
 from flexpeer.app.ports import Batch
 from flexpeer.errors import BadInput
@@ -37,6 +40,15 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
         return tmp_path / "data"
     found: Cluster = request.getfixturevalue("cluster")
     return found.database(f"t{abs(hash(request.node.name)) % 10**12}")
+
+
+def operator() -> Ed25519Signatures:
+    return Ed25519Signatures(Ed25519PrivateKey.from_private_bytes(bytes(32)), {})
+
+
+def changing(store: Store) -> AbstractContextManager[Connection]:
+    """What somebody with access to the database does to it."""
+    return store._place.engine.begin()
 
 
 def test_what_was_synced_is_there_batch_by_batch(place: Path | str) -> None:
@@ -71,10 +83,10 @@ def test_nothing_is_changed_or_removed(place: Path | str, statement: str) -> Non
         log = store.log("2026-02-10")
         log.append(BATCHES[0])
         log.sync()
-        store.keep_head({"day": log.day, "n": log.n, "hash": log.head, "stage": "open", "at": 1, "signature": "00"})
-        with pytest.raises(SQLAlchemyError, match="only ever added"), store.engine.begin() as connection:
+        store.sign_head(log.day, "open", 1, operator())
+        with pytest.raises(SQLAlchemyError, match="only ever added"), changing(store) as connection:
             connection.execute(text(statement))
-        assert store.heads("2026-02-10")[0]["hash"] == log.head
+        assert store.heads("2026-02-10")[0].hash == log.head
 
 
 def test_a_broken_chain_is_found(place: Path | str) -> None:
@@ -83,13 +95,13 @@ def test_a_broken_chain_is_found(place: Path | str) -> None:
         for batch in BATCHES:
             log.append(batch)
         log.sync()
-        with store.engine.begin() as connection:
+        with changing(store) as connection:
             if isinstance(place, str):
                 connection.execute(text("ALTER TABLE records DISABLE TRIGGER ALL"))
             else:
                 connection.execute(text("DROP TRIGGER records_update"))
             connection.execute(text("UPDATE records SET event = :event WHERE n = 3"), {"event": b"{}"})
-        with pytest.raises(BadInput, match="record 3 of 2026-02-10 was changed"):
+        with pytest.raises(BadInput, match="the log of 2026-02-10 is damaged: record 3 was changed"):
             list(store.log("2026-02-10").read())
 
 
@@ -99,10 +111,10 @@ def test_a_store_that_failed_writes_nothing_more(place: Path | str) -> None:
         log.append(BATCHES[0])
         log.sync()
         log.append(BATCHES[1])
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(store._lock, "held", _input_output_error)
-            with pytest.raises(StoreFailed):
-                log.sync()
+        event.listen(store._place.engine, "commit", _input_output_error)
+        with pytest.raises(StoreFailed, match="Input/output error"):
+            log.sync()
+        event.remove(store._place.engine, "commit", _input_output_error)
         with pytest.raises(StoreFailed, match="failed before"):
             log.sync()
         with pytest.raises(StoreFailed, match="failed before"):
@@ -154,7 +166,7 @@ def test_a_full_disk_is_no_loss(tmp_path: Path) -> None:
     acknowledged = [int(line) for line in done.stdout.split()]
     assert done.returncode == 3, done.stderr
     with Store.open(tmp_path) as store:
-        kept = [event.at for batch in store.log("day").read() for event in batch if isinstance(event, GateOpened)]
+        kept = [each.at for batch in store.log("day").read() for each in batch if isinstance(each, GateOpened)]
     assert kept == acknowledged
     assert len(kept) > 10
 
@@ -172,7 +184,7 @@ def killed_rounds(place: Path | str, rounds: int, seed: int) -> int:
         writer.wait()
         acknowledged = max([acknowledged, *said])
         with Store.open(place) as store:
-            kept = [event.at for batch in store.log("day").read() for event in batch if isinstance(event, GateOpened)]
+            kept = [each.at for batch in store.log("day").read() for each in batch if isinstance(each, GateOpened)]
         assert kept == list(range(1, len(kept) + 1))
         assert len(kept) >= acknowledged
     return acknowledged
