@@ -71,6 +71,13 @@ class DayLog:
         self._store.add(rows)
         self.n, self.head = n, head
 
+    def export(self, path: Path, state_hash: str) -> str:
+        """The durable records as an `events.log`, sealed with the state they lead to; the hash of the seal."""
+        with whole_file(path) as new, FileLog(new) as file:
+            for row in self._store.records(self.day):
+                file.append_written(row["event"])
+            return file.seal(state_hash)
+
     def sync(self) -> None:
         """Everything appended, to whichever log of the store, is durable when this returns."""
         self._store.sync()
@@ -133,13 +140,6 @@ class Store:
             with self._writing() as connection:
                 connection.execute(insert(RECORDS), self._waiting)
             self._waiting = []
-
-    def export(self, day: str, path: Path, state_hash: str) -> str:
-        """Write the durable log of a day as `events.log`, sealed with the state it leads to; the seal's hash."""
-        with whole_file(path) as new, FileLog(new) as log:
-            for row in self.records(day):
-                log.append_written(row["event"])
-            return log.seal(state_hash)
 
     def sign_head(self, day: str, stage: str, at: int, operator: Ed25519Signatures) -> SignedHead:
         """Make the log durable, sign its head at a stage (`at` in minutes) and keep it; a head kept before stays."""
