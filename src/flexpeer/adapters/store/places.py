@@ -17,14 +17,14 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.pool import QueuePool
 
 from flexpeer.adapters.store.tables import METADATA
 from flexpeer.errors import BadInput, bad_input, printable
 
 FILE, LOCK = "market.sqlite", "lock"
-ADVISORY_LOCK = 7_305_912_011
+ADVISORY_LOCK, LOCK_PATIENCE = 7_305_912_011, "3s"
 EXPECTED = "a market's store, or a place for one"
 KNOWN_URLS = ("postgresql", "postgresql+psycopg")
 PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "fullfsync=ON", "busy_timeout=10000")
@@ -68,8 +68,8 @@ def name_of(where: Path | str) -> str:
 
 def said_by(error: BaseException) -> str:
     """What a database or the system says, in one line."""
-    said = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
-    return printable(said.splitlines()[0])
+    said = getattr(error, "strerror", None) or str(getattr(error, "orig", None) or error).strip()
+    return printable((said or type(error).__name__).splitlines()[0])
 
 
 def open_place(where: Path | str) -> Place:
@@ -228,15 +228,25 @@ def _database(given: str) -> Place:
     place = Place(name, engine, engine.connect(), None)
     try:
         place.writer.detach()
-        with place.writer.begin():
-            if not place.writer.scalar(text(f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})")):
-                raise _taken(name)
-            if place.writer.scalar(text("SHOW fsync")) != "on":
-                raise bad_input(name, "this server does not write to its disk (fsync is off)", "fsync = on")
+        _lock(place)
     except BaseException:
         place.close()
         raise
     return place
+
+
+def _lock(place: Place) -> None:
+    """For the life of the session. A server takes a moment to see that the program of a session before was killed."""
+    with place.writer.begin():
+        if place.writer.scalar(text("SHOW fsync")) != "on":
+            raise bad_input(place.name, "this server does not write to its disk (fsync is off)", "fsync = on")
+        place.writer.execute(text(f"SET LOCAL lock_timeout = '{LOCK_PATIENCE}'"))
+        try:
+            place.writer.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))
+        except OperationalError as error:
+            if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+                raise _taken(place.name) from error
+            raise
 
 
 def migrate(connection: Connection) -> None:

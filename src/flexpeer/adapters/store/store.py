@@ -72,7 +72,9 @@ class DayLog:
         self.n, self.head = n, head
 
     def export(self, path: Path, state_hash: str) -> str:
-        """The durable records as an `events.log`, sealed with the state they lead to; the hash of the seal."""
+        """The durable records as a new `events.log`, sealed with the state they lead to; the hash of the seal."""
+        if path.exists():
+            raise FileExistsError(f"{path} is there already")
         with whole_file(path) as new, FileLog(new) as file:
             for row in self._store.records(self.day):
                 file.append_written(row["event"])
