@@ -8,9 +8,8 @@ from typing import BinaryIO, Self
 import msgspec
 
 from flexpeer.market.machine import Event
-from flexpeer.wire.chain import GENESIS, Seal, record_line
+from flexpeer.wire.chain import GENESIS, Seal, canonical, record_line
 
-_ENCODER = msgspec.json.Encoder(order="deterministic", decimal_format="string")
 _DECODER = msgspec.json.Decoder(Event)
 
 
@@ -34,7 +33,7 @@ class FileLog:
     def append(self, events: Iterable[Event]) -> None:
         """Write events at the end; an `OSError` if the disk refuses."""
         for event in events:
-            self._write(_ENCODER.encode(event), "event")
+            self._write(canonical(event), "event")
 
     def seal(self, state_hash: str) -> str:
         """End the log with its count and the state it leads to; returns the hash of the last record."""

@@ -106,7 +106,7 @@ class QuantityPricePoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 PricePoints = Annotated[tuple[QuantityPricePoint, ...], Meta(min_length=1, max_length=20)]
 
 
-class OrderRequest(Asking):
+class OrderRequest(Asking, frozen=True):
     """An order to place. Several price points are several orders of one `id`; a DSO's own purchase has no portfolio."""
 
     market_id: Name
@@ -122,13 +122,13 @@ class OrderRequest(Asking):
     time_in_force: TimeInForceWord = TimeInForceWord.DAY
 
 
-class OrderChange(Asking):
+class OrderChange(Asking, frozen=True):
     """Other quantities (executed parts included) and prices, one for each price point the order has."""
 
     price_points: PricePoints
 
 
-class Link(Telling):
+class Link(Telling, frozen=True):
     """Where to go on: `rel` is `next` for the following page."""
 
     rel: str
@@ -136,7 +136,7 @@ class Link(Telling):
     method: str = "GET"
 
 
-class OrderDocument(Telling):
+class OrderDocument(Telling, frozen=True):
     """An order. `arrival` is its number: lower came first. Quantities of price points include what is filled."""
 
     id: str
@@ -160,7 +160,7 @@ class OrderDocument(Telling):
     minimum_acceptance_quantity: Decimal | None = None
 
 
-class OrderList(Telling):
+class OrderList(Telling, frozen=True):
     """Orders by arrival at the market."""
 
     number_of_hits: int
@@ -168,7 +168,7 @@ class OrderList(Telling):
     links: tuple[Link, ...]
 
 
-class PublicOrderDocument(Telling):
+class PublicOrderDocument(Telling, frozen=True):
     """An open order as everybody sees it: nobody's."""
 
     market_id: str
@@ -181,7 +181,7 @@ class PublicOrderDocument(Telling):
     flexibility_zone_id: str | None = None
 
 
-class PublicOrderList(Telling):
+class PublicOrderList(Telling, frozen=True):
     """The open book by arrival."""
 
     number_of_hits: int
@@ -189,7 +189,7 @@ class PublicOrderList(Telling):
     links: tuple[Link, ...]
 
 
-class ImportLine(Telling):
+class ImportLine(Telling, frozen=True):
     """What became of one line of an import: the status it would have had alone."""
 
     line: int
@@ -200,7 +200,7 @@ class ImportLine(Telling):
     detail: str | None = None
 
 
-class ImportResult(Telling):
+class ImportResult(Telling, frozen=True):
     """How many were taken, and each line's answer in order."""
 
     accepted: int
@@ -208,14 +208,14 @@ class ImportResult(Telling):
     items: tuple[ImportLine, ...]
 
 
-class GateDocument(Telling):
+class GateDocument(Telling, frozen=True):
     """When orders are taken."""
 
     opens: str
     closes: str
 
 
-class StageInstant(Telling):
+class StageInstant(Telling, frozen=True):
     """When a stage is due; `reached` if it is done."""
 
     stage: MarketStatus
@@ -223,7 +223,7 @@ class StageInstant(Telling):
     reached: bool
 
 
-class MarketDocument(Telling):
+class MarketDocument(Telling, frozen=True):
     """One delivery day. `line` counts the orders that wait for their sweep."""
 
     id: str
@@ -246,7 +246,14 @@ class MarketDocument(Telling):
     state_hash: str
 
 
-class MarketList(Telling):
+class LineDocument(Telling, frozen=True):
+    """How many orders wait for their sweep, and how many events there are by now."""
+
+    line: int
+    events: int
+
+
+class MarketList(Telling, frozen=True):
     """Delivery days by date."""
 
     number_of_hits: int
@@ -254,14 +261,14 @@ class MarketList(Telling):
     links: tuple[Link, ...]
 
 
-class ImpactFactor(Telling):
+class ImpactFactor(Telling, frozen=True):
     """Relief at a congestion point per unit that a portfolio moves in the relieving direction, by part of the unit."""
 
     portfolio_id: str
     factor: Decimal
 
 
-class ZoneDocument(Telling):
+class ZoneDocument(Telling, frozen=True):
     """A congestion point in one period. Quantities are MW at the point (grid side).
 
     `residual_need` is what trades have not relieved yet, by impact factors; `limit` is left out where the DSO keeps it.
@@ -282,7 +289,7 @@ class ZoneDocument(Telling):
     limit: Decimal | None = None
 
 
-class ZoneList(Telling):
+class ZoneList(Telling, frozen=True):
     """Congestion points by name and period."""
 
     number_of_hits: int
@@ -290,7 +297,7 @@ class ZoneList(Telling):
     links: tuple[Link, ...]
 
 
-class TradeSide(Telling):
+class TradeSide(Telling, frozen=True):
     """One side of a trade: MW at its unit."""
 
     order_id: str
@@ -300,7 +307,7 @@ class TradeSide(Telling):
     owner_organization_id: str
 
 
-class TradeDocument(Telling):
+class TradeDocument(Telling, frozen=True):
     """A trade from one side: the caller's own or, for who may see both, the buyer's, with the other as `counter`.
 
     `unit_price` is per MWh of the unit whose price it is, `price_of`; `amount` is what the buyer pays.
@@ -325,7 +332,7 @@ class TradeDocument(Telling):
     counter: TradeSide | None = None
 
 
-class TradeList(Telling):
+class TradeList(Telling, frozen=True):
     """Trades in the order they were concluded."""
 
     number_of_hits: int
@@ -333,7 +340,7 @@ class TradeList(Telling):
     links: tuple[Link, ...]
 
 
-class ConfirmationDocument(Telling):
+class ConfirmationDocument(Telling, frozen=True):
     """The message of step 3 to one side: `remuneration` is positive to receive."""
 
     trade_id: str
@@ -349,7 +356,7 @@ class ConfirmationDocument(Telling):
     phase: str
 
 
-class ConfirmationList(Telling):
+class ConfirmationList(Telling, frozen=True):
     """Confirmations in the order of trades."""
 
     number_of_hits: int
@@ -357,7 +364,7 @@ class ConfirmationList(Telling):
     links: tuple[Link, ...]
 
 
-class PeriodQuantity(Telling):
+class PeriodQuantity(Telling, frozen=True):
     """MW of injection through one period."""
 
     period_from: str
@@ -365,7 +372,7 @@ class PeriodQuantity(Telling):
     quantity: Decimal
 
 
-class ActivationDocument(Telling):
+class ActivationDocument(Telling, frozen=True):
     """What a resource is to inject, period by period."""
 
     market_id: str
@@ -374,7 +381,7 @@ class ActivationDocument(Telling):
     schedule: tuple[PeriodQuantity, ...]
 
 
-class ActivationList(Telling):
+class ActivationList(Telling, frozen=True):
     """Activations by resource."""
 
     number_of_hits: int
@@ -382,7 +389,7 @@ class ActivationList(Telling):
     links: tuple[Link, ...]
 
 
-class PostingDocument(Telling):
+class PostingDocument(Telling, frozen=True):
     """One entry of an account, positive to receive."""
 
     kind: str
@@ -390,7 +397,7 @@ class PostingDocument(Telling):
     trade_id: str | None = None
 
 
-class SettlementDocument(Telling):
+class SettlementDocument(Telling, frozen=True):
     """What an account stands at: `amount` is invoiced in all, in whole minor units."""
 
     market_id: str
@@ -402,7 +409,7 @@ class SettlementDocument(Telling):
     owner_organization_id: str | None = None
 
 
-class SettlementList(Telling):
+class SettlementList(Telling, frozen=True):
     """Accounts by name."""
 
     number_of_hits: int
@@ -410,14 +417,14 @@ class SettlementList(Telling):
     links: tuple[Link, ...]
 
 
-class KpiDocument(Telling):
+class KpiDocument(Telling, frozen=True):
     """The KPIs of a day, by the names of the reference."""
 
     market_id: str
     kpi: dict[str, Any]
 
 
-class KpiList(Telling):
+class KpiList(Telling, frozen=True):
     """KPIs of days that are settled."""
 
     number_of_hits: int
@@ -425,7 +432,7 @@ class KpiList(Telling):
     links: tuple[Link, ...]
 
 
-class OwnerVerdict(Telling):
+class OwnerVerdict(Telling, frozen=True):
     """One grid owner's answer; unless granted whole, what binds, when, and what is left there (grid side)."""
 
     dso: str
@@ -435,7 +442,7 @@ class OwnerVerdict(Telling):
     headroom: Decimal | None = None
 
 
-class VerdictDocument(Telling):
+class VerdictDocument(Telling, frozen=True):
     """What grid owners said to a match of the orders named (the caller's own, for an FSP)."""
 
     market_id: str
@@ -446,7 +453,7 @@ class VerdictDocument(Telling):
     verdicts: tuple[OwnerVerdict, ...]
 
 
-class VerdictList(Telling):
+class VerdictList(Telling, frozen=True):
     """Verdicts in the order they were given."""
 
     number_of_hits: int

@@ -7,7 +7,7 @@ from msgspec import Meta
 from flexpeer.wire.api import Asking, Instant, Link, MarketStatus, Name, Telling
 
 
-class TokenDocument(Telling, rename=None):
+class TokenDocument(Telling, frozen=True, rename=None):
     """OAuth 2.0 client credentials: a bearer token and its life in seconds."""
 
     access_token: str
@@ -15,20 +15,20 @@ class TokenDocument(Telling, rename=None):
     expires_in: int
 
 
-class ClockMove(Asking):
+class ClockMove(Asking, frozen=True):
     """Where to move the virtual clock."""
 
     to: Instant
 
 
-class StageDone(Telling):
+class StageDone(Telling, frozen=True):
     """A stage that was reached."""
 
     market_id: str
     stage: MarketStatus
 
 
-class ClockDocument(Telling):
+class ClockDocument(Telling, frozen=True):
     """The market's time, and what happened on the way there."""
 
     now: str
@@ -36,7 +36,7 @@ class ClockDocument(Telling):
     reached: tuple[StageDone, ...] = ()
 
 
-class EventDocument(Telling):
+class EventDocument(Telling, frozen=True):
     """Something that happened, as its reader may see it; `type` is the event of the reference."""
 
     id: str
@@ -49,14 +49,14 @@ class EventDocument(Telling):
 WebhookUrl = Annotated[str, Meta(pattern=r"^https?://[^\s]+$", max_length=2000)]
 
 
-class WebhookRequest(Asking):
+class WebhookRequest(Asking, frozen=True):
     """Where to send what happens; without `types` all of it."""
 
     url: WebhookUrl
     types: tuple[Name, ...] = ()
 
 
-class WebhookDocument(Telling):
+class WebhookDocument(Telling, frozen=True):
     """A subscription. `secret` is shown once; `delivered` is how far it has come."""
 
     id: str
@@ -67,7 +67,7 @@ class WebhookDocument(Telling):
     secret: str | None = None
 
 
-class WebhookList(Telling):
+class WebhookList(Telling, frozen=True):
     """One's own subscriptions."""
 
     number_of_hits: int
@@ -75,7 +75,7 @@ class WebhookList(Telling):
     links: tuple[Link, ...]
 
 
-class DeadLetter(Telling):
+class DeadLetter(Telling, frozen=True):
     """What could not be delivered, after how many tries, and what was answered last."""
 
     webhook_id: str
@@ -84,7 +84,7 @@ class DeadLetter(Telling):
     problem: str
 
 
-class DeadLetterList(Telling):
+class DeadLetterList(Telling, frozen=True):
     """Dead letters in the order they died."""
 
     number_of_hits: int
@@ -92,10 +92,10 @@ class DeadLetterList(Telling):
     links: tuple[Link, ...]
 
 
-class HeadDocument(Telling):
+class HeadDocument(Telling, frozen=True):
     """The log's (n, hash) when a stage was reached, signed with the operator's Ed25519 key.
 
-    `signature` (hex) is over the text `flexpeer head\\nMARKET\\nSTAGE\\nN\\nHASH`.
+    `signature` (hex) is over five lines without an end: `flexpeer head`, market, stage, n, hash.
     """
 
     market_id: str
@@ -106,7 +106,7 @@ class HeadDocument(Telling):
     public_key: str
 
 
-class HeadList(Telling):
+class HeadList(Telling, frozen=True):
     """Heads by stage."""
 
     number_of_hits: int
@@ -114,7 +114,7 @@ class HeadList(Telling):
     links: tuple[Link, ...]
 
 
-class Health(Telling):
+class Health(Telling, frozen=True):
     """Whether the service runs; `problems` say why it is not ready."""
 
     status: str

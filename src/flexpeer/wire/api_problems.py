@@ -73,7 +73,7 @@ STATUS: dict[Denial, int] = {
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True, rename={"validation_errors": "validation-errors"}):
-    """RFC 9457, with the reason as a word, what would have been `accepted`, and every finding where there are several."""
+    """RFC 9457, with the reason as a word, what would have been `accepted`, and every finding if there are several."""
 
     type: str
     title: str

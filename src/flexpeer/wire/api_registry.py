@@ -8,8 +8,8 @@ from msgspec import Meta
 from flexpeer.wire.api import Asking, Instant, Link, Name, StatusWord, Telling, ValidationError
 
 
-class PortfolioRequest(Asking):
-    """A new portfolio of one's own resources, or (with `gridNodeId` and `dso`) a new resource. MW, injection positive."""
+class PortfolioRequest(Asking, frozen=True):
+    """A new portfolio of one's own resources, or (with `gridNodeId` and `dso`) a new resource; MW of injection."""
 
     id: Name
     resources: tuple[Name, ...] = ()
@@ -21,7 +21,7 @@ class PortfolioRequest(Asking):
     maximum_quantity: Decimal | None = None
 
 
-class CheckDocument(Telling):
+class CheckDocument(Telling, frozen=True):
     """One DSO's answer in a prequalification."""
 
     passed: bool
@@ -30,7 +30,7 @@ class CheckDocument(Telling):
     valid_until: str | None = None
 
 
-class CheckAnswer(Asking):
+class CheckAnswer(Asking, frozen=True):
     """Whether a check is passed, and why not; `validUntil` where it expires."""
 
     passed: bool
@@ -38,14 +38,14 @@ class CheckAnswer(Asking):
     valid_until: Instant | None = None
 
 
-class PrequalificationRequest(Asking):
+class PrequalificationRequest(Asking, frozen=True):
     """A DSO's answers; an FSP sends none and so asks for them."""
 
     grid_check: CheckAnswer | None = None
     product_check: CheckAnswer | None = None
 
 
-class PortfolioDocument(Telling):
+class PortfolioDocument(Telling, frozen=True):
     """A resource, or several traded as one. `status` is Active once every resource is prequalified, else Pending."""
 
     id: str
@@ -62,7 +62,7 @@ class PortfolioDocument(Telling):
     product_check: CheckDocument | None = None
 
 
-class PortfolioList(Telling):
+class PortfolioList(Telling, frozen=True):
     """Portfolios and resources by name."""
 
     number_of_hits: int
@@ -70,7 +70,7 @@ class PortfolioList(Telling):
     links: tuple[Link, ...]
 
 
-class IntervalRequest(Asking):
+class IntervalRequest(Asking, frozen=True):
     """The mean power of a resource through a period: MW, injection positive."""
 
     portfolio_id: Name
@@ -82,7 +82,7 @@ class IntervalRequest(Asking):
 Intervals = Annotated[tuple[IntervalRequest, ...], Meta(min_length=1, max_length=100_000)]
 
 
-class IntervalDocument(Telling):
+class IntervalDocument(Telling, frozen=True):
     """A plan (baseline) or meter reading: mean power of a resource through a period, MW, injection positive."""
 
     id: str
@@ -95,7 +95,7 @@ class IntervalDocument(Telling):
     quantity_type: str
 
 
-class IntervalList(Telling):
+class IntervalList(Telling, frozen=True):
     """Plans or readings by resource and period."""
 
     number_of_hits: int
@@ -103,7 +103,7 @@ class IntervalList(Telling):
     links: tuple[Link, ...]
 
 
-class IntervalsTaken(Telling):
+class IntervalsTaken(Telling, frozen=True):
     """How many intervals of how many resources were taken; those refused are named."""
 
     accepted: int
@@ -111,7 +111,7 @@ class IntervalsTaken(Telling):
     findings: tuple[ValidationError, ...] = ()
 
 
-class GridBorder(Telling):
+class GridBorder(Telling, frozen=True):
     """A branch to another DSO's area, by the name both know."""
 
     branch: str
@@ -119,7 +119,7 @@ class GridBorder(Telling):
     neighbour: str
 
 
-class GridDocument(Telling):
+class GridDocument(Telling, frozen=True):
     """A DSO's own part of the grid: its buses, the branches it owns, and its borders by name."""
 
     dso: str
