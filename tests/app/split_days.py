@@ -31,8 +31,7 @@ class LettersHere:
     """Carries letters at once and keeps them; what comes of one may be changed by subclasses."""
 
     def __init__(self, shares: dict[str, DsoShare]) -> None:
-        self.operator = desk_of(MARKET_OPERATOR)
-        self._asking = Asking(self.operator, 1.0, grant_reply_in)
+        self.start_operator()
         self._shares = shares
         self.ledgers = {name: Unkept() for name in shares}
         self.nodes: dict[str, GrantNode] = {}
@@ -42,6 +41,11 @@ class LettersHere:
         self.written: list[tuple[str, bytes]] = []
         for name in shares:
             self.start(name)
+
+    def start_operator(self) -> None:
+        """Anew, with nothing but its log."""
+        self.operator = desk_of(MARKET_OPERATOR)
+        self._asking = Asking(self.operator, 1.0, grant_reply_in)
 
     def start(self, name: str) -> None:
         """Anew, with what is in the ledger and nothing else."""
@@ -88,12 +92,14 @@ class Whole:
         return split_day(self.scenario, self.grid, _Watch())
 
 
-def run_split(operator: OperatorShare, post: LettersHere) -> tuple[DayOutcome, list[RemoteOwner]]:
+def run_split(
+    operator: OperatorShare, post: LettersHere, log: MemoryLog | None = None
+) -> tuple[DayOutcome, list[RemoteOwner]]:
     """The market operator's side of a day: bids first, then the day as everywhere."""
     owners = operator.reached(post)
     scenario, _ = gather_bids(operator, owners)
     side = ToldSide(scenario, operator.points, owners, operator.home)
-    return Day(scenario, MemoryLog(), _Watch(), told=side).run(), owners
+    return Day(scenario, log or MemoryLog(), _Watch(), told=side).run(), owners
 
 
 def trades_of(outcome: DayOutcome) -> list[Trade]:

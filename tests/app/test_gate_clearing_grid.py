@@ -81,7 +81,7 @@ def test_an_element_without_a_limit_in_an_mtu_binds_nothing_there(tmp_path: Path
     texts = small_day()
     day = Day(texts | {"scenario.toml": texts["scenario.toml"] + outage}, tmp_path)
     assert day.market.physical is not None
-    cuts = GridCuts(day.market.physical, day.outcome.start_w)
+    cuts = GridCuts(day.market.physical.grid, day.outcome.start_w)
     more = np.zeros(24)
     more[[3, 12]] = 3e6
     assert {row.mtu for row in cuts.violated({"WA": more})} == {12}

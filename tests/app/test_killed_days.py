@@ -1,13 +1,18 @@
 """A day that is stopped after any batch of its log goes on as if it had not been."""
 
-import random
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
+import numpy as np
 import pytest
+from tests.app.grid_days import SMALL_UNITS, small_day
+from tests.app.split_days import LettersHere, Whole, run_split
+from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
 from tests.cases.days import NoWatch
 from tests.market.small_market import MemoryLog
 
+from flexpeer.app.between.day_split import DsoShare, OperatorShare
 from flexpeer.app.day import Day
 from flexpeer.app.grid_day import GridInput
 from flexpeer.app.ports import Batch
@@ -50,8 +55,69 @@ def test_the_demo_goes_on_after_a_sample_of_its_batches(demo: tuple[Scenario, Gr
     """`python -m tests.app.test_killed_days` tries every one."""
     whole = MemoryLog()
     ended = played(*demo, whole)
-    for kept in random.Random(1).sample(range(len(whole.batches)), 6):
+    for kept in Random(1).sample(range(len(whole.batches)), 6):
         assert reopened(*demo, whole, kept) == ended
+
+
+class Killed(BaseException):
+    """The market operator's program ends here."""
+
+
+class SyncedLog(MemoryLog):
+    """Only what was synced outlives a program."""
+
+    kept = 0
+
+    def sync(self) -> None:
+        """All of it is kept."""
+        self.kept = len(self.batches)
+
+
+class Mortal(LettersHere):
+    """The operator's program is ended before, or after, a letter has arrived."""
+
+    last, arrives = 10**9, False
+
+    def carried(self, name: str, written: bytes) -> bytes | None:
+        """Nobody is there any more to hear the reply."""
+        if self.number < self.last:
+            return super().carried(name, written)
+        self.last = 10**9
+        if self.arrives:
+            super().carried(name, written)
+        raise Killed
+
+
+@pytest.fixture(scope="module")
+def between(tmp_path_factory: pytest.TempPathFactory) -> tuple[OperatorShare, dict[str, DsoShare]]:
+    day = with_orders(small_day(), random_orders(SMALL_UNITS, ["Cable 3"], 0))
+    return Whole(three_levels(day), tmp_path_factory.mktemp("between")).split()
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_an_operator_whose_program_is_killed_goes_on(
+    seed: int, between: tuple[OperatorShare, dict[str, DsoShare]]
+) -> None:
+    """At any letter, whether it arrives or not: nothing is granted twice, and nothing lost that was synced."""
+    operator, shares = between
+    undisturbed = LettersHere(shares)
+    whole, _ = run_split(operator, undisturbed)
+    post, log, chance = Mortal(shares), SyncedLog(), Random(seed)
+    post.last, post.arrives = chance.randrange(1, undisturbed.number), chance.random() < 0.5
+    with pytest.raises(Killed):
+        run_split(operator, post, log)
+    post.start_operator()
+    again = SyncedLog()
+    again.batches = log.batches[: log.kept]
+    outcome, owners = run_split(operator, post, again)
+    assert outcome.state_hash == whole.state_hash
+    committed = {name: node.committed for name, node in undisturbed.nodes.items()}
+    assert {name: node.committed for name, node in post.nodes.items()} == committed
+    assert not any(owner.undelivered or owner.lost for owner in owners)
+    for name, node in post.nodes.items():
+        assert node.in_doubt == ()
+        mine, theirs = (each.nodes[name]._validator.screen.v for each in (post, undisturbed))
+        assert np.abs(mine - theirs).max() < 1e-12
 
 
 if __name__ == "__main__":

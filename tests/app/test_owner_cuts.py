@@ -39,7 +39,7 @@ def test_tangents_of_three_areas_are_those_of_the_whole(seed: int, tmp_path: Pat
     names = sorted(day.market.market.state.participants.resources)
     moves = {name: np.round(rng.uniform(-MOST_W, MOST_W, 24)) for name in names}
     joined = list(OwnerCuts(owners.borders).violated(moves))
-    whole = list(GridCuts(day.market.physical, day.market.after_w()).violated(moves))
+    whole = list(GridCuts(day.market.physical.grid, day.market.after_w()).violated(moves))
     assert len(whole) >= 2
     for row in whole:
         slopes, room_w = nearest(row, joined, names)

@@ -139,9 +139,18 @@ class Market:
     def __init__(self, frame: Frame, owners: Owners | None = None) -> None:
         self.frame = frame
         self.log = MemoryLog()
-        self.session = Session(self.log, owners=lambda _state: owners or PointCoordinator([frame.owner()]))
+        self._owners = owners
+        self.session = self._session()
         self.session.send(*frame.commands())
         self.session.send(OpenGate(DAY.at(2, "10:30")))
+
+    def _session(self) -> Session:
+        return Session(self.log, owners=lambda _state: self._owners or PointCoordinator([self.frame.owner()]))
+
+    def open_again(self, batches: Sequence[Batch]) -> None:
+        """Another start of the program, on a log of these batches."""
+        self.log.batches = list(batches)
+        self.session = self._session()
 
     def command(
         self, name: str, unit: str, side: Side, quantity_w: int, price_minor: int, **more: object

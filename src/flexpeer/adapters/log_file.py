@@ -33,7 +33,7 @@ class FileLog:
     def append(self, events: Iterable[Event]) -> None:
         """Write events at the end; an `OSError` if the disk refuses."""
         for event in events:
-            self._write(canonical(event), "event")
+            self._write(encode_event(event), "event")
 
     def seal(self, state_hash: str) -> str:
         """End the log with its count and the state it leads to; returns the hash of the last record."""
@@ -51,6 +51,11 @@ class FileLog:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def encode_event(event: Event) -> bytes:
+    """An event as canonical JSON."""
+    return canonical(event)
 
 
 def decode_event(content: bytes) -> Event:

@@ -11,14 +11,11 @@ from typing import Protocol
 from flexpeer.app.between.told_side import ToldSide
 from flexpeer.app.factor_side import FactorSide
 from flexpeer.app.gate.clearing import GateClearing
-from flexpeer.app.gate.owner_cuts import OwnerCuts
-from flexpeer.app.granting import GridCoordinator
-from flexpeer.app.grid_cuts import GridCuts
 from flexpeer.app.grid_day import GridInput, build, notes
 from flexpeer.app.journal import Journal
 from flexpeer.app.least_relief import least_moves
 from flexpeer.app.market import Listener, Market
-from flexpeer.app.optimum import Cuts, FactorCuts, welfare_optimum
+from flexpeer.app.optimum import Cuts, welfare_optimum
 from flexpeer.app.outcome import Congestion, DayOutcome, PointDay
 from flexpeer.app.physical_side import PhysicalSide, margin_ppm
 from flexpeer.app.ports import EventLog, Owners, Watch
@@ -35,7 +32,6 @@ from flexpeer.market.needs import (
     CongestionPoint,
     CurtailResources,
     DefineCongestionPoint,
-    Direction,
     ImposeCurtailment,
     OpenDay,
     Outage,
@@ -72,6 +68,15 @@ class GridSide(Protocol):
 
     def coordinator(self, start_w: Mapping[str, Watts]) -> Owners:
         """The owners, at the starting point."""
+
+    def flows(self, schedules_w: Mapping[str, Watts]) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
+        """Flow (in the loading direction) and limit of each point with these schedules, W per MTU."""
+
+    def cuts(self, state: State, schedules_w: Mapping[str, Watts], /) -> Cuts:
+        """What limits moves from these schedules on, the day's present ones, as the owners check it."""
+
+    def all_cuts(self, state: State, start_w: Mapping[str, Watts], /) -> Cuts | None:
+        """What limits moves from the starting point on; None where nobody knows the whole grid."""
 
 
 class Day:
@@ -263,7 +268,7 @@ class Day:
         while self._cleared() < rounds:
             if buys and ceiling is not None and not self._want(ceiling):
                 break
-            if not GateClearing(self.market, self._owners_cuts()).run():
+            if not GateClearing(self.market, self.side.cuts(self.market.state, self.after_w())).run():
                 break
         with self.market.together():
             _submit(self.market, ExpireOrders(), ReachStage(Stage.CLEARED, at))
@@ -281,22 +286,6 @@ class Day:
         with self.market.together():
             _submit(self.market, *(PurchaseResidual(point, needs[point], ceiling) for point in sorted(needs)))
         return True
-
-    def _owners_cuts(self) -> Cuts:
-        """What limits moves from now on, as the owners check it."""
-        owners = self.market.owners
-        return OwnerCuts(owners.borders) if isinstance(owners, GridCoordinator) else self._factor_cuts(self.after_w())
-
-    def _factor_cuts(self, schedules_w: Mapping[str, Watts]) -> Cuts:
-        """What limits moves from these schedules where impact factors are all that is known."""
-        assert isinstance(self.side, FactorSide), "without a grid there are impact factors"
-        state = self.market.state
-        flows, room = self.side.flow_w(schedules_w), {}
-        for name, flow in flows.items():
-            limit = state.needs.points[name].limit_w or ()
-            room[name] = tuple(max(0, bound - f) for f, bound in zip(flow, limit, strict=True))
-        signs = {n: 1 if state.needs.points[n].direction is Direction.EXPORT else -1 for n in flows}
-        return FactorCuts(state, room, signs)
 
     def _confirm(self, at: int) -> None:
         with self.market.together():
@@ -347,10 +336,10 @@ class Day:
 
         None where nobody knows the whole grid.
         """
-        if self._optimum is None and not isinstance(self.side, ToldSide):
+        start_w, state = self.start_w(), self.market.state
+        cuts = self.side.all_cuts(state, start_w) if self._optimum is None else None
+        if cuts is not None:
             with self._watch.stage("optimum"):
-                start_w, state = self.start_w(), self.market.state
-                cuts = self._factor_cuts(start_w) if self.physical is None else GridCuts(self.physical, start_w)
                 bound = welfare_optimum(state, cuts)
                 achieved = welfare_of(facts(state)) * MONEY_PER_MAJOR
                 self._optimum = None if bound is None else max(bound, int(achieved))
@@ -384,7 +373,7 @@ class Day:
         state = self.market.state
         self._observed()
         schedules = (self.before_w(), self.start_w(), self.after_w())
-        before, start, after = (self._flows(schedule) for schedule in schedules)
+        before, start, after = (self.side.flows(schedule) for schedule in schedules)
         return tuple(
             PointDay(
                 state.needs.points[name],
@@ -397,20 +386,6 @@ class Day:
             )
             for name in sorted(state.needs.points)
         )
-
-    def _flows(self, schedules_w: Mapping[str, Watts]) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
-        """Flow and limit of each point with these schedules, W per MTU."""
-        if self.physical is not None:
-            pairs = self.physical.flows(self.physical.grid.solve(schedules_w, "schedules"))
-            return {name: (tuple(map(float, flow)), tuple(map(float, limit))) for name, (flow, limit) in pairs.items()}
-        if isinstance(self.side, ToldSide):
-            return self.side.flows(schedules_w)
-        assert isinstance(self.side, FactorSide), "without a grid there are impact factors"
-        points = self.market.state.needs.points
-        return {
-            name: (tuple(map(float, flow)), tuple(map(float, points[name].limit_w or ())))
-            for name, flow in self.side.flow_w(schedules_w).items()
-        }
 
 
 def _submit(market: Market, *commands: Command) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 
 from flexpeer.app.granting import PointCoordinator
 from flexpeer.app.grid_day import topmost_dso
+from flexpeer.app.optimum import Cuts, FactorCuts
 from flexpeer.app.scenario import Scenario
 from flexpeer.app.validator import PointOwner
+from flexpeer.market.machine import State
 from flexpeer.market.needs import CongestionPoint, Direction, Watts
 from flexpeer.quantities import PPM, ceil_div
 
@@ -93,6 +95,30 @@ class FactorSide:
                 p.congestion_point: all_flows[p.congestion_point] for p in self._points if p.direction is direction
             }
         return flows
+
+    def flows(self, schedules_w: Schedules) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
+        """Flow and limit of each point with these schedules, W per MTU."""
+        limits = {point.congestion_point: point.limit_w or () for point in self._points}
+        return {
+            name: (tuple(map(float, flow)), tuple(map(float, limits[name])))
+            for name, flow in self.flow_w(schedules_w).items()
+        }
+
+    def cuts(self, state: State, schedules_w: Schedules) -> Cuts:
+        """What limits moves from these schedules on, exactly."""
+        flows, points = self.flow_w(schedules_w), self._points
+        room = {
+            p.congestion_point: tuple(
+                max(0, bound - flow) for flow, bound in zip(flows[p.congestion_point], p.limit_w or (), strict=True)
+            )
+            for p in points
+        }
+        signs = {p.congestion_point: 1 if p.direction is Direction.EXPORT else -1 for p in points}
+        return FactorCuts(state, room, signs)
+
+    def all_cuts(self, state: State, start_w: Schedules) -> Cuts:
+        """The same: factors are all there is."""
+        return self.cuts(state, start_w)
 
     def coordinator(self, start_w: Schedules) -> PointCoordinator:
         """One owner for each DSO with a congestion point."""

@@ -10,7 +10,6 @@ import numpy as np
 
 from flexpeer.app.grid_day import GridDay
 from flexpeer.app.optimum import Row, row_at
-from flexpeer.app.physical_side import PhysicalSide
 from flexpeer.app.tangents import limits_past
 from flexpeer.grid.limits import Readings, read
 from flexpeer.grid.network import Floats
@@ -25,8 +24,8 @@ ELEMENTS_PER_ROUND = 48
 class GridCuts:
     """Tangent rows from the power flow of each proposed solution, which may be past what is allowed by `TOLERANCE`."""
 
-    def __init__(self, side: PhysicalSide, start_w: Mapping[str, Watts]) -> None:
-        self._grid, self._start_w = side.grid, start_w
+    def __init__(self, grid: GridDay, start_w: Mapping[str, Watts]) -> None:
+        self._grid, self._start_w = grid, start_w
         _, start = self._grid.solve(start_w, "starting point")
         self._allowed = _allowed(self._grid, start)
 

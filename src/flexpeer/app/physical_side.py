@@ -11,9 +11,12 @@ from typing import NamedTuple
 import numpy as np
 
 from flexpeer.app.between.told_side import ToldPoint
+from flexpeer.app.gate.owner_cuts import OwnerCuts
 from flexpeer.app.granting import GridCoordinator
+from flexpeer.app.grid_cuts import GridCuts
 from flexpeer.app.grid_day import GridDay
-from flexpeer.app.joint_check import BorderEnd
+from flexpeer.app.joint_check import BorderEnd, Borders
+from flexpeer.app.optimum import Cuts
 from flexpeer.app.scenario import CongestionPoint as GivenPoint
 from flexpeer.app.scenario import Scenario
 from flexpeer.app.validator import GridOwner, OwnGrid
@@ -23,12 +26,14 @@ from flexpeer.grid.limits import Kind, Limits, Readings, band_pu, relief_needed
 from flexpeer.grid.network import S_BASE_VA, Complexes, Flags, Floats, Integers
 from flexpeer.grid.powerflow import DayFlow, FlowResult
 from flexpeer.grid.sensitivity import Metric, Quantity, Sensitivity, sensitivity
+from flexpeer.market.machine import State as MarketState
 from flexpeer.market.needs import CongestionPoint, Direction, Watts
 from flexpeer.quantities import IMPACT_LIMIT_PPM, PPM, QUANTITY_LIMIT_W
 
 POINTS = "congestion_points.csv"
 Schedules = Mapping[str, Watts]
 State = tuple[FlowResult, Readings]
+Flows = dict[str, tuple[tuple[float, ...], tuple[float, ...]]]
 
 
 class Point(NamedTuple):
@@ -70,6 +75,7 @@ class PhysicalSide:
         self._forecast_p_w: Floats = grid.base_p_w
         self._points: tuple[Point, ...] = ()
         self._slopes: dict[str, Floats] = {}
+        self._borders: Borders | None = None
 
     def observe(self, forecast_w: Schedules) -> tuple[CongestionPoint, ...]:
         """Take the forecast, and find (or take from the scenario) the congestion points."""
@@ -110,9 +116,22 @@ class PhysicalSide:
             for by_injection, more_w in beyond.items()
         }
 
-    def flows(self, state: State) -> dict[str, tuple[Floats, Floats]]:
-        """Flow (in the loading direction) and limit of each point, W per MTU, for a state."""
-        return {p.point.congestion_point: (self._flow(p, state), self._limit(p)) for p in self._points}
+    def flows(self, schedules_w: Schedules) -> Flows:
+        """Flow (in the loading direction) and limit of each point, W per MTU, with these schedules."""
+        state = self.grid.solve(schedules_w, "schedules")
+        return {
+            p.point.congestion_point: (tuple(self._flow(p, state).tolist()), tuple(self._limit(p).tolist()))
+            for p in self._points
+        }
+
+    def cuts(self, _state: MarketState, _schedules_w: Schedules) -> Cuts:
+        """What limits moves from now on, as the owners check it."""
+        assert self._borders is not None, "the owners are known when the gate closes"
+        return OwnerCuts(self._borders)
+
+    def all_cuts(self, _state: MarketState, start_w: Schedules) -> Cuts:
+        """What limits moves from the starting point on, by the whole grid."""
+        return GridCuts(self.grid, start_w)
 
     def told(self, schedules_w: Schedules) -> Iterator[ToldPoint]:
         """The points for somebody without the grid, with the starting point's schedules."""
@@ -138,7 +157,9 @@ class PhysicalSide:
         """The owners' validators, each with its own part of the grid, at the starting point."""
         grids = self.own_grids(start_w)
         home = {resource: own.owner for own in grids for resource in own.bus_of}
-        return GridCoordinator([GridOwner(own) for own in grids], self.element_of, home)
+        found = GridCoordinator([GridOwner(own) for own in grids], self.element_of, home)
+        self._borders = found.borders
+        return found
 
     @property
     def element_of(self) -> dict[str, str]:

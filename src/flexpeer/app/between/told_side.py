@@ -11,11 +11,14 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
+from flexpeer.app.gate.owner_cuts import OwnerCuts
 from flexpeer.app.granting import GridCoordinator
-from flexpeer.app.joint_check import Owner, OwnerSilent
+from flexpeer.app.joint_check import Borders, Owner, OwnerSilent
+from flexpeer.app.optimum import Cuts
 from flexpeer.app.scenario import Scenario
 from flexpeer.grid.limits import Kind, relief_needed
 from flexpeer.grid.network import Floats
+from flexpeer.market.machine import State
 from flexpeer.market.needs import CongestionPoint, Watts, relieving
 from flexpeer.quantities import PPM
 
@@ -52,6 +55,7 @@ class ToldSide:
         self._points = {told.point.congestion_point: told for told in points}
         self._forecast_w = scenario.plans_w()
         self._start_w: Schedules | None = None
+        self._borders: Borders | None = None
 
     def observe(self, _forecast_w: Schedules) -> tuple[CongestionPoint, ...]:
         """The points told."""
@@ -98,4 +102,14 @@ class ToldSide:
         """The owners, who know the starting point themselves."""
         self._start_w = dict(start_w)
         element_of = {name: told.point.element for name, told in self._points.items()}
-        return GridCoordinator(tuple(self._owners.values()), element_of, self._home)
+        found = GridCoordinator(tuple(self._owners.values()), element_of, self._home)
+        self._borders = found.borders
+        return found
+
+    def cuts(self, _state: State, _schedules_w: Schedules) -> Cuts:
+        """What limits moves from now on, as the owners check it."""
+        assert self._borders is not None, "the owners are known when the gate closes"
+        return OwnerCuts(self._borders)
+
+    def all_cuts(self, _state: State, _start_w: Schedules) -> None:
+        """Nobody knows the whole grid."""

@@ -1,0 +1,38 @@
+"""The tables of the store. What they are called and hold is an interface: other programs may read them."""
+
+from sqlalchemy import BigInteger as Whole
+from sqlalchemy import Column, LargeBinary, MetaData, String, Table, Text
+
+METADATA = MetaData()
+
+RECORDS = Table(
+    "records",
+    METADATA,
+    Column("day", String(32), primary_key=True),
+    Column("n", Whole, primary_key=True, autoincrement=False),
+    Column("batch", Whole, nullable=False),
+    Column("prev", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("event", LargeBinary, nullable=False),
+)
+"""One record of a log: `event` as written in the log, `batch` the number of the first record it is kept with."""
+
+HEADS = Table(
+    "heads",
+    METADATA,
+    Column("day", String(32), primary_key=True),
+    Column("n", Whole, primary_key=True, autoincrement=False),
+    Column("hash", String(64), nullable=False),
+    Column("stage", String(32), nullable=False),
+    Column("at", Whole, nullable=False),
+    Column("signature", String(128), nullable=False),
+)
+"""What the operator has signed: how long a log was at an instant (minutes), and the hash of its last record."""
+
+DOCUMENTS = Table(
+    "documents",
+    METADATA,
+    Column("name", String(256), primary_key=True),
+    Column("content", Text, nullable=False),
+)
+"""What may change and is no event: clients, users, webhooks, uploaded files' texts."""

@@ -1,0 +1,109 @@
+"""A real PostgreSQL for tests: a cluster of its own in a folder, on a Unix socket, ended when the tests are over."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+PLACES = ("/usr/lib/postgresql", "/usr/local/lib/postgresql", "/opt/homebrew/opt/postgresql")
+
+
+def _programs() -> Path | None:
+    """The newest installed version's programs."""
+    on_path = shutil.which("initdb")
+    if on_path:
+        return Path(on_path).resolve().parent
+    found = sorted(path for place in PLACES for path in Path(place).glob("*/bin") if (path / "initdb").exists())
+    return found[-1] if found else None
+
+
+def _install() -> str:
+    """From Debian's packages, where this may be done; what came of it."""
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return "it is not installed, and only root can install Debian's package postgresql"
+    command = ["apt-get", "install", "-y", "--no-install-recommends", "postgresql"]
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return "" if done.returncode == 0 else f"installing Debian's package postgresql failed: {done.stderr[-300:]}"
+
+
+def _as_nobody() -> dict[str, int]:
+    """PostgreSQL does not run as root."""
+    if os.geteuid() != 0:
+        return {}
+    who = pwd.getpwnam("postgres" if any(p.pw_name == "postgres" for p in pwd.getpwall()) else "nobody")
+    return {"user": who.pw_uid, "group": who.pw_gid}
+
+
+class Cluster:
+    """A server that can be stopped and started; `url` is one of its databases."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs, self._folder, self._who = programs, folder, _as_nobody()
+        self._server: subprocess.Popen[bytes] | None = None
+        if self._who:
+            os.chown(folder, self._who["user"], self._who["group"])
+        self._run(
+            "initdb", "-D", str(folder / "data"), "-U", "flexpeer", "-A", "trust", "-N", "--locale=C", "-E", "UTF8"
+        )
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [str(self._programs / program), *arguments], check=True, capture_output=True, cwd="/", **self._who
+        )  # type: ignore[call-overload]
+
+    def start(self) -> None:
+        """Take connections."""
+        options = ["-D", str(self._folder / "data"), "-k", str(self._folder), "-c", "listen_addresses="]
+        self._server = subprocess.Popen(
+            [str(self._programs / "postgres"), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            cwd="/", **self._who,
+        )  # type: ignore[call-overload]  # fmt: skip
+        for _ in range(300):
+            ready = [str(self._programs / "pg_isready"), "-h", str(self._folder), "-q"]
+            if subprocess.run(ready, check=False, cwd="/").returncode == 0:
+                return
+            time.sleep(0.1)
+        raise RuntimeError("PostgreSQL does not answer")
+
+    def kill(self) -> None:
+        """End it at once, as a crash does."""
+        assert self._server is not None
+        self._server.send_signal(3)
+        self._server.wait()
+        self._server = None
+
+    def database(self, name: str) -> str:
+        """The address of a new database."""
+        self._run("createdb", "-h", str(self._folder), "-U", "flexpeer", name)
+        return f"postgresql://flexpeer@/{name}?host={self._folder}"
+
+    def stop(self) -> None:
+        """End it if it runs."""
+        if self._server is not None:
+            self.kill()
+
+
+@contextmanager
+def postgres() -> Iterator[Cluster]:
+    """A running cluster; skips with the reason where there is none to be had."""
+    programs = _programs()
+    if programs is None:
+        why = _install()
+        programs = _programs()
+        if programs is None:
+            pytest.skip(f"NOT RUN: PostgreSQL cannot be started: {why}")
+    with tempfile.TemporaryDirectory(prefix="flexpeer-pg-") as folder:
+        cluster = Cluster(programs, Path(folder))
+        cluster.start()
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
