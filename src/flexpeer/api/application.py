@@ -193,5 +193,7 @@ class Observed:
                 await self._app(scope, receive, answered)
             finally:
                 took, path = time.perf_counter() - began, scope.get(ROUTE, "none")
-                self._metrics.count(scope["method"], path, statuses[-1], took)
-                LOG.info("request", method=scope["method"], route=path, status=statuses[-1], seconds=round(took, 4))
+                self._metrics.count(scope["method"], path, int(statuses[-1]), took)
+                LOG.debug(
+                    "request", method=scope["method"], route=path, status=int(statuses[-1]), seconds=round(took, 4)
+                )

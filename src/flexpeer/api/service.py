@@ -13,6 +13,8 @@ from threading import Condition, Thread
 from time import monotonic
 from typing import Any, NamedTuple, TypeVar
 
+import structlog
+
 from flexpeer.api.clocks import Clock
 from flexpeer.api.declining import Declined
 from flexpeer.api.published import Published
@@ -20,6 +22,7 @@ from flexpeer.app.day import Day
 from flexpeer.market.machine import Event
 from flexpeer.market.timeline import Stage
 
+LOG = structlog.get_logger("flexpeer.writer")
 T = TypeVar("T")
 SLICE_S = 0.01
 LONGEST_BATCH = 512
@@ -72,7 +75,7 @@ class Service:
         self.failure: BaseException | None = None
         self._asked: deque[_Asked] = deque()
         self._wake = Condition()
-        self._stopping = False
+        self._stopping = self._leaving = False
         self._hearers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._thread = Thread(target=self._run, name="writer")
 
@@ -87,10 +90,15 @@ class Service:
             self._wake.notify()
         self._thread.join()
 
+    def say_goodbye(self) -> None:
+        """Whoever listens is told that this ends; what was asked is still done."""
+        self._leaving = True
+        self._tell_hearers()
+
     @property
     def alive(self) -> bool:
-        """Whether the writer takes anything."""
-        return self._thread.is_alive() and not self._stopping
+        """Whether the writer takes anything, and goes on to."""
+        return self._thread.is_alive() and not self._stopping and not self._leaving
 
     def lateness_s(self) -> float:
         """Real seconds that the next stage of any day is late by, beyond what a stage may take; 0 if none is."""
@@ -139,9 +147,8 @@ class Service:
             self._commit()
         except BaseException as failure:
             self.failure = failure
-            self._refuse_all()
+            LOG.exception("the writer ends")
             self._on_end()
-            raise
         self._refuse_all()
 
     def _taken(self) -> list[_Asked] | None:
@@ -206,9 +213,12 @@ class Service:
     def _commit(self) -> None:
         changed = [served.commit(idle=name not in self._waiting) for name, served in self.days.items()]
         if any(changed):
-            for loop, heard in list(self._hearers):
-                if not loop.is_closed():
-                    loop.call_soon_threadsafe(heard.set)
+            self._tell_hearers()
+
+    def _tell_hearers(self) -> None:
+        for loop, heard in list(self._hearers):
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(heard.set)
 
     def _refuse_all(self) -> None:
         with self._wake:
