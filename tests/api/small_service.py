@@ -95,7 +95,8 @@ def running(
     doorkeeper = Doorkeeper(ACCOUNTS, KEY)
     webhooks = Webhooks(Kept(), lambda _kept: None, (0.01, 0.01))
     signer = Signer(lambda text: b"signed " + text[:4], "00")
-    parts = Parts(service, doorkeeper, limits or Limits(1e6, 10**6, 10), signer, webhooks)
+    sessions = Sessions(doorkeeper, KEY)
+    parts = Parts(service, doorkeeper, limits or Limits(1e6, 10**6, 10), signer, webhooks, sessions)
     app = make_app(parts)
     service.start()
     try:
