@@ -37,14 +37,14 @@ def fills_sell(rest_sell_w: int, ppm_sell: int, last_ppm_buy: int) -> bool:
 
 
 def most_bought(limit: int, price_buy_minor: int, ppm_buy: int, price_sell_minor: int, ppm_sell: int) -> int:
-    """The most of `0..limit` of a buyer whose crossing seller, rounded up to a whole one, costs no more than it pays."""
+    """The most of `0..limit` of a buyer whose crossing seller, rounded up to whole watts, costs no more."""
     if price_sell_minor <= 0:
         return limit
     return _largest_with_whole(limit, ppm_buy, ppm_sell, price_buy_minor, price_sell_minor)
 
 
 def most_sold(limit: int, price_buy_minor: int, ppm_buy: int, price_sell_minor: int, ppm_sell: int) -> int:
-    """The most of `0..limit` of a seller whose crossing buyer, rounded down to a whole one, pays no less than it asks."""
+    """The most of `0..limit` of a seller whose crossing buyer, rounded down to whole watts, pays no less."""
     if price_sell_minor <= 0:
         return limit
     return _largest_with_whole(limit, price_sell_minor, price_buy_minor, ppm_sell, ppm_buy)
