@@ -18,6 +18,7 @@ from flexpeer.api.clocks import VirtualClock
 from flexpeer.api.limits import Limits
 from flexpeer.api.operating import Signer
 from flexpeer.api.service import ServedDay, Service
+from flexpeer.api.sessions import Sessions
 from flexpeer.api.webhooks import Kept, Webhooks
 from flexpeer.app.day import Day
 from flexpeer.app.ports import EventLog
