@@ -386,3 +386,8 @@ def _bench_cell(key: str, value: Any) -> str:
     if key == "peak_memory_bytes":
         return f"{value // 2**20:,}"
     return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else f"{value}"
+
+
+def store_counts(counts: Mapping[str, int]) -> str:
+    """How much a backup holds."""
+    return f"{counts['records']:,} records of {counts['days']:,} logs, and {counts['heads']:,} signed heads"
