@@ -83,7 +83,7 @@ def resources(draw: st.DrawFn, name: str) -> data.Resource:
 
 
 def points(draw: st.DrawFn) -> tuple[data.CongestionPoint, ...]:
-    limit_pu = draw(st.floats(1e-6, 1e6))
+    limit_pu = draw(st.floats(1e-3, 1e6))
     return (
         data.CongestionPoint("P1", draw(st.sampled_from(NAMES)), "import", draw(sizes), None, None),
         data.CongestionPoint("P2", "T", draw(st.sampled_from(["high", "low"])), None, limit_pu, "Region"),

@@ -9,6 +9,8 @@ from tests.cases.test_money_field import Done
 from flexpeer.bootstrap import audit, run_folder
 
 HOUR = f"{NOON},{ONE}"
+DAY = swap_hour()
+DAY["resources.csv"] = DAY["resources.csv"].replace("W3,Vind", "W3,Flex")
 ORDERS = f"""order,arrival,resource,side,from,to,quantity_w,price,action
 A,1,W3,SELL,{HOUR},10000000,250,
 B,2,BESS,SELL,{HOUR},3000000,300,place
@@ -30,7 +32,7 @@ def test_a_day_goes_as_its_rows_say(tmp_path: Path) -> None:
     D cannot be withdrawn twice, and C has traded whole when it would have more.
     """
     out = tmp_path / "out"
-    folder = folder_of(swap_hour() | {"orders.csv": ORDERS}, tmp_path / "scenario")
+    folder = folder_of(DAY | {"orders.csv": ORDERS}, tmp_path / "scenario")
     _, result = run_folder(folder, out, lambda _done, _total: None)
     done = Done(result, out)
     assert traded(done) == [
@@ -59,6 +61,6 @@ def test_a_day_goes_as_its_rows_say(tmp_path: Path) -> None:
 def test_changes_come_before_what_they_change_for_nobody(tmp_path: Path) -> None:
     """With the same rows but A's amendment, A is first at 250, as on the day of `swap_hour`."""
     out = tmp_path / "out"
-    texts = swap_hour() | {"orders.csv": ORDERS.replace("A,3,,,,,,310,amend\n", "")}
+    texts = DAY | {"orders.csv": ORDERS.replace("A,3,,,,,,310,amend\n", "")}
     _, result = run_folder(folder_of(texts, tmp_path / "scenario"), out, lambda _done, _total: None)
     assert traded(Done(result, out))[0] == ("C", "A", 8_000_000, 8_000_000, "250")
