@@ -234,9 +234,9 @@ def evolve(state: State, event: Event) -> State:
     count, mtu_count = state.events + 1, state.needs.mtu_count
     if isinstance(event, meetings.Event):
         return replace(state, events=count, matching=meetings.evolve(state.matching, event))
+    if isinstance(event, CommandRefused):
+        return replace(state, events=count)
     match event:
-        case CommandRefused():
-            return replace(state, events=count)
         case trades.TradeConcluded():
             book = state.orders
             for order, quantity_w in event.fills_w.items():
@@ -247,8 +247,6 @@ def evolve(state: State, event: Event) -> State:
             return replace(state, events=count, trades=trades.evolve(state.trades, mtu_count, event), matching=matching)
         case trades.OrdersCleared():
             return replace(state, events=count, trades=trades.evolve(state.trades, mtu_count, event))
-        case timeline.StageReached():
-            return replace(state, events=count, stages=timeline.evolve(state.stages, event))
     if isinstance(event, orders.Event):
         after = orders.evolve(state.orders, state.participants, mtu_count, event)
         matching, flagged = meetings.evolve(state.matching, event), conduct.evolve(state.conduct, event)
@@ -264,6 +262,7 @@ def evolve(state: State, event: Event) -> State:
         settlements=settlement.evolve(state.settlements, event),
         kpis=kpi.evolve(state.kpis, event),
         conduct=conduct.evolve(state.conduct, event),
+        stages=timeline.evolve(state.stages, event),
     )
 
 
