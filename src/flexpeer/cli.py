@@ -42,12 +42,12 @@ def _when_used(name: str) -> ModuleType:
 
 
 if TYPE_CHECKING:
-    from flexpeer import bootstrap, day_nodes
+    from flexpeer import bootstrap, day_nodes, playing, serving
     from flexpeer.adapters import store
     from flexpeer.laboratory import bench_clearing, clearings, nodes
 else:
-    bootstrap, day_nodes, store = map(
-        _when_used, ("flexpeer.bootstrap", "flexpeer.day_nodes", "flexpeer.adapters.store")
+    bootstrap, day_nodes, playing, serving, store = map(
+        _when_used, [f"flexpeer.{name}" for name in ("bootstrap", "day_nodes", "playing", "serving", "adapters.store")]
     )
     bench_clearing, clearings, nodes = map(
         _when_used, [f"flexpeer.laboratory.{name}" for name in ("bench_clearing", "clearings", "nodes")]
@@ -208,6 +208,51 @@ def run(scenario: Annotated[Path, typer.Argument(help="Scenario folder.")], out:
 def demo(out: Out = Path("out/demo"), as_json: AsJson = False) -> None:
     """Run the built-in market day and write its scenario and results."""
     _with_progress(lambda tell: bootstrap.run_demo(out, tell, _shower(out, as_json)))
+
+
+@app.command()
+def serve(  # noqa: PLR0913 - what may be set about a service
+    *,
+    data: Annotated[Path | None, typer.Option(help="Folder of the market.")] = None,
+    database: Annotated[str | None, typer.Option(help="PostgreSQL URL in place of the store in the folder.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen at.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen at; 0 takes one that is free.")] = None,
+    clock: Annotated[str | None, typer.Option(help="virtual or system.")] = None,
+    speed: Annotated[float | None, typer.Option(help="Times real time that a virtual clock runs.")] = None,
+    start: Annotated[str | None, typer.Option(help="Instant at which a virtual clock starts.")] = None,
+    scenario: Annotated[Path | None, typer.Option(help="Scenario folder to make the market from, once.")] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="The built-in market day, with a virtual clock.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Serve a market to FSPs and DSOs until it is interrupted; on the same folder it goes on where it was."""
+    given = {"data": data, "database": database, "host": host, "port": port, "speed": speed, "start": start}
+    settings = serving.settings_of({**given, "clock": clock or ("virtual" if demo else None)})
+    ended_well = serving.serve(settings, scenario, demo=demo, tell=_ready(as_json, logins=demo))
+    raise typer.Exit(0 if ended_well else 1)
+
+
+def _ready(as_json: bool, *, logins: bool) -> Callable[[dict[str, Any]], None]:
+    """What tells where a service is, and in the demo who may come in."""
+
+    def tell(facts: dict[str, Any]) -> None:
+        _say(json.dumps(facts) if as_json else f"serving at {facts['url']}, credentials in {facts['credentials']}")
+        if logins and not as_json:
+            _say(narration.logins(json.loads(Path(facts["credentials"]).read_text(encoding="utf-8"))))
+
+    return tell
+
+
+@app.command()
+def play(
+    scenario: Annotated[Path, typer.Argument(help="Scenario folder.")],
+    credentials: Annotated[Path, typer.Option(help="The file of credentials that flexpeer serve wrote.")],
+    url: Annotated[str, typer.Option(help="Address of the service.")] = "http://127.0.0.1:8080",
+    clients: Annotated[int, typer.Option(help="Programs that send orders.", min=1)] = 4,
+    as_json: AsJson = False,
+) -> None:
+    """Send a scenario's orders over the API as its FSPs would, move the virtual clock on, and tell the day's result."""
+    result = _with_progress(lambda tell: playing.play(scenario, credentials, url, clients, tell))
+    _say(json.dumps(result, ensure_ascii=False) if as_json else narration.played(result))
 
 
 @app.command()

@@ -392,3 +392,29 @@ def store_counts(counts: Mapping[str, int]) -> str:
     """How much a backup holds."""
     words = {"days": "logs", "records": "records", "heads": "signed heads", "documents": "documents"}
     return ", ".join(f"{word} {counts[key]:,}" for key, word in words.items())
+
+
+def logins(credentials: Mapping[str, Any]) -> str:
+    """Who may come in, and with what."""
+    rows = [
+        (name, login["role"], login["user"], login["password"], login["client_id"])
+        for name, login in credentials["organisations"].items()
+    ]
+    table = [("organisation", "role", "user", "password", "client"), *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(5)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
+    )
+
+
+def played(result: Mapping[str, Any]) -> str:
+    """A day played over the API, in a few lines."""
+    return "\n".join(
+        (
+            f"{result['name']}, {result['delivery_day']}: {result['orders']} orders, {result['trades']} trades",
+            f"refused          {result['orders_refused']} orders, {result['refused_by_grid']} matches by the grid",
+            f"congestions      {result['congestions_before']} before, {result['congestions_after']} after",
+            f"welfare          {result['welfare']:,.2f} {result['currency']}",
+            f"state hash       {result['state_hash']}",
+        )
+    )

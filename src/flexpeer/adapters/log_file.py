@@ -8,9 +8,8 @@ from typing import BinaryIO, Self
 import msgspec
 
 from flexpeer.market.machine import Event
-from flexpeer.wire.chain import GENESIS, Seal, record_line
+from flexpeer.wire.chain import GENESIS, Seal, canonical, record_line
 
-_ENCODER = msgspec.json.Encoder(order="deterministic", decimal_format="string")
 _DECODER = msgspec.json.Decoder(Event)
 
 
@@ -60,7 +59,7 @@ class FileLog:
 
 def encode_event(event: Event) -> bytes:
     """An event as canonical JSON."""
-    return _ENCODER.encode(event)
+    return canonical(event)
 
 
 def decode_event(content: bytes) -> Event:

@@ -228,17 +228,22 @@ _CHECKS: tuple[Callable[[Asked], Refusal | None], ...] = (
 )
 
 
+def digest_of(command: PlaceOrder) -> str:
+    """What makes an order the same one again, whenever it comes."""
+    return sha256(msgspec.json.encode(replace(command, at=0))).hexdigest()
+
+
 def place(door: Door, command: PlaceOrder) -> Outcome:
     """An order placed, refused, or (sent twice) silently known."""
     assert isinstance(command.price_minor, int) and isinstance(command.quantity_w, int), "quantities are integers"  # noqa: PT018
-    digest = sha256(msgspec.json.encode(replace(command, at=0))).hexdigest()
+    digest = digest_of(command)
     if door.orders.digests.get(command.idempotency_key) == digest:
         return []
     asked = Asked(door, command)
     for check in _CHECKS:
         refusal = check(asked)
         if refusal is not None:
-            return [CommandRefused("PlaceOrder", command.order, *refusal, command.organisation)]
+            return [CommandRefused("PlaceOrder", command.order, *refusal, command.organisation, digest)]
     return [OrderPlaced(_admitted(asked), digest)]
 
 

@@ -103,10 +103,14 @@ EXPECTED: dict[Reason, str] = {
 
 
 class CommandRefused(msgspec.Struct, frozen=True, tag=True):
-    """A command that changed nothing: its kind, what it was about, why, and a detail for the sender."""
+    """A command that changed nothing: its kind, what it was about, why, and a detail for the sender.
+
+    `digest` is that of an order refused at the door: the same order again has the same.
+    """
 
     command: str
     subject: str
     reason: Reason
     detail: str = ""
     sender: str = ""
+    digest: str = ""

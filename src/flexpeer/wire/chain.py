@@ -14,6 +14,8 @@ from typing import NamedTuple
 import msgspec
 
 GENESIS = "0" * 64
+canonical = msgspec.json.Encoder(order="deterministic", decimal_format="string").encode
+"""An event as the log has it."""
 
 
 class Seal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -1,0 +1,1 @@
+"""The live market as a service: one writer, the routes, and who may see what."""

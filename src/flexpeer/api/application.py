@@ -1,0 +1,199 @@
+"""The service as one ASGI application: every route of the table behind the same edge."""
+
+import asyncio
+import base64
+import binascii
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+from urllib.parse import parse_qs
+from uuid import uuid4
+
+import msgspec
+import structlog
+from fastapi import FastAPI
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from flexpeer.api import markets, orders, outcomes, plans, portfolios
+from flexpeer.api.accounts import Doorkeeper
+from flexpeer.api.declining import Declined, denied
+from flexpeer.api.edge import BODY_BYTES, ROUTE, Answer, Edge, Route, problem_response, response
+from flexpeer.api.feed import Feed
+from flexpeer.api.limits import Limits
+from flexpeer.api.metrics import Metrics
+from flexpeer.api.openapi import openapi_document
+from flexpeer.api.operating import Operating, Signer
+from flexpeer.api.service import Service
+from flexpeer.api.webhooks import Webhooks
+from flexpeer.wire.api_operations import Health, TokenDocument
+from flexpeer.wire.api_problems import Denial
+
+LOG = structlog.get_logger("flexpeer.api")
+BY_STATUS = {404: Denial.NOT_FOUND, 405: Denial.METHOD_NOT_ALLOWED, 413: Denial.TOO_LARGE}
+
+
+class Parts(NamedTuple):
+    """What an application is made of."""
+
+    service: Service
+    doorkeeper: Doorkeeper
+    limits: Limits
+    signer: Signer
+    webhooks: Webhooks
+
+
+def routes_of(parts: Parts) -> tuple[Route, ...]:
+    """Every route that asks who may."""
+    return (
+        *markets.ROUTES,
+        *portfolios.ROUTES,
+        *orders.ROUTES,
+        *outcomes.ROUTES,
+        *plans.ROUTES,
+        *Feed(parts.limits).routes,
+        *parts.webhooks.routes,
+        *Operating(parts.signer).routes,
+    )
+
+
+def make_app(parts: Parts) -> FastAPI:
+    """The application; the caller starts and stops the service."""
+    metrics = Metrics(parts.service)
+    edge = Edge(parts.service, parts.doorkeeper, parts.limits, LOG.warning)
+    routes = routes_of(parts)
+    document = msgspec.json.encode(openapi_document(routes))
+
+    @asynccontextmanager
+    async def life(_app: FastAPI) -> AsyncIterator[None]:
+        async with parts.webhooks.running(parts.service):
+            yield
+
+    app = FastAPI(title="flexpeer", openapi_url=None, docs_url=None, redoc_url=None, lifespan=life)
+    for route in sorted(routes, key=lambda each: each.path.endswith("{id}")):
+        app.add_route(starlette_path(route.path), edge.endpoint(route), methods=[route.method])
+    _open_routes(app, parts, metrics, document)
+    app.add_exception_handler(HTTPException, _as_problem)
+    app.add_middleware(Observed, metrics=metrics)
+    return app
+
+
+def starlette_path(path: str) -> str:
+    """Ids may have slashes; what follows them is looked for first."""
+    return path.replace("{id}", "{id:path}") if path.endswith("{id}") else path
+
+
+def _open_routes(app: FastAPI, parts: Parts, metrics: Metrics, document: bytes) -> None:
+    """What needs no token."""
+
+    async def token(request: Request) -> Response:
+        try:
+            return response(await _token(request, parts))
+        except Declined as declined:
+            LOG.warning("denied", path=request.url.path, method="POST", reason=declined.problem.reason)
+            return problem_response(declined.problem)
+
+    async def healthz(_request: Request) -> Response:
+        return response(Answer(200, Health("ok")))
+
+    async def readyz(_request: Request) -> Response:
+        problems = readiness(parts.service)
+        return response(Answer(503 if problems else 200, Health("not ready" if problems else "ready", problems)))
+
+    async def openapi(_request: Request) -> Response:
+        return Response(document, media_type="application/json")
+
+    async def measured(_request: Request) -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    app.add_route("/api/token", token, methods=["POST"])
+    for path, handle in (
+        ("/healthz", healthz),
+        ("/readyz", readyz),
+        ("/openapi.json", openapi),
+        ("/metrics", measured),
+    ):
+        app.add_route(path, handle, methods=["GET"])
+
+
+def readiness(service: Service) -> tuple[str, ...]:
+    """What keeps the service from doing its work."""
+    problems = []
+    if not service.alive:
+        problems.append("the writer has ended")
+    late = service.lateness_s()
+    if late:
+        problems.append(f"a stage is late by {late:.0f} s")
+    return tuple(problems)
+
+
+async def _token(request: Request, parts: Parts) -> Answer:
+    """OAuth 2.0 client credentials with HTTP Basic."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > BODY_BYTES:
+            raise denied(Denial.TOO_LARGE)
+    grant = parse_qs(body.decode("utf-8", "replace")).get("grant_type", ["client_credentials"])
+    if grant != ["client_credentials"]:
+        raise denied(Denial.MALFORMED, "grant_type is client_credentials")
+    client_id, secret = _basic(request.headers.get("authorization", ""))
+    parts.limits.take(f"token of {client_id}"[:200])
+    caller = await asyncio.to_thread(parts.doorkeeper.client, client_id, secret)
+    if caller is None:
+        raise denied(Denial.UNAUTHENTICATED)
+    document = TokenDocument(parts.doorkeeper.token(caller), "Bearer", parts.doorkeeper.life_s)
+    return Answer(200, document, {"Cache-Control": "no-store"})
+
+
+def _basic(said: str) -> tuple[str, str]:
+    scheme, _, coded = said.partition(" ")
+    try:
+        name, found, secret = base64.b64decode(coded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        found = ""
+    if scheme.lower() != "basic" or not found:
+        raise denied(Denial.UNAUTHENTICATED)
+    return name, secret
+
+
+async def _as_problem(_request: Request, error: Exception) -> Response:
+    """What the framework itself refuses: an unknown path, another method."""
+    assert isinstance(error, HTTPException)
+    answer = problem_response(denied(BY_STATUS.get(error.status_code, Denial.MALFORMED)).problem)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+class Observed:
+    """Every request has a number, a line in the log and a place in the metrics."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Go on, and note what was answered."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        number, began, statuses = uuid4().hex[:16], time.perf_counter(), [500]
+
+        async def answered(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                statuses.append(message["status"])
+                message["headers"] = [*message["headers"], (b"x-request-id", number.encode())]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request=number):
+            try:
+                await self._app(scope, receive, answered)
+            finally:
+                took, path = time.perf_counter() - began, scope.get(ROUTE, "none")
+                self._metrics.count(scope["method"], path, int(statuses[-1]), took)
+                LOG.debug(
+                    "request", method=scope["method"], route=path, status=int(statuses[-1]), seconds=round(took, 4)
+                )

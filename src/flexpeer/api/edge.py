@@ -1,0 +1,208 @@
+"""What one route is, and how every request goes: who asks, may it, what is asked, answer or problem document."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from flexpeer.api.accounts import Doorkeeper
+from flexpeer.api.declining import Declined, denied
+from flexpeer.api.limits import Limits
+from flexpeer.api.permissions import Action, Caller, Owned, Permission, may
+from flexpeer.api.service import ServedDay, Service, Stopped
+from flexpeer.wire.api import ValidationError
+from flexpeer.wire.api_problems import MEDIA_TYPE, Denial, Problem
+
+JSON: Final = "application/json"
+CSV: Final = "text/csv"
+BYTES: Final = "application/octet-stream"
+BEARER = "Bearer "
+ROUTE: Final = "flexpeer.route"
+S = TypeVar("S", bound=msgspec.Struct)
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+encode = _ENCODER.encode
+
+
+class Answer(NamedTuple):
+    """A status, and a document, text, nothing, or what comes piece by piece."""
+
+    status: int
+    content: msgspec.Struct | bytes | AsyncIterator[bytes] | None = None
+    headers: Mapping[str, str] = {}
+    media: str = JSON
+
+
+class Asked(NamedTuple):
+    """A request that may be made: who, what of the path, query and body, and what there is to answer from."""
+
+    request: Request
+    caller: Caller
+    action: Action
+    query: Any
+    body: bytes
+    service: Service
+
+    @property
+    def id(self) -> str:
+        """The object that the path names."""
+        return str(self.request.path_params["id"])
+
+    def day(self, market_id: str) -> ServedDay:
+        """A market; declined where there is none."""
+        found = self.service.days.get(market_id)
+        if found is None:
+            raise denied(Denial.NOT_FOUND)
+        return found
+
+    def days(self, market_id: str | None) -> list[tuple[str, ServedDay]]:
+        """One market, or all of them by date."""
+        return [(market_id, self.day(market_id))] if market_id is not None else sorted(self.service.days.items())
+
+    def sees(self, *owned: Owned) -> bool:
+        """Whether the caller may do this to any of these objects."""
+        return any(may(self.caller, self.action, each) is Permission.ALLOWED for each in owned)
+
+    def require(self, *owned: Owned) -> None:
+        """Somebody else's object is told as one that is not there."""
+        if not self.sees(*owned):
+            raise denied(Denial.NOT_FOUND)
+
+    def of(self, shape: type[S]) -> S:
+        """The body as JSON of a shape."""
+        return decoded(self.body, shape)
+
+
+Handle = Callable[[Asked], Awaitable[Answer]]
+
+
+class Route(NamedTuple):
+    """A method of a path: what it does, for whom, and the shapes it takes and gives.
+
+    `bodies` and `answers` name shapes (or None for plain content) by media type and by status.
+    """
+
+    method: str
+    path: str
+    action: Action
+    handle: Handle
+    summary: str
+    answers: Mapping[int, Any]
+    query: type[msgspec.Struct] | None = None
+    bodies: Mapping[str, Any] = {}
+    media: str = JSON
+    headers: tuple[str, ...] = ()
+
+    @property
+    def largest_body(self) -> int:
+        """Bytes."""
+        return IMPORT_BYTES if CSV in self.bodies or BYTES in self.bodies else BODY_BYTES
+
+
+BODY_BYTES, IMPORT_BYTES = 1 << 20, 64 << 20
+
+
+class Edge:
+    """What all routes share."""
+
+    def __init__(self, service: Service, doorkeeper: Doorkeeper, limits: Limits, audit: Callable[..., None]) -> None:
+        self.service, self.doorkeeper, self.limits, self._audit = service, doorkeeper, limits, audit
+
+    def endpoint(self, route: Route) -> Callable[[Request], Awaitable[Response]]:
+        """The route as the framework calls it."""
+
+        async def respond(request: Request) -> Response:
+            request.scope[ROUTE] = route.path
+            try:
+                return await self._answered(route, request)
+            except Declined as declined:
+                self.note(request, declined.problem)
+                return problem_response(declined.problem)
+            except Stopped:
+                return problem_response(denied(Denial.STOPPING).problem)
+
+        return respond
+
+    def note(self, request: Request, problem: Problem) -> None:
+        """Every denial is an audit record."""
+        if problem.status in (401, 403, 404, 429):
+            self._audit("denied", path=request.url.path, method=request.method, reason=problem.reason)
+
+    async def _answered(self, route: Route, request: Request) -> Response:
+        caller = self._caller(request)
+        self.limits.take(caller.client)
+        if may(caller, route.action) is not Permission.ALLOWED:
+            raise denied(Denial.FORBIDDEN)
+        query = None if route.query is None else query_of(request, route.query)
+        body = await body_of(request, route) if route.bodies else b""
+        answer = await route.handle(Asked(request, caller, route.action, query, body, self.service))
+        return response(answer)
+
+    def _caller(self, request: Request) -> Caller:
+        said = request.headers.get("authorization", "")
+        caller = self.doorkeeper.caller(said[len(BEARER) :]) if said.startswith(BEARER) else None
+        if caller is None:
+            raise denied(Denial.UNAUTHENTICATED)
+        return caller
+
+
+async def body_of(request: Request, route: Route) -> bytes:
+    """The body, if its media type is one the route takes and it is not too large."""
+    media = request.headers.get("content-type", JSON).split(";")[0].strip().lower()
+    if media not in route.bodies and BYTES not in route.bodies:
+        raise denied(Denial.UNSUPPORTED_MEDIA_TYPE)
+    pieces, size = [], 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > route.largest_body:
+            raise denied(Denial.TOO_LARGE)
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def decoded(body: bytes, shape: type[S]) -> S:
+    """JSON of a shape; declined with what is wrong and where."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise malformed(str(error)) from error
+
+
+def query_of(request: Request, shape: type[S]) -> S:
+    """The query of a shape; each name once."""
+    given = request.query_params.multi_items()
+    if len({name for name, _ in given}) < len(given):
+        raise malformed("a name stands twice in the query")
+    try:
+        return msgspec.convert(dict(given), shape, strict=False)
+    except msgspec.ValidationError as error:
+        raise malformed(str(error)) from error
+
+
+def malformed(text: str) -> Declined:
+    """A request of the wrong shape, as the decoder says it."""
+    message, _, path = text.partition(" - at `")
+    return denied(Denial.MALFORMED, text, [ValidationError(path.rstrip("`") or "$", message)])
+
+
+def response(answer: Answer) -> Response:
+    """The answer as the framework sends it."""
+    headers = dict(answer.headers)
+    if answer.content is None:
+        return Response(status_code=answer.status, headers=headers)
+    if isinstance(answer.content, msgspec.Struct):
+        return Response(encode(answer.content), answer.status, headers, answer.media)
+    if isinstance(answer.content, bytes):
+        return Response(answer.content, answer.status, headers, answer.media)
+    return StreamingResponse(answer.content, answer.status, headers, answer.media)
+
+
+def problem_response(problem: Problem) -> Response:
+    """A problem document."""
+    headers = {}
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="flexpeer"'
+    if problem.status in (429, 503):
+        headers["Retry-After"] = "1"
+    return Response(encode(problem), problem.status, headers, MEDIA_TYPE)

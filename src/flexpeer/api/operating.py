@@ -1,0 +1,131 @@
+"""What a market operator works with: the clock, the log, signed heads, a day's result."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from flexpeer.api.declining import denied
+from flexpeer.api.edge import JSON, Answer, Asked, Route
+from flexpeer.api.listing import page
+from flexpeer.api.log_lines import heads, lines, sealed_head
+from flexpeer.api.permissions import Action
+from flexpeer.api.service import ServedDay
+from flexpeer.api.units import instant, utc
+from flexpeer.app.results import result_object
+from flexpeer.market.timeline import Stage
+from flexpeer.wire.api import MarketStatus
+from flexpeer.wire.api_operations import ClockDocument, ClockMove, HeadDocument, HeadList, StageDone
+from flexpeer.wire.api_problems import Denial
+from flexpeer.wire.api_queries import ListQuery, LogQuery
+
+LOG_MEDIA = "application/x-ndjson"
+
+
+class Signer(NamedTuple):
+    """Signs heads with the operator's Ed25519 key; the public key in hex."""
+
+    sign: Callable[[bytes], bytes]
+    public_key: str
+
+
+def head_text(market_id: str, stage: str, n: int, digest: str) -> bytes:
+    """What is signed of a head."""
+    return f"flexpeer head\n{market_id}\n{stage}\n{n}\n{digest}".encode()
+
+
+async def clock(asked: Asked) -> Answer:
+    """What time it is in the market."""
+    here = asked.service.clock
+    return Answer(200, ClockDocument(utc(here.now()), here.virtual))
+
+
+async def move_clock(asked: Asked) -> Answer:
+    """Go forward; the answer comes when all that is due has happened."""
+    service = asked.service
+    to = instant(asked.of(ClockMove).to, "$.to")
+    if not service.clock.virtual:
+        raise denied(Denial.CLOCK_IS_REAL)
+
+    def act() -> list[tuple[str, Stage]]:
+        if to < service.clock.now():
+            raise denied(Denial.CLOCK_GOES_FORWARD, f"it is {utc(service.clock.now())}")
+        return service.move_clock(to)
+
+    reached = await service.done(act)
+    done = tuple(StageDone(market_id, MarketStatus(stage)) for market_id, stage in reached)
+    return Answer(200, ClockDocument(utc(service.clock.now()), True, done))
+
+
+async def log(asked: Asked) -> Answer:
+    """The log as lines, each with the hash of the one before."""
+    published = asked.day(asked.query.market_id).published
+    count = len(published.events)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in lines(published, count, asked.query.after, sealed=asked.query.sealed):
+            yield piece
+
+    return Answer(200, pieces(), media=LOG_MEDIA)
+
+
+class Operating:
+    """Routes that need the operator's key."""
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+        self._results: dict[str, tuple[int, bytes]] = {}
+
+    async def read_heads(self, asked: Asked) -> Answer:
+        """The log's head at every stage reached."""
+        documents = []
+        for market_id, served in asked.days(asked.query.market_id):
+            for stage, n, digest in heads(served.published):
+                signature = self._signer.sign(head_text(market_id, stage, n, digest)).hex()
+                word = MarketStatus(stage)
+                documents.append(HeadDocument(market_id, word, n, digest, signature, self._signer.public_key))
+        hits, items, more = page(asked, documents)
+        return Answer(200, HeadList(hits, items, more))
+
+    async def result(self, asked: Asked) -> Answer:
+        """What a settled day came to: `result.json` of `flexpeer run`."""
+        served = asked.day(asked.id)
+        state = served.published.state
+        if state.stages.stage is not Stage.SETTLED:
+            raise denied(Denial.NOT_YET, "the day is not settled yet")
+        known = self._results.get(asked.id)
+        if known is None or known[0] != state.events:
+            content = await asked.service.done(lambda: encode_result(served))
+            known = self._results[asked.id] = (state.events, content)
+        return Answer(200, known[1])
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """The clock, the log, heads and results."""
+        return (
+            Route("GET", "/api/clock", Action.READ_CLOCK, clock, "The market's time", {200: ClockDocument}),
+            Route(
+                "POST", "/api/clock", Action.MOVE_CLOCK, move_clock, "Move the virtual clock",
+                {200: ClockDocument}, bodies={JSON: ClockMove},
+            ),
+            Route(
+                "GET", "/api/Log", Action.READ_LOG, log, "The hash-chained log as lines", {200: None},
+                query=LogQuery, media=LOG_MEDIA,
+            ),
+            Route(
+                "GET", "/api/Heads", Action.READ_HEADS, self.read_heads, "Signed heads of the log at every stage",
+                {200: HeadList}, query=ListQuery,
+            ),
+            Route(
+                "GET", "/api/Markets/{id}/result", Action.READ_RESULT, self.result,
+                "What a settled day came to, as result.json", {200: dict[str, Any]},
+            ),
+        )  # fmt: skip
+
+
+def encode_result(served: ServedDay) -> bytes:
+    """The result of a settled day; found by the writer, whose grid it asks."""
+    outcome = served.day.outcome()
+    result = result_object(outcome, sealed_head(served.published, outcome.state_hash))
+    result["orders"] = served.day.journal.arrivals
+    return msgspec.json.encode(result)

@@ -1,0 +1,335 @@
+"""Orders: placed through their DSO, amended, withdrawn, imported; each acknowledged when it is durable."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from hashlib import sha256
+from typing import NamedTuple
+from uuid import uuid4
+
+from flexpeer.api.declining import Declined, denied, refused, refused_command
+from flexpeer.api.documents import dsos_of, order_document, order_owned, public_order
+from flexpeer.api.edge import CSV, JSON, Answer, Asked, Route, encode
+from flexpeer.api.import_rows import Row, csv_rows, json_rows
+from flexpeer.api.listing import matching, page
+from flexpeer.api.permissions import Action, Owned
+from flexpeer.api.published import POINT, Published
+from flexpeer.api.service import ServedDay
+from flexpeer.api.units import instant, minor_units, watts
+from flexpeer.market.door import digest_of
+from flexpeer.market.machine import State
+from flexpeer.market.needs import Regulation
+from flexpeer.market.orders import AmendOrder, Order, PlaceOrder, Side, Status, TimeInForce, WithdrawOrder
+from flexpeer.market.reasons import CommandRefused, Reason
+from flexpeer.wire.api import (
+    ImportLine,
+    ImportResult,
+    OrderChange,
+    OrderDocument,
+    OrderList,
+    OrderRequest,
+    PublicOrderList,
+    SideWord,
+    TimeInForceWord,
+    ValidationError,
+)
+from flexpeer.wire.api_problems import Denial
+from flexpeer.wire.api_queries import ListQuery, OrderQuery, PublicOrderQuery
+
+SIDES = {SideWord.BUY: Side.BUY, SideWord.SELL: Side.SELL}
+TIMES_IN_FORCE = {
+    TimeInForceWord.DAY: TimeInForce.DAY,
+    TimeInForceWord.FAK: TimeInForce.FAK,
+    TimeInForceWord.FOK: TimeInForce.FOK,
+}
+KEY = "idempotency-key"
+
+
+class Placing(NamedTuple):
+    """An order on its way in: a command for each price point. `keyed`: its sender may be repeating itself."""
+
+    served: ServedDay
+    commands: tuple[PlaceOrder, ...]
+    keyed: bool
+
+    @property
+    def id(self) -> str:
+        """The id its sender knows it by."""
+        return self.commands[0].order
+
+
+def placing(asked: Asked, wanted: OrderRequest, key: str | None) -> Placing:
+    """The commands of an order; declined if it is nothing the door could look at, or not the caller's to send."""
+    served = asked.day(wanted.market_id)
+    organisation, unit, via = _sender(asked, served, wanted)
+    name = wanted.id or _name(organisation, key)
+    first = PlaceOrder(
+        order=name,
+        organisation=organisation,
+        via=via,
+        unit=unit,
+        side=SIDES[wanted.side],
+        start=instant(wanted.period_from, "periodFrom"),
+        end=instant(wanted.period_to, "periodTo"),
+        quantity_w=0,
+        price_minor=0,
+        zone=wanted.flexibility_zone_id,
+        regulation=None if wanted.regulation_type is None else Regulation(wanted.regulation_type.upper()),
+        min_quantity_w=watts(wanted.minimum_acceptance_quantity or Decimal(0)),
+        time_in_force=TIMES_IN_FORCE[wanted.time_in_force],
+        key="" if key in (None, name) else f"{organisation}:{key}",
+        at=asked.service.clock.now(),
+    )
+    return Placing(served, _at_points(first, wanted), key is not None)
+
+
+def _name(organisation: str, key: str | None) -> str:
+    """An id for an order that came without one: the same for the same key."""
+    return uuid4().hex if key is None else sha256(f"{organisation}:{key}".encode()).hexdigest()[:32]
+
+
+def _at_points(first: PlaceOrder, wanted: OrderRequest) -> tuple[PlaceOrder, ...]:
+    commands = []
+    for number, point in enumerate(wanted.price_points, 1):
+        suffix = "" if number == 1 else f"{POINT}{number}"
+        commands.append(
+            PlaceOrder(
+                **{name: getattr(first, name) for name in first.__struct_fields__}
+                | {
+                    "order": first.order + suffix,
+                    "key": first.key and first.key + suffix,
+                    "quantity_w": watts(point.quantity),
+                    "price_minor": minor_units(point.unit_price),
+                }
+            )
+        )
+    return tuple(commands)
+
+
+def _sender(asked: Asked, served: ServedDay, wanted: OrderRequest) -> tuple[str, str, str]:
+    """Whose order it is, its unit, and the DSO it comes through: the unit's, which may be the caller.
+
+    A resource that came after the needs were found is none that grid owners could answer for on this day.
+    """
+    caller, participants = asked.caller, served.published.state.participants
+    unit = wanted.portfolio_id
+    if unit is None:
+        if not participants.is_dso(caller.organisation):
+            missing = ValidationError("$.portfolioId", "Object missing required field `portfolioId`")
+            raise denied(Denial.MALFORMED, missing.message, [missing])
+        unit = caller.organisation
+    owner = participants.organisation_of(unit)
+    dsos = dsos_of(participants, unit)
+    if owner is None:
+        raise denied(Denial.NOT_FOUND)
+    asked.require(Owned(owner, dsos))
+    if any(member.resource not in served.day.dso_of for member in participants.members(unit)):
+        raise refused(Reason.NOT_QUALIFIED, f"{unit} came after the needs of this day were found")
+    return owner, unit, dsos[0] if dsos else owner
+
+
+def do_place(order: Placing) -> bool:
+    """Let it happen, in the writer; whether it is new. Declined where the market refuses it, all points or none."""
+    market, published, first = order.served.day.market, order.served.published, order.commands[0]
+    before = published.refused.get((first.organisation, first.order))
+    if order.keyed and before is not None and before.digest == digest_of(first):
+        raise refused_command(before)
+    new: list[PlaceOrder] = []
+    for command in order.commands:
+        events = market.submit(command)
+        if not events:
+            continue
+        if isinstance(events[0], CommandRefused):
+            for placed in new:
+                market.submit(WithdrawOrder(placed.order, placed.organisation))
+            raise refused_command(events[0])
+        new.append(command)
+    return bool(new)
+
+
+def as_placed(market_id: str, published: Published, name: str) -> OrderDocument:
+    """An order as it was when it came in, whatever has become of it: the same answer for the same request."""
+    orders = [published.placed[point] for point in published.ids(name)]
+    return order_document(name, market_id, published.state, orders)
+
+
+def as_it_is(market_id: str, state: State, published: Published, name: str) -> OrderDocument:
+    """An order as it is in a state."""
+    return order_document(name, market_id, state, [state.orders.orders[point] for point in published.ids(name)])
+
+
+def etag(document: OrderDocument) -> str:
+    """Changes with every change of the document."""
+    return f'"{sha256(encode(document)).hexdigest()[:32]}"'
+
+
+async def place(asked: Asked) -> Answer:
+    """An order: 201, or 200 where it is known."""
+    order = placing(asked, asked.of(OrderRequest), asked.request.headers.get(KEY))
+    new = await asked.service.done(lambda: do_place(order))
+    document = as_placed(order.served.market_id, order.served.published, order.id)
+    return Answer(201 if new else 200, document, {"ETag": etag(document)})
+
+
+async def import_orders(asked: Asked) -> Answer:
+    """Orders of a file or an array, each as if it came alone, in order and in one batch."""
+    media = asked.request.headers.get("content-type", JSON).split(";")[0].strip().lower()
+    rows = csv_rows(asked.body, asked.query.market_id) if media == CSV else json_rows(asked.body)
+    prepared = [_prepared(asked, row) for row in rows]
+
+    def all_of_them() -> list[bool | Declined]:
+        return [each if isinstance(each, Declined) else _tried(each) for each in prepared]
+
+    outcomes = await asked.service.done(all_of_them)
+    lines = tuple(_line(*each) for each in zip(rows, prepared, outcomes, strict=True))
+    taken = sum(line.status < 300 for line in lines)
+    return Answer(200, ImportResult(taken, len(lines) - taken, lines))
+
+
+def _prepared(asked: Asked, row: Row) -> Placing | Declined:
+    if isinstance(row.wanted, Declined):
+        return row.wanted
+    try:
+        return placing(asked, row.wanted, row.wanted.id)
+    except Declined as declined:
+        return declined
+
+
+def _tried(order: Placing) -> bool | Declined:
+    try:
+        return do_place(order)
+    except Declined as declined:
+        return declined
+
+
+def _line(row: Row, order: Placing | Declined, outcome: bool | Declined) -> ImportLine:
+    name = row.wanted.id if isinstance(row.wanted, OrderRequest) else None
+    if isinstance(outcome, Declined):
+        problem = outcome.problem
+        return ImportLine(row.line, problem.status, id=name, reason=problem.reason, detail=problem.detail)
+    assert isinstance(order, Placing), "what was not prepared is not tried"
+    placed = order.served.published.placed[order.id]
+    return ImportLine(row.line, 201 if outcome else 200, id=order.id, arrival=placed.number)
+
+
+def _found(asked: Asked) -> tuple[ServedDay, list[Order]]:
+    """The order that the path names, in the latest market that knows it; declined unless the caller may."""
+    for _, served in reversed(asked.days(asked.query.market_id)):
+        state = served.published.state
+        orders = [state.orders.orders[name] for name in served.published.ids(asked.id)]
+        if orders:
+            asked.require(order_owned(state, orders[0]))
+            return served, orders
+    raise denied(Denial.NOT_FOUND)
+
+
+async def read(asked: Asked) -> Answer:
+    """One order."""
+    served, orders = _found(asked)
+    document = order_document(asked.id, served.market_id, served.published.state, orders)
+    return Answer(200, document, {"ETag": etag(document)})
+
+
+async def amend(asked: Asked) -> Answer:
+    """Other quantities and prices, if it is still as the caller saw it."""
+    change = asked.of(OrderChange)
+    served, orders = _found(asked)
+    if len(change.price_points) != len(orders):
+        wrong = ValidationError("$.pricePoints", f"Expected `array` of length {len(orders)}")
+        raise denied(Denial.MALFORMED, wrong.message, [wrong])
+    points = [(watts(point.quantity), minor_units(point.unit_price)) for point in change.price_points]
+    commands = [AmendOrder(o.order, o.organisation, *point) for o, point in zip(orders, points, strict=True)]
+
+    def act() -> None:
+        _unchanged(asked, served)
+        _submit(served, commands)
+
+    await asked.service.done(act)
+    document = as_it_is(served.market_id, served.published.state, served.published, asked.id)
+    return Answer(200, document, {"ETag": etag(document)})
+
+
+async def withdraw(asked: Asked) -> Answer:
+    """What is left of an order is taken out of the book."""
+    served, orders = _found(asked)
+
+    def act() -> None:
+        _unchanged(asked, served)
+        latest = [served.day.market.state.orders.orders[order.order] for order in orders]
+        left = [order for order in latest if order.status is Status.OPEN] or latest[:1]
+        _submit(served, [WithdrawOrder(order.order, order.organisation) for order in left])
+
+    await asked.service.done(act)
+    return Answer(204)
+
+
+def _submit(served: ServedDay, commands: Sequence[AmendOrder | WithdrawOrder]) -> None:
+    """All of them; declined at the first that is refused."""
+    for command in commands:
+        events = served.day.market.submit(command)
+        if events and isinstance(events[0], CommandRefused):
+            raise refused_command(events[0])
+
+
+def _unchanged(asked: Asked, served: ServedDay) -> None:
+    """Whether the order is what If-Match says, in the writer."""
+    wanted = asked.request.headers.get("if-match")
+    if wanted is None or wanted == "*":
+        return
+    document = as_it_is(served.market_id, served.day.market.state, served.published, asked.id)
+    if etag(document) not in [each.strip() for each in wanted.split(",")]:
+        raise denied(Denial.CHANGED_MEANWHILE)
+
+
+async def read_all(asked: Asked) -> Answer:
+    """Orders that the caller may see, by arrival."""
+    documents: list[OrderDocument] = []
+    for market_id, served in asked.days(asked.query.market_id):
+        published = served.published
+        state = published.state
+        names = [name for names in list(published.by_organisation.values()) for name in names]
+        known = [(state.orders.orders[name], name) for name in names if name in state.orders.orders]
+        seen = [(order.number, name) for order, name in known if asked.sees(order_owned(state, order))]
+        documents += [as_it_is(market_id, state, published, name) for _, name in sorted(seen)]
+    hits, items, more = page(asked, matching(asked.query, documents))
+    return Answer(200, OrderList(hits, items, more))
+
+
+async def public_book(asked: Asked) -> Answer:
+    """Everybody's open orders, nobody's names."""
+    documents = []
+    for market_id, served in asked.days(asked.query.market_id):
+        state = served.published.state
+        still = sorted((o.number, o.order) for o in state.orders.orders.values() if o.status is Status.OPEN)
+        documents += [public_order(market_id, state, state.orders.orders[name]) for _, name in still]
+    hits, items, more = page(asked, matching(asked.query, documents))
+    return Answer(200, PublicOrderList(hits, items, more))
+
+
+ROUTES = (
+    Route(
+        "GET", "/api/Orders", Action.READ_ORDERS, read_all, "Orders by arrival", {200: OrderList}, query=OrderQuery
+    ),
+    Route(
+        "POST", "/api/Orders", Action.PLACE_ORDERS, place, "Place an order",
+        {201: OrderDocument, 200: OrderDocument}, bodies={JSON: OrderRequest}, headers=("Idempotency-Key",),
+    ),
+    Route(
+        "POST", "/api/Orders/import", Action.PLACE_ORDERS, import_orders, "Place many orders, answered line by line",
+        {200: ImportResult}, query=ListQuery, bodies={JSON: tuple[OrderRequest, ...], CSV: None},
+    ),
+    Route(
+        "GET", "/api/Orders/{id}", Action.READ_ORDERS, read, "One order", {200: OrderDocument}, query=ListQuery
+    ),
+    Route(
+        "PATCH", "/api/Orders/{id}", Action.CHANGE_ORDERS, amend, "Another quantity or price",
+        {200: OrderDocument}, query=ListQuery, bodies={JSON: OrderChange}, headers=("If-Match",),
+    ),
+    Route(
+        "DELETE", "/api/Orders/{id}", Action.CHANGE_ORDERS, withdraw, "Withdraw what is left",
+        {204: None}, query=ListQuery, headers=("If-Match",),
+    ),
+    Route(
+        "GET", "/api/PublicOrders", Action.READ_PUBLIC_ORDERS, public_book, "The open book, without names",
+        {200: PublicOrderList}, query=PublicOrderQuery,
+    ),
+)  # fmt: skip

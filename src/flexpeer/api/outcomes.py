@@ -1,0 +1,136 @@
+"""What came of orders: trades, confirmations, verdicts, activations, settlement; each seen by whom it concerns."""
+
+from flexpeer.api.documents import (
+    activation_document,
+    confirmation_document,
+    dsos_of,
+    order_owned,
+    settlement_document,
+    trade_document,
+    trade_owned,
+    verdict_document,
+)
+from flexpeer.api.edge import Answer, Asked, Route
+from flexpeer.api.listing import matching, page
+from flexpeer.api.permissions import Action, Owned
+from flexpeer.market.machine import State
+from flexpeer.market.settlement import Account
+from flexpeer.market.trades import Match
+from flexpeer.wire.api import (
+    ActivationList,
+    ConfirmationList,
+    SettlementList,
+    TradeDocument,
+    TradeList,
+    VerdictList,
+)
+from flexpeer.wire.api_queries import AccountQuery, ListQuery, OwnerQuery, TradeQuery
+
+
+def seen_sides(asked: Asked, owned: tuple[Owned, ...]) -> list[str]:
+    """The organisations of a trade whose side the caller may see."""
+    return [each.organisation for each in owned if asked.sees(each)]
+
+
+async def trades(asked: Asked) -> Answer:
+    """Trades in the order they were concluded."""
+    documents: list[TradeDocument] = []
+    for market_id, served in asked.days(asked.query.market_id):
+        published = served.published
+        state = published.state
+        for name in list(published.trades):
+            trade = state.trades.trades.get(name)
+            sides = seen_sides(asked, trade_owned(state, trade)) if trade is not None else []
+            if trade is not None and sides:
+                documents.append(trade_document(market_id, state, trade, sides))
+    hits, items, more = page(asked, matching(asked.query, documents))
+    return Answer(200, TradeList(hits, items, more))
+
+
+async def confirmations(asked: Asked) -> Answer:
+    """Confirmations in the order of trades."""
+    documents = []
+    for market_id, served in asked.days(asked.query.market_id):
+        state = served.published.state
+        documents += [
+            confirmation_document(market_id, state, told)
+            for told in state.activations.confirmations
+            if asked.sees(Owned(told.organisation, dsos_of(state.participants, told.unit)))
+        ]
+    hits, items, more = page(asked, matching(asked.query, documents))
+    return Answer(200, ConfirmationList(hits, items, more))
+
+
+async def activations(asked: Asked) -> Answer:
+    """Schedules by resource."""
+    documents = []
+    for market_id, served in asked.days(asked.query.market_id):
+        state = served.published.state
+        for name in sorted(state.activations.schedules_w):
+            unit = state.participants.resources[name]
+            if asked.sees(Owned(unit.organisation, (unit.dso,))):
+                documents.append(activation_document(market_id, state, name))
+    hits, items, more = page(asked, matching(asked.query, documents))
+    return Answer(200, ActivationList(hits, items, more))
+
+
+async def settlement(asked: Asked) -> Answer:
+    """Accounts as the last revision has them."""
+    documents = []
+    for market_id, served in asked.days(asked.query.market_id):
+        state = served.published.state
+        documents += [
+            settlement_document(market_id, state, account)
+            for account in sorted(_accounts(state))
+            if asked.sees(Owned(account.organisation))
+        ]
+    hits, items, more = page(asked, matching(asked.query, documents))
+    return Answer(200, SettlementList(hits, items, more))
+
+
+def _accounts(state: State) -> set[Account]:
+    return {*state.settlements.balances_minor(), *(posting.account for posting in state.settlements.postings)}
+
+
+async def verdicts(asked: Asked) -> Answer:
+    """What grid owners said, in order; an FSP is told of its own orders only."""
+    documents = []
+    for market_id, served in asked.days(asked.query.market_id):
+        state = served.published.state
+        for answered in list(served.published.answers):
+            seen = [name for name in _orders(answered.match) if asked.sees(_owned(state, name))]
+            if seen:
+                documents.append(verdict_document(market_id, state, answered, seen))
+    hits, items, more = page(asked, documents)
+    return Answer(200, VerdictList(hits, items, more))
+
+
+def _orders(match: Match) -> list[str]:
+    """The orders of a match, each once."""
+    return list(dict.fromkeys(party.order for leg in match.legs for party in leg.parties))
+
+
+def _owned(state: State, name: str) -> Owned:
+    order = state.orders.orders.get(name)
+    return Owned("") if order is None else order_owned(state, order)
+
+
+ROUTES = (
+    Route("GET", "/api/Trades", Action.READ_TRADES, trades, "Trades", {200: TradeList}, query=TradeQuery),
+    Route(
+        "GET", "/api/Confirmations", Action.READ_CONFIRMATIONS, confirmations, "Confirmations with remuneration",
+        {200: ConfirmationList}, query=OwnerQuery,
+    ),
+    Route(
+        "GET", "/api/Activations", Action.READ_ACTIVATIONS, activations, "Schedules of resources",
+        {200: ActivationList}, query=OwnerQuery,
+    ),
+    Route(
+        "GET", "/api/Settlement", Action.READ_SETTLEMENT, settlement, "Accounts and their postings",
+        {200: SettlementList}, query=AccountQuery,
+    ),
+    Route(
+        "GET", "/api/Verdicts", Action.READ_VERDICTS, verdicts, "What grid owners said", {200: VerdictList},
+        query=ListQuery,
+    ),
+)  # fmt: skip

@@ -1,0 +1,200 @@
+"""Resources and portfolios of an organisation, and their prequalification by DSOs."""
+
+from decimal import Decimal
+
+from flexpeer.api.declining import denied, refused_command
+from flexpeer.api.documents import dsos_of
+from flexpeer.api.edge import JSON, Answer, Asked, Route
+from flexpeer.api.listing import matching, page
+from flexpeer.api.permissions import DSOS, Action, Owned
+from flexpeer.api.service import ServedDay
+from flexpeer.api.units import instant, megawatts, utc, watts
+from flexpeer.market.machine import Command, State
+from flexpeer.market.participants import (
+    Check,
+    FormPortfolio,
+    Portfolio,
+    Prequalification,
+    RecordGridCheck,
+    RecordProductCheck,
+    RegisterResource,
+    Resource,
+)
+from flexpeer.market.reasons import CommandRefused
+from flexpeer.wire.api import StatusWord, ValidationError
+from flexpeer.wire.api_problems import Denial
+from flexpeer.wire.api_queries import ListQuery, OwnerQuery
+from flexpeer.wire.api_registry import (
+    CheckAnswer,
+    CheckDocument,
+    PortfolioDocument,
+    PortfolioList,
+    PortfolioRequest,
+    PrequalificationRequest,
+)
+
+NOT_ASKED = Prequalification()
+NOTHING = Decimal(0)
+
+
+def portfolio_document(state: State, now: int, unit: str) -> PortfolioDocument:
+    """A resource or portfolio as it is at an instant."""
+    people = state.participants
+    members = people.members(unit)
+    one = people.resources.get(unit)
+    checks = people.prequalifications.get(unit, NOT_ASKED)
+    return PortfolioDocument(
+        id=unit,
+        name=unit,
+        status=StatusWord.ACTIVE if people.qualified(unit, now) else StatusWord.PENDING,
+        owner_organization_id=members[0].organisation,
+        dso=members[0].dso,
+        resources=tuple(member.resource for member in members),
+        minimum_quantity=megawatts(sum(member.p_min_w for member in members)),
+        maximum_quantity=megawatts(sum(member.p_max_w for member in members)),
+        grid_node_id=None if one is None else one.node,
+        kind=None if one is None else one.kind,
+        grid_check=_check(checks.grid),
+        product_check=_check(checks.product),
+    )
+
+
+def _check(check: Check | None) -> CheckDocument | None:
+    if check is None:
+        return None
+    until = None if check.valid_until is None else utc(check.valid_until)
+    return CheckDocument(check.passed, check.dso, check.reasons, until)
+
+
+def owned(state: State, unit: str) -> Owned:
+    """Whose a unit is, and its DSOs."""
+    organisation = state.participants.organisation_of(unit) if state.participants.members(unit) else None
+    return Owned("") if organisation is None else Owned(organisation, dsos_of(state.participants, unit))
+
+
+def _market(asked: Asked) -> ServedDay:
+    """The market of the query; else the latest."""
+    return asked.day(asked.query.market_id or max(asked.service.days))
+
+
+async def read_all(asked: Asked) -> Answer:
+    """Units that the caller may see, by name."""
+    served = _market(asked)
+    state, now = served.published.state, asked.service.clock.now()
+    names = sorted((*state.participants.resources, *state.participants.portfolios))
+    documents = [portfolio_document(state, now, name) for name in names if asked.sees(owned(state, name))]
+    if asked.query.portfolio_id is not None:
+        documents = [document for document in documents if document.id == asked.query.portfolio_id]
+    query = OwnerQuery(owner_organization_id=asked.query.owner_organization_id)
+    hits, items, more = page(asked, matching(query, documents))
+    return Answer(200, PortfolioList(hits, items, more))
+
+
+async def read(asked: Asked) -> Answer:
+    """One unit."""
+    state = _market(asked).published.state
+    asked.require(owned(state, asked.id))
+    return Answer(200, portfolio_document(state, asked.service.clock.now(), asked.id))
+
+
+async def create(asked: Asked) -> Answer:
+    """A portfolio of known resources, or a new resource."""
+    wanted, served = asked.of(PortfolioRequest), _market(asked)
+    await _submitted(asked, served, _registering(asked.caller.organisation, wanted))
+    document = portfolio_document(served.published.state, asked.service.clock.now(), wanted.id)
+    return Answer(201, document)
+
+
+async def put(asked: Asked) -> Answer:
+    """The same under its own path: new, or as it is already."""
+    wanted, served = asked.of(PortfolioRequest), _market(asked)
+    state = served.published.state
+    if wanted.id != asked.id:
+        wrong = ValidationError("$.id", "is not the id of the path", wanted.id)
+        raise denied(Denial.MALFORMED, wrong.message, [wrong])
+    command, known = _registering(asked.caller.organisation, wanted), _known(state, asked.id)
+    if known is not None:
+        asked.require(owned(state, asked.id))
+    if command != known:
+        await _submitted(asked, served, command)
+    document = portfolio_document(served.published.state, asked.service.clock.now(), asked.id)
+    return Answer(201 if known is None else 200, document)
+
+
+def _known(state: State, name: str) -> Command | None:
+    """The command that would register what is registered."""
+    people = state.participants
+    if name in people.resources:
+        return RegisterResource(people.resources[name])
+    return FormPortfolio(people.portfolios[name]) if name in people.portfolios else None
+
+
+def _registering(organisation: str, wanted: PortfolioRequest) -> Command:
+    if wanted.resources:
+        return FormPortfolio(Portfolio(wanted.id, organisation, wanted.resources))
+    if wanted.grid_node_id is None or wanted.dso is None:
+        missing = ValidationError("$", "Expected resources, or gridNodeId and dso of a new resource")
+        raise denied(Denial.MALFORMED, missing.message, [missing])
+    low, high = watts(wanted.minimum_quantity or NOTHING), watts(wanted.maximum_quantity or NOTHING)
+    kind = wanted.kind or "other"
+    return RegisterResource(Resource(wanted.id, organisation, wanted.dso, wanted.grid_node_id, kind, low, high))
+
+
+async def _submitted(asked: Asked, served: ServedDay, *commands: Command) -> None:
+    """All of them, up to the first that is refused."""
+
+    def act() -> None:
+        for command in commands:
+            events = served.day.market.submit(command)
+            if events and isinstance(events[0], CommandRefused):
+                raise refused_command(events[0])
+
+    await asked.service.done(act)
+
+
+async def prequalify(asked: Asked) -> Answer:
+    """A DSO's answers for a resource; from its owner a request for them, which changes nothing."""
+    wanted, served = asked.of(PrequalificationRequest), _market(asked)
+    state, name = served.published.state, asked.id
+    asked.require(owned(state, name))
+    answers = (wanted.grid_check, wanted.product_check)
+    if any(answers) and asked.caller.role not in DSOS:
+        raise denied(Denial.FORBIDDEN)
+    commands: list[Command] = []
+    for member in state.participants.members(name):
+        if wanted.grid_check is not None:
+            commands.append(RecordGridCheck(member.resource, _answer(asked, wanted.grid_check)))
+        if wanted.product_check is not None:
+            commands.append(RecordProductCheck(member.resource, _answer(asked, wanted.product_check)))
+    await _submitted(asked, served, *commands)
+    return Answer(200, portfolio_document(served.published.state, asked.service.clock.now(), name))
+
+
+def _answer(asked: Asked, said: CheckAnswer) -> Check:
+    until = None if said.valid_until is None else instant(said.valid_until, "validUntil")
+    return Check(asked.caller.organisation, said.passed, said.reasons, until)
+
+
+ROUTES = (
+    Route(
+        "GET", "/api/Portfolios", Action.READ_PORTFOLIOS, read_all, "Resources and portfolios", {200: PortfolioList},
+        query=OwnerQuery,
+    ),
+    Route(
+        "POST", "/api/Portfolios", Action.WRITE_PORTFOLIOS, create, "Register a resource or form a portfolio",
+        {201: PortfolioDocument}, query=ListQuery, bodies={JSON: PortfolioRequest},
+    ),
+    Route(
+        "GET", "/api/Portfolios/{id}", Action.READ_PORTFOLIOS, read, "One resource or portfolio",
+        {200: PortfolioDocument}, query=ListQuery,
+    ),
+    Route(
+        "PUT", "/api/Portfolios/{id}", Action.WRITE_PORTFOLIOS, put, "Register under this id",
+        {200: PortfolioDocument, 201: PortfolioDocument}, query=ListQuery, bodies={JSON: PortfolioRequest},
+    ),
+    Route(
+        "POST", "/api/Portfolios/{id}/prequalification", Action.PREQUALIFY, prequalify,
+        "Ask for a prequalification or, as a DSO, answer", {200: PortfolioDocument}, query=ListQuery,
+        bodies={JSON: PrequalificationRequest},
+    ),
+)  # fmt: skip

@@ -1,0 +1,76 @@
+"""What readers see of a day: only what outlives the program. Folds of its events, published after every sync."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from flexpeer.market.machine import Event, State
+from flexpeer.market.orders import Order, OrderPlaced
+from flexpeer.market.reasons import CommandRefused
+from flexpeer.market.trades import Match, MatchProposed, TradeConcluded, VerdictRecorded
+
+POINT = "#"
+
+
+class Answered(NamedTuple):
+    """A match and what its owners said."""
+
+    match: Match
+    verdict: VerdictRecorded
+
+
+class Published:
+    """State, events and the orders of lists of one day, as far as they are durable.
+
+    `placed` has every order as it was first placed, `points` the order ids of each id with several price points,
+    `refused` the last refusal of an order that never got in.
+    """
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.line = 0
+        self.events: list[Event] = []
+        self.placed: dict[str, Order] = {}
+        self.points: dict[str, list[str]] = {}
+        self.by_organisation: dict[str, list[str]] = {}
+        self.trades: list[str] = []
+        self.answers: list[Answered] = []
+        self.refused: dict[tuple[str, str], CommandRefused] = {}
+        self._proposed: Match | None = None
+
+    def publish(self, state: State, line: int, events: Sequence[Event]) -> None:
+        """`events` have become durable, and led to `state`."""
+        self.state, self.line = state, line
+        for event in events:
+            self._note(event)
+        self.events += events
+
+    def ids(self, order: str) -> tuple[str, ...]:
+        """The market's orders behind an id: one for each price point; none for an unknown id."""
+        return tuple(self.points.get(order, ()))
+
+    def _note(self, event: Event) -> None:
+        match event:
+            case OrderPlaced(order):
+                self._note_order(order)
+            case CommandRefused("PlaceOrder", subject):
+                self.refused[event.sender, subject] = event
+            case TradeConcluded(trade):
+                self.trades.append(trade.trade)
+            case MatchProposed(proposed):
+                self._proposed = proposed
+            case VerdictRecorded():
+                assert self._proposed is not None, "a verdict follows its match"
+                self.answers.append(Answered(self._proposed, event))
+            case _:
+                pass
+
+    def _note_order(self, order: Order) -> None:
+        self.placed[order.order] = order
+        self.refused.pop((order.organisation, order.order), None)
+        base, _, point = order.order.rpartition(POINT)
+        first = self.placed.get(base)
+        if first is not None and point.isdigit() and first.organisation == order.organisation:
+            self.points[base].append(order.order)
+            return
+        self.points[order.order] = [order.order]
+        self.by_organisation.setdefault(order.organisation, []).append(order.order)

@@ -1,0 +1,228 @@
+"""The one writer: a thread that takes what is asked in order, lets it happen, syncs once, and then acknowledges.
+
+Between batches it takes steps for whoever waits (sweeps, owners' verdicts) and does what is due by the clock, so the
+door stays open. Nothing is shown before it is durable. Whatever goes wrong in here ends the service: those who wait
+get `Stopped`, and what was acknowledged is on disk.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from threading import Condition, Thread
+from time import monotonic
+from typing import Any, NamedTuple, TypeVar
+
+import structlog
+
+from flexpeer.api.clocks import Clock
+from flexpeer.api.declining import Declined
+from flexpeer.api.published import Published
+from flexpeer.app.day import Day
+from flexpeer.market.machine import Event
+from flexpeer.market.timeline import Stage
+
+LOG = structlog.get_logger("flexpeer.writer")
+T = TypeVar("T")
+SLICE_S = 0.01
+LONGEST_BATCH = 512
+LATE_S = 60.0
+Opening = Callable[[Callable[[Event], None]], Day]
+
+
+class Stopped(Exception):
+    """The service does not take or finish this any more."""
+
+
+class ServedDay:
+    """A day, and what is published of it. `opening` makes the day with a listener for its events."""
+
+    def __init__(self, opening: Opening) -> None:
+        self._fresh: list[Event] = []
+        self.day = opening(self._fresh.append)
+        self.market_id = self.day.scenario.day.delivery_day.isoformat()
+        self.published = Published()
+
+    def commit(self, *, idle: bool) -> bool:
+        """Sync what happened and publish it; whether anything did. `idle`: nobody waits for a step."""
+        market, published = self.day.market, self.published
+        line = market.line if idle else max(1, market.line)
+        if not self._fresh:
+            changed, published.line = published.line != line, line
+            return changed
+        market.sync()
+        fresh, self._fresh[:] = list(self._fresh), []
+        published.publish(market.state, line, fresh)
+        return True
+
+    def next_due(self) -> int | None:
+        """The instant of the next stage; None when all are done."""
+        done = self.day.market.state.stages.stage.place
+        return next((at for stage, at in self.day.timeline if stage.place > done), None)
+
+
+class _Asked(NamedTuple):
+    work: Callable[[], Any]
+    answer: "Future[Any]"
+
+
+class Service:
+    """Days on one writer. `on_end` is called from the writer's thread when it failed."""
+
+    def __init__(self, days: Mapping[str, ServedDay], clock: Clock, on_end: Callable[[], None]) -> None:
+        self.days, self.clock, self._on_end = dict(days), clock, on_end
+        self._waiting = set(self.days)
+        self.failure: BaseException | None = None
+        self._asked: deque[_Asked] = deque()
+        self._wake = Condition()
+        self._stopping = self._leaving = False
+        self._hearers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
+        self._thread = Thread(target=self._run, name="writer")
+
+    def start(self) -> None:
+        """Begin; what is late happens first."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what was asked before, and end."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join()
+
+    def say_goodbye(self) -> None:
+        """Whoever listens is told that this ends; what was asked is still done."""
+        self._leaving = True
+        self._tell_hearers()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the writer takes anything, and goes on to."""
+        return self._thread.is_alive() and not self._stopping and not self._leaving
+
+    def lateness_s(self) -> float:
+        """Real seconds that the next stage of any day is late by, beyond what a stage may take; 0 if none is."""
+        now = self.clock.now()
+        late = [now - due for day in self.days.values() if (due := day.next_due()) is not None and due <= now]
+        return max(0.0, max(late, default=0) * 60.0 - LATE_S)
+
+    def ask(self, work: Callable[[], T]) -> "Future[T]":
+        """Have the writer do something; the answer comes when what it led to is durable."""
+        answer: Future[T] = Future()
+        with self._wake:
+            if self._stopping or self.failure is not None:
+                raise Stopped("the service is ending")
+            self._asked.append(_Asked(work, answer))
+            self._wake.notify()
+        return answer
+
+    async def done(self, work: Callable[[], T]) -> T:
+        """The same, to be awaited."""
+        return await asyncio.wrap_future(self.ask(work))
+
+    def move_clock(self, to: int) -> list[tuple[str, Stage]]:
+        """Move the virtual clock, and do what is due until then; called by the writer."""
+        self.clock.move(to)
+        return self._due()
+
+    def listen(self) -> asyncio.Event:
+        """An event of the running loop that is set whenever something is published; give it back to `leave`."""
+        heard = asyncio.Event()
+        self._hearers.add((asyncio.get_running_loop(), heard))
+        return heard
+
+    def leave(self, heard: asyncio.Event) -> None:
+        """Nobody waits for this any more."""
+        self._hearers = {each for each in self._hearers if each[1] is not heard}
+
+    def _run(self) -> None:
+        try:
+            while True:
+                batch = self._taken()
+                if batch is None:
+                    break
+                self._do(batch)
+                self._due()
+                self._sweep()
+            self._commit()
+        except BaseException as failure:
+            self.failure = failure
+            LOG.exception("the writer ends")
+            self._on_end()
+        self._refuse_all()
+
+    def _taken(self) -> list[_Asked] | None:
+        """What has been asked, at once if there is other work; None when the service ends."""
+        with self._wake:
+            if not self._asked and not self._waiting and not self._stopping:
+                self._wake.wait(self._patience_s())
+            if self._stopping and not self._asked:
+                return None
+            return [self._asked.popleft() for _ in range(min(len(self._asked), LONGEST_BATCH))]
+
+    def _patience_s(self) -> float | None:
+        """Until the next stage by the clock; None to wait for a request."""
+        dues = [due for day in self.days.values() if (due := day.next_due()) is not None]
+        waits = [wait for due in dues if (wait := self.clock.seconds_until(due)) is not None]
+        return min(waits, default=None)
+
+    def _do(self, batch: list[_Asked]) -> None:
+        """Everything of a batch happens; then it is synced once, and acknowledged."""
+        done: list[tuple[Future[Any], Any]] = []
+        batch = [asked for asked in batch if asked.answer.set_running_or_notify_cancel()]
+        try:
+            for work, answer in batch:
+                try:
+                    done.append((answer, work()))
+                except Declined as declined:
+                    done.append((answer, declined))
+            self._waiting = set(self.days) if batch else self._waiting
+            self._commit()
+        except BaseException:
+            for _, answer in batch:
+                answer.set_exception(Stopped("the service failed before this was durable"))
+            raise
+        for answer, value in done:
+            if isinstance(value, Declined):
+                answer.set_exception(value)
+            else:
+                answer.set_result(value)
+
+    def _due(self) -> list[tuple[str, Stage]]:
+        """What is due by the clock, in order of days."""
+        now = self.clock.now()
+        reached: list[tuple[str, Stage]] = []
+        for name, served in sorted(self.days.items()):
+            due = served.next_due()
+            if due is not None and due <= now:
+                reached += [(name, stage) for stage in served.day.due(now)]
+        if reached:
+            self._waiting = set(self.days)
+            self._commit()
+        return reached
+
+    def _sweep(self) -> None:
+        """Steps for those who wait, for a slice of time or until somebody asks; then they are durable."""
+        until = monotonic() + SLICE_S
+        while self._waiting and monotonic() < until:
+            self._waiting = {name for name in self._waiting if self.days[name].day.market.work()}
+            if self._asked:
+                break
+        self._commit()
+
+    def _commit(self) -> None:
+        changed = [served.commit(idle=name not in self._waiting) for name, served in self.days.items()]
+        if any(changed):
+            self._tell_hearers()
+
+    def _tell_hearers(self) -> None:
+        for loop, heard in list(self._hearers):
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(heard.set)
+
+    def _refuse_all(self) -> None:
+        with self._wake:
+            self._stopping = True
+            left, self._asked = list(self._asked), deque()
+        for _, answer in left:
+            answer.set_exception(Stopped("the service is ending"))

@@ -1,0 +1,123 @@
+"""A service in this process, of the maintenance-hours day: five FSPs and a DSO that know only impact factors."""
+
+import base64
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from tests.cases.days import NoWatch
+from tests.docs.pages import DOCS
+from tests.market.small_market import MemoryLog
+
+from flexpeer.adapters.scenario_files import read_scenario
+from flexpeer.api.accounts import AccountHolder, Doorkeeper, Login, new_accounts
+from flexpeer.api.application import Parts, make_app
+from flexpeer.api.clocks import VirtualClock
+from flexpeer.api.limits import Limits
+from flexpeer.api.operating import Signer
+from flexpeer.api.service import ServedDay, Service
+from flexpeer.api.webhooks import Kept, Webhooks
+from flexpeer.app.day import Day
+from flexpeer.app.ports import EventLog
+from flexpeer.app.scenario import Scenario
+from flexpeer.market.participants import Role
+from flexpeer.market.timeline import Stage
+
+MARKET = "2026-04-21"
+OPERATOR, OBSERVER, OTHER_DSO, BRP = "Market Operator", "Regulator", "Hill Grid", "Balance"
+DSO, NORTH, SOUTH, MILL = "Coast Grid", "North Wind", "South Wind", "Pellet Mill"
+EXTRA = {
+    OPERATOR: Role.MARKET_OPERATOR,
+    OBSERVER: Role.OBSERVER,
+    OTHER_DSO: Role.LOCAL_DSO,
+    BRP: Role.BRP,
+    "Sum": Role.AGGREGATOR,
+}
+KEY = b"k" * 32
+NEVER_S = 1e9
+
+
+def the_scenario() -> Scenario:
+    return read_scenario(DOCS / "examples" / "maintenance-hours")
+
+
+SCENARIO = the_scenario()
+ACCOUNTS, LOGINS = new_accounts(
+    [AccountHolder(o.organisation, Role(o.role)) for o in SCENARIO.organisations]
+    + [AccountHolder(name, role) for name, role in EXTRA.items()]
+)
+
+
+class Running:
+    """A service, its application, and clients of organisations."""
+
+    def __init__(self, service: Service, app: FastAPI, doorkeeper: Doorkeeper) -> None:
+        self.service, self.app, self.doorkeeper = service, app, doorkeeper
+        self.day = service.days[MARKET]
+
+    def login(self, organisation: str) -> Login:
+        return LOGINS[organisation]
+
+    @asynccontextmanager
+    async def client(self, organisation: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
+        """A client with a token of an organisation, or without any."""
+        transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=True)
+        async with httpx.AsyncClient(transport=transport, base_url="http://market") as client:
+            if organisation is not None:
+                client.headers["Authorization"] = f"Bearer {self.token(organisation)}"
+            yield client
+
+    def token(self, organisation: str) -> str:
+        login = LOGINS[organisation]
+        caller = self.doorkeeper._caller(self.doorkeeper._clients[login.client_id])
+        return self.doorkeeper.token(caller)
+
+    async def open_gate(self) -> None:
+        """Move the clock to the opening."""
+        await self.move(Stage.OPEN)
+
+    async def move(self, stage: Stage) -> None:
+        at = self.day.day.instant(stage)
+        await self.service.done(lambda: self.service.move_clock(at))
+
+
+@contextmanager
+def running(
+    log: EventLog | None = None, scenario: Scenario = SCENARIO, limits: Limits | None = None
+) -> Iterator[Running]:
+    """A service that has announced its day; its virtual clock stands just before the gate opens."""
+    kept = log or MemoryLog()
+    served = ServedDay(lambda listener: Day(scenario, kept, NoWatch(), listeners=(listener,)))
+    clock = VirtualClock(served.day.instant(Stage.OPEN) - 1)
+    service = Service({served.market_id: served}, clock, lambda: None)
+    doorkeeper = Doorkeeper(ACCOUNTS, KEY)
+    webhooks = Webhooks(Kept(), lambda _kept: None, (0.01, 0.01))
+    signer = Signer(lambda text: b"signed " + text[:4], "00")
+    parts = Parts(service, doorkeeper, limits or Limits(1e6, 10**6, 10), signer, webhooks)
+    app = make_app(parts)
+    service.start()
+    try:
+        yield Running(service, app, doorkeeper)
+    finally:
+        service.stop()
+
+
+def basic(client_id: str, secret: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode()}
+
+
+def order(name: str | None = "A1", unit: str = "Dryer", side: str = "Sell", **more: Any) -> dict[str, Any]:
+    """An order of the hours with a need."""
+    body: dict[str, Any] = {
+        "marketId": MARKET,
+        "portfolioId": unit,
+        "side": side,
+        "periodFrom": "2026-04-21T10:00:00+02:00",
+        "periodTo": "2026-04-21T12:00:00+02:00",
+        "pricePoints": [{"quantity": 1, "unitPrice": 240}],
+    }
+    if name is not None:
+        body["id"] = name
+    return body | more
