@@ -24,6 +24,7 @@ from flexpeer.adapters.results_files import write_results
 from flexpeer.adapters.scenario_files import read_scenario, write_scenario
 from flexpeer.adapters.scenario_files.grid_names import grid_source, unknown_names
 from flexpeer.adapters.scenario_files.layouts import METER, ORDERS, Layout
+from flexpeer.adapters.signed_heads import read_heads
 from flexpeer.app.day import Day
 from flexpeer.app.grid_day import GridInput
 from flexpeer.app.least_relief import needs_object
@@ -44,6 +45,7 @@ from flexpeer.simulation.demo import demo_grid, demo_scenario
 from flexpeer.simulation.rivals import rival_modules
 from flexpeer.web.report import render_report
 from flexpeer.wire.chain import Damage, Seal, read_events
+from flexpeer.wire.heads import contradictions
 
 Bench = Callable[[str | None, Callable[[str], None]], list[dict[str, Any]]]
 SIMBENCH = "simbench:"
@@ -209,10 +211,12 @@ def _per_mtu(grid: GridFile, scenario: Scenario) -> tuple[Floats | None, Floats 
     return np.ascontiguousarray(p_w), np.ascontiguousarray(q_var)
 
 
-def audit(log: Path) -> tuple[int, Seal | None, list[Damage]]:
-    """`flexpeer audit verify`: how many events a log has, its seal, and every damage."""
-    events, seal, damages = read_events(_lines(log))
-    return len(events), seal, damages
+def audit(log: Path, head: Path | None = None) -> tuple[int, Seal | None, list[Damage]]:
+    """`flexpeer audit verify`: how many events a log has, its seal, and every damage; also against a file of heads."""
+    heads = () if head is None else read_heads(head)
+    lines = _lines(log)
+    events, seal, damages = read_events(lines)
+    return len(events), seal, [*damages, *contradictions(lines, heads)]
 
 
 NO_EVENT = (

@@ -43,10 +43,11 @@ def _when_used(name: str) -> ModuleType:
 
 if TYPE_CHECKING:
     from flexpeer import bootstrap, day_nodes, playing, serving
+    from flexpeer.adapters import store
     from flexpeer.laboratory import bench_clearing, clearings, nodes
 else:
-    bootstrap, day_nodes, playing, serving = map(
-        _when_used, [f"flexpeer.{name}" for name in ("bootstrap", "day_nodes", "playing", "serving")]
+    bootstrap, day_nodes, playing, serving, store = map(
+        _when_used, [f"flexpeer.{name}" for name in ("bootstrap", "day_nodes", "playing", "serving", "adapters.store")]
     )
     bench_clearing, clearings, nodes = map(
         _when_used, [f"flexpeer.laboratory.{name}" for name in ("bench_clearing", "clearings", "nodes")]
@@ -142,6 +143,7 @@ app.add_typer(grid_app, name="grid")
 app.add_typer(audit_app, name="audit")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Data = Annotated[str, typer.Argument(help="A market's folder, or the URL of its database.")]
 Out = Annotated[Path, typer.Option("--out", help="New or empty folder for the results.")]
 
 _ERRORS = _Screen(stderr=True)
@@ -265,9 +267,13 @@ def replay(log: Annotated[Path, typer.Argument(help="An events.log.")], as_json:
 
 
 @audit_app.command("verify")
-def audit_verify(log: Annotated[Path, typer.Argument(help="An events.log.")], as_json: AsJson = False) -> None:
+def audit_verify(
+    log: Annotated[Path, typer.Argument(help="An events.log.")],
+    head: Annotated[Path | None, typer.Option(help="A file of signed heads that this log must have.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Find any changed, removed, added or reordered record of a log; exit 1 if there is one."""
-    events, seal, damages = bootstrap.audit(log)
+    events, seal, damages = bootstrap.audit(log, head)
     if as_json:
         rows = [damage._asdict() for damage in damages]
         _say(json.dumps({"whole": not damages, "records": events, "damages": rows}))
@@ -278,6 +284,26 @@ def audit_verify(log: Annotated[Path, typer.Argument(help="An events.log.")], as
         sealed = f", sealed with state hash {seal.state_hash}" if seal else ""
         _say(f"damaged: {len(damages)} finding(s)" if damages else f"whole: {events} events{sealed}")
     raise typer.Exit(1 if damages else 0)
+
+
+@app.command()
+def backup(data: Data, file: Annotated[Path, typer.Argument(help="A new file.")], as_json: AsJson = False) -> None:
+    """Copy all of a market's store into a file, also while a server runs."""
+    counts = store.backup(_place(data), file)
+    _say(json.dumps(counts) if as_json else f"{narration.store_counts(counts)} in {file}")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="What backup has written.")], data: Data, as_json: AsJson = False
+) -> None:
+    """Make a market's store from a backup, in a new or empty place."""
+    counts = store.restore(file, _place(data))
+    _say(json.dumps(counts) if as_json else f"{narration.store_counts(counts)} from {file}")
+
+
+def _place(data: str) -> Path | str:
+    return data if "://" in data else Path(data)
 
 
 @grid_app.command("check")

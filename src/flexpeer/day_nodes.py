@@ -1,10 +1,13 @@
 """A market day between organisations, each a program of its own: `flexpeer split` and `flexpeer node` of scenarios."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, json
+from msgspec.structs import replace
 
 from flexpeer.adapters.day_share_files import (
     PromisesFile,
@@ -16,19 +19,20 @@ from flexpeer.adapters.day_share_files import (
 )
 from flexpeer.adapters.ed25519 import read_keys, write_keys
 from flexpeer.adapters.folders import new_folder, private_folder, require_fresh
-from flexpeer.adapters.log_file import FileLog
 from flexpeer.adapters.meeting_place import PATIENCE, Place, Tell, nonce
 from flexpeer.adapters.nats_areas import NatsAreas, serve, without_password
 from flexpeer.adapters.results_files import dso_tables, write_dso_tables, write_results
 from flexpeer.adapters.server_files import write_authority, write_passwords
-from flexpeer.app.between.day_split import gather_bids, split_day
+from flexpeer.adapters.store import Store
+from flexpeer.app.between.day_split import OperatorShare, gather_bids, split_day
 from flexpeer.app.between.grant_node import GrantDesk, GrantNode
 from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
-from flexpeer.app.between.remote_owner import grant_reply_in
+from flexpeer.app.between.remote_owner import RemoteOwner, grant_reply_in
 from flexpeer.app.between.told_side import ToldSide
 from flexpeer.app.day import Day
 from flexpeer.app.joint_check import Trial
 from flexpeer.app.results import result_object
+from flexpeer.app.scenario import OrderRow
 from flexpeer.app.validator import GridOwner, OwnGrid
 from flexpeer.bootstrap import (
     LOG_NAME,
@@ -38,6 +42,9 @@ from flexpeer.bootstrap import (
 )
 from flexpeer.errors import bad_input
 from flexpeer.web.report import render_report
+
+UNFINISHED, BIDS = "unfinished", "bids"
+"""Where a day's log is while it is not told to everybody; a market operator whose program ended goes on with it."""
 
 
 def split_scenario(folder: Path, out: Path) -> dict[str, Any]:
@@ -71,7 +78,7 @@ def split_scenario(folder: Path, out: Path) -> dict[str, Any]:
 def run_day_operator(folder: Path, place: Place, out: Path, on_progress: Callable[[int, int], None]) -> dict[str, Any]:
     """`flexpeer node --market-operator` of a scenario: the day, from the bids to the confirmations."""
     require_fresh(out)
-    operator = read_operator(folder)
+    operator, unfinished = read_operator(folder), (place.state or folder) / UNFINISHED
     signatures = read_keys(MARKET_OPERATOR, place.keys)
     desk, watch = Desk(MARKET_OPERATOR, signatures, day_digest(folder), nonce), StageWatch(on_progress)
     with (
@@ -79,14 +86,17 @@ def run_day_operator(folder: Path, place: Place, out: Path, on_progress: Callabl
         NatsAreas(desk, server, place.timeout_s, read=grant_reply_in) as areas,
     ):
         owners = operator.reached(areas)
-        with watch.stage("bids"):
-            scenario, odd = gather_bids(operator, owners)
-        side = ToldSide(scenario, operator.points, owners, operator.home)
-        with new_folder(out) as work, FileLog(work / LOG_NAME) as log:
+        with new_folder(out) as work, Store.open(unfinished) as store:
+            with watch.stage("bids"):
+                bids = _bids(operator, owners, store)
+            scenario = replace(operator.scenario, orders=bids.orders)
+            side = ToldSide(scenario, operator.points, owners, operator.home)
+            log = store.log(scenario.day.delivery_day.isoformat())
             outcome = Day(scenario, log, watch, told=side).run()
-            result = result_object(outcome, log.seal(outcome.state_hash))
-            result["notes"] = [*odd, *result.get("notes", ())]
+            result = result_object(outcome, log.export(work / LOG_NAME, outcome.state_hash))
+            result["notes"] = [*bids.odd, *result.get("notes", ())]
             write_results(outcome, result, render_report(outcome), work)
+        shutil.rmtree(unfinished)
         told = {owner.owner: owner.tell(dso_tables(outcome, owner.owner, operator.home)) for owner in owners}
     dsos = {
         owner.owner: {
@@ -101,6 +111,24 @@ def run_day_operator(folder: Path, place: Place, out: Path, on_progress: Callabl
     }
     dropped = {str(why): count for why, count in desk.dropped.items()}
     return result | {"accepted": True, "dsos": dsos, "dropped": dropped}
+
+
+class _Bids(Struct, frozen=True):
+    """Everybody's orders, by arrival, and what was odd."""
+
+    orders: tuple[OrderRow, ...]
+    odd: tuple[str, ...]
+
+
+def _bids(operator: OperatorShare, owners: Sequence[RemoteOwner], store: Store) -> _Bids:
+    """As the DSOs brought them, once for a day."""
+    kept = store.document(BIDS)
+    if kept is not None:
+        return json.decode(kept, type=_Bids)
+    scenario, odd = gather_bids(operator, owners)
+    found = _Bids(scenario.orders, odd)
+    store.keep_document(BIDS, json.encode(found).decode())
+    return found
 
 
 def run_day_dso(name: str, folder: Path, place: Place, out: Path | None, tell: Tell) -> dict[str, Any]:

@@ -95,8 +95,8 @@ def _trading(outcome: "DayOutcome", result: Mapping[str, Any]) -> Text:
 
 
 def _refused(outcome: "DayOutcome") -> RenderableType:
-    door = Counter(r.reason for r in outcome.refusals if r.reason != "grid_limit")
-    by_grid = [r for r in outcome.refusals if r.reason == "grid_limit"]
+    door = Counter(r.reason for r in outcome.refusals if r.at_door)
+    by_grid = [r for r in outcome.refusals if r.by_grid]
     refused = sum(r.quantity_w == 0 for r in by_grid)
     lines = [f"\nThe grid refused {refused} matches and reduced {len(by_grid) - refused}."]
     for (owner, element), count in Counter((r.owner, r.element) for r in by_grid).most_common(ROWS):
@@ -386,6 +386,11 @@ def _bench_cell(key: str, value: Any) -> str:
     if key == "peak_memory_bytes":
         return f"{value // 2**20:,}"
     return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else f"{value}"
+
+
+def store_counts(counts: Mapping[str, int]) -> str:
+    """How much a backup holds."""
+    return f"{counts['records']:,} records of {counts['days']:,} logs, and {counts['heads']:,} signed heads"
 
 
 def logins(credentials: Mapping[str, Any]) -> str:

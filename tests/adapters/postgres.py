@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+ROOM_BYTES = 1 << 30
 PLACES = ("/usr/lib/postgresql", "/usr/local/lib/postgresql", "/opt/homebrew/opt/postgresql")
 
 
@@ -28,10 +30,17 @@ def _install() -> str:
     """From Debian's packages, where this may be done; what came of it."""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         return "it is not installed, and only root can install Debian's package postgresql"
-    command = ["apt-get", "install", "-y", "--no-install-recommends", "postgresql"]
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    for command in (("update",), ("install", "-y", "--no-install-recommends", "postgresql")):
+        words = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", *command]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=600, check=False)
     return "" if done.returncode == 0 else f"installing Debian's package postgresql failed: {done.stderr[-300:]}"
+
+
+def _scratch() -> str | None:
+    """In memory where there is room: a kill loses nothing there either, and other work on the disk costs no time."""
+    memory = Path("/dev/shm")
+    return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free > ROOM_BYTES else None
 
 
 def _as_nobody() -> dict[str, int]:
@@ -45,8 +54,9 @@ def _as_nobody() -> dict[str, int]:
 class Cluster:
     """A server that can be stopped and started; `url` is one of its databases."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, settings: Sequence[str] = ()) -> None:
         self._programs, self._folder, self._who = programs, folder, _as_nobody()
+        self._settings = [word for setting in ("listen_addresses=", *settings) for word in ("-c", setting)]
         self._server: subprocess.Popen[bytes] | None = None
         if self._who:
             os.chown(folder, self._who["user"], self._who["group"])
@@ -61,7 +71,7 @@ class Cluster:
 
     def start(self) -> None:
         """Take connections."""
-        options = ["-D", str(self._folder / "data"), "-k", str(self._folder), "-c", "listen_addresses="]
+        options = ["-D", str(self._folder / "data"), "-k", str(self._folder), *self._settings]
         self._server = subprocess.Popen(
             [str(self._programs / "postgres"), *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             cwd="/", **self._who,
@@ -70,8 +80,9 @@ class Cluster:
             ready = [str(self._programs / "pg_isready"), "-h", str(self._folder), "-q"]
             if subprocess.run(ready, check=False, cwd="/").returncode == 0:
                 return
+            assert self._server.poll() is None, "PostgreSQL ended"
             time.sleep(0.1)
-        raise RuntimeError("PostgreSQL does not answer")
+        raise AssertionError("PostgreSQL does not answer")
 
     def kill(self) -> None:
         """End it at once, as a crash does."""
@@ -85,6 +96,11 @@ class Cluster:
         self._run("createdb", "-h", str(self._folder), "-U", "flexpeer", name)
         return f"postgresql://flexpeer@/{name}?host={self._folder}"
 
+    def again(self) -> None:
+        """End it if it runs, and start it."""
+        self.stop()
+        self.start()
+
     def stop(self) -> None:
         """End it if it runs."""
         if self._server is not None:
@@ -92,16 +108,17 @@ class Cluster:
 
 
 @contextmanager
-def postgres() -> Iterator[Cluster]:
-    """A running cluster; skips with the reason where there is none to be had."""
+def postgres(*settings: str, folder: Path | None = None) -> Iterator[Cluster]:
+    """A running cluster, in a folder of its own or below the given one; skips with the reason where there is none."""
     programs = _programs()
     if programs is None:
         why = _install()
         programs = _programs()
         if programs is None:
+            warnings.warn(f"tests on PostgreSQL are NOT RUN: {why}", stacklevel=1)
             pytest.skip(f"NOT RUN: PostgreSQL cannot be started: {why}")
-    with tempfile.TemporaryDirectory(prefix="flexpeer-pg-") as folder:
-        cluster = Cluster(programs, Path(folder))
+    with tempfile.TemporaryDirectory(prefix="flexpeer-pg-", dir=folder or _scratch()) as own:
+        cluster = Cluster(programs, Path(own), settings)
         cluster.start()
         try:
             yield cluster

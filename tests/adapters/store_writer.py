@@ -1,43 +1,77 @@
-"""A program that writes a store, for tests that end it: `write` until killed, `fill` until the disk is full."""
+"""A program that writes a store, for tests that end it: `write` until killed, `fill` until there is no room.
 
+`write` loads once: for every line that it reads it forks a program that writes, tells `pid N` and, when that has
+ended, `ended`. The numbers between are the records that are acknowledged.
+"""
+
+import os
 import resource
 import signal
 import sys
 from itertools import count
 from pathlib import Path
-from random import Random
+from typing import NoReturn
+
+from tests.adapters.stored import operator
 
 from flexpeer.adapters.store import Store, StoreFailed
 from flexpeer.market.orders import GateOpened
+from flexpeer.market.reasons import CommandRefused, Reason
 
 MOST_BYTES = 400_000
+LARGE_BYTES = 1_000
+
+
+def _say(text: object) -> None:
+    os.write(1, f"{text}\n".encode())
 
 
 def write(where: str) -> None:
-    """Append and acknowledge: numbers in order, batches of one to three."""
-    chance = Random(0)
-    with Store.open(where if where.startswith("postgresql:") else Path(where)) as store:
-        log = store.log("day")
-        while True:
-            log.append([GateOpened(log.n + 1 + k) for k in range(1 + chance.randrange(3))])
-            log.sync()
-            print(log.n, flush=True)
+    """A writing program after another."""
+    for _ in sys.stdin:
+        child = os.fork()
+        if not child:
+            _append(Path(where) if "://" not in where else where)
+        _say(f"pid {child}")
+        os.waitpid(child, 0)
+        _say("ended")
 
 
-def fill(folder: str) -> None:
-    """Append and acknowledge until no file may grow any more; then exit 3."""
-    with Store.open(Path(folder)) as store:
+def _append(where: Path | str) -> NoReturn:
+    """Batches of one to three numbers in order, each beside one of another log; now and then a signed head."""
+    with Store.open(where) as store:
+        log, other = store.log("day"), store.log("registry")
+        for number in count(1):
+            log.append([GateOpened(log.n + 1 + k) for k in range(1 + log.n % 3)])
+            other.append([GateOpened(log.n)])
+            store.sync()
+            _say(log.n)
+            if not number % 10:
+                store.sign_head("day", "open", log.n, operator())
+    raise AssertionError("it never ends by itself")
+
+
+def fill(where: str) -> None:
+    """Append and acknowledge until there is no room; then 3."""
+    with Store.open(Path(where) if "://" not in where else where) as store:
         log = store.log("day")
-        resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_BYTES, MOST_BYTES))
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         try:
-            for number in count(1):
-                log.append([GateOpened(number)])
+            for number in count(log.n + 1):
+                log.append([CommandRefused(str(number), os.urandom(LARGE_BYTES).hex(), Reason.FROZEN)])
                 log.sync()
-                print(number, flush=True)
-        except StoreFailed:
+                _say(number)
+        except StoreFailed as error:
+            sys.stderr.write(f"{error}\n")
             sys.exit(3)
 
 
+def fill_limited(where: str) -> None:
+    """The same, where files may not grow beyond a limit."""
+    Store.open(Path(where)).close()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_BYTES, MOST_BYTES))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    fill(where)
+
+
 if __name__ == "__main__":
-    {"write": write, "fill": fill}[sys.argv[1]](sys.argv[2])
+    {"write": write, "fill": fill, "fill_limited": fill_limited}[sys.argv[1]](sys.argv[2])

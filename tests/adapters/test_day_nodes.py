@@ -22,7 +22,7 @@ from tests.app.test_grid_day_trades import random_orders, three_levels, with_ord
 from flexpeer.adapters.day_share_files import AREA, PROMISES, TOLD, read_dso, read_operator
 from flexpeer.adapters.meeting_place import Place
 from flexpeer.bootstrap import LOG_NAME, run_folder
-from flexpeer.day_nodes import run_day_operator, split_scenario
+from flexpeer.day_nodes import UNFINISHED, run_day_operator, split_scenario
 from flexpeer.errors import BadInput
 
 DSOS = ("region", "local", "village")
@@ -140,6 +140,35 @@ def test_a_dso_killed_in_the_middle_of_the_day_and_started_again(folders: Path, 
     assert told["local"]["accepted"]
     assert not told["local"]["in_doubt"]
     assert 0 < told["local"]["committed"] <= len(traded)
+
+
+@pytest.mark.parametrize("killed_at_bytes", [1, 12_000])
+def test_an_operator_killed_in_the_middle_of_the_day_goes_on(
+    killed_at_bytes: int, folders: Path, tmp_path: Path
+) -> None:
+    shares = tmp_path / "shares"
+    shutil.copytree(folders / "shares", shares)
+    promises = shares / "local" / PROMISES
+    with nats_server() as server, ExitStack() as programs:
+        at = ("--server", server)
+        running = {dso: programs.enter_context(program(dso, shares, at, tmp_path)) for dso in DSOS}
+        ready(running.values())
+        words = ["--market-operator", str(shares / "market-operator"), "--keys", str(shares), *at]
+        operator = [sys.executable, "-m", "flexpeer", "node", *words, "--out", str(tmp_path / "market"), "--json"]
+        first = subprocess.Popen(operator, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        began = time.monotonic()
+        while not (promises.exists() and promises.stat().st_size >= killed_at_bytes):
+            assert first.poll() is None and time.monotonic() - began < END_S  # noqa: PT018
+            time.sleep(0.002)
+        first.kill()
+        first.wait(END_S)
+        again = subprocess.run(operator, capture_output=True, timeout=END_S, check=True)
+        told = {dso: json.loads(each.communicate(timeout=END_S)[0]) for dso, each in running.items()}
+    for name in ("trades.csv", "refusals.csv", "schedules.csv", "confirmations.csv", "settlement.csv"):
+        assert (tmp_path / "market" / name).read_bytes() == (folders / "whole" / name).read_bytes(), name
+    assert all(not dso["unconfirmed"] for dso in json.loads(again.stdout)["dsos"].values())
+    assert all(dso["accepted"] and not dso["in_doubt"] for dso in told.values())
+    assert not (shares / "market-operator" / UNFINISHED).exists()
 
 
 def test_nobody_gets_what_is_others(folders: Path) -> None:

@@ -33,13 +33,12 @@ class Ed25519Signatures:
 
     def holds(self, sender: str, text: bytes, signature: bytes) -> bool:
         """Whether `sender` signed it; False for an unknown sender."""
-        if sender not in self._known:
-            return False
-        try:
-            self._known[sender].verify(signature, text)
-        except InvalidSignature:
-            return False
-        return True
+        return sender in self._known and _holds(self._known[sender], text, signature)
+
+    @property
+    def public_key(self) -> bytes:
+        """One's own, 32 bytes."""
+        return self._own.public_key().public_bytes_raw()
 
     @property
     def nkey_seed(self) -> str:
@@ -49,6 +48,19 @@ class Ed25519Signatures:
     def nkey(self, name: str) -> str | None:
         """The public key of an organisation as a NATS user's name; None for an unknown one."""
         return _nkey(NKEY_USER, self._known[name].public_bytes_raw()) if name in self._known else None
+
+
+def signed_by(public_key: bytes, text: bytes, signature: bytes) -> bool:
+    """Whether whoever has the key of these 32 bytes signed it; `ValueError` if they are no key."""
+    return _holds(Ed25519PublicKey.from_public_bytes(public_key), text, signature)
+
+
+def _holds(key: Ed25519PublicKey, text: bytes, signature: bytes) -> bool:
+    try:
+        key.verify(signature, text)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _nkey(prefix: bytes, key: bytes) -> str:

@@ -33,7 +33,11 @@ class FileLog:
     def append(self, events: Iterable[Event]) -> None:
         """Write events at the end; an `OSError` if the disk refuses."""
         for event in events:
-            self._write(encode_event(event), "event")
+            self.append_written(encode_event(event))
+
+    def append_written(self, event: bytes) -> None:
+        """An event that is canonical JSON already."""
+        self._write(event, "event")
 
     def seal(self, state_hash: str) -> str:
         """End the log with its count and the state it leads to; returns the hash of the last record."""

@@ -41,7 +41,7 @@ from flexpeer.market.needs import (
     Regulation,
     Watts,
 )
-from flexpeer.market.orders import CloseGate, OpenGate, PlaceOrder, Side, TimeInForce
+from flexpeer.market.orders import AmendOrder, CloseGate, OpenGate, PlaceOrder, Side, TimeInForce, WithdrawOrder
 from flexpeer.market.purchase import ExpireOrders, PurchaseResidual
 from flexpeer.market.reasons import CommandRefused
 from flexpeer.market.rulebook import Allocation, DsoPurchase, Residual
@@ -232,10 +232,14 @@ class Day:
             pass
         self.market.send(self.command(row, self.instant(Stage.OPEN)))
 
-    def command(self, row: OrderRow, at: int) -> PlaceOrder:
-        """The order of a row, as its organisation sends it at an instant."""
+    def command(self, row: OrderRow, at: int) -> PlaceOrder | AmendOrder | WithdrawOrder:
+        """The order of a row, or what changes it, as its organisation sends it at an instant."""
         participants = self.market.state.participants
         owner = participants.organisation_of(row.resource) or row.resource
+        if row.action == "amend":
+            return AmendOrder(row.order, owner, row.quantity_w, row.price_minor)
+        if row.action == "withdraw":
+            return WithdrawOrder(row.order, owner)
         members = participants.members(row.resource)
         return PlaceOrder(
             order=row.order,

@@ -7,7 +7,6 @@ quantity that fits is searched jointly. An owner that does not answer grants not
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Protocol
 
 from flexpeer.app.joint_check import Borders, JointAssessment, Owner, OwnerSilent, within
 from flexpeer.app.validator import PointExcess, PointOwner
@@ -22,11 +21,20 @@ WAKE_SLACK_PPM = 100
 """How much of its limit an element must have more room than when it bound, before meetings wake."""
 
 
-class Joint(Protocol):
-    """What a match would do at a quantity, in all its MTUs or in one."""
+class Joint:
+    """What a match would do at a quantity, in all its MTUs or in one; the same as last is not asked again."""
+
+    def __init__(self, borders: Borders, view: View, match: Match) -> None:
+        self._borders, self._view, self._match = borders, view, match
+        self._last: tuple[tuple[Move, ...], JointAssessment] | None = None
 
     def __call__(self, quantity_w: int, raised_w: int = 0, mtu: int | None = None) -> JointAssessment:
         """Assess it."""
+        moves = match_moves(self._view.participants, self._view.orders, self._match.at(quantity_w, raised_w))
+        moves = moves if mtu is None else within(moves, mtu)
+        if self._last is None or self._last[0] != moves:
+            self._last = moves, JointAssessment(self._borders, moves)
+        return self._last[1]
 
 
 class _Search:
@@ -102,11 +110,7 @@ class GridCoordinator:
             return _silence(match, silent)
 
     def _reserve(self, view: View, match: Match) -> RecordVerdict:
-        def joint(quantity_w: int, raised_w: int = 0, mtu: int | None = None) -> JointAssessment:
-            """The match at another quantity; with `mtu`, what it does in that one alone."""
-            moves = match_moves(view.participants, view.orders, match.at(quantity_w, raised_w))
-            return JointAssessment(self.borders, moves if mtu is None else within(moves, mtu))
-
+        joint = Joint(self.borders, view, match)
         full = self._first_failing(match, joint) or joint(match.quantity_w)
         if full.worst[0] <= TOLERANCE:
             return self._hold(match, full, match.quantity_w, 0, None)

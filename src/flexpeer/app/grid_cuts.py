@@ -11,9 +11,9 @@ import numpy as np
 from flexpeer.app.grid_day import GridDay
 from flexpeer.app.optimum import Row, row_at
 from flexpeer.app.tangents import limits_past
+from flexpeer.grid.excess import Allowed
 from flexpeer.grid.limits import Readings, read
 from flexpeer.grid.network import Floats
-from flexpeer.grid.screening import Allowed
 from flexpeer.grid.sensitivity import sensitivity
 from flexpeer.market.needs import Watts
 

@@ -206,11 +206,13 @@ class JointAssessment:
 
     def __init__(self, borders: Borders, moves: Sequence[Move]) -> None:
         self._borders = borders
-        self.mtus = np.unique(np.concatenate([np.arange(m.span.first, m.span.end) for m in moves]))
-        self._parts = {
-            name: _Part(owner, tuple(m for m in moves if borders.home.get(m.resource) == name))
-            for name, owner in borders.owners.items()
-        }
+        touched = {mtu for span in {m.span for m in moves} for mtu in span.mtus}
+        self.mtus = np.array(sorted(touched), dtype=np.int64)
+        own: dict[str, list[Move]] = {name: [] for name in borders.owners}
+        for move in moves:
+            if (name := borders.home.get(move.resource)) is not None:
+                own[name].append(move)
+        self._parts = {name: _Part(owner, tuple(own[name])) for name, owner in borders.owners.items()}
         self.converged = self._settle()
 
     @property
@@ -301,6 +303,7 @@ class JointAssessment:
         return told
 
 
-def within(moves: Sequence[Move], mtu: int) -> list[Move]:
+def within(moves: Sequence[Move], mtu: int) -> tuple[Move, ...]:
     """The part of some moves that is in one MTU."""
-    return [m._replace(span=Span(mtu, mtu + 1)) for m in moves if m.span.first <= mtu < m.span.end]
+    span = Span(mtu, mtu + 1)
+    return tuple(Move(m.resource, span, m.change_w) for m in moves if m.span.first <= mtu < m.span.end)

@@ -1,12 +1,18 @@
-"""What to tell about a market while it runs: refusals, at the door and by grid owners; how many came to the door."""
+"""What to tell of a market while it runs: refusals, of the door and grid owners, pairs put off; how many came."""
 
-from flexpeer.app.outcome import Refusal
+from flexpeer.app.outcome import GRID_LIMIT, Refusal
 from flexpeer.market.machine import Event
+from flexpeer.market.matching.meetings import Obstacle, PutOff, SweepEnded
 from flexpeer.market.orders import OrderAmended, OrderPlaced, OrderWithdrawn
 from flexpeer.market.reasons import CommandRefused
 from flexpeer.market.trades import Decision, Match, MatchProposed, VerdictRecorded
 
-GRID_LIMIT = "grid_limit"
+TOLD_OF = {
+    Obstacle.ENERGY: "the energy limits of {element} leave nothing for it",
+    Obstacle.MINIMUM_ACCEPTANCE: "less than {element} accepts at least",
+    Obstacle.FILL_OR_KILL: "{element} trades whole or not at all",
+    Obstacle.SELF_TRADE: "both orders are of {owner}",
+}
 
 
 class Journal:
@@ -16,6 +22,7 @@ class Journal:
         self.refusals: list[Refusal] = []
         self.arrivals = 0
         self._proposed: Match | None = None
+        self._put_off: set[PutOff] = set()
 
     def note(self, event: Event) -> None:
         """Keep what has to be told later."""
@@ -27,8 +34,19 @@ class Journal:
                 self._proposed = proposed
             case VerdictRecorded():
                 self._note_verdict(event)
+            case SweepEnded(_, _, put_off) if put_off:
+                self._note_put_off(put_off)
             case _:
                 pass
+
+    def _note_put_off(self, put_off: tuple[PutOff, ...]) -> None:
+        """Each once, however often its orders were tried again."""
+        for each in put_off:
+            if each.pairs and each not in self._put_off:
+                self._put_off.add(each)
+                pairs = "; ".join(map("/".join, each.pairs))
+                where = (each.owner, each.element, each.mtu)
+                self.refusals.append(Refusal(pairs, each.obstacle, told_of(each), *where, None, 0))
 
     def _note_verdict(self, event: VerdictRecorded) -> None:
         binding = next((v for v in event.verdicts if v.decision is not Decision.GRANTED), None)
@@ -38,6 +56,11 @@ class Journal:
         decision = binding.decision if event.quantity_w else Decision.REFUSED
         where = (binding.owner, binding.element, binding.mtu, binding.headroom_w)
         self.refusals.append(Refusal(pairs, GRID_LIMIT, str(decision), *where, event.quantity_w))
+
+
+def told_of(put_off: PutOff) -> str:
+    """What kept orders apart, in words."""
+    return TOLD_OF[put_off.obstacle].format(owner=put_off.owner, element=put_off.element)
 
 
 def _is_answer_at_the_door(event: Event) -> bool:

@@ -7,13 +7,17 @@ from typing import NamedTuple
 from flexpeer.app.scenario import Scenario
 from flexpeer.grid.network import Floats, Network
 from flexpeer.market.machine import State
+from flexpeer.market.matching.meetings import Obstacle
 from flexpeer.market.needs import CongestionPoint, Watts
+
+GRID_LIMIT = "grid_limit"
 
 
 class Refusal(NamedTuple):
-    """One row of `refusals.csv`: an order at the door, or a pair that grid owners refused or reduced.
+    """One row of `refusals.csv`: an order at the door, a pair that grid owners refused or reduced, or one put off.
 
-    `subject` is an order id or `buy/sell`; `headroom_w` is grid side; `quantity_w` what was granted all the same.
+    `subject` is an order id or `buy/sell`; `headroom_w` is grid side; `quantity_w` what was granted all the same. Of a
+    pair put off, `owner` is an organisation and `element` the resource or order that kept it from trading.
     """
 
     subject: str
@@ -24,6 +28,16 @@ class Refusal(NamedTuple):
     mtu: int | None
     headroom_w: int | None
     quantity_w: int
+
+    @property
+    def by_grid(self) -> bool:
+        """Whether it is a grid owner's."""
+        return self.reason == GRID_LIMIT
+
+    @property
+    def at_door(self) -> bool:
+        """Whether it is the door's."""
+        return not self.by_grid and self.reason not in set(Obstacle)
 
 
 class Congestion(NamedTuple):

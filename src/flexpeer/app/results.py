@@ -35,7 +35,7 @@ def result_object(outcome: DayOutcome, log_head: str) -> dict[str, Any]:
         "worsened_by_market": len(outcome.worsened),
         **_electrical(outcome),
         "orders": len(scenario.orders),
-        "orders_refused": sum(1 for refusal in outcome.refusals if refusal.reason != "grid_limit"),
+        "orders_refused": sum(1 for refusal in outcome.refusals if refusal.at_door),
         "trades": len(state.trades.trades),
         "refused_by_grid": state.trades.refused,
         "reduced_by_grid": sum(1 for refusal in outcome.refusals if refusal.detail == "REDUCED"),

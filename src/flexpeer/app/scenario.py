@@ -113,7 +113,10 @@ class BandRow(msgspec.Struct, frozen=True):
 
 
 class OrderRow(msgspec.Struct, frozen=True):
-    """A row of `orders.csv`; `start` and `end` are instants, the price is in minor units per MWh."""
+    """A row of `orders.csv`; `start` and `end` are instants, the price is in minor units per MWh.
+
+    With `action` `amend` or `withdraw` it is the order of a row before, as it is to be from then on.
+    """
 
     order: str
     arrival: int
@@ -127,6 +130,7 @@ class OrderRow(msgspec.Struct, frozen=True):
     regulation: str | None = None
     min_quantity_w: int | None = None
     time_in_force: str = "day"
+    action: str = "place"
 
 
 class Profile(msgspec.Struct, frozen=True):

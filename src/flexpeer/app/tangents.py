@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from flexpeer.grid.excess import Allowed
 from flexpeer.grid.limits import Kind, Limits, Readings
 from flexpeer.grid.network import Floats, Integers
-from flexpeer.grid.screening import Allowed
 from flexpeer.grid.sensitivity import Metric, Quantity, Sensitivity
 
 

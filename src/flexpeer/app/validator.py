@@ -13,6 +13,7 @@ import numpy as np
 
 from flexpeer.app.joint_check import BorderEnd, Trial, Tried
 from flexpeer.app.tangents import Past, Responses, Slopes, Tangent, limits_past
+from flexpeer.grid.excess import NO_SOURCES, Change
 from flexpeer.grid.limits import TOLERANCE, Kind, Limits, Readings
 from flexpeer.grid.network import Complexes, Flags, Floats, Integers, Network
 from flexpeer.grid.powerflow import DayFlow
@@ -95,28 +96,29 @@ class GridOwner:
 
     def attempt(self, trial: Trial) -> Tried:
         """Try it; the last one tried may be held."""
-        mtus = trial.mtus
-        buses, change = self._change(trial)
-        source_v = None
+        source_v = NO_SOURCES
         if trial.border_v is not None:
-            source_v = self.screen.v[self._own.network.source_bus][:, mtus].copy()
+            source_v = self.screen.v[self._own.network.source_bus][:, trial.mtus].copy()
             source_v[self._own.border_source] = trial.border_v
-        found = self.screen.evaluate(buses, mtus, change.real, change.imag, source_v)
+        found = self.screen.assess(Change(*self._moved(trial), source_v, trial.mtus))
         self._tried = trial.number, found
-        drawn = (found.source_power_w - self.screen.source_power_w(mtus))[self._own.border_source]
-        told = found.v_new[[self._buses[name] for name in trial.watched]]
+        drawn = found.source_power_w[self._own.border_source]
+        if self._own.borders:
+            drawn -= self.screen.source_power_w(trial.mtus)[self._own.border_source]
+        told = found.v_new[[self._buses[name] for name in trial.watched]] if trial.watched else found.v_new[:0]
         return Tried(found.converged, found.excess, found.binding, drawn, told)
 
-    def _change(self, trial: Trial) -> tuple[Integers, Complexes]:
-        """Changes of injection (rows, mtus), W + j var, and their buses: of moves, and of what areas below draw."""
-        moved = [self._own.bus_of[move.resource] for move in trial.moves]
-        buses = np.array([*moved, *(self._buses[name] for name in trial.drawn)], dtype=np.int64)
-        change = np.zeros((len(buses), len(trial.mtus)), dtype=np.complex128)
-        for row, move in zip(change, trial.moves, strict=False):
-            row[(trial.mtus >= move.span.first) & (trial.mtus < move.span.end)] = float(move.change_w)
-        for row, drawn in zip(change[len(moved) :], trial.drawn.values(), strict=True):
-            row[:] = -drawn
-        return buses, change
+    def _moved(self, trial: Trial) -> tuple[Integers, Complexes]:
+        """Buses and changes of injection there (rows, mtus), W + j var: of moves, and of what areas below draw."""
+        buses = [self._own.bus_of[move.resource] for move in trial.moves]
+        buses += [self._buses[name] for name in trial.drawn]
+        changes = np.zeros((len(buses), len(trial.mtus)), dtype=np.complex128)
+        for row, move in enumerate(trial.moves):
+            first, end = np.searchsorted(trial.mtus, (move.span.first, move.span.end))
+            changes[row, first:end] = move.change_w
+        for row, drawn in enumerate(trial.drawn.values(), len(trial.moves)):
+            changes[row] = -drawn
+        return np.array(buses, dtype=np.int64), changes
 
     def _last(self, trial: int) -> Assessment:
         if self._tried is None or self._tried[0] != trial:
@@ -191,6 +193,10 @@ class GridOwner:
         return self.screen.reading(element, kind)
 
 
+Changes = Sequence[tuple[int, Mapping[int, int]]]
+"""Points that moves change, by index, and by how much in each MTU (ppm W)."""
+
+
 class PointOwner:
     """Congestion points by impact factors alone: flow = sum(ppm x p), compared exactly (units: ppm W).
 
@@ -206,26 +212,27 @@ class PointOwner:
     ) -> None:
         self.owner = owner
         self._points = [point for point in points if point.limit_w is not None]
-        self._signs = [1 if point.direction is Direction.EXPORT else -1 for point in self._points]
-        self._ppm = [impact_ppm.get(point.congestion_point, {}) for point in self._points]
-        self._flows = [
-            [
-                sign * sum(row[mtu] * start_w[name][mtu] for name, row in ppm.items())
-                for mtu in range(len(point.limit_w or ()))
-            ]
-            for point, sign, ppm in zip(self._points, self._signs, self._ppm, strict=True)
-        ]
+        self._loads: dict[str, list[tuple[int, tuple[int, ...]]]] = {}
+        self._flows: list[list[int]] = []
+        for index, point in enumerate(self._points):
+            sign = 1 if point.direction is Direction.EXPORT else -1
+            flow = [0] * len(point.limit_w or ())
+            for name, row in impact_ppm.get(point.congestion_point, {}).items():
+                load = tuple(sign * ppm for ppm in row)
+                self._loads.setdefault(name, []).append((index, load))
+                flow = [f + ppm * w for f, ppm, w in zip(flow, load, start_w[name], strict=True)]
+            self._flows.append(flow)
         self._limits = [[PPM * limit for limit in point.limit_w or ()] for point in self._points]
         self._allowed = [
             [max(limit, flow) for limit, flow in zip(limits, flows, strict=True)]
             for limits, flows in zip(self._limits, self._flows, strict=True)
         ]
-        self._held: dict[int, tuple[Move, ...]] = {}
+        self._held: dict[int, Changes] = {}
 
     def excess(self, moves: Sequence[Move]) -> PointExcess:
         """The worst point for a set of moves."""
         worst = PointExcess(-(2**63), "", 0, 0)
-        for index, changes in enumerate(self._changes(moves)):
+        for index, changes in self._changes(moves):
             for mtu, change in changes.items():
                 room = self._allowed[index][mtu] - self._flows[index][mtu]
                 if change - room > worst.excess:
@@ -234,12 +241,12 @@ class PointOwner:
 
     def hold(self, match: int, moves: tuple[Move, ...]) -> None:
         """Make the moves current, able to return."""
-        self._held[match] = moves
-        self._shift(moves, 1)
+        changes = self._held[match] = self._changes(moves)
+        self._shift(changes, 1)
 
     def commit(self, match: int) -> None:
         """Keep what was held; what it improved past a limit may not worsen again."""
-        for index, changes in enumerate(self._changes(self._held.pop(match, ()))):
+        for index, changes in self._held.pop(match, ()):
             for mtu in changes:
                 flow = max(self._limits[index][mtu], self._flows[index][mtu])
                 self._allowed[index][mtu] = min(self._allowed[index][mtu], flow)
@@ -260,19 +267,16 @@ class PointOwner:
         limits = (self._limits[i][mtu] // PPM for i, p in enumerate(self._points) if p.element == element)
         return min(limits, default=0)
 
-    def _changes(self, moves: Sequence[Move]) -> list[dict[int, int]]:
-        totals: list[dict[int, int]] = [{} for _ in self._points]
+    def _changes(self, moves: Sequence[Move]) -> Changes:
+        totals: dict[int, dict[int, int]] = {}
         for move in moves:
-            for index, (sign, ppm) in enumerate(zip(self._signs, self._ppm, strict=True)):
-                row = ppm.get(move.resource)
-                if row is None:
-                    continue
+            for index, ppm in self._loads.get(move.resource, ()):
+                total = totals.setdefault(index, {})
                 for mtu in move.span.mtus:
-                    change = sign * row[mtu] * move.change_w
-                    totals[index][mtu] = totals[index].get(mtu, 0) + change
-        return totals
+                    total[mtu] = total.get(mtu, 0) + ppm[mtu] * move.change_w
+        return sorted(totals.items(), key=lambda each: each[0])
 
-    def _shift(self, moves: Sequence[Move], sign: int) -> None:
-        for flows, changes in zip(self._flows, self._changes(moves), strict=True):
-            for mtu, change in changes.items():
-                flows[mtu] += sign * change
+    def _shift(self, changes: Changes, sign: int) -> None:
+        for index, total in changes:
+            for mtu, change in total.items():
+                self._flows[index][mtu] += sign * change

@@ -23,6 +23,7 @@ from flexpeer.grid.network import NO_BRANCH, S_BASE_VA, Floats, Integers, Networ
 LINE_KINDS = ("line", "switch")
 PHASES = ("a", "b", "c")
 DEGREE = math.pi / 180.0
+LEAST_RATING_A = 1e-3
 
 
 class BusRow(NamedTuple):
@@ -258,9 +259,10 @@ def _branch_faults(branch: BranchRow, known: dict[str, BusRow], where: str) -> I
         if not math.isfinite(getattr(branch, field)):
             yield Finding(where, 0, f"{branch.name}.{field}", f"{getattr(branch, field)}", "a finite number")
     for field in ("rating_from_a", "rating_to_a"):
-        if getattr(branch, field) <= 0 or math.isinf(getattr(branch, field)):
+        if getattr(branch, field) < LEAST_RATING_A or math.isinf(getattr(branch, field)):
             problem = f"a limit of {getattr(branch, field)} A" + (", a negative limit" * (getattr(branch, field) < 0))
-            yield Finding(where, 0, f"{branch.name}.{field}", problem, "a positive, finite current, or none")
+            expected = f"a positive, finite current of at least {LEAST_RATING_A} A, or none"
+            yield Finding(where, 0, f"{branch.name}.{field}", problem, expected)
     if branch.r_ohm == 0 and branch.x_ohm == 0:
         expected = "r_ohm or x_ohm other than zero; join the buses instead"
         yield Finding(where, 0, f"{branch.name}.r_ohm", "zero impedance", expected)

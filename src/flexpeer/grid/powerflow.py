@@ -31,7 +31,6 @@ from flexpeer.grid.admittance import (
     Planes,
     branch_currents,
     circuit_of,
-    joined,
     planes,
     pull,
     push,
@@ -99,6 +98,11 @@ class FlowModel:
     network: Network
     circuit: Circuit
 
+    @property
+    def controlled(self) -> bool:
+        """Whether generators control voltages, which only Newton's method can hold."""
+        return len(self.network.controlled_bus) > 0
+
     @cached_property
     def newton(self) -> NewtonModel:
         """The same for Newton's method."""
@@ -157,6 +161,8 @@ class DayFlow:
 
     def groups(self, mtus: Integers) -> list[tuple[FlowModel, Integers]]:
         """Each topology among `mtus`, with the positions in `mtus` where it holds."""
+        if len(self.models) == 1:
+            return [(self.models[0], np.arange(len(mtus)))]
         topology = self.topology_of[mtus]
         if (topology == topology[0]).all():
             return [(self.models[topology[0]], np.arange(len(mtus)))]
@@ -250,14 +256,17 @@ def flow(day: DayFlow, mtus: Integers, s: Complexes, source_v: Complexes, start:
 
 def solve_model(model: FlowModel, s: Complexes, source_v: Complexes, start: Complexes | None) -> FlowResult:
     """One topology, all columns: by the fixed point, and by Newton's method where that gives no state."""
-    controls = len(model.network.controlled_bus) > 0
-    result = _open(model.circuit, s, source_v) if controls else _solve_blocks(model.circuit, s, source_v, start)
+    result = (
+        _open(model.circuit, s, source_v) if model.controlled else _by_fixed_point(model.circuit, s, source_v, start)
+    )
     newton_takes_over(model, s, source_v, result)
     return result
 
 
 def newton_takes_over(model: FlowModel, s: Complexes, source_v: Complexes, result: FlowResult) -> None:
     """Solve the columns of `result` that are `DIVERGED`, if Newton's method can."""
+    if not result.status.any():
+        return
     for k in np.flatnonzero(result.status == FlowStatus.DIVERGED):
         found = solve_one(model.newton, s[:, k], source_v[:, k])
         result.v[:, k] = found.v if found.converged else np.nan
@@ -286,25 +295,39 @@ def controlled_q_var(model: FlowModel, v: Complexes, q_var: Floats) -> Floats:
     return added
 
 
-def _solve_blocks(circuit: Circuit, s: Complexes, source_v: Complexes, start: Complexes | None) -> FlowResult:
-    periods = s.shape[1]
-    v = np.zeros(s.shape, dtype=np.complex128) if start is None else start.astype(np.complex128)
+def _by_fixed_point(circuit: Circuit, s: Complexes, source_v: Complexes, start: Complexes | None) -> FlowResult:
+    v = np.zeros(s.shape, dtype=np.complex128) if start is None else start.astype(np.complex128, order="C")
     v[circuit.source_bus] = source_v
-    status = np.empty(periods, dtype=np.int64)
-    iterations = np.empty(periods, dtype=np.int64)
-    power = np.empty(source_v.shape, dtype=np.complex128)
-    for first in range(0, periods, BLOCK):
-        block = slice(first, min(first + BLOCK, periods))
-        injected, state = planes(s[:, block]), planes(v[:, block])
-        if start is None:
+    power, status, iterations = fixed_point(circuit, np.ascontiguousarray(s), v, start is None)
+    return FlowResult(v, power, status, iterations)
+
+
+@compiled
+def fixed_point(
+    circuit: Circuit, s: Complexes, v: Complexes, from_no_load: bool
+) -> tuple[Complexes, Integers, Integers]:
+    """Iterate `v` (buses, columns), whose sources are set, in place, each column apart from the others.
+
+    What sources deliver, (sources, columns), W + j var, with each column's status and iterations. Both `v` and power
+    are NaN where there is no state.
+    """
+    width = s.shape[1]
+    status, iterations = np.empty(width, dtype=np.int64), np.empty(width, dtype=np.int64)
+    for first in range(0, width, BLOCK):
+        end = min(first + BLOCK, width)
+        state = planes(v[:, first:end])
+        if from_no_load:
             no_load(circuit, state)
-        status[block], iterations[block] = iterate(circuit, injected, state)
-        v[:, block] = joined(state)
-        power[:, block] = source_power(circuit, s[:, block], v[:, block])
-    failed = status != FlowStatus.CONVERGED
-    v[:, failed] = np.nan
-    power[:, failed] = np.nan
-    return FlowResult(v, power * S_BASE_VA, status, iterations)
+        status[first:end], iterations[first:end] = iterate(circuit, planes(s[:, first:end]), state)
+        for bus in range(s.shape[0]):
+            for k in range(first, end):
+                v[bus, k] = complex(state.re[bus, k - first], state.im[bus, k - first])
+    power = source_power(circuit, s, v) * S_BASE_VA
+    for k in range(width):
+        if status[k] != 0:
+            v[:, k] = np.nan
+            power[:, k] = np.nan
+    return power, status, iterations
 
 
 @compiled

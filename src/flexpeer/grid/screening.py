@@ -1,14 +1,8 @@
 """The grid check of one trade: full AC on the accepted state, against ratcheting limits.
 
-For an element with limit L whose value is x in the accepted state, a trade may leave it at most at
-
-    a = max(L, x)                                    (1)
-
-In the accepted state a only falls: each accepted trade sets a to min(a, max(L, x)). So what is past its
-limit may improve but never worsen, and the tolerance of a comparison (`TOLERANCE` of L) is given once
-and never adds up over trades. The excess of a trade is the largest (x - a) / L over everything in the
-MTUs it touches, and in their hours for hourly limits; it fits when that is within the tolerance.
-The tolerance of a limit of active power below 1 kW is that of 1 kW.
+What is allowed (`excess`) only falls from trade to trade. So what is past its limit may improve but never worsen, and
+the tolerance of a comparison (`TOLERANCE` of a limit) is given once and never adds up over trades. A trade fits when
+its excess is within the tolerance. The tolerance of a limit of active power below 1 kW is that of 1 kW.
 """
 
 import math
@@ -18,45 +12,35 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flexpeer.compiled import compiled
 from flexpeer.grid.bracket import Bracket
+from flexpeer.grid.excess import (
+    NO_SOURCES,
+    Accepted,
+    Allowed,
+    Change,
+    Columns,
+    Excess,
+    adopt,
+    begun,
+    checked,
+    excess,
+    means_after,
+    measured,
+    put,
+    take,
+)
 from flexpeer.grid.limits import (
     KINDS,
     TOLERANCE,
-    Gauges,
     Kind,
     Limits,
     Readings,
     gauges_of,
-    loadings,
-    magnitudes,
-    point_powers,
     window_means,
 )
 from flexpeer.grid.network import S_BASE_VA, Complexes, Floats, Integers
 from flexpeer.grid.powerflow import DayFlow, FlowResult, FlowStatus, flow, per_unit
 from flexpeer.grid.sensitivity import Metric, Sensitivity, sensitivity
-
-
-class Columns(NamedTuple):
-    """A state in some MTUs, one column each: `s` and `v` per unit, `power_w` at points per MTU."""
-
-    s: Complexes
-    v: Complexes
-    source_power_w: Complexes
-    status: Integers
-    loading: Floats
-    v_pu: Floats
-    power_w: Floats
-
-
-class Allowed(NamedTuple):
-    """Equation (1) for every limit, (elements, periods); NaN where there is none."""
-
-    loading: Floats
-    high: Floats
-    low: Floats
-    power_w: Floats
 
 
 class Binding(NamedTuple):
@@ -74,29 +58,33 @@ class Binding(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """What a trade would do in `mtus`. `excess` is infinite if the power flow did not converge in all of them."""
+    """What a change would do. `excess` is infinite if the power flow did not converge in all its MTUs.
 
-    converged: bool
+    `v_new` (buses, mtus) are the voltages it leads to, per unit; `source_power_w` (sources, mtus) is what each source
+    then delivers, W + j var.
+    """
+
     excess: float
     binding: Binding | None
-    mtus: Integers
-    columns: Columns
+    change: Change
+    v_new: Complexes
+    source_power_w: Complexes
     basis: int
+
+    @property
+    def converged(self) -> bool:
+        """Whether there is a state, before and after."""
+        return self.excess < math.inf
+
+    @property
+    def mtus(self) -> Integers:
+        """Where it changes something."""
+        return self.change.mtus
 
     @property
     def fits(self) -> bool:
         """Whether the trade passes no limit and worsens nothing past its limit."""
-        return self.converged and self.excess <= TOLERANCE
-
-    @property
-    def v_new(self) -> Complexes:
-        """Voltages after the trade, (buses, mtus), per unit."""
-        return self.columns.v
-
-    @property
-    def source_power_w(self) -> Complexes:
-        """What each source delivers after the trade, (sources, mtus), W + j var."""
-        return self.columns.source_power_w
+        return self.excess <= TOLERANCE
 
 
 class Snapshot(NamedTuple):
@@ -126,6 +114,7 @@ class TradeScreen:
         voltages = day.source_v() if source_v is None else np.asarray(source_v, dtype=np.complex128)
         self._state = self._flow(per_unit(p_w, q_var), voltages, self._every, None)
         self._allowed = self._starting_limits()
+        self._now = Accepted(self._gauges, self._state, self._allowed)
         self._changes = 0
         self._changed_at = np.zeros(day.periods, dtype=np.int64)
 
@@ -160,50 +149,58 @@ class TradeScreen:
         delta_q_var: Floats | None = None,
         source_v: Complexes | None = None,
     ) -> Assessment:
-        """What changing injections at `buses` by (buses, mtus) would do; nothing is changed.
-
-        `mtus` are distinct. `source_v` (sources, mtus) are new voltages of all sources, if they change too.
-        """
+        """`assess`, with active and reactive changes apart, each for all or every one of (buses, mtus)."""
         at = np.asarray(mtus, dtype=np.int64)
-        delta = np.broadcast_to(delta_p_w, (len(buses), len(at))) / S_BASE_VA
-        s = self._state.s[:, at]
-        np.add.at(s, buses, delta if delta_q_var is None else delta + 1j * delta_q_var / S_BASE_VA)
-        new_v = None if source_v is None else np.asarray(source_v, dtype=np.complex128)
-        return self._assessed(s, new_v, at, delta)
+        moved_va = np.empty((len(buses), len(at)), dtype=np.complex128)
+        moved_va.real, moved_va.imag = delta_p_w, 0.0 if delta_q_var is None else delta_q_var
+        return self.assess(Change(buses, moved_va, NO_SOURCES if source_v is None else source_v, at))
 
     def with_sources(self, assessment: Assessment, source_v: Complexes) -> Assessment:
-        """What the injections of an assessment would do with other voltages of all sources, (sources, mtus)."""
-        s, at = assessment.columns.s, assessment.mtus
-        return self._assessed(s, source_v, at, s - self._state.s[:, at])
+        """What a change just assessed would do with other voltages of all sources, (sources, mtus)."""
+        return self.assess(assessment.change._replace(source_v=source_v))
 
-    def _assessed(
-        self, s: Complexes, source_v: Complexes | None, at: Integers, delta: Complexes | Floats
-    ) -> Assessment:
-        """What injections `s` (buses, at) would do; `delta` are their changes."""
-        old = self._state.v[:, at]
-        columns = self._flow(s, old[self._day.network.source_bus] if source_v is None else source_v, at, old)
-        if not (columns.status == FlowStatus.CONVERGED).all() or not self._based(at):
-            return Assessment(False, math.inf, None, at, columns, self._changes)
-        means = self._means(columns, at)
-        excess, kind, element, column = worst(self._gauges, self._allowed, columns, means, at)
-        binding = self._binding(kind, element, column, (at, columns, delta)) if kind >= 0 else None
-        return Assessment(True, excess, binding, at, columns, self._changes)
+    def assess(self, change: Change) -> Assessment:
+        """What a change would do; nothing is changed."""
+        groups = self._day.groups(change.mtus)
+        if len(groups) == 1 and not groups[0][0].controlled:
+            v, power_w, settled, found = checked(groups[0][0].circuit, self._now, change)
+            if settled:
+                return self._assessment(found, change, v, power_w)
+        return self._assess_slowly(change)
 
-    def _means(self, columns: Columns, mtus: Integers) -> Floats:
-        powers = self._state.power_w.copy()
-        powers[:, mtus] = columns.power_w
-        return window_means(self._gauges, powers, mtus)
+    def _assess_slowly(self, change: Change) -> Assessment:
+        """Any topologies, by whatever finds a state."""
+        s, start, largest_w = begun(self._state, change)
+        source_v = change.source_v if len(change.source_v) else start[self._day.network.source_bus]
+        columns, models = self._flow(s, source_v, change.mtus, start), self._day.models
+        found = excess(models[0].circuit, self._now, columns, largest_w, change.mtus)
+        if found.column >= 0:
+            own = models[self._day.topology_of[change.mtus[found.column]]]
+            found = excess(own.circuit, self._now, columns, largest_w, change.mtus)
+        return self._assessment(found, change, columns.v, columns.source_power_w)
+
+    def _assessment(self, found: Excess, change: Change, v: Complexes, power_w: Complexes) -> Assessment:
+        binding = None if found.kind < 0 else self._binding(found, int(change.mtus[found.column]))
+        return Assessment(found.excess, binding, change, v, power_w, self._changes)
+
+    def _binding(self, found: Excess, mtu: int) -> Binding:
+        kind, network = KINDS[found.kind], self._day.network
+        if kind is Kind.LOADING:
+            names = network.branch_names
+        else:
+            names = network.bus_names if kind in (Kind.HIGH, Kind.LOW) else self._limits.point_element
+        return Binding(names[found.element], kind, mtu, found.headroom_w)
 
     def read(self, assessment: Assessment) -> tuple[Readings, Allowed]:
         """What was assessed against what is allowed, in the MTUs of the assessment."""
-        columns, at = assessment.columns, assessment.mtus
+        columns, at = self._led_to(assessment), assessment.mtus
         loading = np.where(self._gauges.rated[:, at], columns.loading, np.nan)
         allowed = Allowed(*(values[:, at] for values in self._allowed))
-        return Readings(loading, columns.v_pu, self._means(columns, at)), allowed
+        return Readings(loading, columns.v_pu, means_after(self._now, columns, at)), allowed
 
     def sensitivity(self, assessment: Assessment, metric: Metric) -> Sensitivity:
         """Of a metric in the MTUs of an assessment, around what it leads to."""
-        at, columns = assessment.mtus, assessment.columns
+        at, columns = assessment.mtus, self._led_to(assessment)
         s, v = self._state.s.copy(), self._state.v.copy()
         s[:, at], v[:, at] = columns.s, columns.v
         nothing = np.zeros(self._day.periods, dtype=np.int64)
@@ -273,14 +270,24 @@ class TradeScreen:
 
     def _flow(self, s: Complexes, source_v: Complexes, mtus: Integers, start: Complexes | None) -> Columns:
         result = flow(self._day, mtus, s, source_v, start)
-        loading = np.empty((self._day.network.branch_count, len(mtus)))
-        power = np.empty((len(self._limits.point_element), len(mtus)))
-        for model, at in self._day.groups(mtus):
-            circuit = model.circuit
-            v = np.ascontiguousarray(result.v[:, at])
-            loading[:, at] = loadings(circuit, self._gauges, v, mtus[at])
-            power[:, at] = point_powers(circuit, self._gauges, v, np.ascontiguousarray(result.source_power_w[:, at]))
-        return Columns(s, result.v, result.source_power_w, result.status, loading, magnitudes(result.v), power)
+        return self._measured(s, result.v, result.source_power_w, mtus)._replace(status=result.status)
+
+    def _led_to(self, assessment: Assessment) -> Columns:
+        """The state that a change leads to from the accepted one, which is as it was when it was assessed."""
+        s, _, _ = begun(self._state, assessment.change)
+        return self._measured(s, assessment.v_new, assessment.source_power_w, assessment.mtus)
+
+    def _measured(self, s: Complexes, v: Complexes, power_w: Complexes, mtus: Integers) -> Columns:
+        groups = self._day.groups(mtus)
+        if len(groups) == 1:
+            return measured(groups[0][0].circuit, self._gauges, s, v, power_w, mtus)
+        none, points = np.zeros(len(mtus), dtype=np.int64), len(self._limits.point_element)
+        loading, at_points = np.empty((self._day.network.branch_count, len(mtus))), np.empty((points, len(mtus)))
+        whole = Columns(s, v, power_w, none, loading, np.empty(v.shape), at_points)
+        for model, at in groups:
+            own_s, own_v, own_w = (np.ascontiguousarray(values[:, at]) for values in (s, v, power_w))
+            put(whole, at, measured(model.circuit, self._gauges, own_s, own_v, own_w, mtus[at]))
+        return whole
 
     def _starting_limits(self) -> Allowed:
         gauges, state = self._gauges, self._state
@@ -291,9 +298,6 @@ class TradeScreen:
             np.where(state.v_pu > 0.0, np.minimum(gauges.v_min, state.v_pu), np.nan),
             np.maximum(gauges.limit_w, means),
         )
-
-    def _based(self, mtus: Integers) -> bool:
-        return bool((self._state.status[self._with_hours(mtus)] == FlowStatus.CONVERGED).all())
 
     def _with_hours(self, mtus: Integers) -> Integers:
         if len(self._limits.point_element) == 0:
@@ -307,113 +311,29 @@ class TradeScreen:
             raise ValueError("the state changed since this was assessed")
 
     def _adopt(self, assessment: Assessment) -> None:
-        put(self._state, assessment.mtus, assessment.columns)
-        means = window_means(self._gauges, self._state.power_w, self._every)
-        ratchet(self._gauges, self._allowed, assessment.columns, means, assessment.mtus)
+        adopt(self._now, self._led_to(assessment), assessment.mtus)
         self._mark(assessment.mtus)
 
     def _mark(self, mtus: Integers) -> None:
         self._changes += 1
         self._changed_at[mtus] = self._changes
 
-    def _binding(self, kind: int, e: int, k: int, change: tuple[Integers, Columns, Complexes | Floats]) -> Binding:
-        mtus, new, delta = change
-        t = int(mtus[k])
-        network, state = self._day.network, self._state
-        if KINDS[kind] is Kind.LOADING:
-            room = self._allowed.loading[e, t] - state.loading[e, t]
-            return Binding(network.branch_names[e], Kind.LOADING, t, float(room * self._rating_w(e, t, new.v[:, k])))
-        if KINDS[kind] in (Kind.EXPORT, Kind.IMPORT):
-            mean = window_means(self._gauges, state.power_w, mtus[k : k + 1])[e, 0]
-            room = self._allowed.power_w[e, t] - mean
-            return Binding(self._limits.point_element[e], KINDS[kind], t, float(room))
-        limit = self._allowed.high if KINDS[kind] is Kind.HIGH else self._allowed.low
-        moved = new.v_pu[e, k] - state.v_pu[e, t]
-        largest_w = float(np.abs(delta[:, k]).max(initial=0.0)) * S_BASE_VA
-        share = (limit[e, t] - state.v_pu[e, t]) / moved if moved else 0.0
-        return Binding(network.bus_names[e], KINDS[kind], t, float(share * largest_w))
 
-    def _rating_w(self, branch: int, mtu: int, v: Complexes) -> float:
-        circuit = self._day.models[self._day.topology_of[mtu]].circuit
-        v_from, v_to = v[circuit.branch_from[branch]], v[circuit.branch_to[branch]]
-        load_from = self._gauges.load_from[branch, mtu]
-        load_to = self._gauges.load_to[branch, mtu]
-        at_from = load_from * abs(circuit.yff[branch] * v_from + circuit.yft[branch] * v_to)
-        at_to = load_to * abs(circuit.ytf[branch] * v_from + circuit.ytt[branch] * v_to)
-        return float(S_BASE_VA / (load_from if at_from >= at_to else load_to))
-
-
-def take(state: Columns, mtus: Integers) -> Columns:
-    """A copy of some MTUs of a state."""
-    return Columns._make(values[..., mtus] for values in state)
-
-
-def put(state: Columns, mtus: Integers, columns: Columns) -> None:
-    """Write some MTUs of a state."""
-    for values, new in zip(state, columns, strict=True):
-        values[..., mtus] = new
-
-
-def worst(gauges: Gauges, allowed: Allowed, new: Columns, means: Floats, mtus: Integers) -> tuple[float, int, int, int]:
-    """The largest excess and its kind (index in `KINDS`, -1 without limits), element and position in `mtus`."""
-    sides = (
-        (new.loading, allowed.loading, gauges.unit, 1.0),
-        (new.v_pu, allowed.high, gauges.v_max, 1.0),
-        (new.v_pu, allowed.low, gauges.v_min, -1.0),
-        (means, allowed.power_w, gauges.scale_w, 1.0),
-    )
-    found = [(*largest_excess(*side, mtus), kind) for kind, side in enumerate(sides)]
-    excess, element, column, kind = max(found, key=lambda row: row[0])
-    if kind == len(sides) - 1 and element >= 0 and gauges.point_sign[element] > 0:
-        kind = KINDS.index(Kind.IMPORT)
-    return float(excess), kind if element >= 0 else -1, element, column
-
-
-@compiled
-def largest_excess(
-    value: Floats, allowed: Floats, scale: Floats, sign: float, mtus: Integers
-) -> tuple[float, int, int]:
-    """The largest `sign` (value - allowed) / scale, its element and its position in `mtus`; -1 if there is none."""
-    excess, element, column = -np.inf, -1, -1
-    for e in range(value.shape[0]):
-        for k in range(len(mtus)):
-            over = sign * (value[e, k] - allowed[e, mtus[k]]) / scale[e, mtus[k]]
-            if over > excess:
-                excess, element, column = over, e, k
-    return excess, element, column
-
-
-@compiled
-def ratchet(gauges: Gauges, allowed: Allowed, new: Columns, means: Floats, mtus: Integers) -> None:
-    """Lower what the new state in `mtus` improved; `means` (points, periods) are of the whole new day."""
-    for k in range(len(mtus)):
-        t = mtus[k]
-        for e in range(new.loading.shape[0]):
-            allowed.loading[e, t] = min(allowed.loading[e, t], max(1.0, new.loading[e, k]))
-        for e in range(new.v_pu.shape[0]):
-            allowed.high[e, t] = min(allowed.high[e, t], max(gauges.v_max[e, t], new.v_pu[e, k]))
-            allowed.low[e, t] = max(allowed.low[e, t], min(gauges.v_min[e, t], new.v_pu[e, k]))
-        for e in range(means.shape[0]):
-            for hour in range(gauges.first[e, t], gauges.end[e, t]):
-                most = max(gauges.limit_w[e, hour], means[e, hour])
-                allowed.power_w[e, hour] = min(allowed.power_w[e, hour], most)
-
-
-def largest(excess: Callable[[int], float], quantity_w: int) -> int:
-    """The largest whole quantity from 0 to `quantity_w` whose `excess` is within half the tolerance.
+def largest(excess_at: Callable[[int], float], quantity_w: int) -> int:
+    """The largest whole quantity from 0 to `quantity_w` whose `excess_at` is within half the tolerance.
 
     `quantity_w` itself has the whole tolerance. The other half is left for the rounding of later trades,
-    which would otherwise be refused for what they did not cause. `excess` rises through the tolerance
+    which would otherwise be refused for what they did not cause. `excess_at` rises through the tolerance
     once; infinite means no power flow.
     """
-    last = excess(quantity_w)
+    last = excess_at(quantity_w)
     if quantity_w <= 0 or last <= TOLERANCE:
         return max(quantity_w, 0)
     goal = TOLERANCE / 2
-    bracket = Bracket(0, excess(0) - goal, quantity_w, last - goal)
+    bracket = Bracket(0, excess_at(0) - goal, quantity_w, last - goal)
     if bracket.under > 0:
         return 0
     while bracket.high - bracket.low > 1:
         guess = bracket.guess()
-        bracket = bracket.narrowed(guess, excess(guess) - goal)
+        bracket = bracket.narrowed(guess, excess_at(guess) - goal)
     return bracket.low

@@ -6,6 +6,8 @@ The checks run in the order of `_CHECKS`; the first that fails names the reason.
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
+from functools import cached_property
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -36,7 +38,7 @@ from flexpeer.market.places import EVERYWHERE, Place, Places
 from flexpeer.market.reasons import CommandRefused, Reason
 from flexpeer.market.rulebook import Exchange
 from flexpeer.periods import Span
-from flexpeer.quantities import PRICE_LIMIT_MINOR, QUANTITY_LIMIT_W
+from flexpeer.quantities import MINOR_PER_MAJOR, PRICE_LIMIT_MINOR, QUANTITY_LIMIT_W, decimal_text
 
 Refusal = tuple[Reason, str]
 Outcome = list[OrderPlaced | OrderAmended | OrderWithdrawn | GateOpened | GateClosed | CommandRefused]
@@ -56,48 +58,67 @@ class Door(NamedTuple):
         start, moves = self.places.start_w(resource), self.moves_w.get(resource)
         return start if moves is None else tuple(s + m for s, m in zip(start, moves, strict=True))
 
-    def zone(self, command: PlaceOrder) -> str:
-        """The congestion point an order is restricted to: as named; for a DSO's purchase else the only one there is."""
-        if command.zone is None and self.participants.is_dso(command.unit) and len(self.needs.points) == 1:
-            return next(iter(self.needs.points))
-        return command.zone or EVERYWHERE
 
-    def span(self, command: PlaceOrder) -> Span | None:
-        """The MTUs of an order."""
-        return self.needs.day.span(command.start, command.end) if self.needs.day else None
+class Asked:
+    """An order that asks to be let in, and what the door makes of it: each found when first asked for."""
 
-    def possible(self, command: PlaceOrder, span: Span) -> tuple[Regulation, ...]:
-        """The regulations an order of this side could have: of the point it names, else of points in need."""
-        relieved_by: tuple[Regulation, ...]
-        if self.zone(command):
-            relieved_by = (relieving(self.needs.points[self.zone(command)].direction),)
-        elif self.needs.rulebook.exchange is Exchange.BALANCED:
-            relieved_by = tuple(Regulation)
-        else:
-            relieved_by = tuple(r for r in Regulation if self.places.counted(EVERYWHERE, r, span))
-        return relieved_by if command.side is Side.SELL else tuple(each.opposite for each in relieved_by)
+    def __init__(self, door: Door, command: PlaceOrder) -> None:
+        self.door, self.command = door, command
 
-    def regulation(self, command: PlaceOrder) -> Regulation | None:
+    @cached_property
+    def dso(self) -> bool:
+        """Whether it is a DSO's own purchase."""
+        return self.door.participants.is_dso(self.command.unit)
+
+    @cached_property
+    def zone(self) -> str:
+        """The congestion point it is restricted to: as named; for a DSO's purchase else the only one there is."""
+        points = self.door.needs.points
+        if self.command.zone is None and self.dso and len(points) == 1:
+            return next(iter(points))
+        return self.command.zone or EVERYWHERE
+
+    @cached_property
+    def span(self) -> Span | None:
+        """Its MTUs."""
+        day = self.door.needs.day
+        return day.span(self.command.start, self.command.end) if day else None
+
+    @cached_property
+    def possible(self) -> tuple[Regulation, ...]:
+        """The regulations it could have: of the point it names, else of points in need."""
+        door, relieved_by = self.door, tuple(Regulation)
+        if self.span is None:
+            return ()
+        if self.zone:
+            relieved_by = (relieving(door.needs.points[self.zone].direction),)
+        elif door.needs.rulebook.exchange is not Exchange.BALANCED:
+            relieved_by = tuple(r for r in Regulation if door.places.counted(EVERYWHERE, r, self.span))
+        return relieved_by if self.command.side is Side.SELL else tuple(each.opposite for each in relieved_by)
+
+    @cached_property
+    def regulation(self) -> Regulation | None:
         """As stated, or the only one that is possible."""
-        span = self.span(command)
-        possible = self.possible(command, span) if span else ()
-        if command.regulation is not None:
-            return command.regulation if command.regulation in possible else None
-        return possible[0] if len(possible) == 1 else None
+        if self.command.regulation is not None:
+            return self.command.regulation if self.command.regulation in self.possible else None
+        return self.possible[0] if len(self.possible) == 1 else None
 
 
-def _check_gate(door: Door, _command: PlaceOrder) -> Refusal | None:
-    if door.orders.gate is Gate.OPEN:
+def _check_gate(asked: Asked) -> Refusal | None:
+    gate = asked.door.orders.gate
+    if gate is Gate.OPEN:
         return None
-    return (Reason.GATE_NOT_OPEN if door.orders.gate is Gate.NOT_OPEN else Reason.GATE_CLOSED), ""
+    return (Reason.GATE_NOT_OPEN if gate is Gate.NOT_OPEN else Reason.GATE_CLOSED), ""
 
 
-def _check_key(door: Door, command: PlaceOrder) -> Refusal | None:
+def _check_key(asked: Asked) -> Refusal | None:
+    door, command = asked.door, asked.command
     known = command.idempotency_key in door.orders.digests or command.order in door.orders.orders
     return (Reason.DUPLICATE_KEY, command.idempotency_key) if known else None
 
 
-def _check_sender(door: Door, command: PlaceOrder) -> Refusal | None:
+def _check_sender(asked: Asked) -> Refusal | None:
+    door, command = asked.door, asked.command
     owner = door.participants.organisation_of(command.unit)
     if owner is None:
         return Reason.UNKNOWN_RESOURCE, command.unit
@@ -108,71 +129,71 @@ def _check_sender(door: Door, command: PlaceOrder) -> Refusal | None:
     return None if command.via == dso else (Reason.NOT_VIA_ITS_DSO, dso)
 
 
-def _check_zone(door: Door, command: PlaceOrder) -> Refusal | None:
-    zone = door.zone(command)
-    if zone:
-        return None if zone in door.needs.points else (Reason.UNKNOWN_CONGESTION_POINT, zone)
-    if door.participants.is_dso(command.unit):
-        return Reason.CONGESTION_POINT_NOT_STATED, ", ".join(sorted(door.needs.points))
-    return None
+def _check_zone(asked: Asked) -> Refusal | None:
+    points = asked.door.needs.points
+    if asked.zone:
+        return None if asked.zone in points else (Reason.UNKNOWN_CONGESTION_POINT, asked.zone)
+    return (Reason.CONGESTION_POINT_NOT_STATED, ", ".join(sorted(points))) if asked.dso else None
 
 
-def _check_period(door: Door, command: PlaceOrder) -> Refusal | None:
-    return None if door.span(command) else (Reason.IMPOSSIBLE_PERIOD, "")
+def _check_period(asked: Asked) -> Refusal | None:
+    return None if asked.span else (Reason.IMPOSSIBLE_PERIOD, "")
 
 
-def _check_side(door: Door, command: PlaceOrder) -> Refusal | None:
-    if door.participants.is_dso(command.unit):
-        return (Reason.DSO_ONLY_BUYS, "") if command.side is Side.SELL else None
-    span = door.span(command)
-    assert span is not None, "the period was checked"
-    possible = door.possible(command, span)
-    if not possible:
+def _check_side(asked: Asked) -> Refusal | None:
+    if asked.dso:
+        return (Reason.DSO_ONLY_BUYS, "") if asked.command.side is Side.SELL else None
+    if not asked.possible:
         return Reason.NO_CONGESTION, ""
-    if command.regulation is None and len(possible) > 1:
+    if asked.command.regulation is None and len(asked.possible) > 1:
         return Reason.REGULATION_NOT_STATED, ""
-    return None if command.regulation in (None, *possible) else (Reason.WRONG_REGULATION, str(possible[0]))
+    return None if asked.regulation else (Reason.WRONG_REGULATION, str(asked.possible[0]))
 
 
-def _check_quantity(door: Door, command: PlaceOrder) -> Refusal | None:
-    book = door.needs.rulebook
+def _check_quantity(asked: Asked) -> Refusal | None:
+    book, command = asked.door.needs.rulebook, asked.command
     if not max(book.min_quantity_w, 1) <= command.quantity_w <= QUANTITY_LIMIT_W:
-        return Reason.WRONG_QUANTITY, f"{command.quantity_w}"
+        return Reason.WRONG_QUANTITY, f"{command.quantity_w} W"
     if command.quantity_w % book.quantity_tick_w:
-        return Reason.WRONG_QUANTITY_TICK, f"{book.quantity_tick_w}"
+        return Reason.WRONG_QUANTITY_TICK, f"{book.quantity_tick_w} W"
     if not 0 <= command.min_quantity_w <= command.quantity_w:
-        return Reason.WRONG_MIN_QUANTITY, f"{command.min_quantity_w}"
+        return Reason.WRONG_MIN_QUANTITY, f"{command.min_quantity_w} W"
     return None
 
 
-def _check_price(door: Door, command: PlaceOrder) -> Refusal | None:
-    book = door.needs.rulebook
+def _check_price(asked: Asked) -> Refusal | None:
+    book, command = asked.door.needs.rulebook, asked.command
     if command.price_minor % book.price_tick_minor:
-        return Reason.WRONG_PRICE_TICK, f"{book.price_tick_minor}"
+        return Reason.WRONG_PRICE_TICK, _price(asked.door, book.price_tick_minor)
     cap = PRICE_LIMIT_MINOR if book.price_cap_minor is None else book.price_cap_minor
-    return None if abs(command.price_minor) <= cap else (Reason.PRICE_OUTSIDE_CAP, f"{cap}")
+    return None if abs(command.price_minor) <= cap else (Reason.PRICE_OUTSIDE_CAP, _price(asked.door, cap))
 
 
-def _check_qualified(door: Door, command: PlaceOrder) -> Refusal | None:
-    return None if door.participants.qualified(command.unit, command.start) else (Reason.NOT_QUALIFIED, command.unit)
+def _price(door: Door, minor: int) -> str:
+    """A price as people write it."""
+    return f"{decimal_text(Decimal(minor) / MINOR_PER_MAJOR)} {door.needs.currency}/MWh"
 
 
-def _check_impact(door: Door, command: PlaceOrder) -> Refusal | None:
-    span, regulation = door.span(command), door.regulation(command)
-    if span is None or regulation is None or (door.needs.rulebook.exchange is Exchange.BALANCED and not command.zone):
+def _check_qualified(asked: Asked) -> Refusal | None:
+    command = asked.command
+    qualified = asked.door.participants.qualified(command.unit, command.start)
+    return None if qualified else (Reason.NOT_QUALIFIED, command.unit)
+
+
+def _check_impact(asked: Asked) -> Refusal | None:
+    door, span, regulation, zone = asked.door, asked.span, asked.regulation, asked.command.zone
+    if span is None or regulation is None or (door.needs.rulebook.exchange is Exchange.BALANCED and not zone):
         return None
-    sells = command.side is Side.SELL
-    place = Place(command.unit, door.zone(command))
-    least, most = door.places.impact_range(place, regulation if sells else regulation.opposite, span, buys=not sells)
-    least = least if place.zone else most
-    return None if least >= max(door.needs.rulebook.min_impact_ppm, 1) else (Reason.NO_IMPACT, f"{least} ppm")
+    sells = asked.command.side is Side.SELL
+    place = Place(asked.command.unit, asked.zone)
+    impact = door.places.reach(place, regulation if sells else regulation.opposite, span, buys=not sells)
+    return None if impact >= max(door.needs.rulebook.min_impact_ppm, 1) else (Reason.NO_IMPACT, f"{impact} ppm")
 
 
-def _check_range(door: Door, command: PlaceOrder) -> Refusal | None:
-    span, regulation = door.span(command), door.regulation(command)
-    if span is None or regulation is None:
+def _check_range(asked: Asked) -> Refusal | None:
+    if asked.span is None or asked.regulation is None:
         return None
-    return _room_refusal(door, command.unit, regulation, span, command.quantity_w)
+    return _room_refusal(asked.door, asked.command.unit, asked.regulation, asked.span, asked.command.quantity_w)
 
 
 def _room_refusal(door: Door, unit: str, regulation: Regulation, span: Span, extra_w: int) -> Refusal | None:
@@ -192,7 +213,7 @@ def _room_refusal(door: Door, unit: str, regulation: Regulation, span: Span, ext
     return None
 
 
-_CHECKS: tuple[Callable[[Door, PlaceOrder], Refusal | None], ...] = (
+_CHECKS: tuple[Callable[[Asked], Refusal | None], ...] = (
     _check_gate,
     _check_key,
     _check_sender,
@@ -218,31 +239,31 @@ def place(door: Door, command: PlaceOrder) -> Outcome:
     digest = digest_of(command)
     if door.orders.digests.get(command.idempotency_key) == digest:
         return []
+    asked = Asked(door, command)
     for check in _CHECKS:
-        refusal = check(door, command)
+        refusal = check(asked)
         if refusal is not None:
             return [CommandRefused("PlaceOrder", command.order, *refusal, command.organisation, digest)]
-    order = admitted(door, command, door.orders.next_number)
-    return [OrderPlaced(order, digest)]
+    return [OrderPlaced(_admitted(asked), digest)]
 
 
-def admitted(door: Door, command: PlaceOrder, number: int) -> Order:
+def _admitted(asked: Asked) -> Order:
     """The order a checked command becomes, with everything it left unsaid filled in."""
-    span, regulation, zone = door.span(command), door.regulation(command), door.zone(command)
-    assert span is not None, "the period was checked"
-    if door.participants.is_dso(command.unit):
+    door, command, regulation, zone = asked.door, asked.command, asked.regulation, asked.zone
+    assert asked.span is not None, "the period was checked"
+    if asked.dso:
         regulation = relieving(door.needs.points[zone].direction).opposite
     assert regulation is not None, "the side was checked"
     return Order(
         order=command.order,
-        number=number,
+        number=door.orders.next_number,
         organisation=command.organisation,
         unit=command.unit,
         place=door.places.name(Place(command.unit, zone)),
         zone=zone,
         side=command.side,
         regulation=regulation,
-        span=span,
+        span=asked.span,
         quantity_w=command.quantity_w,
         remaining_w=command.quantity_w,
         min_quantity_w=command.min_quantity_w,
@@ -273,12 +294,13 @@ def _check_amended(door: Door, order: Order, command: AmendOrder) -> Refusal | N
         order.order, order.organisation, "", order.unit, order.side, 0, 0, command.quantity_w, command.price_minor,
         min_quantity_w=min(order.min_quantity_w, command.quantity_w),
     )  # fmt: skip
+    asked = Asked(door, as_new)
     if command.quantity_w < order.executed_w:
         return Reason.WRONG_QUANTITY, f"at least the executed {order.executed_w} W"
     more = command.quantity_w - order.quantity_w
     return (
-        _check_quantity(door, as_new)
-        or _check_price(door, as_new)
+        _check_quantity(asked)
+        or _check_price(asked)
         or (_room_refusal(door, order.unit, order.regulation, order.span, more) if more > 0 else None)
     )
 

@@ -53,7 +53,7 @@ class Places:
         self._starts: dict[str, Watts] = {}
         self._points: dict[Regulation, tuple[str, ...]] = {}
         self._ratios: dict[tuple[str, str, Regulation, int, int], Ratio | None] = {}
-        self._ranges: dict[tuple[str, Regulation, int, int, bool], tuple[int, int]] = {}
+        self._reaches: dict[tuple[str, Regulation, int, int, bool], int] = {}
         self._counted: dict[tuple[str, Regulation, int, int], tuple[tuple[str, int], ...]] = {}
 
     def current(self, participants: Participants, needs: Needs) -> Places:
@@ -144,14 +144,18 @@ class Places:
             self._counted[key] = known
         return known
 
-    def impact_range(self, place: Place, relieved_by: Regulation, span: Span, *, buys: bool) -> tuple[int, int]:
-        """The least and the largest impact factor of a place where its orders of a span count."""
+    def reach(self, place: Place, relieved_by: Regulation, span: Span, *, buys: bool) -> int:
+        """The impact factor that decides whether orders of a place count in a span.
+
+        The least at the point they name; else the largest at any where they would count.
+        """
         key = (self.name(place), relieved_by, span.first, span.end, buys)
-        known = self._ranges.get(key)
+        known = self._reaches.get(key)
         if known is None:
             counted = self.counted(place.zone, relieved_by, span)
-            impacts = [self.impact_ppm(place.unit, point, buys=buys)[mtu] for point, mtu in counted]
-            known = self._ranges[key] = min(impacts), max(impacts)
+            rows = {point: self.impact_ppm(place.unit, point, buys=buys) for point in dict(counted)}
+            impacts = (rows[point][mtu] for point, mtu in counted)
+            known = self._reaches[key] = min(impacts) if place.zone else max(impacts)
         return known
 
     def ratio(self, buy: Place, sell: Place, relieved_by: Regulation, span: Span) -> Ratio | None:

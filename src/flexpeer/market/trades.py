@@ -219,9 +219,14 @@ def leg_moves(participants: Participants, orders: Orders, leg: Leg) -> dict[str,
     changes: dict[str, int] = {}
     for order_id, acts, quantity_w in leg.parties:
         order = orders.orders[order_id]
+        gives_w = quantity_w if acts is order.side else -quantity_w
+        members = participants.members(order.unit)
+        if len(members) == 1:
+            name = members[0].resource
+            changes[name] = changes.get(name, 0) + order.regulation.sign * gives_w
+            continue
         before = participants.shares(order.unit, order.executed_w)
-        after_w = order.executed_w + (quantity_w if acts is order.side else -quantity_w)
-        for resource, share in participants.shares(order.unit, after_w).items():
+        for resource, share in participants.shares(order.unit, order.executed_w + gives_w).items():
             change = order.regulation.sign * (share - before[resource])
             changes[resource] = changes.get(resource, 0) + change
     return changes

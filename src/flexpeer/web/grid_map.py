@@ -74,7 +74,7 @@ def congested_names(outcome: DayOutcome) -> tuple[str, ...]:
     for congestion in (*outcome.congestions_before, *outcome.congestions_after):
         counts[congestion.element] = counts.get(congestion.element, 0) + 1_000_000
     for refusal in outcome.refusals:
-        if refusal.element:
+        if refusal.by_grid and refusal.element:
             counts[refusal.element] = counts.get(refusal.element, 0) + 1
     return tuple(sorted(counts, key=lambda name: (-counts[name], name)))
 

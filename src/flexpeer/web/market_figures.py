@@ -31,7 +31,6 @@ ZONES_SHOWN = 8
 TRADES_SHOWN = 3_000
 PLACES_SHOWN = 16
 ZONE_COLOURS = 5
-GRID_LIMIT = "grid_limit"
 
 BOOK_LEGEND = (
     Key("sell-offered", "area", "SELL offered, above the line"),
@@ -165,7 +164,7 @@ def _told(trade: Trade, clock: Clock, currency: str) -> str:
 
 def refusal_figure(outcome: DayOutcome, clock: Clock) -> Figure | None:
     """Where and when the grid refused or reduced matches: a row per element, darker for more."""
-    by_grid = [r for r in outcome.refusals if r.reason == GRID_LIMIT and r.mtu is not None]
+    by_grid = [r for r in outcome.refusals if r.by_grid and r.mtu is not None]
     if not by_grid:
         return None
     places = Counter((r.element, r.owner) for r in by_grid)

@@ -33,7 +33,7 @@ from flexpeer.web.wording import (
     words,
 )
 
-GRID_LIMIT, REDUCED = "grid_limit", "REDUCED"
+REDUCED = "REDUCED"
 ROWS_SHOWN = 40
 WATT_KINDS = ("export", "import")
 
@@ -102,7 +102,7 @@ def headline(outcome: DayOutcome, clock: Clock) -> Headline:
     """What the day came to."""
     report = outcome.state.kpis.report
     assert report is not None, "a finished day has its report"
-    by_grid = [refusal for refusal in outcome.refusals if refusal.reason == GRID_LIMIT]
+    by_grid = [refusal for refusal in outcome.refusals if refusal.by_grid]
     reduced = sum(refusal.detail == REDUCED for refusal in by_grid)
     before, after = len(outcome.congestions_before), len(outcome.congestions_after)
     trades = len(outcome.state.trades.trades)
@@ -193,7 +193,7 @@ def _deliveries(outcome: DayOutcome) -> Iterator[tuple[str, str, str, str, str, 
 
 def _door(outcome: DayOutcome) -> Iterator[tuple[str, int, str]]:
     """Reason, count and what would have been accepted, of orders refused at the door."""
-    reasons = Counter(refusal.reason for refusal in outcome.refusals if refusal.reason != GRID_LIMIT)
+    reasons = Counter(refusal.reason for refusal in outcome.refusals if refusal.at_door)
     known = {str(reason): text for reason, text in EXPECTED.items()}
     for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
         yield words(reason), count, known.get(reason, "")
@@ -202,7 +202,7 @@ def _door(outcome: DayOutcome) -> Iterator[tuple[str, int, str]]:
 def _by_grid(outcome: DayOutcome) -> Iterator[tuple[str, str, int, int]]:
     """Element, owner, matches refused and reduced."""
     counts: Counter[tuple[str, str, str]] = Counter(
-        (refusal.element, refusal.owner, refusal.detail) for refusal in outcome.refusals if refusal.reason == GRID_LIMIT
+        (refusal.element, refusal.owner, refusal.detail) for refusal in outcome.refusals if refusal.by_grid
     )
     whole: Counter[tuple[str, str]] = Counter()
     for (element, owner, _), count in counts.items():

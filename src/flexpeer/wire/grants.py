@@ -96,7 +96,7 @@ class Tell(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
 
 
 class Bid(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """An order as its FSP gave it; instants in minutes UTC, the price in minor units per MWh."""
+    """An order as its FSP gave it, or changed it; instants in minutes UTC, the price in minor units per MWh."""
 
     order: str
     arrival: int
@@ -110,6 +110,7 @@ class Bid(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
     regulation: Literal["UP", "DOWN"] | None
     min_quantity_w: int | None
     time_in_force: Literal["day", "fak", "fok"]
+    action: Literal["place", "amend", "withdraw"]
 
 
 class Bids(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="B"):

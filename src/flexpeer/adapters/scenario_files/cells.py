@@ -75,11 +75,14 @@ def price_minor(text: str) -> int:
     return -value if sign else value
 
 
+LEAST_ABOVE_ZERO = 1e-3
+
+
 def above_zero(text: str) -> float:
-    """A finite number above zero."""
+    """A finite number above zero, and not next to nothing."""
     value = number(text)
-    if value <= 0:
-        raise ValueError("is not a finite number above zero")
+    if value < LEAST_ABOVE_ZERO:
+        raise ValueError(f"is not a finite number above zero, at least {LEAST_ABOVE_ZERO}")
     return value
 
 

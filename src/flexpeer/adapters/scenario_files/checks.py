@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from flexpeer.adapters.scenario_files import layouts
+from flexpeer.adapters.scenario_files.order_rows import ORDER_CHECKS
 from flexpeer.adapters.scenario_files.settings import Settings
 from flexpeer.adapters.scenario_files.tables import BAD, Table
 from flexpeer.adapters.scenario_files.times import FoundRow, index_days_mtus, index_mtus, missing_mtus
@@ -23,7 +24,6 @@ UNIQUE = {
     layouts.WEATHER.file: ("from",),
     layouts.IMPACT_FACTORS.file: ("congestion_point", "resource", "from"),
     layouts.ALLOCATIONS.file: ("resource", "from"),
-    layouts.ORDERS.file: ("order",),
     layouts.METER.file: ("resource", "from"),
 }
 
@@ -33,14 +33,15 @@ def check_rows(tables: Tables, settings: Settings) -> None:
     if settings.day is not None:
         _check_times(tables, settings.day)
     for table in tables.values():
-        table.findings.extend(_duplicates(table, UNIQUE[table.layout.file]))
+        if table.layout.file in UNIQUE:
+            table.findings.extend(_duplicates(table, UNIQUE[table.layout.file]))
     _note(tables, layouts.RESOURCES, _ranges, _energies)
     _note(tables, layouts.FORECAST, _bus_or_resource, _quantiles)
     _note(tables, layouts.RATINGS, _spans)
     _note(tables, layouts.VOLTAGE_BANDS, _spans, _bands)
     _check_weather(tables[layouts.WEATHER.file], settings)
     _note(tables, layouts.PORTFOLIOS, _portfolio_owners)
-    _note(tables, layouts.ORDERS, _arrivals)
+    _note(tables, layouts.ORDERS, *ORDER_CHECKS)
     _note(tables, layouts.CONGESTION_POINTS, _limits)
     if settings.gridless:
         _note(tables, layouts.CONGESTION_POINTS, _voltages_without_grid, _flows_without_limit)
@@ -167,13 +168,6 @@ def _portfolio_owners(table: Table) -> Iterator[FoundRow]:
         owner = owners.setdefault(portfolio, fsp)
         if owner != fsp:
             yield line, "fsp", f"portfolio {portfolio} is of {owner} above", "one fsp for each portfolio"
-
-
-def _arrivals(table: Table) -> Iterator[FoundRow]:
-    arrivals = table.column("arrival")
-    for line, before, arrival in zip(table.lines[1:], arrivals, arrivals[1:], strict=False):
-        if before is not BAD and arrival is not BAD and arrival <= before:
-            yield line, "arrival", f"{arrival} does not follow {before}", "a whole number above that of the row before"
 
 
 def _limits(table: Table) -> Iterator[FoundRow]:

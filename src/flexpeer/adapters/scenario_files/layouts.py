@@ -15,6 +15,7 @@ DSO_ROLES: Final = ("REGIONAL_DSO", "LOCAL_DSO")
 ROLES: Final = (*DSO_ROLES, "MARKET_OPERATOR", "FSP", "AGGREGATOR", "BRP", "OBSERVER")
 FLOW_DIRECTIONS: Final = ("export", "import")
 VOLTAGE_DIRECTIONS: Final = ("high", "low")
+PLACE, AMEND, WITHDRAW = ACTIONS = ("place", "amend", "withdraw")
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -179,16 +180,17 @@ ORDERS: Final = Layout(
     (
         _label("order", "an order's id"),
         Column("arrival", cells.whole, "a whole number above that of the row before"),
-        _label("resource", "a resource, a portfolio, or a DSO's organisation"),
-        Column("side", cells.choice(("BUY", "SELL")), "BUY or SELL"),
-        Column("from", cells.instant, _TIME),
-        Column("to", cells.instant, _TIME),
-        Column("quantity_w", cells.whole, _WATTS),
-        Column("price", cells.price_minor, _PRICE),
+        Column("resource", cells.label, "a resource, a portfolio, or a DSO's organisation", default=None),
+        Column("side", cells.choice(("BUY", "SELL")), "BUY or SELL", default=None),
+        Column("from", cells.instant, _TIME, default=None),
+        Column("to", cells.instant, _TIME, default=None),
+        Column("quantity_w", cells.whole, _WATTS, default=None),
+        Column("price", cells.price_minor, _PRICE, default=None),
         _optional("congestion_point", cells.label, "a congestion point's id, or nothing"),
         _optional("regulation", cells.choice(("UP", "DOWN")), "UP, DOWN or nothing"),
         _optional("min_quantity_w", cells.whole, _WATTS),
-        _optional("time_in_force", cells.choice(("day", "fak", "fok")), "day, FAK or FOK", default="day"),
+        _optional("time_in_force", cells.choice(("day", "fak", "fok")), "day, FAK or FOK"),
+        _optional("action", cells.choice(ACTIONS), "one of " + ", ".join(ACTIONS) + ", or nothing", default=PLACE),
     ),
     required=True,
 )

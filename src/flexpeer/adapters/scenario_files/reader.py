@@ -7,6 +7,7 @@ from typing import Any
 from flexpeer.adapters.scenario_files import layouts
 from flexpeer.adapters.scenario_files.checks import Tables, check_rows
 from flexpeer.adapters.scenario_files.layouts import LAYOUTS, Layout
+from flexpeer.adapters.scenario_files.order_rows import order_rows
 from flexpeer.adapters.scenario_files.references import check_references
 from flexpeer.adapters.scenario_files.settings import Settings, read_settings
 from flexpeer.adapters.scenario_files.tables import Table, read_table
@@ -55,7 +56,7 @@ def read_orders(folder: Path) -> tuple[MarketDay, tuple[OrderRow, ...]]:
     if findings:
         raise BadInput(findings)
     assert settings.day is not None
-    return settings.day, _structs(OrderRow, tables, layouts.ORDERS)
+    return settings.day, order_rows(tables[layouts.ORDERS.file])
 
 
 def _unknown_files(folder: Path) -> list[Finding]:
@@ -94,7 +95,7 @@ def _scenario(settings: Settings, tables: Tables) -> Scenario:
         impact_ppm=_optional(tables, layouts.IMPACT_FACTORS, _impact(tables, day.mtu_count)),
         obligations_w=_optional(tables, layouts.ALLOCATIONS, _obligations(tables, day.mtu_count)),
         outages=settings.outages,
-        orders=_structs(OrderRow, tables, layouts.ORDERS),
+        orders=order_rows(tables[layouts.ORDERS.file]),
         meter_w=within if meter.present else None,
         meter_history_w=around,
         switching=settings.switching,

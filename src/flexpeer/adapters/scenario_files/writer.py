@@ -10,6 +10,7 @@ from typing import Any
 
 from flexpeer.adapters.scenario_files import layouts
 from flexpeer.adapters.scenario_files.layouts import Layout
+from flexpeer.adapters.scenario_files.order_rows import said_with
 from flexpeer.adapters.scenario_files.settings import RULE_KEYS, SETTINGS_FILE
 from flexpeer.adapters.scenario_files.toml_values import moment_text
 from flexpeer.app.scenario import Scenario
@@ -179,9 +180,11 @@ def _obligations(scenario: Scenario, obligations_w: dict[str, tuple[int, ...]]) 
 
 
 def _orders(scenario: Scenario) -> Iterator[list[Any]]:
+    names = layouts.ORDERS.names
     for row in _structs(scenario.orders, price_at=7):
         row[4:6] = (local_text(instant, scenario.day.timezone) for instant in row[4:6])
-        yield row
+        said = said_with(row[names.index("action")])
+        yield [value if name in said else None for name, value in zip(names, row, strict=True)]
 
 
 def _meter(scenario: Scenario, meter_w: dict[str, tuple[int, ...]]) -> Iterator[list[Any]]:

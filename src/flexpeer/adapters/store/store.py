@@ -1,271 +1,222 @@
-"""Opening a store, and the logs in it. One program writes a store at a time; a commit makes records durable.
+"""The logs of a market, durable.
 
-Records appended to any of its logs wait until `sync`, which writes them all in one transaction (group commit): with
-SQLite in write-ahead mode and full synchronisation, or in PostgreSQL. A batch is thereby kept whole or not at all.
+Records appended to any of its logs wait until `sync`, which writes them all in one transaction (group commit). A batch
+is thereby kept whole or not at all. One connection writes, and its end is the end of the lock: who lost the lock cannot
+write. After a failed commit nobody knows what is on the disk, so the store writes nothing more, and says so.
 """
 
-import fcntl
-import os
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Connection, Engine, RowMapping, create_engine, delete, event, insert, select, text
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import QueuePool
+import msgspec
+from sqlalchemy import Connection, RowMapping, delete, insert, select
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
-from flexpeer.adapters.log_file import decode_event, encode_event
+from flexpeer.adapters.ed25519 import Ed25519Signatures
+from flexpeer.adapters.folders import whole_file
+from flexpeer.adapters.log_file import FileLog, decode_event, encode_event
+from flexpeer.adapters.signed_heads import sign_head
+from flexpeer.adapters.store.chains import days_of, read_chain
+from flexpeer.adapters.store.places import Place, open_place, said_by
 from flexpeer.adapters.store.tables import DOCUMENTS, HEADS, RECORDS
 from flexpeer.app.ports import Batch
-from flexpeer.errors import BadInput, bad_input, printable
+from flexpeer.errors import bad_input
 from flexpeer.wire.chain import GENESIS, record_line
+from flexpeer.wire.heads import SignedHead
 
-FILE, LOCK = "market.sqlite", "lock"
-ADVISORY_LOCK = 7_305_912_011
-ROWS_AT_A_TIME = 5_000
+FAILED = "the store has failed before; what was not acknowledged may be lost, and this program must end"
 
 
-class StoreFailed(Exception):
-    """What was appended could not be made durable; nothing more is written, and the program must end."""
+class StoreFailed(OSError):
+    """The place does not write or read any more; after a failed write nothing is written, and the program must end."""
 
 
 class DayLog:
-    """The log of one day, or of the registry: an `EventLog`. `n` and `head` are those of its last record."""
+    """The log of one day, or of the registry: an `EventLog`. `n` and `head` are those of its last record.
+
+    There is one for each log of a store, whoever asks for it.
+    """
 
     def __init__(self, store: "Store", day: str) -> None:
         self._store, self.day = store, day
         self.n, self.head = store.last(day)
 
     def read(self) -> Iterator[Batch]:
-        """What it has, batch by batch; `BadInput` where the chain is broken."""
-        for _, rows in groupby(self._store.records(self.day), key=lambda row: row["batch"]):
-            yield [decode_event(row["event"]) for row in rows]
+        """What it has, batch by batch; `BadInput` where the chain is broken, or is not what was signed."""
+        for batch, rows in groupby(self._store.records(self.day), key=lambda row: row["batch"]):
+            yield [self._event(batch, row) for row in rows]
+
+    def _event(self, batch: int, row: RowMapping) -> Any:
+        try:
+            return decode_event(row["event"])
+        except (msgspec.MsgspecError, ValueError) as error:
+            where = f"{self.day}, batch {batch}"
+            problem = f"record {row['n']} is no event that this version knows ({error})"
+            raise bad_input(where, problem, "a log of this version of flexpeer, or of one before") from error
 
     def append(self, events: Batch) -> None:
         """One batch at the end; it is durable after `sync`."""
-        batch, rows = self.n + 1, []
+        n, head, rows = self.n, self.head, []
         for each in events:
             content = encode_event(each)
-            _, digest = record_line(self.n + 1, self.head, content)
-            rows.append(_row(self.day, self.n + 1, batch, self.head, digest, content))
-            self.n, self.head = self.n + 1, digest
+            _, digest = record_line(n + 1, head, content)
+            rows.append(
+                {"day": self.day, "n": n + 1, "batch": self.n + 1, "prev": head, "hash": digest, "event": content}
+            )
+            n, head = n + 1, digest
         self._store.add(rows)
+        self.n, self.head = n, head
+
+    def export(self, path: Path, state_hash: str) -> str:
+        """The durable records as a new `events.log`, sealed with the state they lead to; the hash of the seal."""
+        if path.exists():
+            raise FileExistsError(f"{path} is there already")
+        with whole_file(path) as new, FileLog(new) as file:
+            for row in self._store.records(self.day):
+                file.append_written(row["event"])
+            return file.seal(state_hash)
 
     def sync(self) -> None:
         """Everything appended, to whichever log of the store, is durable when this returns."""
         self._store.sync()
 
 
-def _row(day: str, n: int, batch: int, prev: str, digest: str, content: bytes) -> dict[str, Any]:
-    return {"day": day, "n": n, "batch": batch, "prev": prev, "hash": digest, "event": content}
-
-
 class Store:
-    """All logs of a market, in a folder (SQLite) or a PostgreSQL database; `Store.open` makes or opens it."""
+    """All logs of a market, in a folder (SQLite) or a PostgreSQL database; `Store.open` makes or opens it.
 
-    def __init__(self, engine: Engine, lock: "Lock") -> None:
-        self.engine, self._lock = engine, lock
+    One thread appends and syncs; any thread may read, and keep documents. A read sees what is durable.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._logs: dict[str, DayLog] = {}
         self._waiting: list[dict[str, Any]] = []
+        self._writes = threading.Lock()
         self._failed = False
 
     @classmethod
     def open(cls, where: Path | str) -> Self:
-        """A folder, or a URL such as `postgresql://user@host/name`; `BadInput` if somebody else has it open."""
-        try:
-            lock, engine = _postgres(where) if isinstance(where, str) else _sqlite(where)
-            with engine.begin() as connection:
-                _migrate(connection)
-        except (SQLAlchemyError, OSError) as error:
-            shown = printable(str(getattr(error, "orig", None) or error).splitlines()[0])
-            raise bad_input(str(where), f"cannot be opened: {shown}", "a market's store, or a place for one") from error
-        return cls(engine, lock)
+        """A folder, or a URL such as `postgresql://user@host/name`; `BadInput` if another program has it open."""
+        return cls(open_place(where))
 
     def days(self) -> tuple[str, ...]:
         """Which logs there are, in order."""
-        with self.engine.connect() as connection:
-            return tuple(connection.scalars(select(RECORDS.c.day).distinct().order_by(RECORDS.c.day)))
+        with self._reading() as connection:
+            return days_of(connection)
 
     def log(self, day: str) -> DayLog:
         """The log of a day; empty if there is none."""
-        return DayLog(self, day)
+        if day not in self._logs:
+            self._logs[day] = DayLog(self, day)
+        return self._logs[day]
 
     def last(self, day: str) -> tuple[int, str]:
-        """Number and hash of a log's last record; 0 and the genesis hash where there is none."""
+        """Number and hash of a log's last durable record; 0 and the genesis hash where there is none."""
         last = select(RECORDS.c.n, RECORDS.c.hash).where(RECORDS.c.day == day).order_by(RECORDS.c.n.desc()).limit(1)
-        with self.engine.connect() as connection:
+        with self._reading() as connection:
             found = connection.execute(last).first()
         return (0, GENESIS) if found is None else (found.n, found.hash)
 
     def records(self, day: str, after: int = 0) -> Iterator[RowMapping]:
-        """The durable records of a log after a number, in order; `BadInput` where the chain is broken."""
-        expected, prev = after + 1, None if after else GENESIS
-        rows = select(RECORDS).where(RECORDS.c.day == day, RECORDS.c.n > after).order_by(RECORDS.c.n)
-        with self.engine.connect().execution_options(yield_per=ROWS_AT_A_TIME) as connection:
-            for row in connection.execute(rows).mappings():
-                _, digest = record_line(row["n"], row["prev"], row["event"])
-                whole = row["n"] == expected and prev in (None, row["prev"]) and digest == row["hash"]
-                if not whole:
-                    problem = f"record {row['n']} of {day} was changed, or others are missing before it"
-                    raise bad_input(str(self.engine.url.database), problem, "the chain as it was written")
-                expected, prev = expected + 1, row["hash"]
-                yield row
+        """The durable records of a log after a number, in order; `BadInput` where the chain is broken.
 
-    def add(self, rows: Sequence[dict[str, Any]]) -> None:
+        Nothing is held while whoever asks for them takes their time.
+        """
+        return read_chain(self._reading, self._place.name, day, after)
+
+    def add(self, rows: list[dict[str, Any]]) -> None:
         """Records for the next `sync`."""
         if self._failed:
-            raise StoreFailed("the store has failed before")
+            raise StoreFailed(FAILED)
         self._waiting += rows
 
     def sync(self) -> None:
         """What waits is durable when this returns; `StoreFailed` if it cannot be, for good."""
         if self._failed:
-            raise StoreFailed("the store has failed before")
-        if not self._waiting:
-            return
-        try:
-            with self.engine.begin() as connection:
-                self._lock.held(connection)
+            raise StoreFailed(FAILED)
+        if self._waiting:
+            with self._writing() as connection:
                 connection.execute(insert(RECORDS), self._waiting)
-        except (SQLAlchemyError, OSError) as error:
-            self._failed = True
-            raise StoreFailed(printable(str(getattr(error, "orig", None) or error))) from error
-        self._waiting = []
+            self._waiting = []
 
-    def keep_head(self, head: Mapping[str, Any]) -> None:
-        """A signed head: day, n, hash, stage, at, signature."""
-        with self.engine.begin() as connection:
-            known = select(HEADS.c.n).where(HEADS.c.day == head["day"], HEADS.c.n == head["n"])
-            if connection.execute(known).first() is None:
-                connection.execute(insert(HEADS), head)
+    def sign_head(self, day: str, stage: str, at: int, operator: Ed25519Signatures) -> SignedHead:
+        """Make the log durable, sign its head at a stage (`at` in minutes) and keep it; a head kept before stays."""
+        self.sync()
+        log = self.log(day)
+        assert log.n, "there is something to sign"
+        for head in self.heads(day):
+            if head.n == log.n:
+                return head
+        head = sign_head(day, stage, (log.n, log.head), at, operator)
+        row = {"day": day, **{name: getattr(head, name) for name in HEADS.columns.keys()[1:]}}
+        with self._writing() as connection:
+            connection.execute(insert(HEADS), row)
+        return head
 
-    def heads(self, day: str) -> tuple[dict[str, Any], ...]:
+    def heads(self, day: str) -> tuple[SignedHead, ...]:
         """The signed heads of a log, in order."""
-        ordered = select(HEADS).where(HEADS.c.day == day).order_by(HEADS.c.n)
-        with self.engine.connect() as connection:
-            return tuple(dict(row) for row in connection.execute(ordered).mappings())
+        with self._reading() as connection:
+            rows = connection.execute(select(HEADS).where(HEADS.c.day == day).order_by(HEADS.c.n)).mappings().all()
+        return tuple(SignedHead(market_id=row["day"], **{k: row[k] for k in row if k != "day"}) for row in rows)
 
     def document(self, name: str) -> str | None:
         """What is kept under a name beside the logs."""
-        with self.engine.connect() as connection:
+        with self._reading() as connection:
             return connection.scalar(select(DOCUMENTS.c.content).where(DOCUMENTS.c.name == name))
 
     def documents(self, prefix: str) -> dict[str, str]:
         """Everything whose name begins so."""
         named = select(DOCUMENTS).where(DOCUMENTS.c.name.startswith(prefix, autoescape=True)).order_by(DOCUMENTS.c.name)
-        with self.engine.connect() as connection:
+        with self._reading() as connection:
             return {row.name: row.content for row in connection.execute(named)}
 
     def keep_document(self, name: str, content: str | None) -> None:
         """Keep it under a name, durably, in place of what was there; None removes it."""
-        with self.engine.begin() as connection:
+        if not 0 < len(name) <= 256 or b"\0" in (name + (content or "")).encode():
+            raise ValueError("a document has a name of at most 256 characters, and no NUL")
+        with self._writing() as connection:
             connection.execute(delete(DOCUMENTS).where(DOCUMENTS.c.name == name))
             if content is not None:
                 connection.execute(insert(DOCUMENTS), {"name": name, "content": content})
 
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """One transaction; whatever goes wrong with it ends all writing."""
+        with self._writes:
+            if self._failed:
+                raise StoreFailed(FAILED)
+            try:
+                with self._place.writer.begin():
+                    yield self._place.writer
+            except BaseException as error:
+                self._failed = True
+                if isinstance(error, DBAPIError | OSError):
+                    raise StoreFailed(f"{self._place.name} cannot be written: {said_by(error)}") from error
+                raise
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """`StoreFailed` if the place does not answer, `BadInput` if what is there cannot be read."""
+        try:
+            with self._place.engine.connect() as connection:
+                yield connection
+        except (OperationalError, InterfaceError) as error:
+            raise StoreFailed(f"{self._place.name} cannot be read: {said_by(error)}") from error
+        except DBAPIError as error:
+            raise bad_input(self._place.name, f"is damaged: {said_by(error)}", "a store as it was written") from error
+
     def close(self) -> None:
-        """Somebody else may open it."""
-        self.engine.dispose()
-        self._lock.release()
+        """Somebody else may open it; what was not synced is gone."""
+        with self._writes:
+            self._failed = True
+            self._place.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class Lock:
-    """That no other program writes; this one is for whoever needs none."""
-
-    def held(self, _connection: Connection) -> None:
-        """Nothing can take it away."""
-
-    def release(self) -> None:
-        """Nothing to give back."""
-
-
-class FileLock(Lock):
-    """A lock on a file, which the system releases when the program ends."""
-
-    def __init__(self, path: Path) -> None:
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._handle)
-            raise _taken(str(path.parent)) from error
-
-    def release(self) -> None:
-        """Somebody else may have it."""
-        os.close(self._handle)
-
-
-class AdvisoryLock(Lock):
-    """A lock of a PostgreSQL session, on a connection of its own; when that is lost, so is the lock."""
-
-    def __init__(self, engine: Engine, where: str) -> None:
-        self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        self._connection.detach()
-        if not self._connection.scalar(text(f"SELECT pg_try_advisory_lock({ADVISORY_LOCK})")):
-            self._connection.close()
-            raise _taken(where)
-        self._session = self._connection.scalar(text("SELECT pg_backend_pid()"))
-
-    def held(self, connection: Connection) -> None:
-        """Raises `StoreFailed` if the session with the lock is gone."""
-        holds = text(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = :pid "
-            "AND ((classid::bigint << 32) | objid::bigint) = :lock"
-        )
-        if not connection.scalar(holds, {"pid": self._session, "lock": ADVISORY_LOCK}):
-            raise OSError("the connection that holds the market's lock is lost")
-
-    def release(self) -> None:
-        """Somebody else may have it."""
-        with suppress(SQLAlchemyError):
-            self._connection.close()
-
-
-def _taken(where: str) -> BadInput:
-    return bad_input(where, "another program has this store open", "a store that nobody has open")
-
-
-def _sqlite(folder: Path) -> tuple[Lock, Engine]:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK)
-    path = folder / FILE
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    engine = create_engine(f"sqlite:///{path}", poolclass=QueuePool, connect_args={"check_same_thread": False})
-
-    @event.listens_for(engine, "connect")
-    def _durable(connection: sqlite3.Connection, _record: object) -> None:
-        """Write-ahead log, synced at every commit."""
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=10000"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    return lock, engine
-
-
-def _postgres(url: str) -> tuple[Lock, Engine]:
-    if not url.startswith(("postgresql://", "postgresql+psycopg://")):
-        raise bad_input("--database", f"{url!r} is no database we know", "postgresql://user:password@host/name")
-    engine = create_engine(
-        url.replace("postgresql://", "postgresql+psycopg://", 1), connect_args={"client_encoding": "utf8"}
-    )
-    try:
-        return AdvisoryLock(engine, str(engine.url)), engine
-    except BaseException:
-        engine.dispose()
-        raise
-
-
-def _migrate(connection: Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", "flexpeer.adapters.store:migrations")
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")

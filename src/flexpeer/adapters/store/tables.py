@@ -24,10 +24,11 @@ HEADS = Table(
     Column("n", Whole, primary_key=True, autoincrement=False),
     Column("hash", String(64), nullable=False),
     Column("stage", String(32), nullable=False),
-    Column("at", Whole, nullable=False),
+    Column("at", String(32), nullable=False),
+    Column("public_key", String(64), nullable=False),
     Column("signature", String(128), nullable=False),
 )
-"""What the operator has signed: how long a log was at an instant (minutes), and the hash of its last record."""
+"""What the operator has signed (`flexpeer.wire.heads`): the number and hash of a log's last record at an instant."""
 
 DOCUMENTS = Table(
     "documents",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -90,9 +91,12 @@ class Books:
         self.places = Places(Participants(), Needs())
         self._pages: dict[Page, Stand] = {}
         self._spans: dict[tuple[Side, Regulation], tuple[Span, ...]] = {}
+        self._around: dict[Page, tuple[Span, ...]] = {}
         self._terms: dict[tuple[str, Page, Span], Terms] = {}
         self._factors: dict[tuple[str, Regulation, Side], Numbers] = {}
+        self._counts: dict[tuple[Page, Span], Numbers] = {}
         self._blocks: dict[str, Block] = {}
+        self._asleep: dict[tuple[str, Page], set[str]] = {}
         self._asleep_at: dict[tuple[str, str, int | None], set[str]] = {}
         self._awake: set[str] = set()
         self._tentative: list[str] = []
@@ -164,15 +168,30 @@ class Books:
         self._awake = set(matching.awake)
         self._line = [(0, name) for name in sorted(self._awake)]
 
-    def spans(self, side: Side, regulation: Regulation) -> tuple[Span, ...]:
-        """The spans that orders of a side and regulation have had, in order."""
-        return self._spans.get((side, regulation), ())
+    def spans_from(self, side: Side, regulation: Regulation, first: int) -> Iterator[Span]:
+        """The spans that orders of a side and regulation have had from an MTU on, in order."""
+        spans = self._spans.get((side, regulation), ())
+        for at in range(bisect_left(spans, Span(first, first)), len(spans)):
+            if spans[at].first != first:
+                return
+            yield spans[at]
 
-    def meets(self, view: View, order: Order, span: Span, before: int) -> Iterator[Order]:
+    def spans_around(self, page: Page) -> tuple[Span, ...]:
+        """The longer spans, which cover its own, that orders of a page's side and regulation have had, in order."""
+        known = self._around.get(page)
+        if known is None:
+            spans = self._spans.get((page.side, page.regulation), ())
+            known = tuple(span for span in spans if span != page.span and span.covers(page.span))
+            self._around[page] = known
+        return known
+
+    def meets(
+        self, view: View, order: Order, span: Span, before: int, own: list[Order] | None = None
+    ) -> Iterator[Order]:
         """Open orders of the other side that cross this one in the book of a span, in priority order.
 
-        Only those that came before a number and are of another organisation. Of its own span only from places it does
-        not avoid because their meeting sleeps.
+        Only those that came before a number and are of another organisation; others of its own join `own`. Of its own
+        span only from places it does not avoid because their meeting sleeps.
         """
         page = Page(order.side, order.regulation, order.span)
         stand = self._pages.get(page.opposite(span))
@@ -182,8 +201,12 @@ class Books:
         limit = order.price_minor if order.side is Side.BUY else -order.price_minor
         for number in stand.book.candidates(terms, limit, before):
             met = view.current(self._order_of[number], number)
-            if met is not None and met.organisation != order.organisation:
+            if met is None:
+                continue
+            if met.organisation != order.organisation:
                 yield met
+            elif own is not None:
+                own.append(met)
 
     def of_unit(self, unit: str) -> list[str]:
         """Orders of a unit that rest, in order of arrival."""
@@ -270,6 +293,8 @@ class Books:
         for side, own, its in ((Side.BUY, meeting.buy, meeting.sell), (Side.SELL, meeting.sell, meeting.buy)):
             regulation = meeting.relieved_by if side is Side.SELL else meeting.relieved_by.opposite
             page = Page(side, regulation, meeting.span)
+            others = self._asleep.setdefault((own, page), set())
+            others.add(its) if asleep else others.discard(its)
             terms, stand = self._terms.get((own, page, meeting.span)), self._pages.get(page.opposite(meeting.span))
             at = stand.at.get(its) if stand else None
             if terms is not None and at is not None and at < len(terms):
@@ -293,26 +318,34 @@ class Books:
             self.places = view.places
             self._terms.clear()
             self._factors.clear()
+            self._counts.clear()
 
     def _extend(self, terms: Terms, order: Order, page: Page, stand: Stand, span: Span) -> None:
         known, new = len(terms), stand.places[len(terms) :]
-        common = span if order.span.covers(span) else order.span
         if self.places.needs.rulebook.exchange is Exchange.BALANCED:
             alike = np.array([place.zone == order.zone for place in new], dtype=np.int64)
             terms.extend(alike, alike)
         else:
+            common = span if order.span.covers(span) else order.span
             own = self._factor(place_of(order), page.regulation, page.side, common)[None, :]
-            its = np.stack([self._factor(place, page.regulation.opposite, page.side.opposite, common) for place in new])
+            its = self._counted(page.opposite(span), stand, common)[known:]
             found = np.zeros((2, len(new)), dtype=np.int64)
             loads, reliefs = (own, its) if page.side is Side.BUY else (its, own)
             _exchange(loads, reliefs, found[0], found[1])
             terms.extend(found[0], found[1]) if page.side is Side.BUY else terms.extend(found[1], found[0])
-        if span == order.span:
-            relieved_by = page.regulation if page.side is Side.SELL else page.regulation.opposite
-            for at, place in enumerate(new, known):
-                its_name = self.places.name(place)
-                buy, sell = (order.place, its_name) if page.side is Side.BUY else (its_name, order.place)
-                terms.asleep[at] = Meeting(buy, sell, relieved_by, span).name in self._blocks
+        asleep = self._asleep.get((order.place, page)) if span == order.span else None
+        if asleep:
+            terms.asleep[known:] = [self.places.name(place) in asleep for place in new]
+
+    def _counted(self, page: Page, stand: Stand, span: Span) -> Numbers:
+        """What `_factor` has of each place of a book for a span within the book's own, (places, points x MTUs)."""
+        known = self._counts.get((page, span))
+        new = stand.places[0 if known is None else len(known) :]
+        if new:
+            rows = np.stack([self._factor(place, page.regulation, page.side, span) for place in new])
+            known = self._counts[page, span] = rows if known is None else np.concatenate((known, rows))
+        assert known is not None, "a book has places"
+        return known
 
     def _factor(self, place: Place, regulation: Regulation, side: Side, span: Span) -> Numbers:
         """What a watt of a place's orders counts for at each point and MTU of a span, one after the other, ppm."""
@@ -335,6 +368,7 @@ class Books:
             stand = self._pages[page] = Stand(self._make_book(), [], {})
             group = (order.side, order.regulation)
             self._spans[group] = tuple(sorted((*self._spans.get(group, ()), order.span)))
+            self._around.clear()
         at = stand.at.setdefault(order.place, len(stand.places))
         if at == len(stand.places):
             stand.places.append(place_of(order))

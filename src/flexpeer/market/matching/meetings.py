@@ -6,6 +6,7 @@ headroom is freed there. Then it wakes, and its orders are tried in order of arr
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
@@ -106,11 +107,35 @@ class WakingEnded(msgspec.Struct, frozen=True, tag=True):
     """Nobody is left who could trade in a meeting that has woken."""
 
 
-class SweepEnded(msgspec.Struct, frozen=True, tag=True):
-    """An order, under this number, has met everyone it can meet for now."""
+class Obstacle(StrEnum):
+    """What keeps orders that cross from trading, apart from the grid."""
+
+    ENERGY = "energy"
+    MINIMUM_ACCEPTANCE = "minimum_acceptance"
+    FILL_OR_KILL = "fill_or_kill"
+    SELF_TRADE = "self_trade"
+
+
+class PutOff(msgspec.Struct, frozen=True):
+    """Pairs (buy, sell) that an obstacle kept from trading; none where an order's own energy is out before it meets.
+
+    `owner` is the organisation whose obstacle it is, `element` the resource (energy) or the order (a condition) it is
+    about, `mtu` the first one of the meeting.
+    """
+
+    obstacle: Obstacle
+    pairs: tuple[tuple[str, str], ...]
+    owner: str
+    element: str
+    mtu: int
+
+
+class SweepEnded(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """An order, under this number, has met everyone it can meet for now; `put_off` are the first that it could not."""
 
     order: str
     number: int
+    put_off: tuple[PutOff, ...] = ()
 
 
 Event = MeetingBlocked | MeetingsWoken | LineMoved | WakingEnded | SweepEnded

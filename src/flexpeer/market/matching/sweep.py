@@ -24,6 +24,7 @@ from flexpeer.market.matching.meetings import (
     meeting_of,
     pair_of,
 )
+from flexpeer.market.matching.passed_over import PassedOver
 from flexpeer.market.matching.tiling import tilings
 from flexpeer.market.matching.view import View
 from flexpeer.market.orders import Order, OrderKilled, Side, Status, TimeInForce
@@ -55,11 +56,11 @@ def _sleeps(view: View, matching: Matching, match: Match) -> bool:
     return several or pair_of(orders_of(match)) in matching.blocks
 
 
-def _tired(view: View, matching: Matching, order: Order) -> bool:
-    """Whether its unit's energy limits leave nothing."""
+def _tired(view: View, matching: Matching, order: Order) -> Block | None:
+    """Whether, and where, its unit's energy limits leave nothing."""
     if not view.places.limited(order.unit):
-        return False
-    return energy_of(order.unit, order.regulation, order.span) in matching.blocks
+        return None
+    return matching.blocks.get(energy_of(order.unit, order.regulation, order.span))
 
 
 def advance(view: View, matching: Matching, books: Books) -> list[object]:
@@ -71,24 +72,27 @@ def advance(view: View, matching: Matching, books: Books) -> list[object]:
     before = _before_its_turn(matching, taker)
     if before:
         return before
+    passed = PassedOver(view, taker)
     blocked: list[object] = []
-    if taker.status is Status.OPEN and view.left_w(taker) > 0 and not _tired(view, matching, taker):
-        for match in _meetings(view, matching, books, taker):
+    if taker.status is Status.OPEN and view.left_w(taker) > 0:
+        tired = _tired(view, matching, taker)
+        if tired:
+            passed.tired(tired)
+        for match in () if tired else _meetings(view, matching, books, taker, passed):
             if _sleeps(view, matching, match):
+                passed.asleep(matching.blocks.get(pair_of(orders_of(match))), match)
                 continue
             allowed, bound = view.within_energy(match)
             quantity = acceptable(view, match, view.tradeable_w(match, allowed))
             if quantity:
                 return [*blocked, MatchProposed(match.at(quantity))]
-            if bound and allowed:
-                orders, held = orders_of(match), bool(view.trades.reserved)
-                block = Block("", f"{ENERGY}:{bound}", match.legs[0].span.first, orders, held)
-                blocked.append(MeetingBlocked(pair_of(orders), block))
-            if allowed == 0:
-                blocked.append(_without_energy(view, match, bound))
-                if _is_of(view, taker, bound):
-                    break
-    return [*blocked, *_finish(view, taker)]
+            if bound:
+                out = _out_of_energy(view, match, bound, allowed)
+                blocked.append(out)
+                passed.asleep(out.block, match)
+            if allowed == 0 and _is_of(view, taker, bound):
+                break
+    return [*blocked, *_finish(view, taker, passed)]
 
 
 def _before_its_turn(matching: Matching, taker: Order) -> list[object]:
@@ -117,37 +121,48 @@ def _is_of(view: View, order: Order, resource: str) -> bool:
     return any(member.resource == resource for member in view.participants.members(order.unit))
 
 
-def _without_energy(view: View, match: Match, resource: str) -> MeetingBlocked:
-    """A unit sleeps that a resource's energy limits leave nothing of."""
+def _out_of_energy(view: View, match: Match, resource: str, allowed_w: int) -> MeetingBlocked:
+    """A unit sleeps that a resource's energy limits leave nothing of, or the pair they leave too little for."""
     orders = [view.orders.orders[order] for leg in match.legs for order in (leg.buy, leg.sell)]
     order = next(order for order in orders if _is_of(view, order, resource))
     span = next(leg.span for leg in match.legs if order.order in (leg.buy, leg.sell))
-    name = energy_of(order.unit, order.regulation, order.span)
-    tentative = bool(view.trades.reserved)
-    return MeetingBlocked(name, Block("", f"{ENERGY}:{resource}", span.first, orders_of(match), tentative))
+    ids = orders_of(match)
+    name = pair_of(ids) if allowed_w else energy_of(order.unit, order.regulation, order.span)
+    first = match.legs[0].span.first if allowed_w else span.first
+    return MeetingBlocked(name, Block("", f"{ENERGY}:{resource}", first, ids, bool(view.trades.reserved)))
 
 
-def _meetings(view: View, matching: Matching, books: Books, taker: Order) -> Iterator[Match]:
-    """Everyone the taker could meet, as matches at the largest quantity their orders allow."""
-    for other in books.meets(view, taker, taker.span, taker.number):
-        if not _tired(view, matching, other):
-            match = _match(view, taker, taker, (other,))
-            if match is not None:
-                yield match
+def _meetings(view: View, matching: Matching, books: Books, taker: Order, passed: PassedOver) -> Iterator[Match]:
+    """Everyone the taker could meet, as matches at the largest quantity their orders allow; whom it may not, too."""
+    own: list[Order] = []
+    for other in books.meets(view, taker, taker.span, taker.number, own):
+        block = _tired(view, matching, other)
+        if block:
+            passed.tired(block, other)
+            continue
+        match = _largest(view, taker, taker, (other,))
+        if match is not None and acceptable(view, match, match.quantity_w):
+            yield match
+        elif match is not None:
+            passed.too_small(match)
+    passed.own(own)
     for spanning, groups in islice(tilings(view, books, taker, taker.number), SPANNING_TRIED):
-        possible = (_match(view, taker, spanning, group) for group in islice(groups, TILINGS_TRIED))
-        yield from islice((match for match in possible if match is not None), 1)
+        possible = (_largest(view, taker, spanning, group) for group in islice(groups, TILINGS_TRIED))
+        yield from islice((match for match in possible if match and acceptable(view, match, match.quantity_w)), 1)
 
 
-def _match(view: View, taker: Order, spanning: Order, others: tuple[Order, ...]) -> Match | None:
-    """The match of an order with those that cover its span, at the largest common quantity; None at zero."""
+def _largest(view: View, taker: Order, spanning: Order, others: tuple[Order, ...]) -> Match | None:
+    """The match of an order with those that cover its span, at the largest common quantity; None if they do not cross.
+
+    It may be 0, or less than a resting order accepts.
+    """
     side = spanning.side if len(others) > 1 else Side.BUY
     legs = [view.leg(spanning, other, other.span) for other in others]
     if any(leg is None for leg in legs):
         return None
     match = Match(view.trades.next_match, taker.order, side, tuple(leg for leg in legs if leg))
     quantity = view.tradeable_w(match, min(_leg_quantity_w(view, side, leg) for leg in match.legs))
-    return match.at(quantity) if acceptable(view, match, quantity) else None
+    return match.at(quantity)
 
 
 def _leg_quantity_w(view: View, spanning: Side, leg: Leg) -> int:
@@ -181,7 +196,7 @@ def conditional(taker: Order) -> bool:
     return taker.time_in_force is TimeInForce.FOK or taker.executed_w < taker.min_quantity_w
 
 
-def _finish(view: View, taker: Order) -> list[object]:
+def _finish(view: View, taker: Order, passed: PassedOver) -> list[object]:
     """The end of a sweep: reservations concluded or released, what may not rest killed."""
     events: list[object] = []
     reserved = view.trades.reserved
@@ -190,10 +205,11 @@ def _finish(view: View, taker: Order) -> list[object]:
         left = view.left_w(taker)
     else:
         events += [ReservationsReleased(tuple(match.match for match in reserved))] if reserved else []
+        passed.released()
         left = taker.remaining_w
     if taker.time_in_force is not TimeInForce.DAY and taker.status is Status.OPEN and left > 0:
         events.append(OrderKilled(taker.order))
-    return [*events, SweepEnded(taker.order, taker.number)]
+    return [*events, SweepEnded(taker.order, taker.number, passed.all())]
 
 
 def _condition_met(view: View, taker: Order) -> bool:

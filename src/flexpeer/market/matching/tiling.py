@@ -6,7 +6,7 @@ order of priority is taken, MTU by MTU; a tile that stands in the way is banned 
 
 from collections.abc import Iterator
 
-from flexpeer.market.matching.books import Books
+from flexpeer.market.matching.books import Books, Page
 from flexpeer.market.matching.view import View
 from flexpeer.market.orders import Order
 from flexpeer.periods import Span
@@ -24,8 +24,8 @@ def tiles(
             return ()
         if first in dead:
             return None
-        for tile_span in books.spans(spanning.side.opposite, spanning.regulation.opposite):
-            if tile_span.first != first or tile_span.end > span.end or tile_span == spanning.span:
+        for tile_span in books.spans_from(spanning.side.opposite, spanning.regulation.opposite, first):
+            if tile_span.end > span.end or tile_span == spanning.span:
                 continue
             for tile in _crossing(view, books, spanning, tile_span, before):
                 rest = None if tile.order in banned else cover(tile_span.end)
@@ -45,9 +45,7 @@ def tilings(view: View, books: Books, taker: Order, before: int) -> Iterator[tup
     """Spanning orders that `taker` completes (itself, then those it is a tile of), each with its tilings."""
     if len(taker.span) > 1:
         yield taker, _alternatives(view, books, taker, (), taker.span, before)
-    for span in books.spans(taker.side.opposite, taker.regulation.opposite):
-        if span == taker.span or not span.covers(taker.span):
-            continue
+    for span in books.spans_around(Page(taker.side.opposite, taker.regulation.opposite, taker.span)):
         for spanning in books.meets(view, taker, span, before):
             if view.leg(spanning, taker, taker.span) is not None:
                 yield spanning, _alternatives(view, books, spanning, (taker,), span, before)
