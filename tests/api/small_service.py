@@ -53,9 +53,10 @@ ACCOUNTS, LOGINS = new_accounts(
 class Running:
     """A service, its application, and clients of organisations."""
 
-    def __init__(self, service: Service, app: FastAPI, doorkeeper: Doorkeeper) -> None:
-        self.service, self.app, self.doorkeeper = service, app, doorkeeper
-        self.day = service.days[MARKET]
+    def __init__(self, parts: Parts, app: FastAPI) -> None:
+        self.parts, self.app = parts, app
+        self.service, self.doorkeeper = parts.service, parts.doorkeeper
+        self.day = parts.service.days[MARKET]
 
     def login(self, organisation: str) -> Login:
         return LOGINS[organisation]
@@ -99,7 +100,7 @@ def running(
     app = make_app(parts)
     service.start()
     try:
-        yield Running(service, app, doorkeeper)
+        yield Running(parts, app)
     finally:
         service.stop()
 

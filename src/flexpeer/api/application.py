@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flexpeer.api import markets, orders, outcomes, plans, portfolios
+from flexpeer.api import grids, markets, orders, outcomes, plans, portfolios
 from flexpeer.api.accounts import Doorkeeper
 from flexpeer.api.declining import Declined, denied
 from flexpeer.api.edge import BODY_BYTES, ROUTE, Answer, Edge, Route, problem_response, response
@@ -58,6 +58,7 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
         *orders.ROUTES,
         *outcomes.ROUTES,
         *plans.ROUTES,
+        *grids.ROUTES,
         *Feed(parts.limits).routes,
         *parts.webhooks.routes,
         *Operating(parts.heads).routes,

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from decimal import Decimal
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Annotated, Any, NamedTuple
 from uuid import uuid4
+
+from msgspec import Meta
 
 from flexpeer.api.declining import Declined, denied, refused, refused_command
 from flexpeer.api.documents import dsos_of, order_document, order_owned, public_order
@@ -42,6 +44,7 @@ TIMES_IN_FORCE = {
     TimeInForceWord.FOK: TimeInForce.FOK,
 }
 KEY = "idempotency-key"
+Rows = Annotated[tuple[Any, ...], Meta(description="OrderRequests; what is none is told in its line.")]
 
 
 class Placing(NamedTuple):
@@ -315,7 +318,7 @@ ROUTES = (
     ),
     Route(
         "POST", "/api/Orders/import", Action.PLACE_ORDERS, import_orders, "Place many orders, answered line by line",
-        {200: ImportResult}, query=ListQuery, bodies={JSON: tuple[OrderRequest, ...], CSV: None},
+        {200: ImportResult}, query=ListQuery, bodies={JSON: Rows, CSV: None},
     ),
     Route(
         "GET", "/api/Orders/{id}", Action.READ_ORDERS, read, "One order", {200: OrderDocument}, query=ListQuery

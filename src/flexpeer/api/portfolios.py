@@ -67,9 +67,11 @@ def _check(check: Check | None) -> CheckDocument | None:
 
 
 def owned(state: State, unit: str) -> Owned:
-    """Whose a unit is, and its DSOs."""
-    organisation = state.participants.organisation_of(unit) if state.participants.members(unit) else None
-    return Owned("") if organisation is None else Owned(organisation, dsos_of(state.participants, unit))
+    """Whose a unit is, and its DSOs; declined where there is none."""
+    members = state.participants.members(unit)
+    if not members:
+        raise denied(Denial.NOT_FOUND)
+    return Owned(members[0].organisation, dsos_of(state.participants, unit))
 
 
 def _market(asked: Asked) -> ServedDay:

@@ -98,7 +98,8 @@ class Service:
     @property
     def alive(self) -> bool:
         """Whether the writer takes anything, and goes on to."""
-        return self._thread.is_alive() and not self._stopping and not self._leaving
+        ending = self._stopping or self._leaving or self.failure is not None
+        return self._thread.is_alive() and not ending
 
     def lateness_s(self) -> float:
         """Real seconds that the next stage of any day is late by, beyond what a stage may take; 0 if none is."""

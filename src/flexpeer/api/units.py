@@ -11,6 +11,7 @@ from flexpeer.wire.api import ValidationError
 from flexpeer.wire.api_problems import Denial
 
 WATTS_PER_MW = 1_000_000
+LATEST = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp()) // 60
 
 
 def megawatts(watts: int) -> Decimal:
@@ -46,7 +47,10 @@ def price(minor: int) -> Decimal:
 def instant(text: str, name: str) -> int:
     """Minutes since 1970 UTC; declined where it is no instant."""
     try:
-        return parse_instant(text.replace("Z", "+00:00"))
+        minutes = parse_instant(text.replace("Z", "+00:00"))
+        if not 0 <= minutes < LATEST:
+            raise ValueError("outside the years 1970 to 9998")
+        return minutes
     except (ValueError, OverflowError) as error:
         raise denied(Denial.MALFORMED, str(error), [ValidationError(name, str(error), text)]) from error
 

@@ -84,9 +84,11 @@ class Webhooks:
         try:
             yield
         finally:
-            for task in self._tasks.values():
+            self._service, tasks = None, list(self._tasks.values())
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._tasks.clear()
 
     async def subscribe(self, asked: Asked) -> Answer:
         """A new subscription; its secret is shown here and never again."""
@@ -111,9 +113,12 @@ class Webhooks:
     async def remove(self, asked: Asked) -> Answer:
         """No more deliveries."""
         known = self._known.get(asked.id)
-        asked.require(Owned("" if known is None else known.caller.organisation))
+        if known is None:
+            raise denied(Denial.NOT_FOUND)
+        asked.require(Owned(known.caller.organisation))
         del self._known[asked.id]
-        self._tasks.pop(asked.id).cancel()
+        if asked.id in self._tasks:
+            self._tasks.pop(asked.id).cancel()
         self._save()
         return Answer(204)
 
@@ -131,8 +136,8 @@ class Webhooks:
         self._keep(Kept(tuple(self._known.values()), tuple(self._dead)))
 
     def _begin(self, name: str) -> None:
-        assert self._service is not None, "webhooks are subscribed while the service runs"
-        self._tasks[name] = asyncio.create_task(self._deliver(name, self._service))
+        if self._service is not None:
+            self._tasks[name] = asyncio.create_task(self._deliver(name, self._service))
 
     async def _deliver(self, name: str, service: Service) -> None:
         """Everything from where it stopped, and then what happens."""

@@ -17,6 +17,7 @@ from flexpeer.market.matching.meetings import LineMoved, MeetingsWoken
 from flexpeer.market.needs import DayOpened
 from flexpeer.market.orders import (
     AmendOrder,
+    Gate,
     GateOpened,
     OrderAmended,
     OrderPlaced,
@@ -244,7 +245,8 @@ class Market:
         if concluded and not durable and self.owners.elsewhere:
             self._log.sync()
         freed = [place for match in concluded for place in self.owners.commit(match)]
-        self._freed = (*self._freed, *self._asleep(tuple(freed)))
+        if self.state.orders.gate is Gate.OPEN:
+            self._freed = (*self._freed, *self._asleep(tuple(freed)))
 
 
 def _is_pending(events: Sequence[Event]) -> bool:

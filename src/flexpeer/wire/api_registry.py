@@ -112,18 +112,17 @@ class IntervalsTaken(Telling, frozen=True):
 
 
 class GridBorder(Telling, frozen=True):
-    """A branch to another DSO's area, by the name both know."""
+    """A bus of the DSO above, by the name both know, from which one's own area is fed."""
 
-    branch: str
     bus: str
-    neighbour: str
+    dso: str
 
 
 class GridDocument(Telling, frozen=True):
     """A DSO's own part of the grid: its buses, the branches it owns, and its borders by name."""
 
+    market_id: str
     dso: str
     buses: tuple[str, ...]
     branches: tuple[str, ...]
     borders: tuple[GridBorder, ...]
-    findings: tuple[str, ...]

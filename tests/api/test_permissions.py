@@ -1,0 +1,192 @@
+"""Every route, every role, everybody's objects: the table of who may what, walked from outside."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from tests.api.small_service import (
+    ACCOUNTS,
+    BRP,
+    DSO,
+    KEY,
+    MARKET,
+    MILL,
+    NORTH,
+    OBSERVER,
+    OPERATOR,
+    OTHER_DSO,
+    Running,
+    order,
+    running,
+)
+
+from flexpeer.api.accounts import Doorkeeper, new_accounts
+from flexpeer.api.application import routes_of
+from flexpeer.api.edge import Route
+from flexpeer.api.permissions import RULES, Action, Caller, Owned, Permission, Rank, may
+from flexpeer.market.participants import Role
+
+EVERY_ROLE = {
+    NORTH: Role.FSP,
+    "Sum": Role.AGGREGATOR,
+    DSO: Role.REGIONAL_DSO,
+    OTHER_DSO: Role.LOCAL_DSO,
+    OPERATOR: Role.MARKET_OPERATOR,
+    OBSERVER: Role.OBSERVER,
+    BRP: Role.BRP,
+}
+BODIES: dict[str, Any] = {
+    "/api/Orders": order("theirs", unit="N1"),
+    "/api/Orders/import": [],
+    "/api/clock": {"to": "2026-04-19T08:30:00Z"},
+    "/api/Webhooks": {"url": "http://127.0.0.1:9/none"},
+    "/api/Portfolios": {"id": "P", "resources": ["N1"]},
+    "/api/Orders/{id}": {"pricePoints": [{"quantity": 1, "unitPrice": 1}]},
+    "/api/Portfolios/{id}": {"id": "N1", "resources": ["N1"]},
+    "/api/Portfolios/{id}/prequalification": {},
+}
+NOT_THERE = "none-of-this-name"
+
+
+def all_routes() -> list[Route]:
+    with running() as here:
+        return [route for route in routes_of(here.parts) if route.path != "/api/events"]
+
+
+ROUTES = all_routes()
+
+
+def path_of(route: Route, name: str) -> str:
+    path = route.path.replace("{id}", name)
+    return f"{path}?marketId={MARKET}" if route.path in ("/api/Log", "/api/events") else path
+
+
+async def ask(here: Running, route: Route, organisation: str | None, name: str) -> Any:
+    async with here.client(organisation) as client:
+        body = BODIES.get(route.path) if route.bodies else None
+        return await client.request(route.method, path_of(route, name), json=body)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+def test_a_role_that_may_not_is_told_so_and_nobody_gets_in_without_a_token(route: Route) -> None:
+    async def walk(here: Running) -> None:
+        nobody = await ask(here, route, None, NOT_THERE)
+        assert nobody.status_code == 401
+        assert nobody.headers["www-authenticate"].startswith("Bearer")
+        assert nobody.headers["content-type"] == "application/problem+json"
+        for organisation, role in EVERY_ROLE.items():
+            answer = await ask(here, route, organisation, NOT_THERE)
+            allowed = role in RULES[route.action].roles
+            assert (answer.status_code != 403) == allowed, (organisation, answer.text)
+            assert answer.status_code < 500
+
+    with running() as here:
+        asyncio.run(walk(here))
+
+
+OF_OBJECTS = [route for route in ROUTES if "{id}" in route.path and not route.path.startswith("/api/Markets")]
+
+
+@pytest.mark.parametrize("route", OF_OBJECTS, ids=lambda route: f"{route.method} {route.path}")
+def test_a_foreign_object_is_told_as_one_that_is_not_there(route: Route) -> None:
+    async def walk(here: Running) -> None:
+        await here.open_gate()
+        async with here.client(MILL) as client:
+            assert (await client.post("/api/Orders", json=order("theirs"))).status_code == 201
+            made = await client.post("/api/Webhooks", json={"url": "http://127.0.0.1:9/none"})
+        theirs = {"/api/Orders": "theirs", "/api/Portfolios": "Dryer", "/api/Webhooks": made.json()["id"]}
+        name = next(known for start, known in theirs.items() if route.path.startswith(start))
+        for organisation in (NORTH, OTHER_DSO):
+            if EVERY_ROLE[organisation] not in RULES[route.action].roles:
+                continue
+            foreign = await ask(here, route, organisation, name)
+            absent = await ask(here, route, organisation, NOT_THERE)
+            assert foreign.status_code == 404, foreign.text
+            if route.method != "PUT":
+                assert (absent.status_code, absent.content) == (foreign.status_code, foreign.content)
+
+    BODIES["/api/Portfolios/{id}"] = {"id": "Dryer", "resources": ["Dryer"]}
+    with running() as here:
+        asyncio.run(walk(here))
+
+
+def test_an_order_for_a_foreign_resource_is_told_as_for_none() -> None:
+    async def walk(here: Running) -> None:
+        await here.open_gate()
+        async with here.client(NORTH) as client:
+            foreign = await client.post("/api/Orders", json=order("mine", unit="Dryer"))
+            absent = await client.post("/api/Orders", json=order("mine", unit=NOT_THERE))
+        assert foreign.status_code == 404
+        assert foreign.content == absent.content
+        assert not here.day.published.placed
+
+    with running() as here:
+        asyncio.run(walk(here))
+
+
+def test_lists_hold_what_the_caller_may_see_and_the_public_book_names_nobody() -> None:
+    async def listed(here: Running, organisation: str, path: str) -> list[Any]:
+        async with here.client(organisation) as client:
+            return list((await client.get(path)).json()["items"])
+
+    async def walk(here: Running) -> None:
+        await here.open_gate()
+        async with here.client(MILL) as client:
+            await client.post("/api/Orders", json=order("theirs"))
+        for organisation, count in ((MILL, 1), (NORTH, 0), (DSO, 1), (OTHER_DSO, 0), (OPERATOR, 1), (OBSERVER, 1)):
+            assert len(await listed(here, organisation, "/api/Orders")) == count, organisation
+            (public,) = await listed(here, organisation, "/api/PublicOrders")
+            assert not {"id", "portfolioId", "ownerOrganizationId", "gridNodeId", "arrival"} & set(public)
+        names = {unit["id"] for unit in await listed(here, NORTH, "/api/Portfolios")}
+        assert names == {"N1"}
+        assert {unit["id"] for unit in await listed(here, DSO, "/api/Portfolios")} >= {"N1", "S1", "Dryer"}
+
+    with running() as here:
+        asyncio.run(walk(here))
+
+
+def test_an_expired_token_is_none() -> None:
+    now = [1_000_000.0]
+    doorkeeper = Doorkeeper(ACCOUNTS, KEY, 60, lambda: now[0])
+    caller = doorkeeper._caller(next(iter(doorkeeper._clients.values())))
+    token = doorkeeper.token(caller)
+    assert doorkeeper.caller(token) == caller
+    now[0] += 61
+    assert doorkeeper.caller(token) is None
+    assert Doorkeeper(ACCOUNTS, b"x" * 32).caller(token) is None
+    assert doorkeeper.caller(token + "x") is None
+
+
+def test_every_action_has_its_rule_and_a_reader_changes_nothing() -> None:
+    assert set(RULES) == set(Action)
+    assert {route.action for route in ROUTES} | {Action.READ_EVENTS} == set(Action)
+    for action, rule in RULES.items():
+        for role in rule.roles:
+            reader = Caller("X", role, Rank.READER, "c")
+            assert (may(reader, action) is Permission.ALLOWED) == (not rule.changes)
+
+
+def test_the_operator_does_not_act_for_others_and_concerned_dsos_see_only() -> None:
+    operator = Caller(OPERATOR, Role.MARKET_OPERATOR, Rank.OWNER, "c")
+    dso = Caller(DSO, Role.REGIONAL_DSO, Rank.OWNER, "c")
+    theirs = Owned(MILL, (DSO,))
+    assert may(operator, Action.READ_ORDERS, theirs) is Permission.ALLOWED
+    assert may(operator, Action.CHANGE_ORDERS, theirs) is Permission.FORBIDDEN
+    assert may(dso, Action.READ_ORDERS, theirs) is Permission.ALLOWED
+    assert may(dso, Action.CHANGE_ORDERS, theirs) is Permission.HIDDEN
+    assert may(dso, Action.READ_SETTLEMENT, theirs) is Permission.HIDDEN
+
+
+def test_secrets_are_kept_as_hashes_only() -> None:
+    accounts, logins = new_accounts([*ACCOUNTS.organisations])
+    kept = repr(accounts)
+    for login in logins.values():
+        assert login.client_secret not in kept
+        assert login.password not in kept
+    doorkeeper = Doorkeeper(accounts, KEY)
+    login = logins[MILL]
+    assert doorkeeper.client(login.client_id, login.client_secret) is not None
+    assert doorkeeper.client(login.client_id, login.password) is None
+    assert doorkeeper.client("nobody", login.client_secret) is None
+    assert doorkeeper.user(login.user, login.password) == Caller(MILL, Role.FSP, Rank.OWNER, MILL)
+    assert doorkeeper.user(login.user, "wrong") is None
