@@ -19,6 +19,7 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import ValidationError
 
+from flexpeer.adapters.ed25519 import Ed25519Signatures
 from flexpeer.adapters.folders import write_private
 from flexpeer.adapters.scenario_files.layouts import ORDERS
 from flexpeer.adapters.store import Store
@@ -26,7 +27,6 @@ from flexpeer.api.accounts import AccountHolder, Accounts, Doorkeeper, Login, ne
 from flexpeer.api.application import Parts, make_app
 from flexpeer.api.clocks import Clock, SystemClock, VirtualClock
 from flexpeer.api.limits import Limits
-from flexpeer.api.operating import Signer
 from flexpeer.api.service import ServedDay, Service
 from flexpeer.api.sessions import COOKIE, Session, Sessions
 from flexpeer.api.settings import ClockKind, ServiceSettings
@@ -139,18 +139,18 @@ def _write_credentials(path: Path, logins: dict[str, Login]) -> None:
 
 def _parts(store: Store, settings: ServiceSettings, ending: "_Ending") -> tuple[Service, Parts]:
     """The service on its store, and all that its application needs."""
+    key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(_text(store, OPERATOR_KEY)))
+    store.sign_with(Ed25519Signatures(key, {}))
     served = ServedDay(lambda listener: _day(store, settings.data / SCENARIO, listener))
     clock = _clock(store, settings, served.day)
     service = Service({served.market_id: served}, clock, ending)
     accounts = _document(store, ACCOUNTS, Accounts)
     doorkeeper = Doorkeeper(accounts, bytes.fromhex(_text(store, TOKEN_KEY)), settings.token_life_s)
-    key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(_text(store, OPERATOR_KEY)))
-    signer = Signer(key.sign, key.public_key().public_bytes_raw().hex())
     kept = Kept() if store.document(WEBHOOKS) is None else _document(store, WEBHOOKS, Kept)
     webhooks = Webhooks(kept, lambda now: store.keep_document(WEBHOOKS, msgspec.json.encode(now).decode()))
     limits = Limits(settings.requests_per_second, settings.burst, settings.streams)
     sessions = Sessions(doorkeeper, bytes.fromhex(_text(store, TOKEN_KEY)))
-    return service, Parts(service, doorkeeper, limits, signer, webhooks, sessions)
+    return service, Parts(service, doorkeeper, limits, store.heads, webhooks, sessions)
 
 
 def _day(store: Store, folder: Path, listener: Callable[[Any], None]) -> Day:

@@ -16,7 +16,6 @@ from flexpeer.api.accounts import AccountHolder, Doorkeeper, Login, new_accounts
 from flexpeer.api.application import Parts, make_app
 from flexpeer.api.clocks import VirtualClock
 from flexpeer.api.limits import Limits
-from flexpeer.api.operating import Signer
 from flexpeer.api.service import ServedDay, Service
 from flexpeer.api.sessions import Sessions
 from flexpeer.api.webhooks import Kept, Webhooks
@@ -96,9 +95,8 @@ def running(
     service = Service({served.market_id: served}, clock, lambda: None)
     doorkeeper = Doorkeeper(ACCOUNTS, KEY)
     webhooks = Webhooks(Kept(), lambda _kept: None, (0.01, 0.01))
-    signer = Signer(lambda text: b"signed " + text[:4], "00")
     sessions = Sessions(doorkeeper, KEY)
-    parts = Parts(service, doorkeeper, limits or Limits(1e6, 10**6, 10), signer, webhooks, sessions)
+    parts = Parts(service, doorkeeper, limits or Limits(1e6, 10**6, 10), lambda _market: (), webhooks, sessions)
     app = make_app(parts)
     service.start()
     try:

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import binascii
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 from urllib.parse import parse_qs
@@ -27,12 +27,13 @@ from flexpeer.api.feed import Feed
 from flexpeer.api.limits import Limits
 from flexpeer.api.metrics import Metrics
 from flexpeer.api.openapi import openapi_document
-from flexpeer.api.operating import Operating, Signer
+from flexpeer.api.operating import Operating
 from flexpeer.api.service import Service
 from flexpeer.api.sessions import Sessions
 from flexpeer.api.webhooks import Webhooks
 from flexpeer.wire.api_operations import Health, TokenDocument
 from flexpeer.wire.api_problems import Denial
+from flexpeer.wire.heads import SignedHead
 
 LOG = structlog.get_logger("flexpeer.api")
 BY_STATUS = {404: Denial.NOT_FOUND, 405: Denial.METHOD_NOT_ALLOWED, 413: Denial.TOO_LARGE}
@@ -44,7 +45,7 @@ class Parts(NamedTuple):
     service: Service
     doorkeeper: Doorkeeper
     limits: Limits
-    signer: Signer
+    heads: Callable[[str], Sequence[SignedHead]]
     webhooks: Webhooks
     sessions: Sessions
 
@@ -60,7 +61,7 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
         *grids.ROUTES,
         *Feed(parts.limits).routes,
         *parts.webhooks.routes,
-        *Operating(parts.signer).routes,
+        *Operating(parts.heads).routes,
     )
 
 

@@ -95,15 +95,16 @@ class DeadLetterList(Telling, frozen=True):
 class HeadDocument(Telling, frozen=True):
     """The log's (n, hash) when a stage was reached, signed with the operator's Ed25519 key.
 
-    `signature` (hex) is over five lines without an end: `flexpeer head`, market, stage, n, hash.
+    `signature` (hex) is over six lines, each with its end: `flexpeer head`, market, stage, n, hash, instant.
     """
 
     market_id: str
     stage: MarketStatus
     n: int
     hash: str
-    signature: str
+    at: Instant
     public_key: str
+    signature: str
 
 
 class HeadList(Telling, frozen=True):
