@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.linalg import splu
 
 from flexpeer.clearing.price_newton import SingularError
 from flexpeer.clearing.problem import Floats, Integers
@@ -43,7 +42,8 @@ class Pattern(NamedTuple):
 
 
 class Factor:
-    """A (limits, buses) of a party, by limits and by buses; lanes are (.., LANES) of what it is multiplied with."""
+    """A (limits, buses) of a party, by limits and by buses. What it is multiplied with has `lanes` of
+    LANES columns; the others repeat the last of these."""
 
     def __init__(self, matrix: sp.csr_array) -> None:
         self.matrix = matrix
@@ -52,15 +52,15 @@ class Factor:
         ones = sp.csr_array((np.ones(matrix.nnz), matrix.indices, matrix.indptr), shape=matrix.shape)
         self.pattern = Pattern.of(sp.csr_array(ones @ ones.T))
 
-    def at_limits(self, at_buses: Floats) -> Floats:
+    def at_limits(self, at_buses: Floats, lanes: int) -> Floats:
         """A x."""
-        found = np.zeros((self._limits, at_buses.shape[1]))
-        _multiplied(*self._rows, np.ascontiguousarray(at_buses), found)
+        found = np.empty((self._limits, at_buses.shape[1]))
+        _multiplied(*self._rows, at_buses, lanes, found)
         return found
 
-    def at_buses(self, at_limits: Floats, out: Floats) -> None:
+    def at_buses(self, at_limits: Floats, lanes: int, out: Floats) -> None:
         """A' q, into `out`."""
-        _multiplied(*self._columns, np.ascontiguousarray(at_limits), out)
+        _multiplied(*self._columns, at_limits, lanes, out)
 
     def weighted(self, weight: Floats) -> Floats:
         """A W A' at its pattern, (entries,), for weights (buses,)."""
@@ -133,23 +133,44 @@ class Factorised(NamedTuple):
         return solved
 
 
+@compiled
 def _ordered(row: Integers, column: Integers, limits: int) -> Integers:
-    """The limits in an order of elimination that fills little."""
-    off = row != column
-    ends = np.concatenate((row, column[off])), np.concatenate((column, row[off]))
-    values = np.where(ends[0] == ends[1], 2.0 * limits, 1.0)
-    matrix = sp.csc_array((values, ends), shape=(limits, limits))
-    found = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-    return np.argsort(found.perm_c)
+    """Limits in order of elimination: next is who has the fewest neighbours left, the first of equals."""
+    joined = np.zeros((limits, limits), dtype=np.bool_)
+    for j in range(len(row)):
+        joined[row[j], column[j]] = joined[column[j], row[j]] = True
+    degree = joined.sum(axis=1)
+    order, left, near = np.empty(limits, np.int64), np.ones(limits, np.bool_), np.empty(limits, np.int64)
+    for place in range(limits):
+        least = -1
+        for i in range(limits):
+            if left[i] and (least < 0 or degree[i] < degree[least]):
+                least = i
+        order[place], left[least], count = least, False, 0
+        for i in range(limits):
+            if left[i] and joined[least, i]:
+                near[count] = i
+                degree[i] -= 1
+                count += 1
+        for i in near[:count]:
+            for k in near[:count]:
+                if not joined[i, k]:
+                    joined[i, k] = True
+                    degree[i] += 1
+    return order
 
 
 @compiled
-def _multiplied(first: Integers, column: Integers, factor: Floats, x: Floats, out: Floats) -> None:
-    out[:] = 0.0
+def _multiplied(first: Integers, column: Integers, factor: Floats, x: Floats, lanes: int, out: Floats) -> None:
+    """The first lanes; the others repeat the last of them."""
     for i in range(len(first) - 1):
-        for j in range(first[i], first[i + 1]):
-            for t in range(x.shape[1]):
-                out[i, t] += factor[j] * x[column[j], t]
+        for t in range(lanes):
+            total = 0.0
+            for j in range(first[i], first[i + 1]):
+                total += factor[j] * x[column[j], t]
+            out[i, t] = total
+        for t in range(lanes, out.shape[1]):
+            out[i, t] = out[i, lanes - 1]
 
 
 @compiled

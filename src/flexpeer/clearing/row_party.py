@@ -135,23 +135,30 @@ class PeersHere:
         group.gather()
         weight, moved = group.answer[:, WEIGHT : WEIGHT + LANES], group.answer[:, SUM : SUM + LANES]
         shares = [self._kept.weighted(weight[:, lane]) for lane in np.flatnonzero(live)]
-        return Told(shares, self._kept.at_limits(group.moves()), self._kept.at_limits(moved), group.totals)
+        return Told(shares, self._at_limits(slab, group.moves()), self._at_limits(slab, moved), group.totals)
+
+    def _at_limits(self, slab: int, at_buses: Floats) -> Floats:
+        return self._kept.at_limits(at_buses, int(self._slabs[slab][1].sum()))
+
+    def _hear(self, slab: int, change: Floats) -> Group:
+        """Its devices on a slab, told of a change of prices."""
+        group = self._groups[slab]
+        self._kept.at_buses(change, int(self._slabs[slab][1].sum()), group.step)
+        return group
 
     def probe(self, slab: int, change: Floats) -> tuple[Floats, Floats]:
         """See `Party`."""
-        group = self._groups[slab]
-        self._kept.at_buses(change, group.step)
+        group = self._hear(slab, change)
         group.probe()
         return group.totals, group.reach
 
     def correct(self, slab: int, aim: Floats) -> Floats:
         """See `Party`."""
-        return self._kept.at_limits(self._groups[slab].corrected(aim))
+        return self._at_limits(slab, self._groups[slab].corrected(aim))
 
     def bound(self, slab: int, change: Floats, aim: Floats) -> Floats:
         """See `Party`."""
-        group = self._groups[slab]
-        self._kept.at_buses(change, group.step)
+        group = self._hear(slab, change)
         group.bound(aim)
         return group.reach
 

@@ -111,9 +111,10 @@ class GateClearing:
             if self.rounds >= ROUNDS:
                 return
             short = [share.short_of_minimum() for share in self._shares]
-            if any(short) or not kept:
+            added = self._add_past_energy()
+            if any(short) or added or not kept:
                 continue
-            if self._add_past_energy() or self._add_past_limits():
+            if self._add_past_limits():
                 continue
             self._certified_ppm = self._gap_ppm()
             self._price_accepted()
