@@ -1,7 +1,7 @@
 """Equation (1) of `row_newton`, sparse: what is the same in all its steps is found once, the rest is compiled.
 
-Which limits share a bus is a `Pattern`, the lower triangle of A A'. Parties tell the numbers of A W A' at theirs. Joined
-and put in an order that fills little (minimum degree), the matrix M is factorised row by row, M = L D L':
+Which limits share a bus is a `Pattern`, the lower triangle of A A'. Parties tell the numbers of A W A' at theirs.
+Joined and put in an order that fills little (minimum degree), the matrix M is factorised row by row, M = L D L':
 
     y = M_k. - sum_i y_i L_.i,   L_ki = y_i / D_i,   D_k = M_kk - sum_i L_ki y_i                     (1)
 
@@ -42,8 +42,10 @@ class Pattern(NamedTuple):
 
 
 class Factor:
-    """A (limits, buses) of a party, by limits and by buses. What it is multiplied with has `lanes` of
-    LANES columns; the others repeat the last of these."""
+    """A (limits, buses) of a party, by limits and by buses.
+
+    What it is multiplied with has LANES columns, of which `lanes` count; the others repeat the last of these.
+    """
 
     def __init__(self, matrix: sp.csr_array) -> None:
         self.matrix = matrix
@@ -106,7 +108,8 @@ class Equations:
         values *= scale[self._row] * scale[self._column]
         below, lower = np.empty(self._ends[-1], dtype=np.int64), np.empty(self._ends[-1])
         pivots = np.empty(len(own))
-        if not _factorise(self._first, self._column, values, self._parent, self._ends, below, lower, pivots):
+        matrix = self._first, self._column, values
+        if not _factorise(matrix, self._parent, self._ends, below, lower, pivots):
             raise SingularError
         return Factorised(self._order, scale, self._ends, below, lower, pivots)
 
@@ -219,9 +222,7 @@ def _tree(first: Integers, column: Integers) -> tuple[Integers, Integers]:
 
 @compiled
 def _factorise(
-    first: Integers,
-    column: Integers,
-    values: Floats,
+    matrix: tuple[Integers, Integers, Floats],
     parent: Integers,
     ends: Integers,
     below: Integers,
@@ -229,6 +230,7 @@ def _factorise(
     pivots: Floats,
 ) -> bool:
     """Equation (1); False where a pivot is not above zero."""
+    first, column, values = matrix
     limits = len(pivots)
     y, seen, path, used = np.zeros(limits), np.full(limits, -1), np.empty(limits, np.int64), ends[:-1].copy()
     for k in range(limits):

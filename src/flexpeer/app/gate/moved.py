@@ -31,21 +31,27 @@ class Moved:
         place = {name: at for at, name in enumerate(self.names)}
         listed = [(each[name], place[name], order) for order, each in enumerate(slopes) for name in each]
         values, at, orders = (np.array(column) for column in zip(*listed, strict=True))
-        self._slopes = Sparse((values.astype(np.float64), (at, orders)), shape=(len(self.names), len(slopes)))
-        self._slopes.sort_indices()
+        matrix = Sparse((values.astype(np.float64), (at, orders)), shape=(len(self.names), len(slopes)))
+        matrix.sort_indices()
+        begin, order = (index.astype(np.int64) for index in (matrix.indptr, matrix.indices))
+        self._entries: tuple[Integers, Integers, Floats] = begin, order, matrix.data
         self._first, self._length, self._mtus = first, length, state.needs.mtu_count
-        split = self._slopes.copy()
+        split = matrix.copy()
         split.data = np.where((split.data != 0.0) & (np.abs(split.data) != 1.0), 1.0, 0.0)
         self.shared_w = np.asarray(split @ length.astype(np.float64))
         rooms = [range_room_w(view(state), name) for name in self.names]
         self._range = np.array([up for up, _ in rooms], dtype=np.float64), np.array([down for _, down in rooms])
         self._energy = {at: _rooms(state, name) for at, name in enumerate(self.names) if _limited(state, name)}
 
+    @property
+    def shares_energy(self) -> bool:
+        """Whether a resource with energy limits is a member of a portfolio."""
+        return bool(self.shared_w[list(self._energy)].any())
+
     def w(self, change_w: Floats) -> Floats:
         """What an allocation (orders,) moves, (resources, MTUs)."""
         found = np.zeros((len(self.names), self._mtus))
-        slopes = self._slopes
-        _added(slopes.indptr, slopes.indices, slopes.data, change_w, self._first, self._length, found)
+        _added(*self._entries, change_w, self._first, self._length, found)
         return found
 
     def past_energy(self, moves_w: Floats, told: Told) -> Iterator[tuple[Floats, float]]:
@@ -68,13 +74,12 @@ class Moved:
                     if _new(told, (self.names[at], 2.0 * sign, int(mtu))):
                         during = (self._first <= mtu) & (mtu < self._first + self._length)
                         kept_back = 1.0 if self.shared_w[at] else 0.0
-                        yield sign * self._slope(at) * during, max(float(room[at, mtu]) - kept_back, 0.0)
+                        yield sign * self._slope(int(at)) * during, max(float(room[at, mtu]) - kept_back, 0.0)
 
     def _slope(self, at: int) -> Floats:
         """Of one resource, (orders,)."""
-        found, slopes = np.zeros(self._slopes.shape[1]), self._slopes
-        here = slice(slopes.indptr[at], slopes.indptr[at + 1])
-        found[slopes.indices[here]] = slopes.data[here]
+        found, (begin, order, slope) = np.zeros(len(self._first)), self._entries
+        found[order[begin[at] : begin[at + 1]]] = slope[begin[at] : begin[at + 1]]
         return found
 
 

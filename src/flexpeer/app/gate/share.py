@@ -31,6 +31,7 @@ from flexpeer.market.pool import At, Both, Cleared, acts, back_w, beyond_energy,
 from flexpeer.quantities import PPM
 
 SNAP_W, SNAP_MINOR = 0.05, 0.01
+TRIED = ("active", "_must", "_tried", "low_w", "change_w", "_price")
 
 
 class GateShare:
@@ -162,7 +163,7 @@ class GateShare:
 
         Only how members share an order's watts can do that once all rows (4) that matter are there.
         """
-        if not self._moved.shared_w.any():
+        if not self._moved.shares_energy:
             return False
         tired = beyond_energy(self._view, tuple(self.cleared()))
         parts = [0.0 < abs(slopes.get(tired or "", 0.0)) < 1.0 for slopes in self._slopes]
@@ -340,6 +341,16 @@ class GateShare:
         taking = np.flatnonzero(self.change_w)
         at = taking[np.abs(self.value - self._price)[taking].argmin()]
         self.active[at] = self._must[at] = False
+        self.change_w[at] = 0.0
+
+    def kept(self) -> tuple[Floats, ...]:
+        """What to give `go_back` later on."""
+        return tuple(np.array(getattr(self, name)) for name in TRIED)
+
+    def go_back(self, kept: tuple[Floats, ...]) -> None:
+        """Undo whatever was left out, held to or allocated since."""
+        for name, values in zip(TRIED, kept, strict=True):
+            setattr(self, name, values.copy())
 
     def watts(self) -> Watts:
         """Its allocation, to be rounded to whole watts."""
