@@ -1,4 +1,4 @@
-"""CPU seconds of the clearing at the gate: `python -m benchmarks.gate_clearing [SCENARIO]`, the built-in day without."""
+"""CPU seconds of the clearing at the gate: `python -m benchmarks.gate_clearing [SCENARIO]`; else the built-in day."""
 
 import sys
 import tempfile
@@ -20,7 +20,7 @@ def main(folder: Path) -> None:
     log = MemoryLog()
     day = Day(given, log, NoWatch(), grid_input(given, opened), NewtonVerifier())
     day.due(day.instant(Stage.OPEN))
-    day._trade()  # noqa: SLF001
+    day._trade()
     day.due(day.instant(Stage.CLOSED))
     before = time.process_time()
     day.due(day.instant(Stage.CLEARED))

@@ -21,7 +21,7 @@ def test_equations_of_parties_are_those_of_their_sum(seed: int) -> None:
     limits = int(rng.integers(1, 60))
     dense = [factor_of(rng, limits) for _ in range(int(rng.integers(1, 4)))]
     own, factors = rng.uniform(0.1, 5.0, limits), [Factor(Sparse(each)) for each in dense]
-    weights = [rng.uniform(0.01, 10.0, each.shape[1]) for each in dense]
+    weights: list[Floats] = [rng.uniform(0.01, 10.0, size=each.shape[1:]) for each in dense]
     shares = [factor.weighted(weight) for factor, weight in zip(factors, weights, strict=True)]
     matrix = np.diag(own) + sum(each @ np.diag(w) @ each.T for each, w in zip(dense, weights, strict=True))
     right = rng.normal(size=limits)
