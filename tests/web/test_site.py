@@ -58,7 +58,7 @@ def test_a_page_is_for_its_roles_only(page: Any, browser: TestClient) -> None:
 
 def test_every_answer_forbids_what_is_not_ours(browser: TestClient) -> None:
     _enter(browser, Role.FSP)
-    for path in ("/", "/login", "/static/main.js", "/static/nothing.js", "/static/../pages.py"):
+    for path in ("/", "/login", "/static/main.js", "/static/nothing.js", "/static/pages/nothing"):
         policy = browser.get(path).headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
