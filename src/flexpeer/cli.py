@@ -290,7 +290,7 @@ def audit_verify(
 def backup(data: Data, file: Annotated[Path, typer.Argument(help="A new file.")], as_json: AsJson = False) -> None:
     """Copy all of a market's store into a file, also while a server runs."""
     counts = store.backup(_place(data), file)
-    _say(json.dumps(counts) if as_json else f"{narration.store_counts(counts)} in {file}")
+    _say(json.dumps(counts) if as_json else f"{file}: {narration.store_counts(counts)}")
 
 
 @app.command()
@@ -299,7 +299,7 @@ def restore(
 ) -> None:
     """Make a market's store from a backup, in a new or empty place."""
     counts = store.restore(file, _place(data))
-    _say(json.dumps(counts) if as_json else f"{narration.store_counts(counts)} from {file}")
+    _say(json.dumps(counts) if as_json else f"{data}: {narration.store_counts(counts)}")
 
 
 def _place(data: str) -> Path | str:

@@ -390,7 +390,8 @@ def _bench_cell(key: str, value: Any) -> str:
 
 def store_counts(counts: Mapping[str, int]) -> str:
     """How much a backup holds."""
-    return f"{counts['records']:,} records of {counts['days']:,} logs, and {counts['heads']:,} signed heads"
+    words = {"days": "logs", "records": "records", "heads": "signed heads", "documents": "documents"}
+    return ", ".join(f"{word} {counts[key]:,}" for key, word in words.items())
 
 
 def logins(credentials: Mapping[str, Any]) -> str:

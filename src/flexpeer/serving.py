@@ -28,6 +28,7 @@ from flexpeer.api.clocks import Clock, SystemClock, VirtualClock
 from flexpeer.api.limits import Limits
 from flexpeer.api.operating import Signer
 from flexpeer.api.service import ServedDay, Service
+from flexpeer.api.sessions import COOKIE, Session, Sessions
 from flexpeer.api.settings import ClockKind, ServiceSettings
 from flexpeer.api.webhooks import Kept, Webhooks
 from flexpeer.app.day import Day
@@ -38,6 +39,7 @@ from flexpeer.market.machine import State
 from flexpeer.market.participants import Role
 from flexpeer.market.timeline import Stage
 from flexpeer.periods import parse_instant
+from flexpeer.web.site import Visitor, site_routes
 
 SCENARIO, CREDENTIALS = "scenario", "credentials.json"
 ACCOUNTS, TOKEN_KEY, OPERATOR_KEY, CLOCK, WEBHOOKS = "accounts", "token-key", "operator-key", "clock", "webhooks"
@@ -73,7 +75,9 @@ def serve(settings: ServiceSettings, scenario: Path | None, *, demo: bool, tell:
         _make(store, settings.data, scenario, demo=demo)
         ending = _Ending()
         service, parts = _parts(store, settings, ending)
-        server = _Server(make_app(parts), service, settings, tell)
+        app = make_app(parts)
+        app.router.routes += site_routes(_Doors(parts.sessions))
+        server = _Server(app, service, settings, tell)
         ending.server = server
         service.start()
         try:
@@ -145,7 +149,8 @@ def _parts(store: Store, settings: ServiceSettings, ending: "_Ending") -> tuple[
     kept = Kept() if store.document(WEBHOOKS) is None else _document(store, WEBHOOKS, Kept)
     webhooks = Webhooks(kept, lambda now: store.keep_document(WEBHOOKS, msgspec.json.encode(now).decode()))
     limits = Limits(settings.requests_per_second, settings.burst, settings.streams)
-    return service, Parts(service, doorkeeper, limits, signer, webhooks)
+    sessions = Sessions(doorkeeper, bytes.fromhex(_text(store, TOKEN_KEY)))
+    return service, Parts(service, doorkeeper, limits, signer, webhooks, sessions)
 
 
 def _day(store: Store, folder: Path, listener: Callable[[Any], None]) -> Day:
@@ -199,6 +204,30 @@ class _Ending:
         """Called in the writer's thread."""
         if self.server is not None:
             self.server.should_exit = True
+
+
+class _Doors:
+    """How people get in, for the pages."""
+
+    cookie = COOKIE
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    def enter(self, user: str, password: str) -> Visitor | None:
+        """Somebody with the right password."""
+        return _visitor(self._sessions.begin(user, password))
+
+    def known(self, cookie: str | None) -> Visitor | None:
+        """Somebody who has entered before."""
+        return _visitor(self._sessions.known(cookie))
+
+
+def _visitor(session: Session | None) -> Visitor | None:
+    if session is None:
+        return None
+    caller = session.caller
+    return Visitor(caller.client, caller.organisation, caller.role, session.cookie, session.word)
 
 
 class _Server(uvicorn.Server):

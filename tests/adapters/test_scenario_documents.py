@@ -46,6 +46,14 @@ def test_every_example_row_reads(layout: Layout) -> None:
         assert column.default is not MANDATORY if not cell else column.read(cell) is not None
 
 
+def test_defaults_of_choices_are_those_of_the_rulebook() -> None:
+    told = {row[0].strip("`"): row[2].strip("`").strip('"') for row in rows("scenario.toml")}
+    for field in Rulebook.__struct_fields__:
+        value = getattr(Rulebook(), field)
+        if isinstance(value, str):
+            assert told[f"rulebook.{field}"] == value
+
+
 def test_every_key_is_documented() -> None:
     rules = [RULE_KEYS.get(field, field) for field in Rulebook.__struct_fields__]
     keys = ["name", "delivery_day", "timezone", "mtu_minutes", "currency", "grid.source"]

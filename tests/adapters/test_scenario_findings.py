@@ -287,3 +287,31 @@ def test_just_as_many_as_are_listed_are_no_more(tmp_path: Path) -> None:
     rows = range(FINDINGS_PER_FILE)
     texts[ORDERS] = header + "\n" + "".join(f"O{row},{row},W1,BUY,{NOON},{ONE},x,1\n" for row in rows)
     assert [each.line for each in findings_of(texts, tmp_path)] == [row + 2 for row in rows]
+
+
+CHANGING = "order,arrival,resource,side,from,to,quantity_w,price,regulation,time_in_force,action\n"
+OFFER = f"A,1,W3,SELL,{NOON},{ONE},1000000,250,,,\n"
+CHANGED = [
+    ("A,2,,,,,,,,,cancel\n", [Place(3, "action", "'cancel' is not known")]),
+    ("A,2,,,,,,,,,amend\n", [Place(3, "quantity_w", "neither quantity_w nor price")]),
+    ("A,1,,,,,,9,,,amend\n", [Place(3, "arrival", "does not follow")]),
+    ("Z,2,,,,,,9,,,amend\n", [Place(3, "order", "no row above places order Z")]),
+    ("Z,2,,,,,,,,,withdraw\n" + OFFER.replace("A,1", "Z,3"), [Place(3, "order", "no row above places order Z")]),
+    ("A,2,,,,,many,,,,amend\n", [Place(3, "quantity_w", "not a whole number")]),
+    ("A,2,W3,SELL,,,1,,,,amend\n", [Place(3, "resource", "has no resource"), Place(3, "side", "has no side")]),
+    ("A,2,,,,,,2,DOWN,day,amend\n", [Place(3, "regulation", "no regulation"), Place(3, "time_in_force", "has no")]),
+    ("A,2,,,,,,2,,,withdraw\n", [Place(3, "price", "a row with action withdraw has no price")]),
+    ("A,2,,,,,,,,,withdraw\n" + OFFER.replace("A,1", "A,3"), [Place(4, "order", "already on line 2")]),
+    ("B,2,,,,,1,2,,,place\n", [Place(3, field, "empty") for field in ("resource", "side", "from", "to")]),
+]
+
+
+@pytest.mark.parametrize(("rows", "places"), CHANGED, ids=lambda value: str(value)[:40])
+def test_a_row_that_changes_an_order_wrongly(tmp_path: Path, rows: str, places: list[Place]) -> None:
+    check(swap_hour() | {ORDERS: CHANGING + OFFER + rows}, tmp_path, ORDERS, places)
+
+
+def test_what_could_not_be_read_vouches_for_no_order(tmp_path: Path) -> None:
+    rows = OFFER + "Y ,2,W3,SELL,,,,,,,\nZ,3,,,,,,9,,,amend\n"
+    found = findings_of(swap_hour() | {ORDERS: CHANGING + rows}, tmp_path)
+    assert [each.field for each in found if each.line == 4] == []

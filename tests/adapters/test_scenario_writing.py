@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.adapters.scenario_folder import folder_of, swap_hour
 
 from flexpeer.adapters.scenario_files import read_scenario, write_scenario
@@ -82,7 +83,7 @@ def resources(draw: st.DrawFn, name: str) -> data.Resource:
 
 
 def points(draw: st.DrawFn) -> tuple[data.CongestionPoint, ...]:
-    limit_pu = draw(st.floats(1e-6, 1e6))
+    limit_pu = draw(st.floats(1e-3, 1e6))
     return (
         data.CongestionPoint("P1", draw(st.sampled_from(NAMES)), "import", draw(sizes), None, None),
         data.CongestionPoint("P2", "T", draw(st.sampled_from(["high", "low"])), None, limit_pu, "Region"),
@@ -106,10 +107,16 @@ def orders(draw: st.DrawFn, start: int) -> tuple[data.OrderRow, ...]:
         time_in_force=st.sampled_from(["day", "fak", "fok"]),
     )
     rows = draw(st.lists(row, max_size=4))
-    return tuple(
-        data.OrderRow(f"O{place}", 3 * place, *(getattr(each, field) for field in each.__struct_fields__[2:]))
-        for place, each in enumerate(rows)
-    )
+    placed = [replace(each, order=f"O{place}", arrival=3 * place) for place, each in enumerate(rows)]
+    changed: list[data.OrderRow] = []
+    for place in range(draw(st.integers(0, 3)) if placed else 0):
+        before = draw(st.sampled_from([*placed, *changed]))
+        latest = next(each for each in [*reversed(changed), *placed] if each.order == before.order)
+        action = draw(st.sampled_from(["amend", "withdraw"]))
+        asked = {"quantity_w": draw(watts), "price_minor": draw(st.integers(-(10**12), 10**12))}
+        more = asked if action == "amend" else {}
+        changed.append(replace(latest, arrival=100 + place, action=action, **more))
+    return (*placed, *changed)
 
 
 @st.composite

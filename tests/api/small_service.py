@@ -18,6 +18,7 @@ from flexpeer.api.clocks import VirtualClock
 from flexpeer.api.limits import Limits
 from flexpeer.api.operating import Signer
 from flexpeer.api.service import ServedDay, Service
+from flexpeer.api.sessions import Sessions
 from flexpeer.api.webhooks import Kept, Webhooks
 from flexpeer.app.day import Day
 from flexpeer.app.ports import EventLog
@@ -96,7 +97,8 @@ def running(
     doorkeeper = Doorkeeper(ACCOUNTS, KEY)
     webhooks = Webhooks(Kept(), lambda _kept: None, (0.01, 0.01))
     signer = Signer(lambda text: b"signed " + text[:4], "00")
-    parts = Parts(service, doorkeeper, limits or Limits(1e6, 10**6, 10), signer, webhooks)
+    sessions = Sessions(doorkeeper, KEY)
+    parts = Parts(service, doorkeeper, limits or Limits(1e6, 10**6, 10), signer, webhooks, sessions)
     app = make_app(parts)
     service.start()
     try:

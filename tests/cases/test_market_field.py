@@ -119,3 +119,22 @@ def test_one_offer_of_a_place_serves_points_in_series(names: dict[str, str], res
     ]
     assert sold == [("300000", "60", "18")]
     assert result["congestions_after"] == 0
+
+
+def test_who_did_not_trade_is_told_why(tmp_path: Path) -> None:
+    """The battery is empty in hour 18: x would pay 100 for what d offers at 40. c, to charge it, finds nobody."""
+    done = run("market-refusals-not-told", tmp_path)
+    assert traded(done) == []
+    (told,) = done.table("refusals.csv")
+    hour = "2026-02-10T18:00+01:00"
+    where = {"owner": "FB", "element": "Bat", "from": hour}
+    assert told["order"] == "x/d"
+    assert told["reason"] == "energy"
+    assert told.items() >= where.items()
+    c, d, x = done.table("orders.csv")
+    assert (c["status"], c["reason"], c["element"]) == ("untraded", "no_counterparty", "")
+    for row in (d, x):
+        assert (row["status"], row["reason"]) == ("untraded", "energy")
+        assert row.items() >= where.items()
+    assert done.result["orders_by_status"]["untraded"] == done.result["orders"] == 3
+    assert done.result["orders_refused"] == 0

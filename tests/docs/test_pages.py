@@ -79,3 +79,13 @@ def test_architecture_shows_the_tree_as_it_is() -> None:
     there = {path.name for path in top if not path.name.startswith("_")}
     assert sorted(there - shown) == []
     assert sorted(name for name in shown if not list(source.rglob(name))) == []
+
+
+def test_pages_that_the_code_cites_exist() -> None:
+    cited = {
+        (path.name, page)
+        for folder in ("src", "tests", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+        for page in re.findall(r"docs/[\w./-]+\.md", path.read_text(encoding="utf-8"))
+    }
+    assert not [each for each in cited if not (ROOT / each[1]).is_file()]

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 import typer.main
+from sqlalchemy import Table
 from tests.docs.pages import DOCS, ROOT, names, rows, section
 from tests.docs.reference_tables import REFERENCE, members, replaced, tables
 
 from flexpeer.adapters.results_files import TABLES
 from flexpeer.adapters.scenario_files.settings import RULE_KEYS
+from flexpeer.adapters.store.tables import METADATA
 from flexpeer.bootstrap import LOG_NAME, run_folder
 from flexpeer.cli import app
 from flexpeer.market.kpi import KpiReport
@@ -88,6 +90,11 @@ def test_rulebook() -> None:
             assert default == ("none" if value is None else f"{value / 100:g}"), rule
         else:
             assert default.split(" ")[0] == ("5000" if value is None else str(value)), rule
+
+
+@pytest.mark.parametrize("table", METADATA.sorted_tables, ids=lambda table: table.name)
+def test_store_tables(table: Table) -> None:
+    assert names(section(REFERENCE / "store.md", table.name)) == [column.name for column in table.columns]
 
 
 def test_command_line() -> None:

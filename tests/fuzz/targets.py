@@ -88,7 +88,10 @@ def _days() -> list[Files]:
         "meter.csv": "resource,from,p_w\n" + "".join(f"W1,2026-01-15T{h:02}:00+01:00,40000000\n" for h in range(24)),
         "areas.csv": "bus,dso\n",
     }
-    return [_texts(whole), _texts(grid_day)]
+    orders = whole["orders.csv"].splitlines()
+    changed = [f"{row},{action}" for row, action in zip(orders, ["action", "place", "", "", "", ""], strict=True)]
+    changed += ["B,6,,,,,2000000,,amend", "A,7,,,,,,260,amend", "E,8,,,,,,,withdraw"]
+    return [_texts(whole), _texts(grid_day), _texts(whole | {"orders.csv": "\n".join(changed) + "\n"})]
 
 
 def _run(folder: Path) -> None:

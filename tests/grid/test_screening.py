@@ -11,7 +11,7 @@ from flexpeer.grid.limits import TOLERANCE, Kind, Limits, PowerLimit, limits_of
 from flexpeer.grid.network import Complexes, Floats, Integers, Network
 from flexpeer.grid.powerflow import DayFlow
 from flexpeer.grid.screening import Assessment, TradeScreen, largest
-from flexpeer.grid.topology import service
+from flexpeer.grid.topology import islanded, service
 
 PERIODS = 8
 HOURS = [0, 4, 8]
@@ -194,6 +194,39 @@ def test_outages_apply_in_their_mtus() -> None:
     blocked = screen.evaluate(np.array([1]), np.array([0, 5, 6]), np.array([[1.0e6, 2.5e6, 1.0e6]]))
     assert blocked.binding is not None
     assert blocked.binding[:3] == ("line 1", Kind.LOADING, 5)
+
+
+def test_mtus_of_two_topologies_are_checked_and_accepted_as_each_alone() -> None:
+    tight, _, limits, p_w, q_var = case(meshed_network(45, 30, 6), 46)
+    closed = next(name for name in tight.branch_names if name not in _bridges(tight))
+    day = DayFlow(tight, PERIODS, service(tight, PERIODS, [(closed, {4, 5, 6, 7})]))
+    together, apart = TradeScreen(day, limits, p_w, q_var), TradeScreen(day, limits, p_w, q_var)
+    rng, mtus = np.random.default_rng(47), np.array([1, 6])
+    accepted = 0
+    for _ in range(60):
+        buses, moved = rng.choice(np.arange(1, tight.bus_count), 2, replace=False), rng.normal(0.0, 1e5, (2, 2))
+        both = together.evaluate(buses, mtus, moved)
+        each = [apart.evaluate(buses, mtus[k : k + 1], moved[:, k : k + 1]) for k in (0, 1)]
+        worst = max(each, key=lambda found: found.excess)
+        assert both.excess == pytest.approx(worst.excess, abs=1e-12)
+        assert both.binding is not None
+        assert worst.binding is not None
+        assert both.binding[:3] == worst.binding[:3]
+        assert both.binding.headroom_w == pytest.approx(worst.binding.headroom_w, abs=1e-3)
+        if both.fits:
+            accepted += 1
+            together.accept(both)
+            for found in each:
+                apart.accept(found)
+        np.testing.assert_allclose(together.v, apart.v, atol=1e-12)
+        np.testing.assert_allclose(together.allowed.loading, apart.allowed.loading, atol=1e-12)
+    assert 5 < accepted < 55
+
+
+def _bridges(network: Network) -> set[str]:
+    """Branches without which something is cut off."""
+    outages = {name: service(network, 1, [(name, {0})])[:, 0] for name in network.branch_names}
+    return {name for name, closed in outages.items() if islanded(replace(network, in_service=closed)).any()}
 
 
 def test_a_dictated_source_voltage_moves_the_state_and_raises_no_ratchet() -> None:

@@ -404,6 +404,8 @@ FILE |= {
     "posting changed in settlement.csv": (_set("settlement.csv", "amount", lambda v: v + "1"), "settlement.csv"),
     "invoice changed in settlement.csv": (_set("settlement.csv", "invoiced", lambda v: v + "1"), "settlement.csv"),
     "refusal not told": (_gone("refusals.csv"), "refusals.csv"),
+    "order missing in orders.csv": (_gone("orders.csv"), "orders.csv"),
+    "fill changed in orders.csv": (_set("orders.csv", "filled_w", lambda v: str(int(v) + 1)), "orders.csv"),
     "need changed in needs.csv": (_set("needs.csv", "need_w", lambda v: str(int(v) + 1)), "needs.csv"),
     "trades miscounted in result.json": (lambda day: day.result(trades=10**6), "result.json"),
     "welfare too high in result.json": (lambda day: day.result(welfare=10**6), "result.json"),

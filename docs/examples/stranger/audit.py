@@ -166,6 +166,9 @@ class Leg:
         return (self.buy, self.buy_w), (self.sell, self.sell_w)
 
 
+PUT_OFF = ("energy", "minimum_acceptance", "fill_or_kill", "self_trade")
+
+
 class Day:
     """The day as the log tells it so far."""
 
@@ -179,7 +182,7 @@ class Day:
         self.open_by = defaultdict(dict)
         self.place_of, self.ratios, self.counted_at, self.impact_of = {}, {}, {}, {}
         self.next_match, self.pending, self.verdict, self.held, self.reserved = 1, None, None, {}, {}
-        self.trades, self.refusals, self.flags = {}, [], []
+        self.trades, self.refusals, self.refusals_put_off, self.flags = {}, [], set(), []
         self.blocks, self.awake, self.deferred, self.tentative = {}, set(), set(), set()
         self.sweeping, self.released, self.concluding, self.batch, self.batch_number = "", False, False, [], 0
         self.flows, self.allowed, self.limits = {}, {}, {}
@@ -967,6 +970,8 @@ class Audit(Day):
     def on_sweep_ended(self, event: dict) -> None:
         """Nobody is left whom the order could meet, and its conditions are kept."""
         order = self.orders[event["order"]]
+        for put_off in event.get("put_off", ()):
+            self.put_off(order, put_off)
         self.report.expect("reservations", not self.reserved, "expected nothing to stay reserved")
         if order.status == "open" and order.left > 0 and not self.released:
             self.passed_over(order, None)
@@ -979,6 +984,30 @@ class Audit(Day):
             "minimum acceptance", kept, f"{order.name} got {order.executed} W of at least {order.minimum}"
         )
         self.sweeping, self.released, self.concluding, self.tentative = "", False, False, set()
+
+    def put_off(self, taker: Order, told: dict) -> None:
+        """A pair that crosses and something else than the grid kept apart: what is told is so, and told once."""
+        obstacle, owner, element = told["obstacle"], told["owner"], told["element"]
+        pairs = [[self.orders[name] for name in pair] for pair in told["pairs"]]
+        text = "; ".join("/".join(pair) for pair in told["pairs"])
+        holds = {
+            "energy": element in self.resources and self.resources[element]["organisation"] == owner,
+            "minimum_acceptance": element in self.orders and self.orders[element].minimum > 0,
+            "fill_or_kill": element == taker.name and taker.in_force == "FOK",
+            "self_trade": all(order.organisation == owner for pair in pairs for order in pair),
+        }[obstacle]
+        among = not pairs or any(taker.name == order.name for pair in pairs for order in pair)
+        self.report.expect("put off", holds and among, f"{taker.name} with {text} put off for {obstacle} of {element}")
+        words = {
+            "energy": f"the energy limits of {element} leave nothing for it",
+            "minimum_acceptance": f"less than {element} accepts at least",
+            "fill_or_kill": f"{element} trades whole or not at all",
+            "self_trade": f"both orders are of {owner}",
+        }[obstacle]
+        row = text, obstacle, owner, element, self.local(told["mtu"]), "", "0", words
+        if pairs and row not in self.refusals_put_off:
+            self.refusals_put_off.add(row)
+            self.refusals.append(row)
 
     def whole(self, order: Order) -> bool:
         """Filled, but for a rest that moves no counterparty by another tick."""
@@ -1469,7 +1498,7 @@ class Files:
         result = json.loads(path.read_text(encoding="utf-8"))
         rent = sum(amount for kind, _, _, _, amount in day.postings if kind == "clearing")
         bought = sum(o.executed * len(o.mtus) for o in day.orders.values() if o.side == "BUY")
-        refused_door = sum(1 for row in day.refusals if row[1] != "grid_limit")
+        refused_door = sum(1 for row in day.refusals if row[1] not in ("grid_limit", *PUT_OFF))
         refused_grid = sum(1 for row in day.refusals if row[1] == "grid_limit" and row[6] == "0")
         expected = {
             "log_head": head, "state_hash": (seal or {}).get("state_hash"), "periods": day.count_mtus,

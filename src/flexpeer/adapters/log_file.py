@@ -32,23 +32,22 @@ class FileLog:
 
     def append(self, events: Iterable[Event]) -> None:
         """Write events at the end; an `OSError` if the disk refuses."""
-        for event in events:
-            self.append_written(encode_event(event))
+        self._file.write(b"".join([self._line(encode_event(event), "event") for event in events]))
 
     def append_written(self, event: bytes) -> None:
         """An event that is canonical JSON already."""
-        self._write(event, "event")
+        self._file.write(self._line(event, "event"))
 
     def seal(self, state_hash: str) -> str:
         """End the log with its count and the state it leads to; returns the hash of the last record."""
-        self._write(msgspec.json.encode(Seal(self._count, state_hash)), "seal")
+        self._file.write(self._line(msgspec.json.encode(Seal(self._count, state_hash)), "seal"))
         self.sync()
         return self._head
 
-    def _write(self, content: bytes, kind: str) -> None:
+    def _line(self, content: bytes, kind: str) -> bytes:
         line, self._head = record_line(self._count + 1, self._head, content, kind=kind)
-        self._file.write(line)
         self._count += 1
+        return line
 
     def __enter__(self) -> Self:
         return self

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from flexpeer.app.outcome import DayOutcome, Refusal
+from flexpeer.app.views.orders import OrderLine
 from flexpeer.market.activation import Confirmation
 from flexpeer.market.trades import Trade
 from flexpeer.quantities import MINOR_PER_MAJOR, decimal_text, major
@@ -20,6 +21,10 @@ TABLES: dict[str, tuple[str, ...]] = {
         "price", "amount", "phase", "buyer", "seller",
     ),
     "refusals.csv": ("order", "reason", "owner", "element", "from", "headroom", "granted_w", "detail"),
+    "orders.csv": (
+        "order", "arrival", "organisation", "status", "filled_w", "left_w", "trades", "reason", "owner", "element",
+        "from", "headroom_w", "detail",
+    ),
     "confirmations.csv": (
         "trade", "organisation", "order", "resource", "side", "from", "to", "quantity_w", "price", "remuneration",
         "phase", "price_of",
@@ -38,6 +43,7 @@ def write_results(outcome: DayOutcome, result: dict[str, Any], report: str, fold
     rows: dict[str, Iterable[Row]] = {
         "trades.csv": (_trade(outcome, trade) for trade in _in_log_order(outcome)),
         "refusals.csv": (_refusal(outcome, refusal) for refusal in outcome.refusals),
+        "orders.csv": (_order(outcome, line) for line in outcome.orders),
         "confirmations.csv": (_confirmation(outcome, c) for c in outcome.state.activations.confirmations),
         "schedules.csv": _schedules(outcome),
         "settlement.csv": _settlement(outcome),
@@ -101,6 +107,12 @@ def _refusal(outcome: DayOutcome, refusal: Refusal) -> Row:
         refusal.subject, refusal.reason, refusal.owner, refusal.element, when, headroom, refusal.quantity_w,
         refusal.detail,
     )  # fmt: skip
+
+
+def _order(outcome: DayOutcome, line: OrderLine) -> Row:
+    when = None if line.mtu is None else outcome.scenario.day.local(line.mtu)
+    row = line._replace(mtu=None)._asdict() | {"mtu": when}
+    return tuple("" if value is None else value for value in row.values())
 
 
 def _confirmation(outcome: DayOutcome, c: Confirmation) -> Row:

@@ -102,7 +102,12 @@ class Doorkeeper:
         """The user with this password, likewise."""
         user = self._users.get(name)
         right = self._fits(NOBODY if user is None else user.password_hash, password)
-        if user is None or not right:
+        return self.person(name) if right else None
+
+    def person(self, name: str) -> Caller | None:
+        """The user of this name."""
+        user = self._users.get(name)
+        if user is None:
             return None
         return Caller(user.organisation, self._roles[user.organisation], user.rank, user.user)
 

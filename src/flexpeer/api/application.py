@@ -29,6 +29,7 @@ from flexpeer.api.metrics import Metrics
 from flexpeer.api.openapi import openapi_document
 from flexpeer.api.operating import Operating, Signer
 from flexpeer.api.service import Service
+from flexpeer.api.sessions import Sessions
 from flexpeer.api.webhooks import Webhooks
 from flexpeer.wire.api_operations import Health, TokenDocument
 from flexpeer.wire.api_problems import Denial
@@ -45,6 +46,7 @@ class Parts(NamedTuple):
     limits: Limits
     signer: Signer
     webhooks: Webhooks
+    sessions: Sessions
 
 
 def routes_of(parts: Parts) -> tuple[Route, ...]:
@@ -65,7 +67,7 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
 def make_app(parts: Parts) -> FastAPI:
     """The application; the caller starts and stops the service."""
     metrics = Metrics(parts.service)
-    edge = Edge(parts.service, parts.doorkeeper, parts.limits, LOG.warning)
+    edge = Edge(parts.service, parts.doorkeeper, parts.limits, LOG.warning, parts.sessions)
     routes = routes_of(parts)
     document = msgspec.json.encode(openapi_document(routes))
 

@@ -1,6 +1,7 @@
 """What one route is, and how every request goes: who asks, may it, what is asked, answer or problem document."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from hmac import compare_digest
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -12,6 +13,7 @@ from flexpeer.api.declining import Declined, denied
 from flexpeer.api.limits import Limits
 from flexpeer.api.permissions import Action, Caller, Owned, Permission, may
 from flexpeer.api.service import ServedDay, Service, Stopped
+from flexpeer.api.sessions import COOKIE, WORD_HEADER, Sessions
 from flexpeer.wire.api import ValidationError
 from flexpeer.wire.api_problems import MEDIA_TYPE, Denial, Problem
 
@@ -106,8 +108,16 @@ BODY_BYTES, IMPORT_BYTES = 1 << 20, 64 << 20
 class Edge:
     """What all routes share."""
 
-    def __init__(self, service: Service, doorkeeper: Doorkeeper, limits: Limits, audit: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        service: Service,
+        doorkeeper: Doorkeeper,
+        limits: Limits,
+        audit: Callable[..., None],
+        sessions: Sessions | None = None,
+    ) -> None:
         self.service, self.doorkeeper, self.limits, self._audit = service, doorkeeper, limits, audit
+        self._sessions = sessions
 
     def endpoint(self, route: Route) -> Callable[[Request], Awaitable[Response]]:
         """The route as the framework calls it."""
@@ -141,10 +151,18 @@ class Edge:
 
     def _caller(self, request: Request) -> Caller:
         said = request.headers.get("authorization", "")
-        caller = self.doorkeeper.caller(said[len(BEARER) :]) if said.startswith(BEARER) else None
+        caller = self.doorkeeper.caller(said[len(BEARER) :]) if said.startswith(BEARER) else self._person(request)
         if caller is None:
             raise denied(Denial.UNAUTHENTICATED)
         return caller
+
+    def _person(self, request: Request) -> Caller | None:
+        """Who sits at a browser; to change anything its page's word must be there too."""
+        session = self._sessions.known(request.cookies.get(COOKIE)) if self._sessions is not None else None
+        if session is None or request.method in ("GET", "HEAD"):
+            return None if session is None else session.caller
+        right = compare_digest(request.headers.get(WORD_HEADER, ""), session.word)
+        return session.caller if right else None
 
 
 async def body_of(request: Request, route: Route) -> bytes:

@@ -22,6 +22,7 @@ from flexpeer.app.ports import EventLog, Owners, Watch
 from flexpeer.app.registration import registrations, resource_dsos
 from flexpeer.app.scenario import OrderRow, Scenario
 from flexpeer.app.verification import Picture, Verifier, verify_day
+from flexpeer.app.views.orders import OrderOutcomes
 from flexpeer.errors import BadInput, Finding
 from flexpeer.market.activation import ConfirmTrades, IssueActivations, RecordMeter, VerifyDelivery, sellers
 from flexpeer.market.kpi import Alternative, ReportKpis, welfare_of
@@ -109,8 +110,8 @@ class Day:
         self._points: tuple[CongestionPoint, ...] | None = None
         self._picture: Picture | None = None
         self._optimum: int | None = None
-        self.journal = Journal()
-        self.market = Market(log, (self.journal.note, *listeners), self._owners)
+        self.journal, self.orders = Journal(), OrderOutcomes(scenario.orders)
+        self.market = Market(log, (self.journal.note, self.orders.note, *listeners), self._owners)
 
     def due(self, now: int) -> tuple[Stage, ...]:
         """What is due at an instant happens, in order, each stage once; what did."""
@@ -358,6 +359,7 @@ class Day:
             state=state,
             state_hash=state_hash(state),
             refusals=tuple(self.journal.refusals),
+            orders=self.orders.rows(),
             points=points,
             before_w=self.before_w(),
             start_w=self.start_w(),

@@ -7,6 +7,7 @@ quantity that fits is searched jointly. An owner that does not answer grants not
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from typing import NamedTuple
 
 from flexpeer.app.joint_check import Borders, JointAssessment, Owner, OwnerSilent, within
 from flexpeer.app.validator import PointExcess, PointOwner
@@ -19,6 +20,18 @@ from flexpeer.quantities import PPM
 
 WAKE_SLACK_PPM = 100
 """How much of its limit an element must have more room than when it bound, before meetings wake."""
+
+
+class Holding(NamedTuple):
+    """Who holds a match, in the order in which they were asked, and its MTUs."""
+
+    owners: list[str]
+    mtus: list[int]
+
+
+NOTHING_HELD = Holding([], [])
+PER_MTU = (Kind.LOADING, Kind.HIGH, Kind.LOW)
+"""Limits that are about one MTU."""
 
 
 class Joint:
@@ -91,10 +104,10 @@ class GridCoordinator:
     def __init__(self, owners: Sequence[Owner], element_of: Mapping[str, str], home: Mapping[str, str]) -> None:
         self.borders = Borders(owners, home)
         self._element_of = element_of
-        self._held: dict[int, list[str]] = {}
+        self._held: dict[int, Holding] = {}
         self._failed_at: dict[str, int | None] = {}
         self._watched: dict[Freed, tuple[Kind, float]] = {}
-        self._changed: set[str] = set()
+        self._changed: dict[str, set[int | None]] = {}
 
     @property
     def elsewhere(self) -> bool:
@@ -128,11 +141,10 @@ class GridCoordinator:
         """Hold again what was granted in an earlier run of the program, and heed what bound."""
         try:
             self._heed(match, verdicts)
-            self._held[match.match] = []
             if moves:
                 self._hold_all(match.match, JointAssessment(self.borders, moves))
         except OwnerSilent as silent:
-            self._changed.add(silent.owner)
+            self._changed.setdefault(silent.owner, set()).update(mtu for move in moves for mtu in move.span.mtus)
 
     def hold(self, match: int, moves: Sequence[Move]) -> tuple[GridVerdict, ...]:
         """The answers to moves that are granted whole or not at all; they are held if all grant."""
@@ -148,10 +160,10 @@ class GridCoordinator:
 
     def _hold_all(self, match: int, joint: JointAssessment) -> None:
         """Everyone touched holds; who is silent may hold all the same, and is told to give it back."""
-        holding = self._held[match] = []
+        holding = self._held[match] = Holding([], joint.mtus.tolist())
         for owner, _ in joint.touched:
-            holding.append(owner)
-            self._changed.add(owner)
+            holding.owners.append(owner)
+            self._changed.setdefault(owner, set()).update(holding.mtus)
             joint.hold(match, owner)
 
     def _first_failing(self, match: Match, joint: Joint) -> JointAssessment | None:
@@ -192,7 +204,6 @@ class GridCoordinator:
             binding = self._binding_verdict(too_much, Decision.REDUCED if quantity_w else Decision.REFUSED)
             verdicts = [*(v for v in verdicts if v.owner != binding.owner), binding]
         self._heed(match, verdicts)
-        self._held[match.match] = []
         if held is not None:
             self._hold_all(match.match, held)
         return RecordVerdict(match.match, quantity_w, raised_w, tuple(verdicts))
@@ -227,26 +238,32 @@ class GridCoordinator:
 
     def commit(self, match: int) -> tuple[Freed, ...]:
         """Make a reservation final; the watched places with `WAKE_SLACK_PPM` more room than when they bound."""
-        for owner in self._held.pop(match, []):
+        for owner in self._held.pop(match, NOTHING_HELD).owners:
             self.borders.commit(match, owner)
-        changed, self._changed = self._changed, set()
+        changed, self._changed = self._changed, {}
         return self._freed(changed, WAKE_SLACK_PPM / PPM)
 
     def freed(self) -> tuple[Freed, ...]:
         """The watched places with any more room than when they bound."""
-        return self._freed(set(self.borders.owners), TOLERANCE)
+        every = {place.mtu for place in self._watched}
+        return self._freed(dict.fromkeys(self.borders.owners, every), TOLERANCE)
 
-    def _freed(self, owners: AbstractSet[str], slack: float) -> tuple[Freed, ...]:
-        """Places of these owners with more room than when they bound, by a fraction of their limit; silent: none."""
+    def _freed(self, changed: Mapping[str, AbstractSet[int | None]], slack: float) -> tuple[Freed, ...]:
+        """Places with more room than when they bound, by a fraction of their limit; silent owners': none.
+
+        `changed` are the MTUs in which each owner's state did. A limit of power may be about the mean of an hour, and
+        is looked at all the same.
+        """
         freed, silent = [], set[str]()
         for place, (kind, before) in list(self._watched.items()):
-            if place.owner not in owners - silent:
+            mtus = changed.get(place.owner)
+            if mtus is None or place.owner in silent or (kind in PER_MTU and place.mtu not in mtus):
                 continue
             try:
                 now = self._slack(place, kind)
             except OwnerSilent:
                 silent.add(place.owner)
-                self._changed.add(place.owner)
+                self._changed.setdefault(place.owner, set()).update(mtus)
                 continue
             if now > before + slack:
                 freed.append(place)
@@ -257,8 +274,9 @@ class GridCoordinator:
     def abort(self, matches: tuple[int, ...]) -> None:
         """Give reservations back, the last one first."""
         for match in reversed(matches):
-            for owner in reversed(self._held.pop(match, [])):
-                self._changed.add(owner)
+            held = self._held.pop(match, NOTHING_HELD)
+            for owner in reversed(held.owners):
+                self._changed.setdefault(owner, set()).update(held.mtus)
                 self.borders.abort(match, owner)
 
 

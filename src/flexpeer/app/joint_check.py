@@ -5,6 +5,7 @@ still. Whoever joins them asks each owner to try its own moves, and knows border
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import count
 from typing import NamedTuple, Protocol
 
@@ -215,12 +216,12 @@ class JointAssessment:
         self._parts = {name: _Part(owner, tuple(own[name])) for name, owner in borders.owners.items()}
         self.converged = self._settle()
 
-    @property
+    @cached_property
     def touched(self) -> list[tuple[str, Tried]]:
         """The owners whose grid changes, with what they found."""
         return [(name, part.tried) for name, part in self._parts.items() if part.tried is not None]
 
-    @property
+    @cached_property
     def worst(self) -> tuple[float, str, Binding | None]:
         """The largest excess, whose it is, and what binds; nothing fits that did not converge."""
         if not self.converged:

@@ -1,18 +1,12 @@
 """What to tell of a market while it runs: refusals, of the door and grid owners, pairs put off; how many came."""
 
-from flexpeer.app.outcome import GRID_LIMIT, Refusal
+from flexpeer.app.outcome import Refusal
+from flexpeer.app.views.obstacles import GRID_LIMIT, pairs_of, told_of
 from flexpeer.market.machine import Event
-from flexpeer.market.matching.meetings import Obstacle, PutOff, SweepEnded
+from flexpeer.market.matching.meetings import PutOff, SweepEnded
 from flexpeer.market.orders import OrderAmended, OrderPlaced, OrderWithdrawn
 from flexpeer.market.reasons import CommandRefused
 from flexpeer.market.trades import Decision, Match, MatchProposed, VerdictRecorded
-
-TOLD_OF = {
-    Obstacle.ENERGY: "the energy limits of {element} leave nothing for it",
-    Obstacle.MINIMUM_ACCEPTANCE: "less than {element} accepts at least",
-    Obstacle.FILL_OR_KILL: "{element} trades whole or not at all",
-    Obstacle.SELF_TRADE: "both orders are of {owner}",
-}
 
 
 class Journal:
@@ -44,9 +38,8 @@ class Journal:
         for each in put_off:
             if each.pairs and each not in self._put_off:
                 self._put_off.add(each)
-                pairs = "; ".join(map("/".join, each.pairs))
                 where = (each.owner, each.element, each.mtu)
-                self.refusals.append(Refusal(pairs, each.obstacle, told_of(each), *where, None, 0))
+                self.refusals.append(Refusal(pairs_of(each), each.obstacle, told_of(each), *where, None, 0))
 
     def _note_verdict(self, event: VerdictRecorded) -> None:
         binding = next((v for v in event.verdicts if v.decision is not Decision.GRANTED), None)
@@ -56,11 +49,6 @@ class Journal:
         decision = binding.decision if event.quantity_w else Decision.REFUSED
         where = (binding.owner, binding.element, binding.mtu, binding.headroom_w)
         self.refusals.append(Refusal(pairs, GRID_LIMIT, str(decision), *where, event.quantity_w))
-
-
-def told_of(put_off: PutOff) -> str:
-    """What kept orders apart, in words."""
-    return TOLD_OF[put_off.obstacle].format(owner=put_off.owner, element=put_off.element)
 
 
 def _is_answer_at_the_door(event: Event) -> bool:

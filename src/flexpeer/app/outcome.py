@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from flexpeer.app.scenario import Scenario
+from flexpeer.app.views.obstacles import GRID_LIMIT
+from flexpeer.app.views.orders import OrderLine
 from flexpeer.grid.network import Floats, Network
 from flexpeer.market.machine import State
 from flexpeer.market.matching.meetings import Obstacle
 from flexpeer.market.needs import CongestionPoint, Watts
-
-GRID_LIMIT = "grid_limit"
 
 
 class Refusal(NamedTuple):
@@ -94,6 +94,7 @@ class DayOutcome:
     state: State
     state_hash: str
     refusals: tuple[Refusal, ...]
+    orders: tuple[OrderLine, ...]
     points: tuple[PointDay, ...]
     before_w: Mapping[str, Watts]
     start_w: Mapping[str, Watts]

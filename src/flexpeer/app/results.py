@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import structs
 
 from flexpeer.app.outcome import Congestion, DayOutcome
+from flexpeer.app.views.orders import OrderStatus
 from flexpeer.grid.network import Floats
 from flexpeer.market.kpi import KpiReport
 from flexpeer.market.orders import Side
@@ -34,7 +35,8 @@ def result_object(outcome: DayOutcome, log_head: str) -> dict[str, Any]:
         "congestions_after": len(outcome.congestions_after),
         "worsened_by_market": len(outcome.worsened),
         **_electrical(outcome),
-        "orders": len(scenario.orders),
+        "orders": len(outcome.orders),
+        "orders_by_status": {status: sum(line.status is status for line in outcome.orders) for status in OrderStatus},
         "orders_refused": sum(1 for refusal in outcome.refusals if refusal.at_door),
         "trades": len(state.trades.trades),
         "refused_by_grid": state.trades.refused,

@@ -1,4 +1,4 @@
-"""A scenario as data: what a folder of section "Scenario folder" in `docs/reference/files.md` says.
+"""A scenario as data: what a folder as in `docs/reference/scenario.md` says.
 
 Everything is checked and exact: watts, minor units per MWh, MTU indexes or instants (minutes UTC).
 Reading folders is the adapters' work; `flexpeer.app.day` runs what stands here.

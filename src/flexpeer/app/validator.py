@@ -122,7 +122,7 @@ class GridOwner:
 
     def _last(self, trial: int) -> Assessment:
         if self._tried is None or self._tried[0] != trial:
-            raise LookupError(f"trial {trial} is not the last one")
+            raise LookupError(f"trial {trial} is not the last one since the state changed")
         return self._tried[1]
 
     def tangents(self, trial: int) -> tuple[Tangent, ...]:
@@ -173,6 +173,7 @@ class GridOwner:
         assessment = self._last(trial)
         self._held[match] = self.screen.snapshot(assessment.mtus)
         self.screen.accept(assessment)
+        self._tried = None
 
     def commit(self, match: int) -> None:
         """Keep what was held."""
@@ -183,6 +184,7 @@ class GridOwner:
         snapshot = self._held.pop(match, None)
         if snapshot is not None:
             self.screen.restore(snapshot)
+            self._tried = None
 
     def slack(self, element: str, kind: Kind, mtu: int) -> float:
         """Room of an element in the accepted state, as a fraction of its limit."""

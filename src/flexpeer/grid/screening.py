@@ -156,7 +156,8 @@ class TradeScreen:
         return self.assess(Change(buses, moved_va, NO_SOURCES if source_v is None else source_v, at))
 
     def with_sources(self, assessment: Assessment, source_v: Complexes) -> Assessment:
-        """What a change just assessed would do with other voltages of all sources, (sources, mtus)."""
+        """What a change would do with other voltages of all sources, (sources, mtus); `ValueError` as `accept`."""
+        self._require_current(assessment)
         return self.assess(assessment.change._replace(source_v=source_v))
 
     def assess(self, change: Change) -> Assessment:
@@ -211,7 +212,6 @@ class TradeScreen:
         """Make a change that fits the accepted state; `ValueError` if it does not, or others came between."""
         if not assessment.fits:
             raise ValueError("a change that does not fit cannot be accepted")
-        self._require_current(assessment)
         self._adopt(assessment)
 
     def set_source_voltage(self, mtus: Integers, source_v: Complexes) -> Assessment:
@@ -273,7 +273,8 @@ class TradeScreen:
         return self._measured(s, result.v, result.source_power_w, mtus)._replace(status=result.status)
 
     def _led_to(self, assessment: Assessment) -> Columns:
-        """The state that a change leads to from the accepted one, which is as it was when it was assessed."""
+        """The state that a change leads to; `ValueError` if others came between."""
+        self._require_current(assessment)
         s, _, _ = begun(self._state, assessment.change)
         return self._measured(s, assessment.v_new, assessment.source_power_w, assessment.mtus)
 

@@ -53,11 +53,6 @@ class Door(NamedTuple):
     moves_w: HashTrieMap[str, Watts]
     places: Places
 
-    def schedule_w(self, resource: str) -> Watts:
-        """A resource's starting point with its trades."""
-        start, moves = self.places.start_w(resource), self.moves_w.get(resource)
-        return start if moves is None else tuple(s + m for s, m in zip(start, moves, strict=True))
-
 
 class Asked:
     """An order that asks to be let in, and what the door makes of it: each found when first asked for."""
@@ -200,14 +195,14 @@ def _room_refusal(door: Door, unit: str, regulation: Regulation, span: Span, ext
     """Whether `extra_w` more can be offered: within the range at all, and beside what is committed."""
     for name, share in door.participants.shares(unit, extra_w).items():
         resource, start = door.participants.resources[name], door.places.start_w(name)
-        schedule = door.schedule_w(name)
+        moves = door.moves_w.get(name, (0,) * len(start))
         committed = door.orders.open_w(name, regulation, door.needs.mtu_count)
         up = regulation is Regulation.UP
         for mtu in span.mtus:
             bound = resource.p_max_w if up else resource.p_min_w
             if share > abs(bound - start[mtu]) or (bound - start[mtu]) * regulation.sign < 0:
                 return Reason.OUTSIDE_RANGE, f"{name}: {max(0, (bound - start[mtu]) * regulation.sign)} W"
-            free = (bound - schedule[mtu]) * regulation.sign - committed[mtu]
+            free = (bound - start[mtu] - moves[mtu]) * regulation.sign - committed[mtu]
             if share > free:
                 return Reason.ALREADY_COMMITTED, f"{name}: {max(0, free)} W"
     return None

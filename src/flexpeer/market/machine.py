@@ -231,44 +231,39 @@ def _at_the_door(state: State, books: Books, command: Command) -> list[Any]:
 
 def evolve(state: State, event: Event) -> State:
     """The state after an event."""
-    counted = replace(state, events=state.events + 1)
-    mtu_count = state.needs.mtu_count
-    if isinstance(event, participants.Event):
-        return replace(counted, participants=participants.evolve(state.participants, event))
+    count, mtu_count = state.events + 1, state.needs.mtu_count
     if isinstance(event, meetings.Event):
-        return replace(counted, matching=meetings.evolve(state.matching, event))
+        return replace(state, events=count, matching=meetings.evolve(state.matching, event))
+    if isinstance(event, CommandRefused):
+        return replace(state, events=count)
     match event:
         case trades.TradeConcluded():
-            return _with_trade(counted, event)
+            book = state.orders
+            for order, quantity_w in event.fills_w.items():
+                book = book.filled(state.participants, order, quantity_w, mtu_count)
+            return replace(state, events=count, orders=book, trades=trades.evolve(state.trades, mtu_count, event))
         case trades.MatchProposed() | trades.VerdictRecorded() | trades.MatchReserved() | trades.ReservationsReleased():
             matching = meetings.evolve(state.matching, event)
-            return replace(counted, trades=trades.evolve(state.trades, mtu_count, event), matching=matching)
+            return replace(state, events=count, trades=trades.evolve(state.trades, mtu_count, event), matching=matching)
         case trades.OrdersCleared():
-            return replace(counted, trades=trades.evolve(state.trades, mtu_count, event))
-        case timeline.StageReached():
-            return replace(counted, stages=timeline.evolve(state.stages, event))
-        case CommandRefused():
-            return counted
+            return replace(state, events=count, trades=trades.evolve(state.trades, mtu_count, event))
     if isinstance(event, orders.Event):
         after = orders.evolve(state.orders, state.participants, mtu_count, event)
-        flagged = conduct.evolve(state.conduct, event)
-        return replace(counted, orders=after, matching=meetings.evolve(state.matching, event), conduct=flagged)
+        matching, flagged = meetings.evolve(state.matching, event), conduct.evolve(state.conduct, event)
+        return replace(state, events=count, orders=after, matching=matching, conduct=flagged)
+    if isinstance(event, participants.Event):
+        return replace(state, events=count, participants=participants.evolve(state.participants, event))
     if isinstance(event, needs.Event):
-        return replace(counted, needs=needs.evolve(state.needs, event))
+        return replace(state, events=count, needs=needs.evolve(state.needs, event))
     return replace(
-        counted,
+        state,
+        events=count,
         activations=activation.evolve(state.activations, event),
         settlements=settlement.evolve(state.settlements, event),
         kpis=kpi.evolve(state.kpis, event),
         conduct=conduct.evolve(state.conduct, event),
+        stages=timeline.evolve(state.stages, event),
     )
-
-
-def _with_trade(state: State, event: trades.TradeConcluded) -> State:
-    mtu_count, book = state.needs.mtu_count, state.orders
-    for order, quantity_w in event.fills_w.items():
-        book = book.filled(state.participants, order, quantity_w, mtu_count)
-    return replace(state, orders=book, trades=trades.evolve(state.trades, mtu_count, event))
 
 
 def _plain(value: Any) -> Any:

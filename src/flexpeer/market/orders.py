@@ -221,22 +221,20 @@ class Orders(msgspec.Struct, frozen=True):
     def _changed(self, participants: Participants, after: Order, mtu_count: int) -> Self:
         """The orders with one of them new or different, and the open watts to match."""
         before = self.orders.get(after.order)
-        changed = replace(self, orders=self.orders.insert(after.order, after))
-        if before is not None and before.status is Status.OPEN:
-            changed = changed._committed(participants, before, -1, mtu_count)
-        if after.status is Status.OPEN:
-            changed = changed._committed(participants, after, 1, mtu_count)
-        return changed
-
-    def _committed(self, participants: Participants, order: Order, sign: int, mtu_count: int) -> Self:
-        up = order.regulation is Regulation.UP
+        more_w: dict[str, int] = {}
+        for order, sign in ((before, -1), (after, 1)):
+            if order is not None and order.status is Status.OPEN:
+                for resource, share in participants.shares(order.unit, order.remaining_w).items():
+                    more_w[resource] = more_w.get(resource, 0) + sign * share
+        up = after.regulation is Regulation.UP
         table = self.open_up_w if up else self.open_down_w
-        for resource, share in participants.shares(order.unit, order.remaining_w).items():
+        for resource, watts in more_w.items():
             row = list(table.get(resource, (0,) * mtu_count))
-            for mtu in order.span.mtus:
-                row[mtu] += sign * share
+            for mtu in after.span.mtus:
+                row[mtu] += watts
             table = table.insert(resource, tuple(row))
-        return replace(self, open_up_w=table) if up else replace(self, open_down_w=table)
+        orders = self.orders.insert(after.order, after)
+        return replace(self, orders=orders, open_up_w=table) if up else replace(self, orders=orders, open_down_w=table)
 
 
 def evolve(orders: Orders, participants: Participants, mtu_count: int, event: Event) -> Orders:

@@ -48,6 +48,7 @@ class Places:
         self.participants, self.needs = participants, needs
         self._names: dict[Place, str] = {}
         self._impacts: dict[tuple[str, str, bool], Watts] = {}
+        self._impacted: dict[tuple[str, bool], dict[str, Watts]] = {}
         self._quiet = not any(any(row) for row in needs.needs_w.values())
         self._limited: dict[str, bool] = {}
         self._starts: dict[str, Watts] = {}
@@ -153,9 +154,17 @@ class Places:
         known = self._reaches.get(key)
         if known is None:
             counted = self.counted(place.zone, relieved_by, span)
-            rows = {point: self.impact_ppm(place.unit, point, buys=buys) for point in dict(counted)}
-            impacts = (rows[point][mtu] for point, mtu in counted)
+            rows = self._impacted_ppm(place.unit, buys=buys)
+            impacts = [rows[point][mtu] if point in rows else 0 for point, mtu in counted]
             known = self._reaches[key] = min(impacts) if place.zone else max(impacts)
+        return known
+
+    def _impacted_ppm(self, unit: str, *, buys: bool) -> dict[str, Watts]:
+        """The points at which a unit has any impact, with its factors."""
+        known = self._impacted.get((unit, buys))
+        if known is None:
+            rows = ((point, self.impact_ppm(unit, point, buys=buys)) for point in self.needs.points)
+            known = self._impacted[unit, buys] = {point: row for point, row in rows if any(row)}
         return known
 
     def ratio(self, buy: Place, sell: Place, relieved_by: Regulation, span: Span) -> Ratio | None:

@@ -97,6 +97,8 @@ def reach(stages: Stages, command: ReachStage) -> list[StageReached | CommandRef
     return [StageReached(command.stage, command.at)]
 
 
-def evolve(stages: Stages, event: StageReached) -> Stages:
+def evolve(stages: Stages, event: object) -> Stages:
     """The stages after an event."""
+    if not isinstance(event, StageReached):
+        return stages
     return replace(stages, stage=event.stage, at=(*stages.at, (event.stage, event.at)))

@@ -35,6 +35,7 @@ from flexpeer.web.wording import (
 
 REDUCED = "REDUCED"
 ROWS_SHOWN = 40
+ORDERS_SHOWN = 2_000
 WATT_KINDS = ("export", "import")
 
 
@@ -78,6 +79,9 @@ def render_report(outcome: DayOutcome) -> str:
         disclaimer=DISCLAIMER,
         door=list(_door(outcome)),
         by_grid=list(_by_grid(outcome)),
+        put_off=list(_put_off(outcome)),
+        orders=list(_orders(outcome)),
+        orders_left_out=max(0, len(outcome.orders) - ORDERS_SHOWN),
         left=list(_left(outcome, clock)),
         facts=list(_facts(outcome)),
         flags=outcome.state.conduct.flags[:ROWS_SHOWN],
@@ -156,12 +160,12 @@ def _story(outcome: DayOutcome, report: KpiReport, clock: Clock) -> str:
     if trades:
         prices = [trade.leg.price_minor / MINOR_PER_MAJOR for trade in trades.values()]
         parts.append(
-            f"{counted(len(outcome.scenario.orders), 'order')} came in and became {counted(len(trades), 'trade')} of "
+            f"{counted(len(outcome.orders), 'order')} came in and became {counted(len(trades), 'trade')} of "
             f"{energy(volume_wh(outcome) / 1e6)} ({RESOURCE_SIDE} of buyers) at {number(min(prices))} to "
             f"{number(max(prices))} {outcome.scenario.currency}/MWh."
         )
     else:
-        parts.append(f"{counted(len(outcome.scenario.orders), 'order')} came in; nothing was traded.")
+        parts.append(f"{counted(len(outcome.orders), 'order')} came in; nothing was traded.")
     left = report.residual_need_mwh
     still = f"{energy(left)} of relief is still missing afterwards ({GRID_SIDE})."
     parts.append(still if left else "Afterwards no relief is missing.")
@@ -210,6 +214,19 @@ def _by_grid(outcome: DayOutcome) -> Iterator[tuple[str, str, int, int]]:
     for (element, owner), count in sorted(whole.items(), key=lambda item: (-item[1], item[0]))[:ROWS_SHOWN]:
         reduced = counts[element, owner, REDUCED]
         yield element, owner, count - reduced, reduced
+
+
+def _put_off(outcome: DayOutcome) -> Iterator[tuple[str, int]]:
+    """What else kept pairs from trading, and how many."""
+    reasons = Counter(r.reason for r in outcome.refusals if not r.by_grid and not r.at_door)
+    yield from ((words(reason), count) for reason, count in sorted(reasons.items()))
+
+
+def _orders(outcome: DayOutcome) -> Iterator[tuple[str, str, str, str, str, int, str]]:
+    """Order, organisation, status, traded and left, number of trades, and why."""
+    for line in outcome.orders[:ORDERS_SHOWN]:
+        left = NOTHING if line.left_w is None else power(line.left_w)
+        yield line.order, line.organisation, line.status, power(line.filled_w), left, line.trades, line.detail
 
 
 def _left(outcome: DayOutcome, clock: Clock) -> Iterator[tuple[str, str, str, str, str, int]]:

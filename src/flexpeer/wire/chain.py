@@ -43,9 +43,14 @@ class Damage(NamedTuple):
     problem: str
 
 
+def record_hash(n: int, prev: str, event: bytes, *, kind: str = "event") -> str:
+    """The hash of a record. `event` is canonical JSON."""
+    return sha256(b"%d\n%b\n%b\n%b" % (n, prev.encode(), kind.encode(), event)).hexdigest()
+
+
 def record_line(n: int, prev: str, event: bytes, *, kind: str = "event") -> tuple[bytes, str]:
     """A record as a line, and its hash. `event` is canonical JSON."""
-    digest = sha256(b"%d\n%b\n%b\n%b" % (n, prev.encode(), kind.encode(), event)).hexdigest()
+    digest = record_hash(n, prev, event, kind=kind)
     return b'{"n":%d,"%b":%b,"prev":"%b","hash":"%b"}\n' % (
         n,
         kind.encode(),

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, RowMapping, func, select
 
 from flexpeer.adapters.store.tables import HEADS, RECORDS
 from flexpeer.errors import BadInput, bad_input
-from flexpeer.wire.chain import GENESIS, record_line
+from flexpeer.wire.chain import GENESIS, record_hash
 
 ROWS_AT_A_TIME = 2_000
 
@@ -67,7 +67,7 @@ def _check_follows(where: str, row: RowMapping, head: str, batch: int) -> None:
 
 
 def _hash(where: str, row: RowMapping) -> str:
-    _, digest = record_line(row["n"], row["prev"], row["event"])
+    digest = record_hash(row["n"], row["prev"], row["event"])
     if digest != row["hash"]:
         raise _damaged(where, row["day"], f"record {row['n']} was changed: its content does not have its hash")
     return digest

@@ -22,10 +22,10 @@ from flexpeer.adapters.log_file import FileLog, decode_event, encode_event
 from flexpeer.adapters.signed_heads import sign_head
 from flexpeer.adapters.store.chains import days_of, read_chain
 from flexpeer.adapters.store.places import Place, open_place, said_by
-from flexpeer.adapters.store.tables import DOCUMENTS, HEADS, RECORDS
+from flexpeer.adapters.store.tables import DOCUMENTS, HEADS, RECORDS, added_rows
 from flexpeer.app.ports import Batch
 from flexpeer.errors import bad_input
-from flexpeer.wire.chain import GENESIS, record_line
+from flexpeer.wire.chain import GENESIS, record_hash
 from flexpeer.wire.heads import SignedHead
 
 FAILED = "the store has failed before; what was not acknowledged may be lost, and this program must end"
@@ -63,7 +63,7 @@ class DayLog:
         n, head, rows = self.n, self.head, []
         for each in events:
             content = encode_event(each)
-            _, digest = record_line(n + 1, head, content)
+            digest = record_hash(n + 1, head, content)
             rows.append(
                 {"day": self.day, "n": n + 1, "batch": self.n + 1, "prev": head, "hash": digest, "event": content}
             )
@@ -93,6 +93,7 @@ class Store:
 
     def __init__(self, place: Place) -> None:
         self._place = place
+        self._insert = added_rows(RECORDS, place.engine.dialect)
         self._logs: dict[str, DayLog] = {}
         self._waiting: list[dict[str, Any]] = []
         self._writes = threading.Lock()
@@ -140,7 +141,7 @@ class Store:
             raise StoreFailed(FAILED)
         if self._waiting:
             with self._writing() as connection:
-                connection.execute(insert(RECORDS), self._waiting)
+                connection.exec_driver_sql(self._insert, self._waiting)
             self._waiting = []
 
     def sign_head(self, day: str, stage: str, at: int, operator: Ed25519Signatures) -> SignedHead:

@@ -1,9 +1,10 @@
 """The tables of the store. What they are called and hold is an interface: other programs may read them."""
 
 from sqlalchemy import BigInteger as Whole
-from sqlalchemy import Column, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import Column, Dialect, LargeBinary, MetaData, String, Table, Text
 
 METADATA = MetaData()
+NAMED = {"sqlite": ":{}", "postgresql": "%({})s"}
 
 RECORDS = Table(
     "records",
@@ -37,3 +38,10 @@ DOCUMENTS = Table(
     Column("content", Text, nullable=False),
 )
 """What may change and is no event: clients, users, webhooks, uploaded files' texts."""
+
+
+def added_rows(table: Table, dialect: Dialect) -> str:
+    """The driver's own statement that adds rows by column name: the hot path goes without SQLAlchemy's for each row."""
+    columns = table.columns.keys()
+    values = (NAMED[dialect.name].format(name) for name in columns)
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES ({', '.join(values)})"

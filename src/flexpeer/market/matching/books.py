@@ -195,7 +195,7 @@ class Books:
         """
         page = Page(order.side, order.regulation, order.span)
         stand = self._pages.get(page.opposite(span))
-        if stand is None:
+        if stand is None or not len(stand.book):
             return
         terms = self._of(view, order, page, span)
         limit = order.price_minor if order.side is Side.BUY else -order.price_minor

@@ -1,0 +1,205 @@
+"""Which pages there are, for whom, and how a browser gets them; what they show comes from the API."""
+
+from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Final, NamedTuple, Protocol
+from urllib.parse import parse_qs
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from flexpeer.market.participants import DSO_ROLES, OFFERING_ROLES, Role
+from flexpeer.web.site.language import LANGUAGES, catalogue, language_of, name_of
+
+LANGUAGE_COOKIE: Final = "language"
+MOST_FORM_BYTES: Final = 10_000
+TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+SAFE: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+TRADERS = frozenset(OFFERING_ROLES) | frozenset(DSO_ROLES)
+OVERSEERS = frozenset({Role.MARKET_OPERATOR, Role.OBSERVER})
+EVERYBODY = frozenset(Role)
+
+
+class Visitor(NamedTuple):
+    """Who looks at a page; `word` goes with everything its page changes."""
+
+    user: str
+    organisation: str
+    role: Role
+    cookie: str
+    word: str
+
+
+class Doors(Protocol):
+    """How visitors get in; `cookie` is the name of theirs."""
+
+    @property
+    def cookie(self) -> str:
+        """A name that begins with `__Host-`."""
+
+    def enter(self, user: str, password: str) -> Visitor | None:
+        """Somebody with the right password."""
+
+    def known(self, cookie: str | None) -> Visitor | None:
+        """Somebody who has entered before."""
+
+
+class Page(NamedTuple):
+    """A page: its module draws it. `title` is English."""
+
+    path: str
+    module: str
+    title: str
+    roles: frozenset[Role]
+
+
+PAGES: Final = (
+    Page("/", "day", "The day", EVERYBODY),
+    Page("/book", "book", "Order book", EVERYBODY),
+    Page("/bid", "bid", "New order", TRADERS),
+    Page("/orders", "orders", "Orders", TRADERS | OVERSEERS),
+    Page("/trades", "trades", "Trades", TRADERS | OVERSEERS),
+    Page("/grid-check", "verdicts", "Grid check", TRADERS | OVERSEERS),
+    Page("/resources", "resources", "Resources", TRADERS | OVERSEERS),
+    Page("/money", "money", "Money", TRADERS | OVERSEERS),
+    Page("/kpis", "kpis", "Key figures", frozenset(DSO_ROLES) | OVERSEERS),
+    Page("/audit", "audit", "Audit trail", OVERSEERS),
+)
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("flexpeer.web.site", "templates"), autoescape=True, undefined=StrictUndefined
+)
+
+
+def site_routes(doors: Doors) -> list[Route]:
+    """Every page, the way in and out, and what pages are made of."""
+    found = [Route(page.path, _page(doors, page), methods=["GET"]) for page in PAGES]
+    return [
+        *found,
+        Route("/login", _login(doors), methods=["GET", "POST"]),
+        Route("/logout", _logout(doors), methods=["POST"]),
+        Route("/language", _choose_language, methods=["POST"]),
+        Route("/static/{name:path}", _static, methods=["GET"]),
+    ]
+
+
+def _page(doors: Doors, page: Page) -> Callable[[Request], object]:
+    async def shown(request: Request) -> Response:
+        visitor = doors.known(request.cookies.get(doors.cookie))
+        if visitor is None:
+            return RedirectResponse(f"/login?to={page.path}", 303, SAFE)
+        allowed = visitor.role in page.roles
+        return _rendered("page.html", request, 200 if allowed else 403, page=page, visitor=visitor, allowed=allowed)
+
+    return shown
+
+
+def _login(doors: Doors) -> Callable[[Request], object]:
+    async def entered(request: Request) -> Response:
+        to = _where(request.query_params.get("to", "/"))
+        if request.method == "GET":
+            return _rendered("login.html", request, 200, to=to, wrong=False, user="")
+        form = await _form(request)
+        visitor = doors.enter(form.get("user", ""), form.get("password", "")) if _same_origin(request) else None
+        if visitor is None:
+            return _rendered("login.html", request, 401, to=to, wrong=True, user=form.get("user", ""))
+        answer = RedirectResponse(to, 303, SAFE)
+        answer.set_cookie(doors.cookie, visitor.cookie, secure=True, httponly=True, samesite="lax", path="/")
+        return answer
+
+    return entered
+
+
+def _logout(doors: Doors) -> Callable[[Request], object]:
+    async def left(request: Request) -> Response:
+        answer = RedirectResponse("/login", 303, SAFE)
+        if _same_origin(request):
+            answer.delete_cookie(doors.cookie, path="/", secure=True, httponly=True, samesite="lax")
+        return answer
+
+    return left
+
+
+async def _choose_language(request: Request) -> Response:
+    form = await _form(request)
+    answer = RedirectResponse(_where(form.get("to", "/")), 303, SAFE)
+    if form.get("language") in LANGUAGES:
+        answer.set_cookie(LANGUAGE_COOKIE, form["language"], max_age=365 * 86_400, samesite="lax", httponly=True)
+    return answer
+
+
+async def _static(request: Request) -> Response:
+    name = request.path_params["name"]
+    kind = TYPES.get(name.rpartition(".")[2])
+    content = _statics().get(name)
+    if kind is None or content is None:
+        return Response(status_code=404, headers=SAFE)
+    tag = f'"{sha256(content).hexdigest()[:20]}"'
+    headers = {**SAFE, "ETag": tag, "Cache-Control": "no-cache"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=kind, headers=headers)
+
+
+@cache
+def _statics() -> dict[str, bytes]:
+    """Everything below `static`, by its path there."""
+    found: dict[str, bytes] = {}
+
+    def gather(folder: Traversable, path: str) -> None:
+        for entry in folder.iterdir():
+            if entry.is_dir():
+                gather(entry, f"{path}{entry.name}/")
+            else:
+                found[path + entry.name] = entry.read_bytes()
+
+    gather(files("flexpeer.web.site") / "static", "")
+    return found
+
+
+async def _form(request: Request) -> dict[str, str]:
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MOST_FORM_BYTES:
+            return {}
+    return {name: values[-1] for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+
+
+def _same_origin(request: Request) -> bool:
+    """Whether a form was sent from a page of ours, as far as the browser says."""
+    origin = request.headers.get("origin")
+    return origin in (None, f"{request.url.scheme}://{request.headers.get('host', '')}")
+
+
+def _where(path: str) -> str:
+    """A page of ours to go on to."""
+    return path if any(path == page.path for page in PAGES) else "/"
+
+
+def _rendered(template: str, request: Request, status: int, **given: object) -> Response:
+    language = language_of(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", ""))
+    words = catalogue(language)
+    known = {
+        "language": language,
+        "languages": {each: name_of(each) for each in LANGUAGES},
+        "words": words,
+        "pages": PAGES,
+        "path": request.url.path,
+        "_": lambda text: words.get(text, text),
+    }
+    text = _TEMPLATES.get_template(template).render(**known, **given)
+    return Response(text, status, {**SAFE, "Cache-Control": "no-store"}, "text/html; charset=utf-8")

@@ -1,0 +1,51 @@
+// The API with the visitor's session; what is refused says why, and what would have been accepted.
+import { meta } from "./html.js";
+import { t } from "./text.js";
+
+export class Refusal extends Error {
+  constructor(problem) {
+    super(problem.detail || problem.title || t("It was refused."));
+    Object.assign(this, { status: problem.status, reason: problem.reason, accepted: problem.accepted });
+  }
+}
+
+export async function ask(method, path, body, headers = {}) {
+  const sent = { ...headers };
+  if (method !== "GET") sent["X-CSRF-Token"] = meta("word");
+  if (body !== undefined && typeof body !== "string") {
+    sent["Content-Type"] = "application/json";
+    body = JSON.stringify(body);
+  }
+  const answer = await fetch(path, { method, headers: sent, body, cache: "no-store" });
+  if (answer.status === 401) location.assign(`/login?to=${encodeURIComponent(location.pathname)}`);
+  const text = await answer.text();
+  if (!answer.ok) {
+    let problem = { status: answer.status, title: answer.statusText };
+    try {
+      problem = JSON.parse(text);
+    } catch {
+      // A proxy's page, not ours.
+    }
+    throw new Refusal(problem);
+  }
+  const json = (answer.headers.get("content-type") || "").startsWith("application/json");
+  return { document: json && text ? JSON.parse(text) : text, etag: answer.headers.get("etag") };
+}
+
+const written = (query) => new URLSearchParams(Object.entries(query).filter(([, value]) => value !== undefined && value !== ""));
+
+export async function get(path, query = {}) {
+  return (await ask("GET", `${path}?${written(query)}`)).document;
+}
+
+// Every item of a list, page by page; `most` of them at most.
+export async function all(path, query = {}, most = 20000) {
+  const items = [];
+  let next = `${path}?${written({ pageSize: 1000, ...query })}`;
+  while (next && items.length < most) {
+    const page = (await ask("GET", next)).document;
+    items.push(...page.items);
+    next = (page.links.find((link) => link.rel === "next") || {}).href;
+  }
+  return items;
+}

@@ -1,0 +1,61 @@
+// One page: its market, what is drawn, and what draws it again when something happens there.
+import { all, get } from "./api.js";
+import { el, meta, show } from "./html.js";
+import { moment, t } from "./text.js";
+
+const TYPES = ["StageReached", "OrderPlaced", "OrderAmended", "OrderWithdrawn", "OrderKilled", "OrderExpired", "TradeConcluded",
+  "CommandRefused", "VerdictRecorded", "NeedPublished", "TradesConfirmed", "SettlementIssued", "KpisReported", "GridChecked", "ProductChecked"];
+const PAUSE_MS = 250;
+const main = document.getElementById("main");
+const content = document.getElementById("content");
+const told = document.getElementById("told");
+
+export function tell(text, kind = "") {
+  told.className = `told ${kind}`;
+  told.textContent = text;
+}
+
+async function choose() {
+  const markets = await all("/api/Markets");
+  const wanted = new URLSearchParams(location.search).get("market");
+  return markets.find((market) => market.id === wanted) || markets[markets.length - 1];
+}
+
+async function started() {
+  const page = await import(`./pages/${main.dataset.page}.js`);
+  let market = await choose();
+  const context = { role: meta("role"), organisation: meta("organisation"), tell, refresh: () => draw() };
+  let drawing = false;
+  let again = false;
+  async function draw() {
+    if (drawing) {
+      again = true;
+      return;
+    }
+    drawing = true;
+    try {
+      market = await choose();
+      const clock = await get("/api/clock");
+      document.getElementById("clock").textContent = moment(clock.now, market.timezone);
+      await page.draw(content, { ...context, market, clock });
+    } catch (error) {
+      show(content, el("p", { class: "bad", role: "alert" }, `${error.message}${error.accepted ? ` ${t("Accepted would be: {what}", { what: error.accepted })}` : ""}`));
+    }
+    main.removeAttribute("aria-busy");
+    drawing = false;
+    if (again) {
+      again = false;
+      setTimeout(draw, PAUSE_MS);
+    }
+  }
+  await draw();
+  const events = new EventSource(`/api/events?marketId=${encodeURIComponent(market.id)}&after=${market.events}`);
+  let waiting = null;
+  const happened = () => {
+    if (page.still && page.still()) return;
+    waiting = waiting || setTimeout(() => { waiting = null; draw(); }, PAUSE_MS);
+  };
+  TYPES.forEach((type) => events.addEventListener(type, happened));
+}
+
+started();

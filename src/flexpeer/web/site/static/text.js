@@ -1,0 +1,24 @@
+// Words in the page's language; numbers, instants and hours as people there write them.
+const words = JSON.parse(document.getElementById("words").textContent);
+const language = document.documentElement.lang;
+const formats = new Map();
+
+export function t(text, values = {}) {
+  return (words[text] || text).replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
+}
+
+function format(kind, options) {
+  const key = JSON.stringify([kind, options]);
+  if (!formats.has(key)) formats.set(key, new Intl[kind](language, options));
+  return formats.get(key);
+}
+
+export const number = (value, places = 3) => format("NumberFormat", { maximumFractionDigits: places }).format(value);
+export const mw = (value) => `${number(value)} MW`;
+export const mwh = (value) => `${number(value, 2)} MWh`;
+export const money = (value, currency) => `${format("NumberFormat", { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(value)} ${currency}`;
+export const percent = (value) => format("NumberFormat", { style: "percent", maximumFractionDigits: 1 }).format(value);
+export const time = (instant, timeZone) => format("DateTimeFormat", { timeStyle: "short", timeZone }).format(new Date(instant));
+export const moment = (instant, timeZone) => format("DateTimeFormat", { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZone }).format(new Date(instant));
+export const day = (instant, timeZone) => format("DateTimeFormat", { dateStyle: "full", timeZone }).format(new Date(instant));
+export const hours = (from, to, timeZone) => `${time(from, timeZone)}–${time(to, timeZone)}`;
