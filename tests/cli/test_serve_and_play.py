@@ -18,6 +18,7 @@ from tests.cli.program import flexpeer
 from tests.docs.pages import DOCS
 
 from flexpeer.bootstrap import read_whole
+from flexpeer.market.timeline import Stage
 from flexpeer.playing import Api, Client, order_body
 
 EXAMPLE = DOCS / "examples" / "maintenance-hours"
@@ -78,6 +79,13 @@ def test_a_day_over_the_api_ends_as_run_does_though_the_server_was_killed(tmp_pa
         ran = flexpeer("run", EXAMPLE, "--out", tmp_path / "out", "--json")
         for name in ("state_hash", "log_head", "orders", "trades", "welfare", "settlement_sum"):
             assert played.object[name] == ran.object[name], name
+        operator = next(Api(facts["url"], each) for each in clients(facts).values() if each.role == "MARKET_OPERATOR")
+        log, heads = tmp_path / "events.log", tmp_path / "heads.json"
+        log.write_bytes(operator.call("GET", f"/api/Log?marketId={market_id}&sealed=true").content)
+        heads.write_bytes(operator.call("GET", "/api/Heads").content)
+        assert [head["stage"] for head in json.loads(heads.read_bytes())["items"]] == list(Stage)[1:]
+        assert flexpeer("audit", "verify", log, "--head", heads, "--json").object["whole"]
+        assert flexpeer("replay", log, "--json").object["state_hash"] == ran.object["state_hash"]
         assert httpx.get(f"{facts['url']}/readyz").json() == {"status": "ready"}
         program.send_signal(signal.SIGTERM)
         assert program.wait(30) == 0

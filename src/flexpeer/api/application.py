@@ -27,7 +27,7 @@ from flexpeer.api.feed import Feed
 from flexpeer.api.limits import Limits
 from flexpeer.api.metrics import Metrics
 from flexpeer.api.openapi import openapi_document
-from flexpeer.api.operating import Operating, Signer
+from flexpeer.api.operating import HeadBook, Operating
 from flexpeer.api.service import Service
 from flexpeer.api.sessions import Sessions
 from flexpeer.api.webhooks import Webhooks
@@ -44,7 +44,7 @@ class Parts(NamedTuple):
     service: Service
     doorkeeper: Doorkeeper
     limits: Limits
-    signer: Signer
+    heads: HeadBook
     webhooks: Webhooks
     sessions: Sessions
 
@@ -60,7 +60,7 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
         *grids.ROUTES,
         *Feed(parts.limits).routes,
         *parts.webhooks.routes,
-        *Operating(parts.signer).routes,
+        *Operating(parts.heads).routes,
     )
 
 

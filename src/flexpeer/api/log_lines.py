@@ -1,4 +1,4 @@
-"""The published log as lines of the chain, its heads at every stage, and its seal."""
+"""The published log as lines of the chain, and its seal."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,6 @@ import msgspec
 
 from flexpeer.api.published import Published
 from flexpeer.market.machine import state_hash
-from flexpeer.market.timeline import StageReached
 from flexpeer.wire.chain import GENESIS, Seal, canonical, record_line
 
 AT_ONCE = 500
@@ -26,15 +25,6 @@ def lines(published: Published, count: int, after: int, *, sealed: bool) -> Iter
     if sealed and state.events == count:
         piece.append(_seal(count, prev, state_hash(state))[0])
     yield b"".join(piece)
-
-
-def heads(published: Published) -> Iterator[tuple[str, int, str]]:
-    """Stage, number and hash of the record that says a stage was reached."""
-    prev = GENESIS
-    for n, event in enumerate(list(published.events), 1):
-        _, prev = record_line(n, prev, canonical(event))
-        if isinstance(event, StageReached):
-            yield str(event.stage), n, prev
 
 
 def sealed_head(published: Published, digest: str) -> str:

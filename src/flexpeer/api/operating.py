@@ -1,37 +1,36 @@
 """What a market operator works with: the clock, the log, signed heads, a day's result."""
 
-from collections.abc import AsyncIterator, Callable
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
 from flexpeer.api.declining import denied
 from flexpeer.api.edge import JSON, Answer, Asked, Route
 from flexpeer.api.listing import page
-from flexpeer.api.log_lines import heads, lines, sealed_head
+from flexpeer.api.log_lines import lines, sealed_head
 from flexpeer.api.permissions import Action
 from flexpeer.api.service import ServedDay
 from flexpeer.api.units import instant, utc
 from flexpeer.app.results import result_object
 from flexpeer.market.timeline import Stage
 from flexpeer.wire.api import MarketStatus
-from flexpeer.wire.api_operations import ClockDocument, ClockMove, HeadDocument, HeadList, StageDone
+from flexpeer.wire.api_operations import ClockDocument, ClockMove, HeadList, StageDone
 from flexpeer.wire.api_problems import Denial
 from flexpeer.wire.api_queries import ListQuery, LogQuery
+from flexpeer.wire.heads import SignedHead
 
 LOG_MEDIA = "application/x-ndjson"
 
 
-class Signer(NamedTuple):
-    """Signs heads with the operator's Ed25519 key; the public key in hex."""
+class HeadBook(Protocol):
+    """Heads signed with the operator's key, one for every stage."""
 
-    sign: Callable[[bytes], bytes]
-    public_key: str
+    def sign(self, market_id: str, stage: str, at: int) -> None:
+        """Sign and keep the log's head, unless that stage's is kept; called by the writer when all is durable."""
 
-
-def head_text(market_id: str, stage: str, n: int, digest: str) -> bytes:
-    """What is signed of a head."""
-    return f"flexpeer head\n{market_id}\n{stage}\n{n}\n{digest}".encode()
+    def kept(self, market_id: str) -> Sequence[SignedHead]:
+        """What is kept, in order."""
 
 
 async def clock(asked: Asked) -> Answer:
@@ -70,20 +69,16 @@ async def log(asked: Asked) -> Answer:
 
 
 class Operating:
-    """Routes that need the operator's key."""
+    """Routes that need signed heads, or remember results."""
 
-    def __init__(self, signer: Signer) -> None:
-        self._signer = signer
+    def __init__(self, book: HeadBook) -> None:
+        self._book = book
         self._results: dict[str, tuple[int, bytes]] = {}
 
     async def read_heads(self, asked: Asked) -> Answer:
         """The log's head at every stage reached."""
-        documents = []
-        for market_id, served in asked.days(asked.query.market_id):
-            for stage, n, digest in heads(served.published):
-                signature = self._signer.sign(head_text(market_id, stage, n, digest)).hex()
-                word = MarketStatus(stage)
-                documents.append(HeadDocument(market_id, word, n, digest, signature, self._signer.public_key))
+        names = [market_id for market_id, _ in asked.days(asked.query.market_id)]
+        documents = [head for name in names for head in self._book.kept(name)]
         hits, items, more = page(asked, documents)
         return Answer(200, HeadList(hits, items, more))
 
