@@ -49,7 +49,7 @@ class Parts(NamedTuple):
     sessions: Sessions
 
 
-def routes_of(parts: Parts) -> tuple[Route, ...]:
+def routes_of(limits: Limits, webhooks: Webhooks, heads: HeadBook) -> tuple[Route, ...]:
     """Every route that asks who may."""
     return (
         *markets.ROUTES,
@@ -58,9 +58,9 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
         *outcomes.ROUTES,
         *plans.ROUTES,
         *grids.ROUTES,
-        *Feed(parts.limits).routes,
-        *parts.webhooks.routes,
-        *Operating(parts.heads).routes,
+        *Feed(limits).routes,
+        *webhooks.routes,
+        *Operating(heads).routes,
     )
 
 
@@ -68,7 +68,7 @@ def make_app(parts: Parts) -> FastAPI:
     """The application; the caller starts and stops the service."""
     metrics = Metrics(parts.service)
     edge = Edge(parts.service, parts.doorkeeper, parts.limits, LOG.warning, parts.sessions)
-    routes = routes_of(parts)
+    routes = routes_of(parts.limits, parts.webhooks, parts.heads)
     document = msgspec.json.encode(openapi_document(routes))
 
     @asynccontextmanager
