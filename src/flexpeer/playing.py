@@ -7,12 +7,13 @@ between: what got no answer is sent again, with the same key.
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -47,11 +48,17 @@ class CredentialsFile(msgspec.Struct, frozen=True):
 
 
 class Turn(NamedTuple):
-    """An order, when it is its turn, and who sends it."""
+    """What a row of `orders.csv` has done, when it is its turn, and who sends it. `action` as in the file."""
 
     number: int
     organisation: str
+    action: str
     body: Json
+
+    @property
+    def path(self) -> str:
+        """The order's own."""
+        return f"/api/Orders/{quote(self.body['id'], safe='')}?marketId={self.body['marketId']}"
 
 
 class Api:
@@ -61,22 +68,22 @@ class Api:
         self._client = client
         self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S)
 
-    def call(self, method: str, path: str, body: Any = None, key: str | None = None) -> httpx.Response:
+    def call(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         """What the service answers in the end; `Unusable` if it stays away or knows nobody like this."""
         until = time.monotonic() + PATIENCE_S
         while True:
-            answer = self._tried(method, path, body, key)
+            answer = self._tried(method, path, body, headers)
             if answer is not None:
                 return answer
             if time.monotonic() > until:
                 raise Unusable(str(self._http.base_url), "does not answer", "a service that runs")
             time.sleep(PAUSE_S)
 
-    def _tried(self, method: str, path: str, body: Any, key: str | None) -> httpx.Response | None:
+    def _tried(self, method: str, path: str, body: Any, given: Mapping[str, str]) -> httpx.Response | None:
         try:
             if "Authorization" not in self._http.headers:
                 self._sign_in()
-            headers = {} if key is None else {"Idempotency-Key": key}
+            headers = {name.replace("_", "-"): value for name, value in given.items()}
             content = None if body is None else msgspec.json.encode(body, order=None)
             if content is not None:
                 headers["Content-Type"] = "application/json"
@@ -131,7 +138,7 @@ def _turns(scenario: Scenario, known: CredentialsFile) -> Iterator[Turn]:
         organisation = owners.get(row.resource, row.resource)
         if organisation not in known.organisations:
             missing.append(organisation)
-        yield Turn(number, organisation, order_body(row, str(scenario.day.delivery_day)))
+        yield Turn(number, organisation, row.action, order_body(row, str(scenario.day.delivery_day)))
     if missing:
         raise BadInput(
             Finding("credentials", 0, "organisations", f"{name} is missing", "everybody who sends orders")
@@ -223,12 +230,23 @@ def _program(url: str, clients: dict[str, Client], turns: Sequence[Turn], baton:
     for turn in turns:
         baton.wait(turn.number)
         api = apis[turn.organisation]
-        answer = api.call("POST", "/api/Orders", turn.body, key=str(turn.body["id"]))
-        if answer.status_code not in (200, 201, 409, 422):
+        answer = _done(api, turn)
+        if answer.status_code not in (200, 201, 204, 404, 409, 412, 422):
             raise SystemExit(f"order {turn.body['id']}: {answer.status_code} {answer.text}")
         while api.call("GET", f"/api/Markets/{turn.body['marketId']}/line?wait=30").json()["line"]:
             pass
         baton.give_on()
+
+
+def _done(api: Api, turn: Turn) -> httpx.Response:
+    """One order; changed only if it is as it was seen, so that a repetition changes nothing."""
+    if turn.action == "place":
+        return api.call("POST", "/api/Orders", turn.body, Idempotency_Key=str(turn.body["id"]))
+    seen = api.call("GET", turn.path)
+    headers = {"If_Match": seen.headers["ETag"]} if seen.is_success else {}
+    if turn.action == "withdraw":
+        return api.call("DELETE", turn.path, **headers)
+    return api.call("PATCH", turn.path, {"pricePoints": turn.body["pricePoints"]}, **headers)
 
 
 def _move(operator: Api, to: str) -> None:

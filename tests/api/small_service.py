@@ -24,6 +24,7 @@ from flexpeer.app.ports import EventLog
 from flexpeer.app.scenario import Scenario
 from flexpeer.market.participants import Role
 from flexpeer.market.timeline import Stage
+from flexpeer.wire.heads import SignedHead
 
 MARKET = "2026-04-21"
 OPERATOR, OBSERVER, OTHER_DSO, BRP = "Market Operator", "Regulator", "Hill Grid", "Balance"
@@ -48,6 +49,10 @@ ACCOUNTS, LOGINS = new_accounts(
     [AccountHolder(o.organisation, Role(o.role)) for o in SCENARIO.organisations]
     + [AccountHolder(name, role) for name, role in EXTRA.items()]
 )
+
+
+def no_heads(_market: str) -> tuple[SignedHead, ...]:
+    return ()
 
 
 class Running:
@@ -96,7 +101,7 @@ def running(
     doorkeeper = Doorkeeper(ACCOUNTS, KEY)
     webhooks = Webhooks(Kept(), lambda _kept: None, (0.01, 0.01))
     sessions = Sessions(doorkeeper, KEY)
-    parts = Parts(service, doorkeeper, limits or Limits(1e6, 10**6, 10), lambda _market: (), webhooks, sessions)
+    parts = Parts(service, doorkeeper, limits or Limits(1e6, 10**6, 10), no_heads, webhooks, sessions)
     app = make_app(parts)
     service.start()
     try:

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     negative_data_rejection,
@@ -57,7 +58,8 @@ def here() -> Iterator[Running]:
 def test_what_is_written_is_what_is_done(here: Running, organisation: str, mode: GenerationMode) -> None:
     schema = schemathesis.openapi.from_asgi("/openapi.json", here.app)
     headers = {"Authorization": f"Bearer {here.token(organisation)}"}
-    operations = [each.ok() for each in schema.exclude(path="/api/events").get_all_operations()]
+    found = schema.exclude(path="/api/events").get_all_operations()
+    operations = [each.ok() for each in found if isinstance(each, Ok)]
     assert len(operations) > 30
 
     walked = set()

@@ -50,7 +50,11 @@ NOT_THERE = "none-of-this-name"
 
 def all_routes() -> list[Route]:
     with running() as here:
-        return [route for route in routes_of(here.parts) if route.path != "/api/events"]
+        return [
+            route
+            for route in routes_of(here.parts.limits, here.parts.webhooks, here.parts.heads)
+            if route.path != "/api/events"
+        ]
 
 
 ROUTES = all_routes()

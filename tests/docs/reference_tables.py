@@ -14,10 +14,19 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
+from tests.api.small_service import no_heads
 from tests.docs.pages import DOCS
 
+from flexpeer.api.application import routes_of
+from flexpeer.api.edge import JSON, Route
+from flexpeer.api.limits import Limits
+from flexpeer.api.permissions import RULES
+from flexpeer.api.settings import ServiceSettings
+from flexpeer.api.webhooks import Kept, Webhooks
 from flexpeer.market.machine import Command, Event
+from flexpeer.market.participants import Role
 from flexpeer.market.reasons import EXPECTED, Reason
+from flexpeer.wire.api_problems import ACCEPTED, STATUS, Denial
 
 REFERENCE = DOCS / "reference"
 BEGIN, END = "<!-- from the code: {} -->", "<!-- end -->"
@@ -120,6 +129,42 @@ def _reasons() -> str:
     return "\n".join([*lines, *(f"| `{reason}` | {EXPECTED[reason]} |" for reason in Reason), ""])
 
 
+def _routes() -> str:
+    """Every route with its roles, shapes and query, as the edge enforces them."""
+    lines = ["| route | what | roles | query | body | answer |", "|---|---|---|---|---|---|"]
+    for route in sorted(routes_of(Limits(1, 1, 1), Webhooks(Kept(), lambda _kept: None), no_heads), key=_place):
+        roles = RULES[route.action].roles
+        who = "all" if roles == frozenset(Role) else ", ".join(role for role in Role if role in roles)
+        query = [] if route.query is None else [field.encode_name for field in msgspec.structs.fields(route.query)]
+        bodies = ", ".join(_shape(shape, media) for media, shape in route.bodies.items())
+        answers = ", ".join(f"{status} {_shape(shape, route.media)}" for status, shape in route.answers.items())
+        names = ", ".join(f"`{name}`" for name in query)
+        lines.append(f"| `{route.method} {route.path}` | {route.summary} | {who} | {names} | {bodies} | {answers} |")
+    return "\n".join([*lines, ""])
+
+
+def _place(route: Route) -> tuple[str, str]:
+    return route.path, route.method
+
+
+def _shape(shape: Any, media: str) -> str:
+    name = getattr(shape, "__name__", "") if inspect.isclass(shape) and issubclass(shape, msgspec.Struct) else ""
+    return f"`{name}`" if name else "" if shape is None and media == JSON else media
+
+
+def _denials() -> str:
+    lines = ["| reason | status | what would have been accepted |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| `{each}` | {STATUS[each]} | {ACCEPTED[each]} |" for each in Denial), ""])
+
+
+def _settings() -> str:
+    lines = ["| variable | meaning | default |", "|---|---|---|"]
+    for name, field in ServiceSettings.model_fields.items():
+        default = "none" if field.default is None else f"`{field.default}`"
+        lines.append(f"| `FLEXPEER_{name.upper()}` | {field.description} | {default} |")
+    return "\n".join([*lines, ""])
+
+
 def tables() -> dict[tuple[Path, str], str]:
     """Every generated part, by page and name."""
     commands, events = members(Command), members(Event)
@@ -128,6 +173,9 @@ def tables() -> dict[tuple[Path, str], str]:
         (REFERENCE / "events.md", "events"): _sections(events),
         (REFERENCE / "events.md", "records"): _sections(c for c in records([*commands, *events]) if c not in events),
         (REFERENCE / "reasons.md", "reasons"): _reasons(),
+        (REFERENCE / "api.md", "routes"): _routes(),
+        (REFERENCE / "api.md", "denials"): _denials(),
+        (REFERENCE / "api.md", "settings"): _settings(),
     }
 
 

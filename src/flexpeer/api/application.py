@@ -4,7 +4,7 @@ import asyncio
 import base64
 import binascii
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 from urllib.parse import parse_qs
@@ -27,13 +27,12 @@ from flexpeer.api.feed import Feed
 from flexpeer.api.limits import Limits
 from flexpeer.api.metrics import Metrics
 from flexpeer.api.openapi import openapi_document
-from flexpeer.api.operating import Operating
+from flexpeer.api.operating import Heads, Operating
 from flexpeer.api.service import Service
 from flexpeer.api.sessions import Sessions
 from flexpeer.api.webhooks import Webhooks
 from flexpeer.wire.api_operations import Health, TokenDocument
 from flexpeer.wire.api_problems import Denial
-from flexpeer.wire.heads import SignedHead
 
 LOG = structlog.get_logger("flexpeer.api")
 BY_STATUS = {404: Denial.NOT_FOUND, 405: Denial.METHOD_NOT_ALLOWED, 413: Denial.TOO_LARGE}
@@ -45,12 +44,12 @@ class Parts(NamedTuple):
     service: Service
     doorkeeper: Doorkeeper
     limits: Limits
-    heads: Callable[[str], Sequence[SignedHead]]
+    heads: Heads
     webhooks: Webhooks
     sessions: Sessions
 
 
-def routes_of(parts: Parts) -> tuple[Route, ...]:
+def routes_of(limits: Limits, webhooks: Webhooks, heads: Heads) -> tuple[Route, ...]:
     """Every route that asks who may."""
     return (
         *markets.ROUTES,
@@ -59,9 +58,9 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
         *outcomes.ROUTES,
         *plans.ROUTES,
         *grids.ROUTES,
-        *Feed(parts.limits).routes,
-        *parts.webhooks.routes,
-        *Operating(parts.heads).routes,
+        *Feed(limits).routes,
+        *webhooks.routes,
+        *Operating(heads).routes,
     )
 
 
@@ -69,7 +68,7 @@ def make_app(parts: Parts) -> FastAPI:
     """The application; the caller starts and stops the service."""
     metrics = Metrics(parts.service)
     edge = Edge(parts.service, parts.doorkeeper, parts.limits, LOG.warning, parts.sessions)
-    routes = routes_of(parts)
+    routes = routes_of(parts.limits, parts.webhooks, parts.heads)
     document = msgspec.json.encode(openapi_document(routes))
 
     @asynccontextmanager

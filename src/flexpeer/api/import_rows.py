@@ -16,7 +16,7 @@ from flexpeer.wire.api_problems import Denial
 
 MOST_ROWS = 100_000
 REQUIRED = ("order", "resource", "side", "from", "to", "quantity_w", "price")
-OPTIONAL = ("arrival", "congestion_point", "regulation", "min_quantity_w", "time_in_force")
+OPTIONAL = ("arrival", "action", "congestion_point", "regulation", "min_quantity_w", "time_in_force")
 TIMES_IN_FORCE = {"": "Day", "day": "Day", "fak": "FaK", "fok": "FoK"}
 
 
@@ -74,6 +74,8 @@ def _known_header(names: list[str]) -> None:
 def _converted(row: Mapping[str, Any], market_id: str) -> OrderRequest | Declined:
     if None in row or None in row.values():
         return malformed("the row has another number of fields than the header")
+    if row.get("action", "") not in ("", "place"):
+        return malformed("an import places orders; PATCH and DELETE of /api/Orders/{id} change them")
     try:
         return msgspec.convert(_fields(row, market_id), OrderRequest)
     except msgspec.ValidationError as error:

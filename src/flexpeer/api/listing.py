@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
+from msgspec import Struct
 from msgspec.structs import asdict, fields
 
 from flexpeer.api.edge import Asked
 from flexpeer.api.units import instant, utc
-from flexpeer.wire.api import Link, Telling
+from flexpeer.wire.api import Link
 from flexpeer.wire.api_queries import ListQuery
 
-D = TypeVar("D", bound=Telling)
+D = TypeVar("D", bound=Struct)
 COMPARISONS: dict[str, Callable[[str, str], bool]] = {
     "_gt": lambda value, bound: value > bound,
     "_gte": lambda value, bound: value >= bound,

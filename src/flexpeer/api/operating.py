@@ -21,6 +21,7 @@ from flexpeer.wire.api_queries import ListQuery, LogQuery
 from flexpeer.wire.heads import SignedHead
 
 LOG_MEDIA = "application/x-ndjson"
+Heads = Callable[[str], Sequence[SignedHead]]
 
 
 async def clock(asked: Asked) -> Answer:
@@ -61,7 +62,7 @@ async def log(asked: Asked) -> Answer:
 class Operating:
     """Routes that need what is kept beside the events: signed heads by market."""
 
-    def __init__(self, heads: Callable[[str], Sequence[SignedHead]]) -> None:
+    def __init__(self, heads: Heads) -> None:
         self._heads = heads
         self._results: dict[str, tuple[int, bytes]] = {}
 

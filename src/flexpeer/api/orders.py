@@ -232,9 +232,21 @@ async def read(asked: Asked) -> Answer:
     return Answer(200, document, {"ETag": etag(document)})
 
 
+async def _recorded(asked: Asked, command: AmendOrder | WithdrawOrder) -> None:
+    """That somebody would change an order of its own that never got in: the market refuses it, and its log says so."""
+    for _, served in reversed(asked.days(asked.query.market_id)):
+        if (command.organisation, command.order) in served.published.refused and not served.published.ids(
+            command.order
+        ):
+            await asked.service.done(lambda served=served: _submit(served, [command]))  # type: ignore[misc]
+
+
 async def amend(asked: Asked) -> Answer:
     """Other quantities and prices, if it is still as the caller saw it."""
     change = asked.of(OrderChange)
+    first = change.price_points[0]
+    new = watts(first.quantity), minor_units(first.unit_price)
+    await _recorded(asked, AmendOrder(asked.id, asked.caller.organisation, *new))
     served, orders = _found(asked)
     if len(change.price_points) != len(orders):
         wrong = ValidationError("$.pricePoints", f"Expected `array` of length {len(orders)}")
@@ -253,6 +265,7 @@ async def amend(asked: Asked) -> Answer:
 
 async def withdraw(asked: Asked) -> Answer:
     """What is left of an order is taken out of the book."""
+    await _recorded(asked, WithdrawOrder(asked.id, asked.caller.organisation))
     served, orders = _found(asked)
 
     def act() -> None:

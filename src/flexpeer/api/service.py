@@ -194,12 +194,10 @@ class Service:
         now = self.clock.now()
         reached: list[tuple[str, Stage]] = []
         for name, served in sorted(self.days.items()):
-            due = served.next_due()
-            if due is not None and due <= now:
-                reached += [(name, stage) for stage in served.day.due(now)]
-        if reached:
-            self._waiting = set(self.days)
-            self._commit()
+            while (due := served.next_due()) is not None and due <= now:
+                reached += [(name, stage) for stage in served.day.due(due)]
+                self._waiting.add(name)
+                self._commit()
         return reached
 
     def _sweep(self) -> None:
