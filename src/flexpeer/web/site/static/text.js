@@ -1,6 +1,6 @@
 // Words in the page's language; numbers, instants and hours as people there write them.
 const words = JSON.parse(document.getElementById("words").textContent);
-const language = document.documentElement.lang;
+const language = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
 const formats = new Map();
 
 export function t(text, values = {}) {
