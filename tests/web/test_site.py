@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from flexpeer.market.participants import Role
 from flexpeer.web.site import Visitor, site_routes
 from flexpeer.web.site.language import LANGUAGES, catalogue, language_of
-from flexpeer.web.site.pages import PAGES
+from flexpeer.web.site.pages import CALLED, PAGES
 
 SITE = Path(__file__).parents[2] / "src/flexpeer/web/site"
 PASSWORDS = {str(role): f"word of {role}" for role in Role}
@@ -102,7 +102,7 @@ def _messages() -> set[str]:
         found |= set(re.findall(r'\bt\("((?:[^"\\]|\\.)*)"', path.read_text(encoding="utf-8")))
     for path in SITE.glob("templates/*.html"):
         found |= set(re.findall(r'_\("([^"]*)"\)', path.read_text(encoding="utf-8")))
-    return found | {page.title for page in PAGES}
+    return found | {page.title for page in PAGES} | set(CALLED.values())
 
 
 @pytest.mark.parametrize("language", [each for each in LANGUAGES if each != "en"])

@@ -33,6 +33,17 @@ OVERSEERS = frozenset({Role.MARKET_OPERATOR, Role.OBSERVER})
 EVERYBODY = frozenset(Role)
 
 
+CALLED: Final = {
+    Role.REGIONAL_DSO: "regional DSO",
+    Role.LOCAL_DSO: "local DSO",
+    Role.MARKET_OPERATOR: "market operator",
+    Role.FSP: "FSP",
+    Role.AGGREGATOR: "aggregator",
+    Role.BRP: "BRP",
+    Role.OBSERVER: "observer",
+}
+
+
 class Visitor(NamedTuple):
     """Who looks at a page; `word` goes with everything its page changes."""
 
@@ -198,6 +209,7 @@ def _rendered(template: str, request: Request, status: int, **given: object) -> 
         "languages": {each: name_of(each) for each in LANGUAGES},
         "words": words,
         "pages": PAGES,
+        "called": CALLED,
         "path": request.url.path,
         "_": lambda text: words.get(text, text),
     }
