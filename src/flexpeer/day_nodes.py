@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from msgspec import Struct, json
 from msgspec.structs import replace
 
@@ -30,7 +29,6 @@ from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
 from flexpeer.app.between.remote_owner import RemoteOwner, grant_reply_in
 from flexpeer.app.between.told_side import ToldSide
 from flexpeer.app.day import Day
-from flexpeer.app.joint_check import Trial
 from flexpeer.app.results import result_object
 from flexpeer.app.scenario import OrderRow
 from flexpeer.app.validator import GridOwner, OwnGrid
@@ -162,6 +160,6 @@ def run_day_dso(name: str, folder: Path, place: Place, out: Path | None, tell: T
 def warm_up(own: OwnGrid) -> None:
     """Try and hold nothing, so that kernels are compiled before the first question comes."""
     owner = GridOwner(own)
-    owner.attempt(Trial(1, (), np.zeros(1, dtype=np.int64), {}, None, ()))
-    owner.hold(1, 1)
+    owner.warm_up()
+    owner.hold(1, 0)
     owner.abort(1)

@@ -40,7 +40,6 @@ from flexpeer.market.participants import Role
 from flexpeer.market.timeline import Stage
 from flexpeer.periods import parse_instant
 from flexpeer.web.site import Visitor, site_routes
-from flexpeer.wire.heads import SignedHead
 
 SCENARIO, CREDENTIALS = "scenario", "credentials.json"
 ACCOUNTS, TOKEN_KEY, OPERATOR_KEY, CLOCK, WEBHOOKS = "accounts", "token-key", "operator-key", "clock", "webhooks"
@@ -140,17 +139,18 @@ def _write_credentials(path: Path, logins: dict[str, Login]) -> None:
 
 def _parts(store: Store, settings: ServiceSettings, ending: "_Ending") -> tuple[Service, Parts]:
     """The service on its store, and all that its application needs."""
+    key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(_text(store, OPERATOR_KEY)))
+    store.sign_with(Ed25519Signatures(key, {}))
     served = ServedDay(lambda listener: _day(store, settings.data / SCENARIO, listener))
     clock = _clock(store, settings, served.day)
-    heads = _Heads(store)
-    service = Service({served.market_id: served}, clock, ending, heads.sign)
+    service = Service({served.market_id: served}, clock, ending)
     accounts = _document(store, ACCOUNTS, Accounts)
     doorkeeper = Doorkeeper(accounts, bytes.fromhex(_text(store, TOKEN_KEY)), settings.token_life_s)
     kept = Kept() if store.document(WEBHOOKS) is None else _document(store, WEBHOOKS, Kept)
     webhooks = Webhooks(kept, lambda now: store.keep_document(WEBHOOKS, msgspec.json.encode(now).decode()))
     limits = Limits(settings.requests_per_second, settings.burst, settings.streams)
     sessions = Sessions(doorkeeper, bytes.fromhex(_text(store, TOKEN_KEY)))
-    return service, Parts(service, doorkeeper, limits, heads, webhooks, sessions)
+    return service, Parts(service, doorkeeper, limits, store.heads, webhooks, sessions)
 
 
 def _day(store: Store, folder: Path, listener: Callable[[Any], None]) -> Day:
@@ -204,23 +204,6 @@ class _Ending:
         """Called in the writer's thread."""
         if self.server is not None:
             self.server.should_exit = True
-
-
-class _Heads:
-    """Heads as the store keeps them, signed with the operator's key."""
-
-    def __init__(self, store: Store) -> None:
-        key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(_text(store, OPERATOR_KEY)))
-        self._store, self._operator = store, Ed25519Signatures(key, {})
-
-    def sign(self, market_id: str, stage: str, at: int) -> None:
-        """Sign and keep the head, unless that stage's is kept."""
-        if all(head.stage != stage for head in self.kept(market_id)):
-            self._store.sign_head(market_id, stage, at, self._operator)
-
-    def kept(self, market_id: str) -> tuple[SignedHead, ...]:
-        """What is kept, in order."""
-        return self._store.heads(market_id)
 
 
 class _Doors:

@@ -12,9 +12,11 @@ from flexpeer.adapters.store import Store
 from flexpeer.app.ports import Batch
 from flexpeer.market.orders import GateClosed, GateOpened
 from flexpeer.market.reasons import CommandRefused, Reason
+from flexpeer.market.timeline import Stage, StageReached
 
 DAY = "2026-02-10"
 BATCHES: list[Batch] = [[GateOpened(1)], [GateClosed(2), CommandRefused("x", "å", Reason.FROZEN)], [GateOpened(3)]]
+OPEN: Batch = [StageReached(Stage.OPEN, 29_000_000)]
 
 
 def operator() -> Ed25519Signatures:
@@ -23,12 +25,13 @@ def operator() -> Ed25519Signatures:
 
 
 def filled(store: Store) -> None:
-    """Three batches of a day, one of the registry, a signed head, a document."""
+    """Four batches of a day, the last one a stage whose head is signed, one of the registry, a document."""
+    store.sign_with(operator())
     log = store.log(DAY)
-    for batch in BATCHES:
+    for batch in (*BATCHES, OPEN):
         log.append(batch)
     store.log("registry").append(BATCHES[0])
-    store.sign_head(DAY, "open", 29_000_000, operator())
+    store.sync()
     store.keep_document("client:1", "ett")
 
 

@@ -11,6 +11,7 @@ from flexpeer.adapters.scenario_files.operation import OPERATION_TABLES
 from flexpeer.adapters.scenario_files.settings import RULE_KEYS
 from flexpeer.market.kpi import Alternative, Costs
 from flexpeer.market.rulebook import Rulebook
+from flexpeer.market.timeline import Timeline
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/reference/scenario.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", DOCUMENT, re.MULTILINE | re.DOTALL))
@@ -57,7 +58,8 @@ def test_defaults_of_choices_are_those_of_the_rulebook() -> None:
 def test_every_key_is_documented() -> None:
     rules = [RULE_KEYS.get(field, field) for field in Rulebook.__struct_fields__]
     keys = ["name", "delivery_day", "timezone", "mtu_minutes", "currency", "grid.source"]
-    keys += [f"rulebook.{rule}" for rule in rules]
+    keys += [f"rulebook.{rule}" for rule in rules if rule != "timeline"]
+    keys += [f"timeline.{key}" for key in Timeline.__struct_fields__]
     keys += [f"alternative.{key}" for key in Alternative.__struct_fields__]
     keys += [f"costs.{key}" for key in Costs.__struct_fields__]
     tables = {

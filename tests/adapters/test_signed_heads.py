@@ -13,18 +13,19 @@ from flexpeer.adapters.signed_heads import read_heads
 from flexpeer.adapters.store import Store
 from flexpeer.errors import BadInput
 from flexpeer.market.orders import GateOpened
+from flexpeer.market.timeline import Stage, StageReached
 from flexpeer.wire.chain import GENESIS, record_line
 from flexpeer.wire.heads import SignedHead, head_text
 
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
-    """A folder with a log, and the head of its fourth record."""
+    """A folder with a log, and the head of its fifth record."""
     with Store.open(tmp_path / "data") as store:
         filled(store)
         (head,) = store.heads(DAY)
         (tmp_path / "head.json").write_bytes(msgspec.json.encode(head))
-        store.log(DAY).append([GateOpened(5)])
+        store.log(DAY).append([GateOpened(6)])
         store.sync()
         store.log(DAY).export(tmp_path / "events.log", "a" * 64)
     return tmp_path
@@ -33,22 +34,23 @@ def kept(tmp_path: Path) -> Path:
 def test_a_head_says_what_was_signed(place: Path | str) -> None:
     with Store.open(place) as store:
         filled(store)
+        log = store.log(DAY)
         (head,) = store.heads(DAY)
-        assert head.text.decode() == f"flexpeer head\n{DAY}\nopen\n4\n{store.log(DAY).head}\n2025-02-19T21:20:00Z\n"
-        assert head.text == head_text(DAY, "open", 4, head.hash, head.at)
+        assert head.text.decode() == f"flexpeer head\n{DAY}\nopen\n5\n{log.head}\n2025-02-19T21:20:00Z\n"
+        assert head.text == head_text(DAY, "open", 5, head.hash, head.at)
         assert signed_by(operator().public_key, head.text, bytes.fromhex(head.signature))
-        assert store.sign_head(DAY, "open", 29_000_060, operator()) == head
-        store.log(DAY).append([GateOpened(5)])
-        again = store.sign_head(DAY, "closed", 29_000_060, operator())
-        assert (again.n, again.stage) == (5, "closed")
-        assert store.last(DAY) == (5, again.hash)
-        assert store.heads(DAY) == (head, again)
+        log.append([StageReached(Stage.CLOSED, 29_000_060), GateOpened(6)])
+        assert store.heads(DAY) == (head,)
+        store.sync()
+        _, again = store.heads(DAY)
+        assert (again.n, again.stage, log.n) == (6, "closed", 7)
+        assert [row["hash"] for row in store.records(DAY)][5] == again.hash
         assert store.heads("registry") == ()
 
 
 def test_a_log_with_its_head_is_whole(kept: Path) -> None:
     answer = flexpeer("audit", "verify", kept / "events.log", "--head", kept / "head.json")
-    assert (answer.code, answer.out.startswith("whole: 5 events")) == (0, True)
+    assert (answer.code, answer.out.startswith("whole: 6 events")) == (0, True)
 
 
 def test_a_list_as_the_api_gives_it(kept: Path) -> None:
@@ -73,7 +75,7 @@ def contents(kept: Path) -> list[bytes]:
     return [line[line.index(b'"event":') + 8 : line.index(b',"prev":')] for line in lines[:-1]]
 
 
-@pytest.mark.parametrize("changed", range(5))
+@pytest.mark.parametrize("changed", range(6))
 def test_history_written_anew_is_found(changed: int, kept: Path) -> None:
     """Every hash fits, so that nothing but the head shows it; what came after the head is not the head's."""
     events = contents(kept)
@@ -82,15 +84,15 @@ def test_history_written_anew_is_found(changed: int, kept: Path) -> None:
     (kept / "anew.log").write_bytes(written_anew(events))
     assert flexpeer("audit", "verify", kept / "anew.log").code == 0
     answer = flexpeer("audit", "verify", kept / "anew.log", "--head", kept / "head.json", "--json")
-    assert answer.code == (1 if changed < 4 else 0)
-    assert answer.object["whole"] is (changed == 4)
-    if changed < 4:
+    assert answer.code == (1 if changed < 5 else 0)
+    assert answer.object["whole"] is (changed == 5)
+    if changed < 5:
         (damage,) = answer.object["damages"]
-        assert (damage["line"], damage["record"]) == (4, 4)
+        assert (damage["line"], damage["record"]) == (5, 5)
         assert "the log was written anew" in damage["problem"]
 
 
-@pytest.mark.parametrize("left", [0, 3])
+@pytest.mark.parametrize("left", [0, 4])
 def test_history_cut_off_and_sealed_again_is_found(left: int, kept: Path) -> None:
     (kept / "short.log").write_bytes(written_anew(contents(kept)[:left]))
     assert flexpeer("audit", "verify", kept / "short.log").code == 0
@@ -99,7 +101,7 @@ def test_history_cut_off_and_sealed_again_is_found(left: int, kept: Path) -> Non
 
 
 FORGED = {
-    "n": 5,
+    "n": 6,
     "hash": "0" * 64,
     "stage": "closed",
     "at": "2025-02-19T21:21:00Z",

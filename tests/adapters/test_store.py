@@ -125,11 +125,11 @@ DAMAGES = {
     "UPDATE records SET prev = hash WHERE n = 3": "record 3 does not follow the one before it",
     "DELETE FROM records WHERE n = 2": "record 2 is missing",
     "DELETE FROM records WHERE n = 1": "record 1 is missing",
-    "DELETE FROM records WHERE n = 4": "record 4 was signed and is missing: the log was cut off",
-    "DELETE FROM records": "record 4 was signed and is missing",
+    "DELETE FROM records WHERE n = 5": "record 5 was signed and is missing: the log was cut off",
+    "DELETE FROM records": "record 5 was signed and is missing",
     "UPDATE records SET batch = 4 WHERE n = 3": "record 3 is of batch 4, which is not there",
     "UPDATE records SET batch = 1 WHERE n = 3": "record 3 is of batch 1, which is not there",
-    "UPDATE heads SET hash = prev FROM records WHERE records.n = 4": "record 4 is not the one that was signed",
+    "UPDATE heads SET hash = prev FROM records WHERE records.n = 5": "record 5 is not the one that was signed",
 }
 
 
@@ -271,12 +271,14 @@ def test_a_day_in_a_store_is_the_day_of_a_file(place: Path | str, tmp_path: Path
         hash_then = state_hash(day.market.state)
         store.log("2026-01-15").export(tmp_path / "half.log", hash_then)
     with Store.open(place) as store:
-        store.sign_head("2026-01-15", "open", day.instant(Stage.OPEN), operator())
+        store.sign_with(operator())
         log = store.log("2026-01-15")
         found = Day(scenario, log, watch).run()
         log.export(tmp_path / "events.log", found.state_hash)
         with pytest.raises(FileExistsError):
             log.export(tmp_path / "events.log", found.state_hash)
+        stages = [(head.stage, head.n) for head in store.heads("2026-01-15")]
+    assert [stage for stage, _ in stages] == [str(stage) for stage, _ in day.timeline[2:]]
     assert found.state_hash == outcome.state_hash
     assert (tmp_path / "events.log").read_bytes() == (tmp_path / "out" / LOG_NAME).read_bytes()
     for name, expected in (("half.log", hash_then), ("events.log", outcome.state_hash)):

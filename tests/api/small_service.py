@@ -24,6 +24,7 @@ from flexpeer.app.ports import EventLog
 from flexpeer.app.scenario import Scenario
 from flexpeer.market.participants import Role
 from flexpeer.market.timeline import Stage
+from flexpeer.wire.heads import SignedHead
 
 MARKET = "2026-04-21"
 OPERATOR, OBSERVER, OTHER_DSO, BRP = "Market Operator", "Regulator", "Hill Grid", "Balance"
@@ -50,15 +51,8 @@ ACCOUNTS, LOGINS = new_accounts(
 )
 
 
-class NoHeads:
-    """Signs nothing."""
-
-    def sign(self, market_id: str, stage: str, at: int) -> None:
-        """Nothing."""
-
-    def kept(self, _market_id: str) -> tuple[()]:
-        """None."""
-        return ()
+def no_heads(_market: str) -> tuple[SignedHead, ...]:
+    return ()
 
 
 class Running:
@@ -106,9 +100,8 @@ def running(
     service = Service({served.market_id: served}, clock, lambda: None)
     doorkeeper = Doorkeeper(ACCOUNTS, KEY)
     webhooks = Webhooks(Kept(), lambda _kept: None, (0.01, 0.01))
-    heads = NoHeads()
     sessions = Sessions(doorkeeper, KEY)
-    parts = Parts(service, doorkeeper, limits or Limits(1e6, 10**6, 10), heads, webhooks, sessions)
+    parts = Parts(service, doorkeeper, limits or Limits(1e6, 10**6, 10), no_heads, webhooks, sessions)
     app = make_app(parts)
     service.start()
     try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-from tests.api.small_service import NoHeads
+from tests.api.small_service import no_heads
 from tests.docs.pages import DOCS
 
 from flexpeer.api.application import routes_of
@@ -132,7 +132,7 @@ def _reasons() -> str:
 def _routes() -> str:
     """Every route with its roles, shapes and query, as the edge enforces them."""
     lines = ["| route | what | roles | query | body | answer |", "|---|---|---|---|---|---|"]
-    for route in sorted(routes_of(Limits(1, 1, 1), Webhooks(Kept(), lambda _kept: None), NoHeads()), key=_place):
+    for route in sorted(routes_of(Limits(1, 1, 1), Webhooks(Kept(), lambda _kept: None), no_heads), key=_place):
         roles = RULES[route.action].roles
         who = "all" if roles == frozenset(Role) else ", ".join(role for role in Role if role in roles)
         query = [] if route.query is None else [field.encode_name for field in msgspec.structs.fields(route.query)]

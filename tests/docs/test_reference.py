@@ -77,7 +77,7 @@ def test_example_sums_to_zero_and_nothing_is_worse(finished: Path) -> None:
 
 def test_rulebook() -> None:
     documented = {row[0].strip("`"): row for row in rows((REFERENCE / "rulebook.md").read_text(encoding="utf-8"))}
-    fields = {RULE_KEYS.get(name, name): name for name in Rulebook.__struct_fields__}
+    fields = {RULE_KEYS.get(name, name): name for name in Rulebook.__struct_fields__ if name != "timeline"}
     assert sorted(documented) == sorted(fields)
     for rule, field in fields.items():
         value = getattr(Rulebook(), field)

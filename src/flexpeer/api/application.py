@@ -27,7 +27,7 @@ from flexpeer.api.feed import Feed
 from flexpeer.api.limits import Limits
 from flexpeer.api.metrics import Metrics
 from flexpeer.api.openapi import openapi_document
-from flexpeer.api.operating import HeadBook, Operating
+from flexpeer.api.operating import Heads, Operating
 from flexpeer.api.service import Service
 from flexpeer.api.sessions import Sessions
 from flexpeer.api.webhooks import Webhooks
@@ -44,12 +44,12 @@ class Parts(NamedTuple):
     service: Service
     doorkeeper: Doorkeeper
     limits: Limits
-    heads: HeadBook
+    heads: Heads
     webhooks: Webhooks
     sessions: Sessions
 
 
-def routes_of(limits: Limits, webhooks: Webhooks, heads: HeadBook) -> tuple[Route, ...]:
+def routes_of(limits: Limits, webhooks: Webhooks, heads: Heads) -> tuple[Route, ...]:
     """Every route that asks who may."""
     return (
         *markets.ROUTES,

@@ -1,7 +1,7 @@
 """What a market operator works with: the clock, the log, signed heads, a day's result."""
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, Protocol
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -15,22 +15,13 @@ from flexpeer.api.units import instant, utc
 from flexpeer.app.results import result_object
 from flexpeer.market.timeline import Stage
 from flexpeer.wire.api import MarketStatus
-from flexpeer.wire.api_operations import ClockDocument, ClockMove, HeadList, StageDone
+from flexpeer.wire.api_operations import ClockDocument, ClockMove, HeadDocument, HeadList, StageDone
 from flexpeer.wire.api_problems import Denial
 from flexpeer.wire.api_queries import ListQuery, LogQuery
 from flexpeer.wire.heads import SignedHead
 
 LOG_MEDIA = "application/x-ndjson"
-
-
-class HeadBook(Protocol):
-    """Heads signed with the operator's key, one for every stage."""
-
-    def sign(self, market_id: str, stage: str, at: int) -> None:
-        """Sign and keep the log's head, unless that stage's is kept; called by the writer when all is durable."""
-
-    def kept(self, market_id: str) -> Sequence[SignedHead]:
-        """What is kept, in order."""
+Heads = Callable[[str], Sequence[SignedHead]]
 
 
 async def clock(asked: Asked) -> Answer:
@@ -69,16 +60,18 @@ async def log(asked: Asked) -> Answer:
 
 
 class Operating:
-    """Routes that need signed heads, or remember results."""
+    """Routes that need what is kept beside the events: signed heads by market."""
 
-    def __init__(self, book: HeadBook) -> None:
-        self._book = book
+    def __init__(self, heads: Heads) -> None:
+        self._heads = heads
         self._results: dict[str, tuple[int, bytes]] = {}
 
     async def read_heads(self, asked: Asked) -> Answer:
         """The log's head at every stage reached."""
-        names = [market_id for market_id, _ in asked.days(asked.query.market_id)]
-        documents = [head for name in names for head in self._book.kept(name)]
+        days = [market_id for market_id, _ in asked.days(asked.query.market_id)]
+        documents = [
+            msgspec.convert(head, HeadDocument, from_attributes=True) for day in days for head in self._heads(day)
+        ]
         hits, items, more = page(asked, documents)
         return Answer(200, HeadList(hits, items, more))
 

@@ -27,16 +27,11 @@ T = TypeVar("T")
 SLICE_S = 0.01
 LONGEST_BATCH = 512
 LATE_S = 60.0
-OnStage = Callable[[str, Stage, int], None]
 Opening = Callable[[Callable[[Event], None]], Day]
 
 
 class Stopped(Exception):
     """The service does not take or finish this any more."""
-
-
-def _nothing(_market_id: str, _stage: Stage, _at: int) -> None:
-    """For who keeps no heads."""
 
 
 class ServedDay:
@@ -72,12 +67,10 @@ class _Asked(NamedTuple):
 
 
 class Service:
-    """Days on one writer, which calls `on_end` when it failed, and `on_stage` when a stage is durable."""
+    """Days on one writer. `on_end` is called from the writer's thread when it failed."""
 
-    def __init__(
-        self, days: Mapping[str, ServedDay], clock: Clock, on_end: Callable[[], None], on_stage: OnStage = _nothing
-    ) -> None:
-        self.days, self.clock, self._on_end, self._on_stage = dict(days), clock, on_end, on_stage
+    def __init__(self, days: Mapping[str, ServedDay], clock: Clock, on_end: Callable[[], None]) -> None:
+        self.days, self.clock, self._on_end = dict(days), clock, on_end
         self._waiting = set(self.days)
         self.failure: BaseException | None = None
         self._asked: deque[_Asked] = deque()
@@ -145,8 +138,6 @@ class Service:
 
     def _run(self) -> None:
         try:
-            for name in self.days:
-                self._tell_stage(name)
             while True:
                 batch = self._taken()
                 if batch is None:
@@ -207,13 +198,7 @@ class Service:
                 reached += [(name, stage) for stage in served.day.due(due)]
                 self._waiting.add(name)
                 self._commit()
-                self._tell_stage(name)
         return reached
-
-    def _tell_stage(self, name: str) -> None:
-        stages = self.days[name].day.market.state.stages
-        if stages.at:
-            self._on_stage(name, *stages.at[-1])
 
     def _sweep(self) -> None:
         """Steps for those who wait, for a slice of time or until somebody asks, whose commit then is theirs too."""

@@ -28,10 +28,15 @@ def units_of(state: State, organisation: str) -> tuple[str, ...]:
 
 
 def residual_need_w(state: State, zone: str) -> Watts:
-    """The need at a point less what obligations and trades relieve there by impact factors (grid side, W per MTU)."""
+    """The need at a point less what obligations and trades relieve there by impact factors (grid side, W per MTU).
+
+    Never more than the need: what trades load a point with it had room for, or the check would have refused them.
+    """
     needs = state.needs
     rows = [needs.relief_w(zone, dict(moves.items())) for moves in (needs.curtailment_w, state.trades.moves_w)]
-    return tuple(max(0, need - sum(relief)) for need, *relief in zip(needs.needs_w[zone], *rows, strict=True))
+    return tuple(
+        max(0, min(need, need - sum(relief))) for need, *relief in zip(needs.needs_w[zone], *rows, strict=True)
+    )
 
 
 def _unit_ppm(state: State, zone: str, unit: str) -> Watts:

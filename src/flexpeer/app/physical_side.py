@@ -157,7 +157,10 @@ class PhysicalSide:
         """The owners' validators, each with its own part of the grid, at the starting point."""
         grids = self.own_grids(start_w)
         home = {resource: own.owner for own in grids for resource in own.bus_of}
-        found = GridCoordinator([GridOwner(own) for own in grids], self.element_of, home)
+        owners = [GridOwner(own) for own in grids]
+        for owner in owners:
+            owner.warm_up()
+        found = GridCoordinator(owners, self.element_of, home)
         self._borders = found.borders
         return found
 

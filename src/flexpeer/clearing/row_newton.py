@@ -14,25 +14,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
-from scipy.sparse.linalg import splu
 
 from flexpeer.clearing.group import Group
 from flexpeer.clearing.layout import scale_of
 from flexpeer.clearing.limit_rows import Bands
-from flexpeer.clearing.price_newton import RELATIVE, NewtonStatus, SingularError, Tolerance, coarse, solve
+from flexpeer.clearing.price_newton import RELATIVE, NewtonStatus, Tolerance, coarse, solve
 from flexpeer.clearing.problem import Floats
-from flexpeer.clearing.row_party import Party, Sparse, slabs
+from flexpeer.clearing.row_equations import Equations
+from flexpeer.clearing.row_party import Party, slabs
 from flexpeer.clearing.rows import LANES, SUM, WEIGHT
-
-RIDGE = 1e-12
 
 
 class LimitSystem:
     """The limits of a slab and the parties behind them; `base` (limits, LANES) is idle less where rows begin."""
 
-    def __init__(self, parties: Sequence[Party], slab: int, limits: Group, base: Floats, size: int) -> None:
+    def __init__(
+        self, parties: Sequence[Party], slab: int, limits: Group, base: Floats, equations: Equations, size: int
+    ) -> None:
         self._parties, self._slab, self.limits, self._base, self.size = parties, slab, limits, base, size
+        self._equations = equations
 
     def gather(self) -> tuple[Floats, Floats]:
         """Gap and cost; equation (1) is factorised."""
@@ -41,7 +41,9 @@ class LimitSystem:
         self._rest = self._base + sum(t.moved for t in told) - answer[:, SUM : SUM + LANES]
         self._move = np.sum([t.move for t in told], axis=0)
         lanes = zip(*(t.weight for t in told), strict=True)
-        self._solvers = [Solver(shares, answer[:, WEIGHT + lane]) for lane, shares in enumerate(lanes)]
+        self._solvers = [
+            self._equations.factorised(shares, answer[:, WEIGHT + lane]) for lane, shares in enumerate(lanes)
+        ]
         totals = np.sum([self.limits.totals, *(t.totals for t in told)], axis=0)
         return totals[:LANES], totals[LANES:]
 
@@ -69,35 +71,13 @@ class LimitSystem:
     def _solved(self, right: Floats) -> Floats:
         """Change dq by equation (1), (limits, LANES), which limits hear at once."""
         right, last = right + self._rest, len(self._solvers) - 1
-        found = [self._solvers[min(lane, last)].solve(right[:, lane]) for lane in range(LANES)]
-        change = np.stack(found, axis=1)
+        found = [solver.solve(right[:, lane]) for lane, solver in enumerate(self._solvers)]
+        change = np.stack([found[min(lane, last)] for lane in range(LANES)], axis=1)
         self.limits.step[:] = -change
         return change
 
     def _furthest(self, reach: list[Floats]) -> Floats:
         return coarse(np.max([self.limits.reach, *reach], axis=0))
-
-
-class Solver:
-    """Equation (1) of one lane, scaled to a diagonal of ones and factorised.
-
-    The ridge decides between limits that say the same; what it leaves of (1) is in the next step's right side.
-    """
-
-    def __init__(self, shares: Sequence[Sparse], own: Floats) -> None:
-        matrix = sp.csc_array(sum(shares, start=sp.diags_array(own)))
-        self._scale = sp.diags_array(1.0 / np.sqrt(matrix.diagonal()))
-        scaled = sp.csc_array(self._scale @ matrix @ self._scale + RIDGE * sp.eye_array(len(own)))
-        try:
-            self._factored = splu(
-                scaled, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-            )
-        except RuntimeError as error:
-            raise SingularError from error
-
-    def solve(self, right: Floats) -> Floats:
-        """For one right side (limits,)."""
-        return np.asarray(self._scale @ self._factored.solve(self._scale @ right))
 
 
 @dataclass(frozen=True)
@@ -122,8 +102,8 @@ class Grid:
         )
         self.reached = bands.reached(least, most)
         self._bands, self.slabs = bands.kept(self.reached), slabs(periods)
-        for party in parties:
-            party.keep(self.reached)
+        patterns = [party.keep(self.reached) for party in parties]
+        self._equations = Equations(patterns, int(self.reached.sum()))
         self._least, self._most, self._start = least[self.reached], most[self.reached], start[self.reached]
         self._rows = sum(survey.rows for survey in surveys)
         self._level = np.sum([survey.level for survey in surveys], axis=0) / max(self._rows, 1)
@@ -139,7 +119,8 @@ class Grid:
         count = np.concatenate([np.full(len(kind.at), kind.width.shape[1]) for kind in kinds])
         limits = Group(np.concatenate(rows), np.concatenate([kind.sign() for kind in kinds]), count, price)
         base = self._bands.idle[:, periods] - np.concatenate([kind.low for kind in kinds])
-        return LimitSystem(self._parties, slab, limits, base, 2 * (self._rows + len(limits.rows)))
+        size = 2 * (self._rows + len(limits.rows))
+        return LimitSystem(self._parties, slab, limits, base, self._equations, size)
 
     def tolerance(self, idle: Floats, relative: float) -> Tolerance:
         """Of all periods, for what no trade costs (periods,)."""

@@ -4,7 +4,7 @@
 |---|---|---|
 | offer | | sums of step prices' size, of step kW, and how many steps, (periods,) each |
 | survey | the scale of prices | A x at its least, its largest, and first; complementarity, rows |
-| keep | which limits can be reached at all | |
+| keep | which limits can be reached at all | which of them share a bus |
 | gather | | shares of A W A', A R, A x; gap and cost |
 | probe, correct, bound, advance | dq; aim; dq and aim; aim and length | as in `price_newton` |
 
@@ -21,6 +21,7 @@ from flexpeer.clearing import layout
 from flexpeer.clearing.group import Group
 from flexpeer.clearing.layout import PeerRows, add_peers, extreme_moves, take_steps
 from flexpeer.clearing.problem import Flags, Floats, Integers, Problem
+from flexpeer.clearing.row_equations import Factor, Pattern
 from flexpeer.clearing.rows import LANES, SUM, WEIGHT
 
 Sparse = sp.csr_array
@@ -37,9 +38,9 @@ class Survey(NamedTuple):
 
 
 class Told(NamedTuple):
-    """Shares of A W A' for each live lane, of A R and A x (limits, LANES); gap and cost (2 LANES,)."""
+    """Shares of A W A' at the party's pattern for each live lane, of A R, A x (limits, LANES); gap, cost (2 LANES,)."""
 
-    weight: Sequence[Sparse]
+    weight: Sequence[Floats]
     move: Floats
     moved: Floats
     totals: Floats
@@ -54,8 +55,8 @@ class Party(Protocol):
     def survey(self, typical: Floats) -> Survey:
         """Where its peers begin, and how far they can go, given the scale of prices (periods,)."""
 
-    def keep(self, limits: Flags) -> None:
-        """Only these limits (limits,) matter."""
+    def keep(self, limits: Flags) -> Pattern:
+        """Only these limits (limits,) matter; where its shares of A W A' are."""
 
     def gather(self, slab: int) -> Told:
         """What its peers are at, and would do; slab by slab of LANES periods."""
@@ -123,37 +124,41 @@ class PeersHere:
         up, down = self._factor.maximum(0.0), self._factor.minimum(0.0)
         return up @ ends[0] + down @ ends[1], up @ ends[1] + down @ ends[0]
 
-    def keep(self, limits: Flags) -> None:
+    def keep(self, limits: Flags) -> Pattern:
         """See `Party`."""
-        self._factor = Sparse(self._factor[np.flatnonzero(limits)])
-        self._across = Sparse(self._factor.T)
+        self._kept = Factor(Sparse(self._factor[np.flatnonzero(limits)]))
+        return self._kept.pattern
 
     def gather(self, slab: int) -> Told:
         """See `Party`."""
         group, (_, live) = self._groups[slab], self._slabs[slab]
         group.gather()
         weight, moved = group.answer[:, WEIGHT : WEIGHT + LANES], group.answer[:, SUM : SUM + LANES]
-        shares = [self._shared(weight[:, lane]) for lane in np.flatnonzero(live)]
-        return Told(shares, self._factor @ group.moves(), self._factor @ moved, group.totals)
+        shares = [self._kept.weighted(weight[:, lane]) for lane in np.flatnonzero(live)]
+        return Told(shares, self._at_limits(slab, group.moves()), self._at_limits(slab, moved), group.totals)
 
-    def _shared(self, weight: Floats) -> Sparse:
-        return Sparse(self._factor @ (sp.diags_array(weight) @ self._across))
+    def _at_limits(self, slab: int, at_buses: Floats) -> Floats:
+        return self._kept.at_limits(at_buses, int(self._slabs[slab][1].sum()))
+
+    def _hear(self, slab: int, change: Floats) -> Group:
+        """Its devices on a slab, told of a change of prices."""
+        group = self._groups[slab]
+        self._kept.at_buses(change, int(self._slabs[slab][1].sum()), group.step)
+        return group
 
     def probe(self, slab: int, change: Floats) -> tuple[Floats, Floats]:
         """See `Party`."""
-        group = self._groups[slab]
-        group.step[:] = self._across @ change
+        group = self._hear(slab, change)
         group.probe()
         return group.totals, group.reach
 
     def correct(self, slab: int, aim: Floats) -> Floats:
         """See `Party`."""
-        return np.asarray(self._factor @ self._groups[slab].corrected(aim))
+        return self._at_limits(slab, self._groups[slab].corrected(aim))
 
     def bound(self, slab: int, change: Floats, aim: Floats) -> Floats:
         """See `Party`."""
-        group = self._groups[slab]
-        group.step[:] = self._across @ change
+        group = self._hear(slab, change)
         group.bound(aim)
         return group.reach
 

@@ -1,5 +1,6 @@
 """The stages of a market day, in order: each is reached once, at an instant of the rulebook's `[timeline]`."""
 
+from datetime import date, timedelta
 from enum import StrEnum
 
 import msgspec
@@ -59,7 +60,7 @@ class Moment(msgspec.Struct, frozen=True):
 class Timeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """When what happens: needs published and the gate open, the gate closed, and so on.
 
-    Without `settlement` the market is settled at the end of the month of delivery.
+    Without `settlement` the market is settled at the end of the month in which delivery is verified.
     """
 
     need: Moment = Moment(-2, "10:30")
@@ -73,14 +74,14 @@ class Timeline(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def instants(self, day: MarketDay) -> tuple[tuple[Stage, int], ...]:
         """The instant of each stage but the first, which has none."""
         moments = (self.need, self.gate_closure, self.clearing, self.confirmation, self.metering, self.verification)
-        settled = _month_end(day) if self.settlement is None else self.settlement.of(day)
+        verified = day.delivery_day + timedelta(days=self.verification.days)
+        settled = _month_end(verified, day.timezone) if self.settlement is None else self.settlement.of(day)
         return tuple(zip(tuple(Stage)[2:], (*(m.of(day) for m in moments), settled), strict=True))
 
 
-def _month_end(day: MarketDay) -> int:
-    date = day.delivery_day
-    following = date.replace(year=date.year + date.month // 12, month=date.month % 12 + 1, day=1)
-    return local_midnight(following, day.timezone)
+def _month_end(day: date, timezone: str) -> int:
+    following = day.replace(year=day.year + day.month // 12, month=day.month % 12 + 1, day=1)
+    return local_midnight(following, timezone)
 
 
 class Stages(msgspec.Struct, frozen=True):

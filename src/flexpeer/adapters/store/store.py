@@ -25,9 +25,11 @@ from flexpeer.adapters.store.places import Place, open_place, said_by
 from flexpeer.adapters.store.tables import DOCUMENTS, HEADS, RECORDS, added_rows
 from flexpeer.app.ports import Batch
 from flexpeer.errors import bad_input
+from flexpeer.market.timeline import StageReached
 from flexpeer.wire.chain import GENESIS, record_hash
 from flexpeer.wire.heads import SignedHead
 
+Reached = tuple[str, StageReached, tuple[int, str]]
 FAILED = "the store has failed before; what was not acknowledged may be lost, and this program must end"
 
 
@@ -60,7 +62,7 @@ class DayLog:
 
     def append(self, events: Batch) -> None:
         """One batch at the end; it is durable after `sync`."""
-        n, head, rows = self.n, self.head, []
+        n, head, rows, stages = self.n, self.head, [], []
         for each in events:
             content = encode_event(each)
             digest = record_hash(n + 1, head, content)
@@ -68,7 +70,9 @@ class DayLog:
                 {"day": self.day, "n": n + 1, "batch": self.n + 1, "prev": head, "hash": digest, "event": content}
             )
             n, head = n + 1, digest
-        self._store.add(rows)
+            if isinstance(each, StageReached):
+                stages.append((self.day, each, (n, head)))
+        self._store.add(rows, stages)
         self.n, self.head = n, head
 
     def export(self, path: Path, state_hash: str) -> str:
@@ -96,6 +100,8 @@ class Store:
         self._insert = added_rows(RECORDS, place.engine.dialect)
         self._logs: dict[str, DayLog] = {}
         self._waiting: list[dict[str, Any]] = []
+        self._reached: list[Reached] = []
+        self._operator: Ed25519Signatures | None = None
         self._writes = threading.Lock()
         self._failed = False
 
@@ -129,11 +135,16 @@ class Store:
         """
         return read_chain(self._reading, self._place.name, day, after)
 
-    def add(self, rows: list[dict[str, Any]]) -> None:
-        """Records for the next `sync`."""
+    def sign_with(self, operator: Ed25519Signatures) -> None:
+        """From now on the head of a log is signed wherever it says that a stage was reached, and kept with it."""
+        self._operator = operator
+
+    def add(self, rows: list[dict[str, Any]], stages: list[Reached]) -> None:
+        """Records for the next `sync`, and which of them say that a stage was reached."""
         if self._failed:
             raise StoreFailed(FAILED)
         self._waiting += rows
+        self._reached += stages
 
     def sync(self) -> None:
         """What waits is durable when this returns; `StoreFailed` if it cannot be, for good."""
@@ -142,21 +153,10 @@ class Store:
         if self._waiting:
             with self._writing() as connection:
                 connection.exec_driver_sql(self._insert, self._waiting)
-            self._waiting = []
-
-    def sign_head(self, day: str, stage: str, at: int, operator: Ed25519Signatures) -> SignedHead:
-        """Make the log durable, sign its head at a stage (`at` in minutes) and keep it; a head kept before stays."""
-        self.sync()
-        log = self.log(day)
-        assert log.n, "there is something to sign"
-        for head in self.heads(day):
-            if head.n == log.n:
-                return head
-        head = sign_head(day, stage, (log.n, log.head), at, operator)
-        row = {"day": day, **{name: getattr(head, name) for name in HEADS.columns.keys()[1:]}}
-        with self._writing() as connection:
-            connection.execute(insert(HEADS), row)
-        return head
+                if self._reached and self._operator is not None:
+                    heads = [_head_row(day, event, last, self._operator) for day, event, last in self._reached]
+                    connection.execute(insert(HEADS), heads)
+            self._waiting, self._reached = [], []
 
     def heads(self, day: str) -> tuple[SignedHead, ...]:
         """The signed heads of a log, in order."""
@@ -221,3 +221,8 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _head_row(day: str, event: StageReached, last: tuple[int, str], operator: Ed25519Signatures) -> dict[str, Any]:
+    head = msgspec.structs.asdict(sign_head(day, str(event.stage), last, event.at, operator))
+    return {"day": head.pop("market_id"), **head}

@@ -111,9 +111,10 @@ class GateClearing:
             if self.rounds >= ROUNDS:
                 return
             short = [share.short_of_minimum() for share in self._shares]
-            if any(short) or not kept:
+            added = self._add_past_energy()
+            if any(short) or added or not kept:
                 continue
-            if self._add_past_energy() or self._add_past_limits():
+            if self._add_past_limits():
                 continue
             self._certified_ppm = self._gap_ppm()
             self._price_accepted()
@@ -155,17 +156,42 @@ class GateClearing:
         return bool((room >= -SLACK).all())
 
     def _priced(self) -> tuple[Cleared, ...]:
-        """The allocation at prices that the orders in it support, such that the pool is not short; () for none."""
-        while True:
-            cleared = self._cleared()
-            if balance(self._view, cleared) >= 0:
-                return cleared
-            for step in range(LEANINGS + 1):
-                leaned = self._cleared(Fraction(1, 2 ** (LEANINGS - step)))
-                if balance(self._view, leaned) >= 0:
-                    return leaned
-            if not self._leave_out_the_least():
+        """The allocation at prices that the orders in it support, such that the pool is not short; () for none.
+
+        Where even everybody's own limits leave it short: without those who gain least, twice as many each time; once
+        that is enough, again from before the last of them went, until the last one alone makes the difference.
+        """
+        cleared, leaving = self._supported(), 1
+        while cleared is None:
+            kept = [share.kept() for share in self._shares]
+            if not self._leave_out_the_least(leaving):
                 return ()
+            cleared = self._supported()
+            if cleared is None:
+                leaving *= 2
+            elif leaving > 1:
+                for share, before in zip(self._shares, kept, strict=True):
+                    share.go_back(before)
+                cleared, leaving = None, 1
+        return cleared
+
+    def _supported(self) -> tuple[Cleared, ...] | None:
+        """The allocation at prices that lean towards the orders' own limits as little as the pool needs."""
+        for lean in (Fraction(0), Fraction(1)):
+            cleared = self._cleared(lean)
+            if balance(self._view, cleared) >= 0:
+                break
+        else:
+            return None
+        least, enough = 0, LEANINGS if lean else 0
+        while least < enough:
+            step = (least + enough) // 2
+            leaned = self._cleared(Fraction(1, 2 ** (LEANINGS - step)))
+            if balance(self._view, leaned) >= 0:
+                cleared, enough = leaned, step
+            else:
+                least = step + 1
+        return cleared
 
     def _price_accepted(self) -> None:
         """Prices of the allocation by the orders in it, and by those that would gain at such prices."""
@@ -184,16 +210,16 @@ class GateClearing:
                 return
             heard = [some | new for some, new in zip(heard, more, strict=True)]
 
-    def _leave_out_the_least(self) -> bool:
-        """Where even everybody's own limits leave the pool short: without who gains least; whether anybody is left."""
-        gains = [share.least_gain() for share in self._shares]
-        least = min((gain for gain in gains if gain is not None), default=None)
-        if least is None:
-            return False
-        for share, gain in zip(self._shares, gains, strict=True):
-            if gain == least:
-                share.leave_out_least()
+    def _leave_out_the_least(self, count: int) -> bool:
+        """Try without the `count` orders that gain least; whether there was any."""
+        for place in range(count):
+            gains = [share.least_gain() for share in self._shares]
+            least = min((gain for gain in gains if gain is not None), default=None)
+            if least is None:
+                if place == 0:
+                    return False
                 break
+            self._shares[gains.index(least)].leave_out_least()
         self._find_feasible()
         return True
 

@@ -20,17 +20,18 @@ from math import ceil, floor
 import numpy as np
 import scipy.sparse as sp
 
+from flexpeer.app.gate.moved import Moved
 from flexpeer.app.gate.rounding import SLACK, Watts
 from flexpeer.app.optimum import Row
-from flexpeer.clearing.problem import WATTS_PER_KW, Flags, Floats, PeerKind, Problem
+from flexpeer.clearing.problem import WATTS_PER_KW, Flags, Floats, Integers, PeerKind, Problem
 from flexpeer.clearing.row_party import PeersHere, Sparse
-from flexpeer.market.energy import energy_room
 from flexpeer.market.machine import State, view
 from flexpeer.market.orders import Order, Side
-from flexpeer.market.pool import At, Both, Cleared, acts, back_w, beyond_energy, counts_ppm, more_w, range_room_w
+from flexpeer.market.pool import At, Both, Cleared, acts, back_w, beyond_energy, counts_ppm, more_w
 from flexpeer.quantities import PPM
 
 SNAP_W, SNAP_MINOR = 0.05, 0.01
+TRIED = ("active", "_must", "_tried", "low_w", "change_w", "_price")
 
 
 class GateShare:
@@ -56,6 +57,7 @@ class GateShare:
         self._length = np.array([len(order.span) for order in orders], dtype=np.int64)
         self._told: set[tuple[str, float, int]] = set()
         self._slopes = [self._slopes_of(order) for order in orders]
+        self._moved = Moved(state, self._slopes, self._first, self._length)
         self._counts = [counts_ppm(self._view, order) for order in orders]
         self.active = np.ones(len(orders), dtype=np.bool_)
         self._must = np.zeros(len(orders), dtype=np.bool_)
@@ -64,6 +66,7 @@ class GateShare:
         self.value = np.array(signed, dtype=np.float64) * self._hours / 1e6
         self.factor = Sparse((0, len(orders)))
         self._on_both: frozenset[str] = frozenset()
+        self._alike = self._plain_and_alike()
         self.change_w, self._price = np.zeros(len(orders)), np.zeros(len(orders))
 
     def _slopes_of(self, order: Order) -> Mapping[str, float]:
@@ -102,6 +105,7 @@ class GateShare:
     def add_sides(self, both: Sequence[Both]) -> None:
         """Rows (3) of organisations."""
         self._on_both = frozenset(organisation for organisation, _ in both)
+        self._alike = self._plain_and_alike()
         entries = (
             (row, column, float(counts[at]))
             for row, (organisation, at) in enumerate(both)
@@ -144,20 +148,12 @@ class GateShare:
 
     def moves_w(self) -> dict[str, Floats]:
         """What its allocation moves of each resource, per MTU."""
-        moves: dict[str, Floats] = {}
-        for order, slopes, change in zip(self.orders, self._slopes, self.change_w, strict=True):
-            for name, slope in slopes.items():
-                row = moves.setdefault(name, np.zeros(self._state.needs.mtu_count))
-                row[order.span.first : order.span.end] += slope * change
-        return moves
+        return dict(zip(self._moved.names, self._moved.w(self.change_w), strict=True))
 
     def add_past_energy(self) -> Floats:
         """Add the rows (4), and those of ranges, that its allocation passes and that were not there; their bounds."""
-        moves = self.moves_w()
-        resources = self._state.participants.resources
-        names = [name for name in sorted(moves) if resources[name].energy_wm is not None]
-        pairs = [pair for name in names for pair in self._energy(name, moves[name])]
-        pairs += [pair for name in sorted(moves) for pair in self._range(name, moves[name])]
+        moves_w = self._moved.w(self.change_w)
+        pairs = [*self._moved.past_energy(moves_w, self._told), *self._moved.past_range(moves_w, self._told)]
         if pairs:
             self._append(Sparse(np.array([row for row, _ in pairs])))
         return np.array([bound for _, bound in pairs], dtype=np.float64)
@@ -167,40 +163,12 @@ class GateShare:
 
         Only how members share an order's watts can do that once all rows (4) that matter are there.
         """
+        if not self._moved.shares_energy:
+            return False
         tired = beyond_energy(self._view, tuple(self.cleared()))
         parts = [0.0 < abs(slopes.get(tired or "", 0.0)) < 1.0 for slopes in self._slopes]
         self.active[parts] = self._must[parts] = False
         return any(parts)
-
-    def _energy(self, name: str, moves_w: Floats) -> Iterator[tuple[Floats, float]]:
-        needs, minutes = self._state.needs, round(60 * self._hours)
-        moved = self._state.trades.moves_w.get(name, (0,) * needs.mtu_count)
-        room = energy_room(self._state.participants.resources[name], needs.start_w(name), moved, minutes)
-        slope = np.array([slopes.get(name, 0.0) for slopes in self._slopes])
-        drawn, shared = np.cumsum(moves_w), self._shared(slope)
-        for sign, rooms_wm in ((1.0, room.less_wm), (-1.0, room.more_wm)):
-            past = sign * drawn - np.array(rooms_wm) / minutes + shared
-            for mtu in np.flatnonzero(_peaks(past) & (past > SLACK)):
-                if (name, sign, int(mtu)) in self._told:
-                    continue
-                self._told.add((name, sign, int(mtu)))
-                so_far = np.clip(mtu + 1 - self._first, 0, self._length)
-                yield sign * slope * so_far, max(rooms_wm[mtu] / minutes - shared, 0.0)
-
-    def _range(self, name: str, moves_w: Floats) -> Iterator[tuple[Floats, float]]:
-        """Where taking back, beside new moves, would leave the resource's range."""
-        slope = np.array([slopes.get(name, 0.0) for slopes in self._slopes])
-        shared = 1.0 if ((slope != 0.0) & (np.abs(slope) != 1.0)).any() else 0.0
-        for sign, room_w in zip((1.0, -1.0), range_room_w(self._view, name), strict=True):
-            for mtu in np.flatnonzero(sign * moves_w > np.array(room_w) + SLACK):
-                if (name, 2.0 * sign, int(mtu)) not in self._told:
-                    self._told.add((name, 2.0 * sign, int(mtu)))
-                    here = (self._first <= mtu) & (mtu < self._first + self._length)
-                    yield sign * slope * here, max(room_w[mtu] - shared, 0.0)
-
-    def _shared(self, slope: Floats) -> float:
-        """What rounding may add where members of a portfolio share an order: a watt in each of its MTUs."""
-        return float(self._length[(slope != 0.0) & (np.abs(slope) != 1.0)].sum())
 
     def party(self, scale: Floats) -> PeersHere:
         """Its orders that take part as peers of a star's buses, kW and minor units; rows divided by `scale` (rows,)."""
@@ -373,6 +341,16 @@ class GateShare:
         taking = np.flatnonzero(self.change_w)
         at = taking[np.abs(self.value - self._price)[taking].argmin()]
         self.active[at] = self._must[at] = False
+        self.change_w[at] = 0.0
+
+    def kept(self) -> tuple[Floats, ...]:
+        """What to give `go_back` later on."""
+        return tuple(np.array(getattr(self, name)) for name in TRIED)
+
+    def go_back(self, kept: tuple[Floats, ...]) -> None:
+        """Undo whatever was left out, held to or allocated since."""
+        for name, values in zip(TRIED, kept, strict=True):
+            setattr(self, name, values.copy())
 
     def watts(self) -> Watts:
         """Its allocation, to be rounded to whole watts."""
@@ -397,18 +375,23 @@ class GateShare:
 
     def by_arrival(self) -> None:
         """Of orders that differ in arrival only, the first gets what it can, then the next."""
-        alike: dict[tuple[object, ...], list[int]] = {}
-        for at, order in enumerate(self.orders):
-            plain = self.active[at] and not self._must[at] and not order.min_quantity_w and not order.executed_w
-            limited = self._view.places.limited(order.unit) or len(self._view.participants.members(order.unit)) > 1
-            if plain and not limited and order.organisation not in self._on_both:
-                key = (order.place, order.side, order.regulation, order.span, order.price_minor)
-                alike.setdefault(key, []).append(at)
-        for group in alike.values():
+        for alike in self._alike:
+            group = alike[self.active[alike] & ~self._must[alike]]
             total = self.change_w[group].sum()
             for at in group:
                 self.change_w[at] = min(total, self.high_w[at])
                 total -= self.change_w[at]
+
+    def _plain_and_alike(self) -> list[Integers]:
+        """Orders that differ in arrival only, where nothing but their own limits says how much each can do."""
+        alike: dict[tuple[object, ...], list[int]] = {}
+        for at, order in enumerate(self.orders):
+            plain = not order.min_quantity_w and not order.executed_w and order.organisation not in self._on_both
+            limited = self._view.places.limited(order.unit) or len(self._view.participants.members(order.unit)) > 1
+            if plain and not limited:
+                key = (order.place, order.side, order.regulation, order.span, order.price_minor)
+                alike.setdefault(key, []).append(at)
+        return [np.array(group) for group in alike.values() if len(group) > 1]
 
     def cleared(self, lean: Fraction = Fraction(0)) -> Iterator[Cleared]:
         """Each order's share at its place's price per MWh, rounded in the pool's favour and never past its limit.
@@ -422,12 +405,6 @@ class GateShare:
             sign = 1.0 if order.side is Side.BUY else -1.0
             rounded = _rounded(order, change_w, sign * float(self._price[at]) / float(self._minor_per_w()[at]))
             yield Cleared(order.order, change_w, _leaned(order.price_minor, rounded, lean))
-
-
-def _peaks(values: Floats) -> Flags:
-    """Where values are larger than before and no smaller than after; what lies between mostly follows from there."""
-    ends = [-np.inf]
-    return np.asarray((values > np.append(ends, values[:-1])) & (values >= np.append(values[1:], ends)))
 
 
 def _rounded(order: Order, change_w: int, per_mwh: float) -> int:

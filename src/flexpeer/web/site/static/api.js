@@ -41,7 +41,7 @@ export async function get(path, query = {}) {
 // Every item of a list, page by page; `most` of them at most.
 export async function all(path, query = {}, most = 20000) {
   const items = [];
-  let next = `${path}?${written({ pageSize: 1000, ...query })}`;
+  let next = `${path}?${written({ take: 1000, ...query })}`;
   while (next && items.length < most) {
     const page = (await ask("GET", next)).document;
     items.push(...page.items);

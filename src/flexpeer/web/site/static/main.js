@@ -58,4 +58,7 @@ async function started() {
   TYPES.forEach((type) => events.addEventListener(type, happened));
 }
 
-started();
+started().catch((error) => {
+  main.removeAttribute("aria-busy");
+  show(content, el("p", { class: "bad", role: "alert" }, error.message));
+});

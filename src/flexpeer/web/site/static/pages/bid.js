@@ -5,6 +5,7 @@ import { el, show } from "../html.js";
 import { table } from "../table.js";
 import { hours, money, moment, mw, number, t, time } from "../text.js";
 
+const LEAST = 0.001;
 let drawn = false;
 export const still = () => drawn;
 
@@ -22,7 +23,7 @@ function ahead(market, zones, portfolio, side, from, to, quantity, price) {
     const factor = Math.min(...own.map((zone) => Number(zone.impactFactors.find((impact) => impact.portfolioId === portfolio).factor)));
     const need = Math.max(...own.map((zone) => Number(zone.flexibilityNeed)));
     return { name, factor, need, left: Math.max(...own.map((zone) => Number(zone.residualNeed))), direction: own[0].direction, grid: quantity * factor, price: factor ? price / factor : null };
-  }).sort((a, b) => b.need - a.need);
+  }).filter((row) => row.factor >= LEAST).sort((a, b) => b.need - a.need);
 }
 
 export async function draw(root, { market, organisation, role, tell }) {

@@ -1,0 +1,119 @@
+"""What a DSO's allocation moves of its resources, and where that passes their energy limits or their ranges.
+
+Rows of the first kind are sums of watts up to the end of an MTU. Where members of a portfolio share an order, rounding
+may add a watt in each of its MTUs (`shared_w`), and rows keep that much back.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from flexpeer.app.gate.rounding import SLACK
+from flexpeer.clearing.problem import Flags, Floats, Integers
+from flexpeer.clearing.row_party import Sparse
+from flexpeer.compiled import compiled
+from flexpeer.market.energy import energy_room
+from flexpeer.market.machine import State, view
+from flexpeer.market.pool import range_room_w
+
+Told = set[tuple[str, float, int]]
+"""Rows that are there already: resource, kind and direction, MTU."""
+
+
+class Moved:
+    """Of orders with these slopes, per watt and resource, in spans `first`, `length` (orders,).
+
+    `names` are the resources in order; rooms are watts, or watts times MTUs, (resources, MTUs).
+    """
+
+    def __init__(self, state: State, slopes: Sequence[Mapping[str, float]], first: Integers, length: Integers) -> None:
+        self.names = sorted({name for each in slopes for name in each})
+        place = {name: at for at, name in enumerate(self.names)}
+        listed = [(each[name], place[name], order) for order, each in enumerate(slopes) for name in each]
+        values, at, orders = (np.array(column) for column in zip(*listed, strict=True))
+        matrix = Sparse((values.astype(np.float64), (at, orders)), shape=(len(self.names), len(slopes)))
+        matrix.sort_indices()
+        begin, order = (index.astype(np.int64) for index in (matrix.indptr, matrix.indices))
+        self._entries: tuple[Integers, Integers, Floats] = begin, order, matrix.data
+        self._first, self._length, self._mtus = first, length, state.needs.mtu_count
+        split = matrix.copy()
+        split.data = np.where((split.data != 0.0) & (np.abs(split.data) != 1.0), 1.0, 0.0)
+        self.shared_w = np.asarray(split @ length.astype(np.float64))
+        rooms = [range_room_w(view(state), name) for name in self.names]
+        self._range = np.array([up for up, _ in rooms], dtype=np.float64), np.array([down for _, down in rooms])
+        self._energy = {at: _rooms(state, name) for at, name in enumerate(self.names) if _limited(state, name)}
+
+    @property
+    def shares_energy(self) -> bool:
+        """Whether a resource with energy limits is a member of a portfolio."""
+        return bool(self.shared_w[list(self._energy)].any())
+
+    def w(self, change_w: Floats) -> Floats:
+        """What an allocation (orders,) moves, (resources, MTUs)."""
+        found = np.zeros((len(self.names), self._mtus))
+        _added(*self._entries, change_w, self._first, self._length, found)
+        return found
+
+    def past_energy(self, moves_w: Floats, told: Told) -> Iterator[tuple[Floats, float]]:
+        """Rows (orders,) and bounds of contents that moves pass, not `told` before."""
+        for at, rooms in self._energy.items():
+            drawn, shared = np.cumsum(moves_w[at]), self.shared_w[at]
+            for sign, room in zip((1.0, -1.0), rooms, strict=True):
+                past = sign * drawn - room + shared
+                for mtu in np.flatnonzero(_peaks(past) & (past > SLACK)):
+                    if _new(told, (self.names[at], sign, int(mtu))):
+                        so_far = np.clip(mtu + 1 - self._first, 0, self._length)
+                        yield sign * self._slope(at) * so_far, max(float(room[mtu]) - shared, 0.0)
+
+    def past_range(self, moves_w: Floats, told: Told) -> Iterator[tuple[Floats, float]]:
+        """Where taking back, beside new moves, would leave resources' ranges."""
+        past = [sign * moves_w > room + SLACK for sign, room in zip((1.0, -1.0), self._range, strict=True)]
+        for at in np.flatnonzero((past[0] | past[1]).any(axis=1)):
+            for sign, room, here in zip((1.0, -1.0), self._range, past, strict=True):
+                for mtu in np.flatnonzero(here[at]):
+                    if _new(told, (self.names[at], 2.0 * sign, int(mtu))):
+                        during = (self._first <= mtu) & (mtu < self._first + self._length)
+                        kept_back = 1.0 if self.shared_w[at] else 0.0
+                        yield sign * self._slope(int(at)) * during, max(float(room[at, mtu]) - kept_back, 0.0)
+
+    def _slope(self, at: int) -> Floats:
+        """Of one resource, (orders,)."""
+        found, (begin, order, slope) = np.zeros(len(self._first)), self._entries
+        found[order[begin[at] : begin[at + 1]]] = slope[begin[at] : begin[at + 1]]
+        return found
+
+
+def _new(told: Told, row: tuple[str, float, int]) -> bool:
+    """Whether a row was not told before; now it is."""
+    before = len(told)
+    told.add(row)
+    return len(told) > before
+
+
+def _limited(state: State, name: str) -> bool:
+    return state.participants.resources[name].energy_wm is not None
+
+
+def _rooms(state: State, name: str) -> tuple[Floats, Floats]:
+    """How far the sum of a resource's moves may go up and down by the end of each MTU, watts x MTUs."""
+    needs, minutes = state.needs, state.needs.day.mtu_minutes if state.needs.day else 0
+    moved = state.trades.moves_w.get(name, (0,) * needs.mtu_count)
+    room = energy_room(state.participants.resources[name], needs.start_w(name), moved, minutes)
+    return np.array(room.less_wm) / minutes, np.array(room.more_wm) / minutes
+
+
+def _peaks(values: Floats) -> Flags:
+    """Where values are larger than before and no smaller than after; what lies between mostly follows from there."""
+    ends = [-np.inf]
+    return np.asarray((values > np.append(ends, values[:-1])) & (values >= np.append(values[1:], ends)))
+
+
+@compiled
+def _added(
+    begin: Integers, order: Integers, slope: Floats, change: Floats, first: Integers, length: Integers, out: Floats
+) -> None:
+    for i in range(len(out)):
+        for j in range(begin[i], begin[i + 1]):
+            k = order[j]
+            for t in range(first[k], first[k] + length[k]):
+                out[i, t] += slope[j] * change[k]
