@@ -45,7 +45,7 @@ SCENARIO, CREDENTIALS = "scenario", "credentials.json"
 ACCOUNTS, TOKEN_KEY, OPERATOR_KEY, CLOCK, WEBHOOKS = "accounts", "token-key", "operator-key", "clock", "webhooks"
 OPERATOR = "Market operator"
 KEY_BYTES = 32
-LONGEST_GOODBYE_S = 10
+LONGEST_GOODBYE_S, KEEP_ALIVE_S = 10, 75
 T = TypeVar("T")
 Tell = Callable[[dict[str, Any]], None]
 
@@ -236,7 +236,7 @@ class _Server(uvicorn.Server):
     def __init__(self, app: Any, service: Service, settings: ServiceSettings, tell: Tell) -> None:
         super().__init__(
             uvicorn.Config(
-                app, log_config=None, access_log=False, server_header=False,
+                app, log_config=None, access_log=False, timeout_keep_alive=KEEP_ALIVE_S, server_header=False,
                 timeout_graceful_shutdown=LONGEST_GOODBYE_S,
             )
         )  # fmt: skip
@@ -294,6 +294,6 @@ def _log_lines(settings: ServiceSettings) -> None:
             structlog.processors.JSONRenderer(serializer=json.dumps),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        logger_factory=lambda *_names: structlog.PrintLogger(sys.stderr),
+        cache_logger_on_first_use=False,
     )

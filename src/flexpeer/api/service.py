@@ -201,12 +201,12 @@ class Service:
         return reached
 
     def _sweep(self) -> None:
-        """Steps for those who wait, for a slice of time or until somebody asks; then they are durable."""
+        """Steps for those who wait, for a slice of time or until somebody asks, whose commit then is theirs too."""
         until = monotonic() + SLICE_S
         while self._waiting and monotonic() < until:
             self._waiting = {name for name in self._waiting if self.days[name].day.market.work()}
             if self._asked:
-                break
+                return
         self._commit()
 
     def _commit(self) -> None:
