@@ -10,6 +10,7 @@ from tests.app.grid_days import SMALL_UNITS, small_day
 from tests.app.split_days import LettersHere, Whole, run_split
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
 from tests.cases.days import NoWatch
+from tests.docs.pages import DOCS
 from tests.market.small_market import MemoryLog
 
 from flexpeer.app.between.day_split import DsoShare, OperatorShare
@@ -57,6 +58,25 @@ def test_the_demo_goes_on_after_a_sample_of_its_batches(demo: tuple[Scenario, Gr
     ended = played(*demo, whole)
     for kept in Random(1).sample(range(len(whole.batches)), 6):
         assert reopened(*demo, whole, kept) == ended
+
+
+def test_a_day_without_a_grid_goes_on_after_every_batch() -> None:
+    given, opened = read_whole(DOCS / "examples" / "maintenance-hours")
+    day, whole = (given, grid_input(given, opened)), MemoryLog()
+    ended = played(*day, whole)
+    assert len(whole.batches) > 20
+    for kept in range(len(whole.batches)):
+        assert reopened(*day, whole, kept) == ended
+
+
+def test_a_day_with_a_grid_goes_on_after_every_batch(tmp_path: Path) -> None:
+    """Three owners behind each other, FAK and FOK orders, and a clearing at the gate."""
+    texts = with_orders(small_day(), random_orders(SMALL_UNITS, ["Cable 3"], 1, 12))
+    whole, log = Whole(three_levels(texts), tmp_path), MemoryLog()
+    ended = played(whole.scenario, whole.grid, log)
+    assert len(log.batches) > 20
+    for kept in range(len(log.batches)):
+        assert reopened(whole.scenario, whole.grid, log, kept) == ended
 
 
 class Killed(BaseException):
