@@ -1,0 +1,124 @@
+"""The SDK against a served market: typed answers, refusals that say why, and no order twice."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests.cli.test_serve_and_play import EXAMPLE, free_port, served
+
+from flexpeer.sdk import (
+    AsyncClient,
+    Client,
+    Refused,
+    Unreachable,
+    amend,
+    markets,
+    order,
+    orders,
+    place,
+    portfolios,
+    public_orders,
+    withdraw,
+    zones,
+)
+from flexpeer.sdk import client as client_module
+from flexpeer.sdk.requests import Request
+from flexpeer.wire.api import OrderChange, OrderRequest, QuantityPricePoint, SideWord, StatusWord
+
+DAY = "2026-04-21"
+
+
+@pytest.fixture(scope="module")
+def facts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A market whose gate is open: its address, and each organisation's client."""
+    data = tmp_path_factory.mktemp("served") / "market"
+    with served(data, free_port(), "--scenario", str(EXAMPLE)) as (_, told):
+        known = json.loads(Path(told["credentials"]).read_text(encoding="utf-8"))["organisations"]
+        found = {"url": told["url"], "known": known}
+        with client_of(found, "Market operator") as operator:
+            market = next(operator.all(markets()))
+            move = json.dumps({"to": market.gate.opens}).encode()
+            operator.send(Request[Any]("POST", "/api/clock", Any, move))
+        yield found
+
+
+def client_of(facts: dict[str, Any], organisation: str) -> Client:
+    at = facts["known"][organisation]
+    return Client(facts["url"], at["client_id"], at["client_secret"])
+
+
+def wanted(price: str, quantity: str = "0.5") -> OrderRequest:
+    point = QuantityPricePoint(Decimal(quantity), Decimal(price))
+    return OrderRequest(
+        DAY, SideWord.SELL, f"{DAY}T10:00:00+02:00", f"{DAY}T11:00:00+02:00", (point,), portfolio_id="Dryer"
+    )
+
+
+def test_an_order_from_placing_to_withdrawing(facts: dict[str, Any]) -> None:
+    with client_of(facts, "Pellet Mill") as mill:
+        assert [each.id for each in mill.all(portfolios())] == ["Dryer"]
+        assert any(zone.flexibility_need > 0 for zone in mill.all(zones(DAY)))
+        placed = mill.send(place(wanted("240.05")))
+        assert placed.price_points[0].unit_price == Decimal("240.05")
+        less = OrderChange((QuantityPricePoint(Decimal("0.25"), Decimal("240.05")),))
+        assert mill.send(amend(placed.id, less)).arrival == placed.arrival
+        assert Decimal("0.25") in [each.quantity for each in mill.all(public_orders(DAY))]
+        mill.send(withdraw(placed.id))
+        assert mill.send(order(placed.id)).status in (StatusWord.COMPLETED, StatusWord.DELETED)
+
+
+def test_a_refusal_says_what_would_have_been_accepted(facts: dict[str, Any]) -> None:
+    with client_of(facts, "Pellet Mill") as mill, pytest.raises(Refused, match="accepted would be") as refused:
+        mill.send(place(wanted("240", "99")))
+    assert refused.value.problem.status == 422
+    with client_of(facts, "North Wind") as other, pytest.raises(Refused, match="not_found"):
+        other.send(order("nothing"))
+    secret = Client(facts["url"], "client-x", "guessed")
+    with secret, pytest.raises(Refused, match="unauthenticated"):
+        next(secret.all(markets()))
+
+
+class Losing(httpx.HTTPTransport):
+    """The answer to the first order is lost on the way."""
+
+    lost = False
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        if request.url.path == "/api/Orders" and request.method == "POST" and not self.lost:
+            self.lost = True
+            answer.read()
+            raise httpx.ReadError("lost")
+        return answer
+
+
+def test_a_lost_answer_doubles_nothing(facts: dict[str, Any]) -> None:
+    with client_of(facts, "Island Storage") as storage:
+        storage._http = httpx.Client(base_url=facts["url"], transport=Losing())
+        point = QuantityPricePoint(Decimal("0.1"), Decimal(300))
+        periods = (f"{DAY}T10:00:00+02:00", f"{DAY}T11:00:00+02:00")
+        placed = storage.send(place(OrderRequest(DAY, SideWord.SELL, *periods, (point,), portfolio_id="Battery")))
+        assert [each.id for each in storage.all(orders(DAY))] == [placed.id]
+
+
+def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "PAUSES_S", (0.0,))
+    with Client(f"http://127.0.0.1:{free_port()}", "a", "b") as client, pytest.raises(Unreachable):
+        client.send(order("o"))
+
+
+def test_the_same_with_async(facts: dict[str, Any]) -> None:
+    at = facts["known"]["South Wind"]
+
+    async def ask() -> list[str]:
+        async with AsyncClient(facts["url"], at["client_id"], at["client_secret"]) as wind:
+            with pytest.raises(Refused):
+                await wind.send(order("nothing"))
+            return [each.id async for each in wind.all(portfolios())]
+
+    assert asyncio.run(ask()) == ["S1"]
