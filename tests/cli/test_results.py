@@ -20,8 +20,8 @@ COLUMNS = {
     "schedules.csv": ["resource", "from", "before_w", "after_w"],
 }  # fmt: skip
 FILES = {
-    "trades.csv", "refusals.csv", "confirmations.csv", "deliveries.csv", "schedules.csv", "settlement.csv", "needs.csv",
-    "events.log", "report.html", "result.json",
+    "trades.csv", "refusals.csv", "confirmations.csv", "deliveries.csv", "orders.csv", "schedules.csv",
+    "settlement.csv", "needs.csv", "events.log", "report.html", "result.json",
 }  # fmt: skip
 COUNTS = ("periods", "congestions_before", "congestions_after", "orders", "trades", "refused_by_grid", "volume_wh")
 NUMBERS = ("welfare", "welfare_optimum", "efficiency", "settlement_sum")

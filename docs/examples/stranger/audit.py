@@ -23,6 +23,7 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
+from math import floor
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -139,6 +140,19 @@ class Order:
         return self.regulation if self.side == "SELL" else ACROSS[self.regulation]
 
 
+def most_with_whole(most: int, low: Fraction, high: Fraction) -> int:
+    """The largest n up to `most` for which a whole number lies between n * low and n * high.
+
+    Where `most` is none: whole parts of the bounds cancel; the whole number below the upper bound is then less than
+    `most`, n lies between multiples of it, and the question is the same with bounds turned over.
+    """
+    if floor(most * high) >= most * low:
+        return most
+    whole = floor(low)
+    low, high = low - whole, high - whole
+    return floor(most_with_whole(floor(most * high), 1 / high, 1 / low) / low)
+
+
 class Leg:
     """One buyer and one seller over a span, at the impact factors that set their ratio."""
 
@@ -160,6 +174,16 @@ class Leg:
     def affordable(self) -> bool:
         """Whether the buyer's limit pays for what the seller's limit asks."""
         return self.buy.price * self.buy_w >= self.sell.price * self.sell_w
+
+    def most(self, spanning: str, ticks: int) -> int:
+        """The most ticks of that side, up to so many, whose counterpart, rounded to ticks, both limit prices allow."""
+        if self.sell.price <= 0 or self.at(spanning, ticks * self.tick).affordable():
+            return ticks
+        if spanning == "SELL":
+            low, high = Fraction(self.sell.price, self.buy.price), Fraction(self.ppm_sell, self.ppm_buy)
+        else:
+            low, high = Fraction(self.ppm_buy, self.ppm_sell), Fraction(self.buy.price, self.sell.price)
+        return most_with_whole(ticks, low, high)
 
     def fills(self) -> tuple:
         """What each order gives."""
@@ -288,11 +312,13 @@ class Day:
         return Leg(buy, sell, span, ratio, self.rules["quantity_tick_w"])
 
     def tradeable(self, legs: list, spanning: str, quantity: int) -> int:
-        """The largest quantity in ticks within all limit prices, tried one by one from the top."""
+        """The largest quantity in ticks within all limit prices: each leg lowers it until all of them agree."""
         tick = self.rules["quantity_tick_w"]
-        ticks = quantity // tick
-        while ticks and not all(leg.at(spanning, ticks * tick).affordable() for leg in legs):
-            ticks -= 1
+        ticks, before = quantity // tick, -1
+        while ticks != before:
+            before = ticks
+            for leg in legs:
+                ticks = leg.most(spanning, ticks)
         return ticks * tick
 
     def acceptable(self, legs: list, spanning: str, quantity: int, taker: Order) -> int:

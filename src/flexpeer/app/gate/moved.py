@@ -30,8 +30,8 @@ class Moved:
         self.names = sorted({name for each in slopes for name in each})
         place = {name: at for at, name in enumerate(self.names)}
         listed = [(each[name], place[name], order) for order, each in enumerate(slopes) for name in each]
-        values, at, orders = (np.array(column) for column in zip(*listed, strict=True))
-        matrix = Sparse((values.astype(np.float64), (at, orders)), shape=(len(self.names), len(slopes)))
+        values, at, orders = np.array(listed, dtype=np.float64).reshape(-1, 3).T
+        matrix = Sparse((values, (at.astype(np.int64), orders.astype(np.int64))), shape=(len(self.names), len(slopes)))
         matrix.sort_indices()
         begin, order = (index.astype(np.int64) for index in (matrix.indptr, matrix.indices))
         self._entries: tuple[Integers, Integers, Floats] = begin, order, matrix.data
@@ -40,7 +40,8 @@ class Moved:
         split.data = np.where((split.data != 0.0) & (np.abs(split.data) != 1.0), 1.0, 0.0)
         self.shared_w = np.asarray(split @ length.astype(np.float64))
         rooms = [range_room_w(view(state), name) for name in self.names]
-        self._range = np.array([up for up, _ in rooms], dtype=np.float64), np.array([down for _, down in rooms])
+        up_w, down_w = np.array(rooms, dtype=np.float64).reshape(-1, 2, self._mtus).swapaxes(0, 1)
+        self._range = up_w, down_w
         self._energy = {at: _rooms(state, name) for at, name in enumerate(self.names) if _limited(state, name)}
 
     @property
