@@ -138,7 +138,7 @@ class Market:
             self._happen(events)
 
     def clear(self, cleared: tuple[Cleared, ...], gap_ppm: int, status: str) -> bool:
-        """Ask the owners for an allocation, and let it happen if all grant it; whether they and the market did."""
+        """Ask the owners for an allocation, and let it happen if all grant it; whether anything was traded."""
         assert self.owners is not None, "the owners are known when the gate closes"
         here = view(self.state, self.books)
         match = here.trades.next_match
@@ -146,7 +146,7 @@ class Market:
         if any(verdict.decision is not Decision.GRANTED for verdict in verdicts):
             return False
         events = self._decided(ClearOrders(cleared, verdicts, gap_ppm, status))
-        if isinstance(events[0], CommandRefused):
+        if not any(isinstance(event, TradeConcluded) for event in events):
             self.owners.abort((match,))
             return False
         self._happen(events)
