@@ -1513,7 +1513,9 @@ class Files:
             status = order.status if order.status in ("withdrawn", "killed") and part != "filled" else part
             self.report.equal("orders.csv", row.get("filled_w"), str(order.executed), where)
             self.report.expect("orders.csv", row["status"] in (status, part), f"expected {status}", where)
-        missing = sorted(o.name for o in self.day.orders.values() if not o.residual and o.name not in told)
+        came = {o.name for o in self.day.orders.values() if not o.residual}
+        came |= {row[0] for row in self.day.refusals if row[1] not in ("grid_limit", *PUT_OFF)}
+        missing = sorted(came - told)
         self.report.expect("orders.csv", not missing, f"expected rows for {missing[:3]}", "orders.csv")
 
     def result(self, seal: dict | None, head: str) -> None:
