@@ -6,6 +6,7 @@ day at once, with the orders of a file; whoever serves a market asks for what is
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Protocol
 
 from flexpeer.app.between.told_side import ToldSide
@@ -108,8 +109,6 @@ class Day:
             self.side = self.physical
         self.dso_of = resource_dsos(scenario, None if self.physical is None else self.physical.grid)
         self._points: tuple[CongestionPoint, ...] | None = None
-        self._picture: Picture | None = None
-        self._optimum: int | None = None
         self.journal, self.orders = Journal(), OrderOutcomes(scenario.orders)
         self.market = Market(log, (self.journal.note, self.orders.note, *listeners), self._owners)
 
@@ -148,8 +147,7 @@ class Day:
             self.due(self.instant(Stage.CLOSED))
             with self._watch.stage("clearing"):
                 self.due(self.instant(Stage.CLEARED))
-        self.picture()
-        self.optimum()
+        _ = self.picture, self.optimum  # each in a stage of its own
         with self._watch.stage("settlement"):
             self.due(self.instant(Stage.SETTLED))
         self.market.sync()
@@ -229,9 +227,9 @@ class Day:
 
     def place(self, row: OrderRow) -> None:
         """Send an order of a file, and let it meet whom it can."""
-        while self.market.work():
-            pass
-        self.market.send(self.command(row, self.instant(Stage.OPEN)))
+        self.market.work_through()
+        self.market.submit(self.command(row, self.instant(Stage.OPEN)))
+        self.market.work_through()
 
     def command(self, row: OrderRow, at: int) -> PlaceOrder | AmendOrder | WithdrawOrder:
         """The order of a row, or what changes it, as its organisation sends it at an instant."""
@@ -285,7 +283,7 @@ class Day:
 
     def _want(self, ceiling: int) -> bool:
         """DSOs say what they would pay for; whether another clearing could help them."""
-        needs = self.residual_w()
+        needs = self._need_w()
         if self._cleared() and not any(any(row) for row in needs.values()):
             return False
         with self.market.together():
@@ -315,45 +313,51 @@ class Day:
 
     def _settle(self, at: int) -> None:
         """Invoices and key figures."""
-        picture, optimum, residual = self.picture(), self.optimum(), self.residual_w()
-        scenario, book = self.scenario, self.scenario.rulebook.timeline
+        picture, scenario, book = self.picture, self.scenario, self.scenario.rulebook.timeline
         minutes = book.confirmation.of(scenario.day) - book.gate_closure.of(scenario.day)
         overload = None if picture is None else picture.overload_wm(scenario.day.mtu_minutes)
-        report = ReportKpis(scenario.alternative, scenario.costs, residual, optimum, overload, minutes)
+        report = ReportKpis(scenario.alternative, scenario.costs, self.residual_w, self.optimum, overload, minutes)
         with self.market.together():
             _submit(self.market, Settle(), report, ReachStage(Stage.SETTLED, at))
 
-    def residual_w(self) -> dict[str, Watts]:
+    def _need_w(self) -> dict[str, Watts]:
         """What each point still needs after the trades so far."""
         self._observed()
         return self.side.need_w(self.after_w())
 
+    @cached_property
+    def residual_w(self) -> dict[str, Watts]:
+        """What each point still needs, once nothing moves any more."""
+        return self._need_w()
+
+    @cached_property
     def picture(self) -> Picture | None:
         """The grid before and after the market by an independent power flow, once nothing moves any more."""
-        if self._picture is None and self.physical is not None and self._verifier is not None:
-            with self._watch.stage("verification"):
-                schedules = self.before_w(), self.start_w(), self.after_w()
-                self._picture = verify_day(self.physical, self._verifier, *schedules)
-        return self._picture
+        if self.physical is None or self._verifier is None:
+            return None
+        with self._watch.stage("verification"):
+            schedules = self.before_w(), self.start_w(), self.after_w()
+            return verify_day(self.physical, self._verifier, *schedules)
 
+    @cached_property
     def optimum(self) -> int | None:
         """The central optimum; at least what was achieved, which every owner granted and so is possible.
 
         None where nobody knows the whole grid.
         """
-        start_w, state = self.start_w(), self.market.state
-        cuts = self.side.all_cuts(state, start_w) if self._optimum is None else None
-        if cuts is not None:
-            with self._watch.stage("optimum"):
-                bound = welfare_optimum(state, cuts)
-                achieved = welfare_of(facts(state)) * MONEY_PER_MAJOR
-                self._optimum = None if bound is None else max(bound, int(achieved))
-        return self._optimum
+        state = self.market.state
+        cuts = self.side.all_cuts(state, self.start_w())
+        if cuts is None:
+            return None
+        with self._watch.stage("optimum"):
+            bound = welfare_optimum(state, cuts)
+            achieved = welfare_of(facts(state)) * MONEY_PER_MAJOR
+            return None if bound is None else max(bound, int(achieved))
 
     def outcome(self) -> DayOutcome:
-        """What the day came to."""
-        state, picture = self.market.state, self.picture()
-        points = self._point_days(self.residual_w())
+        """What the day came to, once nothing moves any more."""
+        state, picture = self.market.state, self.picture
+        points = self._point_days(self.residual_w)
         return DayOutcome(
             scenario=self.scenario,
             state=state,
@@ -367,7 +371,7 @@ class Day:
             congestions_before=picture.before if picture else _past_limit(points, "before_w"),
             congestions_after=picture.after if picture else _past_limit(points, "after_w"),
             worsened=picture.worsened if picture else (),
-            welfare_optimum=self.optimum(),
+            welfare_optimum=self.optimum,
             grid=picture.grid if picture else None,
             verified_by=picture.verified_by if picture else None,
             largest_difference_pu=picture.largest_difference_pu if picture else None,

@@ -97,6 +97,11 @@ class Market:
             return False
         return True
 
+    def work_through(self) -> None:
+        """Steps until nobody waits."""
+        while self.work():
+            pass
+
     def send(self, *commands: Command) -> list[Event]:
         """Everything that happens because of these commands, each until nobody waits any more."""
         happened: list[Event] = []
@@ -104,8 +109,7 @@ class Market:
         try:
             for command in commands:
                 self.submit(command)
-                while self.work():
-                    pass
+                self.work_through()
         finally:
             self._listeners.remove(happened.append)
         return happened
@@ -127,8 +131,7 @@ class Market:
         """Sleeping meetings get a last chance, in order of arrival, while that frees headroom, some rounds at most."""
         assert self.owners is not None, "the owners are known while the gate is open"
         while True:
-            while self.work():
-                pass
+            self.work_through()
             freed = self._asleep(self.owners.freed())
             if not freed and not self.state.matching.deferred:
                 return
@@ -226,6 +229,8 @@ class Market:
 
     def _asleep(self, places: tuple[Freed, ...]) -> tuple[Freed, ...]:
         """Those at which something sleeps; the others need not be watched."""
+        if not places:
+            return ()
         asleep = tuple(at for at in places if self.books.asleep_at(at.owner, at.element, at.mtu))
         if self.owners is not None:
             for place in set(places).difference(asleep):
