@@ -107,8 +107,8 @@ def _make(store: Store, data: Path, scenario: Path | None, *, demo: bool) -> Non
         folder = Path(scratch) / SCENARIO
         if scenario is None:
             write_demo(folder)
+        read, _ = read_whole(scenario or folder, (ORDERS,))
         _copy(scenario or folder, data / SCENARIO)
-    read, _ = read_whole(data / SCENARIO, (ORDERS,))
     accounts, logins = new_accounts(_holders(read))
     _write_credentials(data / CREDENTIALS, logins)
     for name in (TOKEN_KEY, OPERATOR_KEY):
@@ -118,7 +118,6 @@ def _make(store: Store, data: Path, scenario: Path | None, *, demo: bool) -> Non
 
 def _copy(scenario: Path, to: Path) -> None:
     """All of a scenario but its orders, in place of what an attempt before may have left."""
-    read_whole(scenario, (ORDERS,))
     shutil.rmtree(to, ignore_errors=True)
     shutil.copytree(scenario, to, ignore=lambda _folder, names: [name for name in names if name == ORDERS.file])
 
