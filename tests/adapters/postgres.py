@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tests.debian import install
 
 ROOM_BYTES = 1 << 30
 PLACES = ("/usr/lib/postgresql", "/usr/local/lib/postgresql", "/opt/homebrew/opt/postgresql")
@@ -24,17 +25,6 @@ def _programs() -> Path | None:
         return Path(on_path).resolve().parent
     found = sorted(path for place in PLACES for path in Path(place).glob("*/bin") if (path / "initdb").exists())
     return found[-1] if found else None
-
-
-def _install() -> str:
-    """From Debian's packages, where this may be done; what came of it."""
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        return "it is not installed, and only root can install Debian's package postgresql"
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in (("update",), ("install", "-y", "--no-install-recommends", "postgresql")):
-        words = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300", *command]
-        done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    return "" if done.returncode == 0 else f"installing Debian's package postgresql failed: {done.stderr[-300:]}"
 
 
 def _scratch() -> str | None:
@@ -112,7 +102,7 @@ def postgres(*settings: str, folder: Path | None = None) -> Iterator[Cluster]:
     """A running cluster, in a folder of its own or below the given one; skips with the reason where there is none."""
     programs = _programs()
     if programs is None:
-        why = _install()
+        why = install("postgresql")
         programs = _programs()
         if programs is None:
             warnings.warn(f"tests on PostgreSQL are NOT RUN: {why}", stacklevel=1)
