@@ -6,8 +6,7 @@ between: what got no answer is sent again, with the same key.
 """
 
 import multiprocessing
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from multiprocessing.process import BaseProcess
@@ -23,6 +22,8 @@ from flexpeer.app.scenario import OrderRow, Scenario
 from flexpeer.bootstrap import read_whole
 from flexpeer.errors import BadInput, Finding, Unusable, bad_input
 from flexpeer.quantities import MINOR_PER_MAJOR
+from flexpeer.sdk import Client as SdkClient
+from flexpeer.sdk import Request, Unreachable
 
 OPERATOR_ROLE = "MARKET_OPERATOR"
 PATIENCE_S, PAUSE_S, TIMEOUT_S = 120.0, 0.2, 900.0
@@ -61,49 +62,26 @@ class Turn(NamedTuple):
         return f"/api/Orders/{quote(self.body['id'], safe='')}?marketId={self.body['marketId']}"
 
 
-class Api:
-    """One organisation's way to the service: a token, kept fresh, and patience while the service is away."""
+class Api(SdkClient):
+    """One organisation's way to the service, with patience while it is away."""
 
     def __init__(self, url: str, client: Client) -> None:
-        self._client = client
-        self._http = httpx.Client(base_url=url, timeout=TIMEOUT_S)
+        self._url, self._client = url, client
+        pauses_s = (PAUSE_S,) * int(PATIENCE_S / PAUSE_S)
+        super().__init__(url, client.client_id, client.client_secret, timeout_s=TIMEOUT_S, pauses_s=pauses_s)
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         """What the service answers in the end; `Unusable` if it stays away or knows nobody like this."""
-        until = time.monotonic() + PATIENCE_S
-        while True:
-            answer = self._tried(method, path, body, headers)
-            if answer is not None:
-                return answer
-            if time.monotonic() > until:
-                raise Unusable(str(self._http.base_url), "does not answer", "a service that runs")
-            time.sleep(PAUSE_S)
-
-    def _tried(self, method: str, path: str, body: Any, given: Mapping[str, str]) -> httpx.Response | None:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        content = None if body is None else msgspec.json.encode(body)
         try:
-            if "Authorization" not in self._http.headers:
-                self._sign_in()
-            headers = {name.replace("_", "-"): value for name, value in given.items()}
-            content = None if body is None else msgspec.json.encode(body, order=None)
-            if content is not None:
-                headers["Content-Type"] = "application/json"
-            answer = self._http.request(method, path, content=content, headers=headers)
-        except httpx.TransportError:
-            return None
+            answer = self.answer(Request[Any](method, path, None, content, named))
+        except Unreachable as error:
+            raise Unusable(self._url, "does not answer", "a service that runs") from error
         if answer.status_code == httpx.codes.UNAUTHORIZED:
-            del self._http.headers["Authorization"]
-            return None
-        return None if answer.status_code in (429, 503) else answer
-
-    def _sign_in(self) -> None:
-        client = self._client
-        form = {"grant_type": "client_credentials"}
-        answer = self._http.post("/api/token", auth=(client.client_id, client.client_secret), data=form)
-        if answer.status_code == httpx.codes.UNAUTHORIZED:
-            problem = f"knows no client {client.client_id}"
-            raise Unusable(str(self._http.base_url), problem, "credentials of the market that is served there")
-        if answer.is_success:
-            self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+            problem = f"knows no client {self._client.client_id}"
+            raise Unusable(self._url, problem, "credentials of the market that is served there")
+        return answer
 
 
 def play(folder: Path, credentials: Path, url: str, clients: int, progress: Progress) -> Json:

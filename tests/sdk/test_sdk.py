@@ -26,7 +26,6 @@ from flexpeer.sdk import (
     withdraw,
     zones,
 )
-from flexpeer.sdk import client as client_module
 from flexpeer.sdk.requests import Request
 from flexpeer.wire.api import OrderChange, OrderRequest, QuantityPricePoint, SideWord, StatusWord
 
@@ -99,16 +98,41 @@ class Losing(httpx.HTTPTransport):
 
 def test_a_lost_answer_doubles_nothing(facts: dict[str, Any]) -> None:
     with client_of(facts, "Island Storage") as storage:
-        storage._http = httpx.Client(base_url=facts["url"], transport=Losing())
+        storage._http = httpx.Client(transport=Losing())
         point = QuantityPricePoint(Decimal("0.1"), Decimal(300))
         periods = (f"{DAY}T10:00:00+02:00", f"{DAY}T11:00:00+02:00")
         placed = storage.send(place(OrderRequest(DAY, SideWord.SELL, *periods, (point,), portfolio_id="Battery")))
         assert [each.id for each in storage.all(orders(DAY))] == [placed.id]
 
 
-def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "PAUSES_S", (0.0,))
-    with Client(f"http://127.0.0.1:{free_port()}", "a", "b") as client, pytest.raises(Unreachable):
+class Restarting(httpx.BaseTransport):
+    """A service that is busy starting for some requests, and whose first token has expired at once."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.url.path)
+        if len(self.asked) in (1, 3):
+            return httpx.Response(503)
+        if request.url.path == "/api/token":
+            return httpx.Response(200, json={"access_token": f"t{len(self.asked)}", "token_type": "", "expires_in": 1})
+        expired = request.headers["Authorization"] == "Bearer t2"
+        return httpx.Response(401 if expired else 204)
+
+
+def test_a_restarting_service_is_asked_again_also_for_a_token() -> None:
+    service = Restarting()
+    with Client("http://market", "a", "b", pauses_s=(0.0,) * 3) as client:
+        client._http = httpx.Client(transport=service)
+        client.send(withdraw("o"))
+    order_path, token = "/api/Orders/o", "/api/token"
+    assert service.asked == [token, token, order_path, order_path, token, order_path]
+
+
+def test_nobody_there() -> None:
+    nowhere = Client(f"http://127.0.0.1:{free_port()}", "a", "b", pauses_s=(0.0,))
+    with nowhere as client, pytest.raises(Unreachable):
         client.send(order("o"))
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any, Self, TypeVar
 
@@ -15,8 +15,11 @@ from flexpeer.wire.api_problems import Problem
 
 T = TypeVar("T")
 PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-AGAIN = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.UNAUTHORIZED})
+BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 FORM = {"grant_type": "client_credentials"}
+Step = httpx.Request | float
+"""What is to be sent, or how many seconds to wait."""
+Talk = Generator[Step, httpx.Response | None, httpx.Response]
 
 
 class Refused(Exception):
@@ -31,16 +34,52 @@ class Unreachable(Exception):
     """The service did not answer, however often it was asked."""
 
 
+class _Talks:
+    """What is sent for a request, and when again; a connection sends it, and brings responses or None."""
+
+    def __init__(self, url: str, client_id: str, client_secret: str, pauses_s: Sequence[float]) -> None:
+        self._url, self._auth, self._pauses_s = url.rstrip("/"), httpx.BasicAuth(client_id, client_secret), pauses_s
+        self._token = ""
+
+    def about(self, request: Request[Any]) -> Talk:
+        """Until there is an answer that will not be another one soon; `Unreachable` if there is none at all."""
+        answer = None
+        for pause_s in (*self._pauses_s, None):
+            answer = yield from self._once(request)
+            if answer is not None and answer.status_code not in BUSY:
+                return answer
+            if pause_s is not None:
+                yield pause_s
+        if answer is None:
+            raise Unreachable(f"{self._url} does not answer")
+        return answer
+
+    def _once(self, request: Request[Any]) -> Generator[Step, httpx.Response | None, httpx.Response | None]:
+        """The answer to one attempt; with a new token where there is none, or the one there is has expired."""
+        answer = None
+        for _ in range(2):
+            if not self._token:
+                answer = yield next(self._auth.auth_flow(httpx.Request("POST", f"{self._url}/api/token", data=FORM)))
+                if answer is None or answer.is_error:
+                    return answer
+                self._token = msgspec.json.decode(answer.content, type=TokenDocument).access_token
+            answer = yield self._signed(request)
+            if answer is None or answer.status_code != HTTPStatus.UNAUTHORIZED:
+                return answer
+            self._token = ""
+        return answer
+
+    def _signed(self, request: Request[Any]) -> httpx.Request:
+        kind = {} if request.body is None else {"Content-Type": "application/json"}
+        headers = {**request.headers, **kind, "Authorization": f"Bearer {self._token}"}
+        return httpx.Request(request.method, f"{self._url}{request.path}", headers=headers, content=request.body)
+
+
 def _read(answer: httpx.Response, shape: Any) -> Any:
     """What an answer says, by its shape; `Refused` if it is no."""
     if answer.is_error:
         raise Refused(msgspec.json.decode(answer.content, type=Problem))
     return None if shape is None else msgspec.json.decode(answer.content, type=shape)
-
-
-def _headers(request: Request[Any], token: str) -> dict[str, str]:
-    kind = {} if request.body is None else {"Content-Type": "application/json"}
-    return {**request.headers, **kind, "Authorization": f"Bearer {token}"}
 
 
 def _following(page: Any) -> str | None:
@@ -50,14 +89,21 @@ def _following(page: Any) -> str | None:
 class Client:
     """An organisation's client."""
 
-    def __init__(self, url: str, client_id: str, client_secret: str, *, timeout_s: float = 60.0) -> None:
-        self._http = httpx.Client(base_url=url, timeout=timeout_s)
-        self._auth = (client_id, client_secret)
-        self._token = ""
+    def __init__(
+        self,
+        url: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        timeout_s: float = 60.0,
+        pauses_s: Sequence[float] = PAUSES_S,
+    ) -> None:
+        self._http = httpx.Client(timeout=timeout_s)
+        self._talks = _Talks(url, client_id, client_secret, pauses_s)
 
     def send(self, request: Request[T]) -> T:
         """The answer; `Refused` if it is no, `Unreachable` if there is none."""
-        answer: T = _read(self._answer(request), request.shape)
+        answer: T = _read(self.answer(request), request.shape)
         return answer
 
     def all(self, listing: Listing[T]) -> Iterator[T]:
@@ -68,24 +114,25 @@ class Client:
             yield from page.items
             path = _following(page)
 
-    def _answer(self, request: Request[Any]) -> httpx.Response:
-        for pause_s in (*PAUSES_S, None):
+    def answer(self, request: Request[Any]) -> httpx.Response:
+        """The answer as it came, whatever it says; `Unreachable` if there is none."""
+        talk = self._talks.about(request)
+        step = next(talk)
+        while True:
             try:
-                self._token = self._token or self._new_token()
-                headers = _headers(request, self._token)
-                answer = self._http.request(request.method, request.path, content=request.body, headers=headers)
-                if answer.status_code not in AGAIN or pause_s is None:
-                    return answer
-                self._token = "" if answer.status_code == HTTPStatus.UNAUTHORIZED else self._token
-            except httpx.TransportError as error:
-                if pause_s is None:
-                    raise Unreachable(str(error)) from error
-            time.sleep(pause_s or 0.0)
-        raise AssertionError("the last pause is none")
+                step = talk.send(self._taken(step))
+            except StopIteration as end:
+                found: httpx.Response = end.value
+                return found
 
-    def _new_token(self) -> str:
-        token: TokenDocument = _read(self._http.post("/api/token", auth=self._auth, data=FORM), TokenDocument)
-        return token.access_token
+    def _taken(self, step: Step) -> httpx.Response | None:
+        if not isinstance(step, httpx.Request):
+            time.sleep(step)
+            return None
+        try:
+            return self._http.send(step)
+        except httpx.TransportError:
+            return None
 
     def __enter__(self) -> Self:
         return self
@@ -97,14 +144,21 @@ class Client:
 class AsyncClient:
     """The same with async."""
 
-    def __init__(self, url: str, client_id: str, client_secret: str, *, timeout_s: float = 60.0) -> None:
-        self._http = httpx.AsyncClient(base_url=url, timeout=timeout_s)
-        self._auth = (client_id, client_secret)
-        self._token = ""
+    def __init__(
+        self,
+        url: str,
+        client_id: str,
+        client_secret: str,
+        *,
+        timeout_s: float = 60.0,
+        pauses_s: Sequence[float] = PAUSES_S,
+    ) -> None:
+        self._http = httpx.AsyncClient(timeout=timeout_s)
+        self._talks = _Talks(url, client_id, client_secret, pauses_s)
 
     async def send(self, request: Request[T]) -> T:
         """The answer; `Refused` if it is no, `Unreachable` if there is none."""
-        answer: T = _read(await self._answer(request), request.shape)
+        answer: T = _read(await self.answer(request), request.shape)
         return answer
 
     async def all(self, listing: Listing[T]) -> AsyncIterator[T]:
@@ -116,25 +170,25 @@ class AsyncClient:
                 yield item
             path = _following(page)
 
-    async def _answer(self, request: Request[Any]) -> httpx.Response:
-        for pause_s in (*PAUSES_S, None):
+    async def answer(self, request: Request[Any]) -> httpx.Response:
+        """The answer as it came, whatever it says; `Unreachable` if there is none."""
+        talk = self._talks.about(request)
+        step = next(talk)
+        while True:
             try:
-                self._token = self._token or await self._new_token()
-                headers = _headers(request, self._token)
-                answer = await self._http.request(request.method, request.path, content=request.body, headers=headers)
-                if answer.status_code not in AGAIN or pause_s is None:
-                    return answer
-                self._token = "" if answer.status_code == HTTPStatus.UNAUTHORIZED else self._token
-            except httpx.TransportError as error:
-                if pause_s is None:
-                    raise Unreachable(str(error)) from error
-            await asyncio.sleep(pause_s or 0.0)
-        raise AssertionError("the last pause is none")
+                step = talk.send(await self._taken(step))
+            except StopIteration as end:
+                found: httpx.Response = end.value
+                return found
 
-    async def _new_token(self) -> str:
-        answer = await self._http.post("/api/token", auth=self._auth, data=FORM)
-        token: TokenDocument = _read(answer, TokenDocument)
-        return token.access_token
+    async def _taken(self, step: Step) -> httpx.Response | None:
+        if not isinstance(step, httpx.Request):
+            await asyncio.sleep(step)
+            return None
+        try:
+            return await self._http.send(step)
+        except httpx.TransportError:
+            return None
 
     async def __aenter__(self) -> Self:
         return self
