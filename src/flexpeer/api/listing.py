@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from msgspec import Struct
 from msgspec.structs import asdict, fields
 
-from flexpeer.api.edge import Asked
+from flexpeer.api.edge import Answer, Asked
 from flexpeer.api.units import instant, utc
 from flexpeer.wire.api import Link
 from flexpeer.wire.api_queries import ListQuery
@@ -21,11 +21,13 @@ COMPARISONS: dict[str, Callable[[str, str], bool]] = {
 }
 
 
-def page(asked: Asked, documents: Sequence[D]) -> tuple[int, tuple[D, ...], tuple[Link, ...]]:
-    """How many there are, those of the page, and where it goes on."""
+def listed(
+    asked: Asked, documents: Sequence[D], shape: Callable[[int, tuple[D, ...], tuple[Link, ...]], Struct]
+) -> Answer:
+    """A list of this shape: how many there are, those of the page asked for, and where it goes on."""
     query: ListQuery = asked.query
     shown = tuple(documents[query.skip : query.skip + query.take])
-    return len(documents), shown, links(asked, len(documents))
+    return Answer(200, shape(len(documents), shown, links(asked, len(documents))))
 
 
 def links(asked: Asked, hits: int) -> tuple[Link, ...]:

@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 
 from flexpeer.api.edge import Answer, Asked, Route
-from flexpeer.api.listing import matching, page
+from flexpeer.api.listing import listed, matching
 from flexpeer.api.permissions import Action
 from flexpeer.api.service import ServedDay
 from flexpeer.api.units import utc
@@ -75,8 +75,7 @@ async def read_all(asked: Asked) -> Answer:
     """Every delivery day."""
     now = asked.service.clock.now()
     documents = [await market_document(served, now) for _, served in asked.days(asked.query.market_id)]
-    hits, items, more = page(asked, documents)
-    return Answer(200, MarketList(hits, items, more))
+    return listed(asked, documents, MarketList)
 
 
 async def read(asked: Asked) -> Answer:
@@ -105,8 +104,7 @@ async def zones(asked: Asked) -> Answer:
     documents: list[ZoneDocument] = []
     for market_id, served in asked.days(asked.query.market_id):
         documents += zone_documents(market_id, served.published.state, asked.caller.organisation)
-    hits, items, more = page(asked, matching(asked.query, documents))
-    return Answer(200, ZoneList(hits, items, more))
+    return listed(asked, matching(asked.query, documents), ZoneList)
 
 
 async def kpis(asked: Asked) -> Answer:
@@ -116,8 +114,7 @@ async def kpis(asked: Asked) -> Answer:
         report = served.published.state.kpis.report
         if report is not None:
             documents.append(KpiDocument(market_id, kpi_object(report)))
-    hits, items, more = page(asked, documents)
-    return Answer(200, KpiList(hits, items, more))
+    return listed(asked, documents, KpiList)
 
 
 ROUTES = (

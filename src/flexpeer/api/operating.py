@@ -7,7 +7,7 @@ import msgspec
 
 from flexpeer.api.declining import denied
 from flexpeer.api.edge import JSON, Answer, Asked, Route
-from flexpeer.api.listing import page
+from flexpeer.api.listing import listed
 from flexpeer.api.log_lines import lines, sealed_head
 from flexpeer.api.permissions import Action
 from flexpeer.api.service import ServedDay
@@ -72,8 +72,7 @@ class Operating:
         documents = [
             msgspec.convert(head, HeadDocument, from_attributes=True) for day in days for head in self._heads(day)
         ]
-        hits, items, more = page(asked, documents)
-        return Answer(200, HeadList(hits, items, more))
+        return listed(asked, documents, HeadList)
 
     async def result(self, asked: Asked) -> Answer:
         """What a settled day came to: `result.json` of `flexpeer run`."""

@@ -12,7 +12,7 @@ from flexpeer.api.declining import Declined, denied, refused, refused_command
 from flexpeer.api.documents import dsos_of, order_document, order_owned, public_order
 from flexpeer.api.edge import CSV, JSON, Answer, Asked, Route, encode
 from flexpeer.api.import_rows import Row, csv_rows, json_rows
-from flexpeer.api.listing import matching, page
+from flexpeer.api.listing import listed, matching
 from flexpeer.api.permissions import Action, Owned
 from flexpeer.api.published import POINT, Published
 from flexpeer.api.service import ServedDay
@@ -306,8 +306,7 @@ async def read_all(asked: Asked) -> Answer:
         known = [(state.orders.orders[name], name) for name in names if name in state.orders.orders]
         seen = [(order.number, name) for order, name in known if asked.sees(order_owned(state, order))]
         documents += [as_it_is(market_id, state, published, name) for _, name in sorted(seen)]
-    hits, items, more = page(asked, matching(asked.query, documents))
-    return Answer(200, OrderList(hits, items, more))
+    return listed(asked, matching(asked.query, documents), OrderList)
 
 
 async def public_book(asked: Asked) -> Answer:
@@ -317,8 +316,7 @@ async def public_book(asked: Asked) -> Answer:
         state = served.published.state
         still = sorted((o.number, o.order) for o in state.orders.orders.values() if o.status is Status.OPEN)
         documents += [public_order(market_id, state, state.orders.orders[name]) for _, name in still]
-    hits, items, more = page(asked, matching(asked.query, documents))
-    return Answer(200, PublicOrderList(hits, items, more))
+    return listed(asked, matching(asked.query, documents), PublicOrderList)
 
 
 ROUTES = (

@@ -11,7 +11,7 @@ from flexpeer.api.documents import (
     verdict_document,
 )
 from flexpeer.api.edge import Answer, Asked, Route
-from flexpeer.api.listing import matching, page
+from flexpeer.api.listing import listed, matching
 from flexpeer.api.permissions import Action, Owned
 from flexpeer.market.machine import State
 from flexpeer.market.settlement import Account
@@ -43,8 +43,7 @@ async def trades(asked: Asked) -> Answer:
             sides = seen_sides(asked, trade_owned(state, trade)) if trade is not None else []
             if trade is not None and sides:
                 documents.append(trade_document(market_id, state, trade, sides))
-    hits, items, more = page(asked, matching(asked.query, documents))
-    return Answer(200, TradeList(hits, items, more))
+    return listed(asked, matching(asked.query, documents), TradeList)
 
 
 async def confirmations(asked: Asked) -> Answer:
@@ -57,8 +56,7 @@ async def confirmations(asked: Asked) -> Answer:
             for told in state.activations.confirmations
             if asked.sees(Owned(told.organisation, dsos_of(state.participants, told.unit)))
         ]
-    hits, items, more = page(asked, matching(asked.query, documents))
-    return Answer(200, ConfirmationList(hits, items, more))
+    return listed(asked, matching(asked.query, documents), ConfirmationList)
 
 
 async def activations(asked: Asked) -> Answer:
@@ -70,8 +68,7 @@ async def activations(asked: Asked) -> Answer:
             unit = state.participants.resources[name]
             if asked.sees(Owned(unit.organisation, (unit.dso,))):
                 documents.append(activation_document(market_id, state, name))
-    hits, items, more = page(asked, matching(asked.query, documents))
-    return Answer(200, ActivationList(hits, items, more))
+    return listed(asked, matching(asked.query, documents), ActivationList)
 
 
 async def settlement(asked: Asked) -> Answer:
@@ -84,8 +81,7 @@ async def settlement(asked: Asked) -> Answer:
             for account in sorted(_accounts(state))
             if asked.sees(Owned(account.organisation))
         ]
-    hits, items, more = page(asked, matching(asked.query, documents))
-    return Answer(200, SettlementList(hits, items, more))
+    return listed(asked, matching(asked.query, documents), SettlementList)
 
 
 def _accounts(state: State) -> set[Account]:
@@ -101,8 +97,7 @@ async def verdicts(asked: Asked) -> Answer:
             seen = [name for name in _orders(answered.match) if asked.sees(_owned(state, name))]
             if seen:
                 documents.append(verdict_document(market_id, state, answered, seen))
-    hits, items, more = page(asked, documents)
-    return Answer(200, VerdictList(hits, items, more))
+    return listed(asked, documents, VerdictList)
 
 
 def _orders(match: Match) -> list[str]:

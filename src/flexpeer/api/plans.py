@@ -11,7 +11,7 @@ import msgspec
 from flexpeer.api.declining import Declined, denied
 from flexpeer.api.documents import period
 from flexpeer.api.edge import CSV, JSON, Answer, Asked, Handle, Route, malformed
-from flexpeer.api.listing import matching, page
+from flexpeer.api.listing import listed, matching
 from flexpeer.api.permissions import Action, Owned
 from flexpeer.api.service import ServedDay
 from flexpeer.api.units import WATTS_PER_MW, instant, megawatts, utc, watts
@@ -222,8 +222,7 @@ async def read_meter(asked: Asked) -> Answer:
 
 
 def _listed(asked: Asked, documents: list[IntervalDocument]) -> Answer:
-    hits, items, more = page(asked, matching(asked.query, documents))
-    return Answer(200, IntervalList(hits, items, more))
+    return listed(asked, matching(asked.query, documents), IntervalList)
 
 
 TAKEN = {200: IntervalsTaken}

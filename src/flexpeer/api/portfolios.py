@@ -5,7 +5,7 @@ from decimal import Decimal
 from flexpeer.api.declining import denied, refused_command
 from flexpeer.api.documents import dsos_of
 from flexpeer.api.edge import JSON, Answer, Asked, Route
-from flexpeer.api.listing import matching, page
+from flexpeer.api.listing import listed, matching
 from flexpeer.api.permissions import DSOS, Action, Owned
 from flexpeer.api.service import ServedDay
 from flexpeer.api.units import instant, megawatts, utc, watts
@@ -88,8 +88,7 @@ async def read_all(asked: Asked) -> Answer:
     if asked.query.portfolio_id is not None:
         documents = [document for document in documents if document.id == asked.query.portfolio_id]
     query = OwnerQuery(owner_organization_id=asked.query.owner_organization_id)
-    hits, items, more = page(asked, matching(query, documents))
-    return Answer(200, PortfolioList(hits, items, more))
+    return listed(asked, matching(query, documents), PortfolioList)
 
 
 async def read(asked: Asked) -> Answer:

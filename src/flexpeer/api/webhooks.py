@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from flexpeer.api.declining import denied
 from flexpeer.api.edge import JSON, Answer, Asked, Route, encode
 from flexpeer.api.feed import event_document
-from flexpeer.api.listing import page
+from flexpeer.api.listing import listed
 from flexpeer.api.permissions import Action, Caller, Owned
 from flexpeer.api.service import Service
 from flexpeer.wire.api_operations import (
@@ -107,8 +107,7 @@ class Webhooks:
     async def read_all(self, asked: Asked) -> Answer:
         """One's own subscriptions."""
         own = [self._document(each) for each in self._known.values() if asked.sees(Owned(each.caller.organisation))]
-        hits, items, more = page(asked, own)
-        return Answer(200, WebhookList(hits, items, more))
+        return listed(asked, own, WebhookList)
 
     async def remove(self, asked: Asked) -> Answer:
         """No more deliveries."""
@@ -125,8 +124,7 @@ class Webhooks:
     async def dead_letters(self, asked: Asked) -> Answer:
         """What could not be delivered to one's own subscriptions."""
         own = {each.webhook for each in self._known.values() if asked.sees(Owned(each.caller.organisation))}
-        hits, items, more = page(asked, [letter for letter in self._dead if letter.webhook_id in own])
-        return Answer(200, DeadLetterList(hits, items, more))
+        return listed(asked, [letter for letter in self._dead if letter.webhook_id in own], DeadLetterList)
 
     def _document(self, known: Subscription) -> WebhookDocument:
         dead = sum(letter.webhook_id == known.webhook for letter in self._dead)
