@@ -19,7 +19,7 @@ from flexpeer.app.market import Listener, Market
 from flexpeer.app.optimum import Cuts, welfare_optimum
 from flexpeer.app.outcome import Congestion, DayOutcome, PointDay
 from flexpeer.app.physical_side import PhysicalSide, margin_ppm
-from flexpeer.app.ports import EventLog, Owners, Watch
+from flexpeer.app.ports import EventLog, Flows, Owners, Watch
 from flexpeer.app.registration import registrations, resource_dsos
 from flexpeer.app.scenario import OrderRow, Scenario
 from flexpeer.app.verification import Picture, Verifier, verify_day
@@ -71,7 +71,7 @@ class GridSide(Protocol):
     def coordinator(self, start_w: Mapping[str, Watts]) -> Owners:
         """The owners, at the starting point."""
 
-    def flows(self, schedules_w: Mapping[str, Watts]) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
+    def flows(self, schedules_w: Mapping[str, Watts]) -> Flows:
         """Flow (in the loading direction) and limit of each point with these schedules, W per MTU."""
 
     def cuts(self, state: State, schedules_w: Mapping[str, Watts], /) -> Cuts:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from flexpeer.app.granting import PointCoordinator
 from flexpeer.app.grid_day import topmost_dso
 from flexpeer.app.optimum import Cuts, FactorCuts
+from flexpeer.app.ports import Flows
 from flexpeer.app.scenario import Scenario
 from flexpeer.app.validator import PointOwner
 from flexpeer.market.machine import State
@@ -96,7 +97,7 @@ class FactorSide:
             }
         return flows
 
-    def flows(self, schedules_w: Schedules) -> dict[str, tuple[tuple[float, ...], tuple[float, ...]]]:
+    def flows(self, schedules_w: Schedules) -> Flows:
         """Flow and limit of each point with these schedules, W per MTU."""
         limits = {point.congestion_point: point.limit_w or () for point in self._points}
         return {

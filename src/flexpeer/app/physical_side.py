@@ -17,6 +17,7 @@ from flexpeer.app.grid_cuts import GridCuts
 from flexpeer.app.grid_day import GridDay
 from flexpeer.app.joint_check import BorderEnd, Borders
 from flexpeer.app.optimum import Cuts
+from flexpeer.app.ports import Flows
 from flexpeer.app.scenario import CongestionPoint as GivenPoint
 from flexpeer.app.scenario import Scenario
 from flexpeer.app.validator import GridOwner, OwnGrid
@@ -33,7 +34,6 @@ from flexpeer.quantities import IMPACT_LIMIT_PPM, PPM, QUANTITY_LIMIT_W
 POINTS = "congestion_points.csv"
 Schedules = Mapping[str, Watts]
 State = tuple[FlowResult, Readings]
-Flows = dict[str, tuple[tuple[float, ...], tuple[float, ...]]]
 
 
 class Point(NamedTuple):
@@ -119,10 +119,8 @@ class PhysicalSide:
     def flows(self, schedules_w: Schedules) -> Flows:
         """Flow (in the loading direction) and limit of each point, W per MTU, with these schedules."""
         state = self.grid.solve(schedules_w, "schedules")
-        return {
-            p.point.congestion_point: (tuple(self._flow(p, state).tolist()), tuple(self._limit(p).tolist()))
-            for p in self._points
-        }
+        rows = ((p.point.congestion_point, self._flow(p, state), self._limit(p)) for p in self._points)
+        return {name: (tuple(flow.tolist()), tuple(limit.tolist())) for name, flow, limit in rows}
 
     def cuts(self, _state: MarketState, _schedules_w: Schedules) -> Cuts:
         """What limits moves from now on, as the owners check it."""
@@ -156,11 +154,10 @@ class PhysicalSide:
     def coordinator(self, start_w: Schedules) -> GridCoordinator:
         """The owners' validators, each with its own part of the grid, at the starting point."""
         grids = self.own_grids(start_w)
-        home = {resource: own.owner for own in grids for resource in own.bus_of}
         owners = [GridOwner(own) for own in grids]
         for owner in owners:
             owner.warm_up()
-        found = GridCoordinator(owners, self.element_of, home)
+        found = GridCoordinator(owners, self.element_of, {r: own.owner for own in grids for r in own.bus_of})
         self._borders = found.borders
         return found
 

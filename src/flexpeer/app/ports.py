@@ -10,6 +10,8 @@ from flexpeer.market.matching.view import View
 from flexpeer.market.trades import GridVerdict, Match, Move
 
 Batch = Sequence[Event]
+Flows = dict[str, tuple[tuple[float, ...], tuple[float, ...]]]
+"""Flow (in the loading direction) and limit of each congestion point, W per MTU."""
 
 
 class EventLog(Protocol):

@@ -15,6 +15,7 @@ from flexpeer.app.gate.owner_cuts import OwnerCuts
 from flexpeer.app.granting import GridCoordinator
 from flexpeer.app.joint_check import Borders, Owner, OwnerSilent
 from flexpeer.app.optimum import Cuts
+from flexpeer.app.ports import Flows
 from flexpeer.app.scenario import Scenario
 from flexpeer.grid.limits import Kind, relief_needed
 from flexpeer.grid.network import Floats
@@ -74,7 +75,7 @@ class ToldSide:
             needs[name] = tuple(int(np.ceil(w)) for w in over)
         return needs
 
-    def flows(self, schedules_w: Schedules) -> dict[str, tuple[Row, Row]]:
+    def flows(self, schedules_w: Schedules) -> Flows:
         """Flow and limit of each point, W per MTU."""
         return {
             name: (tuple(self._flow(told, schedules_w).tolist()), told.limit_w) for name, told in self._points.items()
