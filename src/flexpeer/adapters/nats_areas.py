@@ -61,6 +61,22 @@ async def _connected(server: str, within_s: float = CONNECT_S) -> Client:
         ) from error
 
 
+async def closed(client: Client) -> None:
+    """Close a connection, whose server may be gone by now.
+
+    nats-py waits for its socket to close in the task that reconnects and again in `close`, which cancels the first and
+    so both: a cancellation that nobody asked for ends here.
+    """
+    task = asyncio.current_task()
+    try:
+        await client.close()
+    except OSError:
+        return
+    except asyncio.CancelledError:
+        if task is not None and task.cancelling():
+            raise
+
+
 class Answering(Protocol):
     """A DSO's or an agent's desk, for whatever kind of questions; `closed` is true once no more will come."""
 
@@ -107,7 +123,7 @@ class NatsAreas:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._awaited(self._client.close())
+        self._awaited(closed(self._client))
         self._stop()
 
     def _stop(self) -> None:
@@ -174,7 +190,7 @@ async def _serve(desk: Answering, server: str, patience_s: float, prefix: str) -
     except (TimeoutError, NatsError):
         return bool(desk.closed)
     finally:
-        await client.close()
+        await closed(client)
     return True
 
 
