@@ -16,6 +16,7 @@ import numpy as np
 from flexpeer.adapters.folders import new_folder, require_fresh
 from flexpeer.adapters.gridfiles import GridFile, open_grid, write_flexpeer_json
 from flexpeer.adapters.gridfiles.opening import built_in
+from flexpeer.adapters.gridfiles.several_grids import joined, separated
 from flexpeer.adapters.gridfiles.simbench_grid import simbench_day
 from flexpeer.adapters.log_file import FileLog, decode_event
 from flexpeer.adapters.newton import NotConvergedError, name_and_version, newton_flow
@@ -25,14 +26,16 @@ from flexpeer.adapters.scenario_files import read_scenario, write_scenario
 from flexpeer.adapters.scenario_files.grid_names import grid_source, unknown_names
 from flexpeer.adapters.scenario_files.layouts import METER, ORDERS, Layout
 from flexpeer.adapters.signed_heads import read_heads
+from flexpeer.app.contribution import Contribution, SentGrid, with_contributions
 from flexpeer.app.day import Day
-from flexpeer.app.grid_day import GridInput
+from flexpeer.app.grid_day import GridInput, owners_of
 from flexpeer.app.least_relief import needs_object
 from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.results import result_object
 from flexpeer.app.scenario import Scenario
 from flexpeer.app.verification import IndependentFlow
 from flexpeer.errors import BadInput, Finding, bad_input
+from flexpeer.grid.joining import Joint
 from flexpeer.grid.limits import limits_of, read
 from flexpeer.grid.network import Complexes, Flags, Floats, Network
 from flexpeer.grid.newton import same_sign, stretched
@@ -193,6 +196,42 @@ def grid_input(scenario: Scenario, opened: GridFile | None) -> GridInput | None:
         return None
     grid = simbench_day(source.removeprefix(SIMBENCH), scenario.day.delivery_day, scenario.day.timezone)
     return _input(grid, *_per_mtu(grid, scenario))
+
+
+def contributed(
+    scenario: Scenario, opened: GridFile | None, said: Mapping[str, Contribution]
+) -> tuple[Scenario, GridInput | None]:
+    """A scenario and its grid with what DSOs have said in their place; `BadInput` with all findings of their files."""
+    sent = {dso: each.grid for dso, each in said.items() if each.grid is not None}
+    if sent and opened is not None:
+        opened = _with_grids(opened, owners_of(scenario, _input(opened, None, None)), sent)
+        scenario = msgspec.structs.replace(scenario, areas={})
+    elif sent:
+        raise bad_input("grid", "this market's grid is none that DSOs can replace", "a market made from a grid file")
+    return with_contributions(scenario, said), grid_input(scenario, opened)
+
+
+def _with_grids(whole: GridFile, owners: tuple[str, ...], sent: Mapping[str, SentGrid]) -> GridFile:
+    parts = separated(whole, owners)
+    findings: list[Finding] = []
+    for dso, grid in sorted(sent.items()):
+        try:
+            file = _opened_from(grid)
+        except BadInput as error:
+            findings += error.findings
+            continue
+        parts[dso] = file, [Joint(border.bus, border.dso, border.their_bus) for border in grid.borders]
+    if findings:
+        raise BadInput(findings)
+    return joined({dso: file for dso, (file, _) in parts.items()}, {dso: joints for dso, (_, joints) in parts.items()})
+
+
+def _opened_from(sent: SentGrid) -> GridFile:
+    with tempfile.TemporaryDirectory() as scratch:
+        if sent.file.lower().endswith(".toml"):
+            raise bad_input(sent.file, "names grids of several DSOs", "the file of one's own grid")
+        (Path(scratch) / sent.file).write_bytes(sent.content)
+        return open_grid(sent.file, Path(scratch))
 
 
 def _input(grid: GridFile, p_w: Floats | None, q_var: Floats | None) -> GridInput:

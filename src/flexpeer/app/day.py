@@ -99,7 +99,7 @@ class Day:
     ) -> None:
         self.scenario = scenario
         self.timeline = ((Stage.ANNOUNCED, 0), *scenario.rulebook.timeline.instants(scenario.day))
-        self._notes = () if grid is None else notes(scenario, grid)
+        self.grid_notes: tuple[str, ...] = () if grid is None else notes(scenario, grid)
         self._watch, self._verifier = watch, verifier
         self.physical: PhysicalSide | None = None
         if grid is None:
@@ -376,7 +376,7 @@ class Day:
             verified_by=picture.verified_by if picture else None,
             largest_difference_pu=picture.largest_difference_pu if picture else None,
             timings_s=self._watch.timings_s(),
-            notes=self._notes,
+            notes=self.grid_notes,
         )
 
     def _point_days(self, residual: dict[str, Watts]) -> tuple[PointDay, ...]:
