@@ -1,0 +1,3 @@
+from flexpeer.library import *  # noqa: F403 - all of it
+
+__version__: str
