@@ -205,6 +205,30 @@ def run(scenario: Annotated[Path, typer.Argument(help="Scenario folder.")], out:
 
 
 @app.command()
+def sweep(
+    scenario: Annotated[Path, typer.Argument(help="Scenario folder.")],
+    rule: Annotated[list[str], typer.Option(help="RULE=VALUE,VALUE of the rulebook; may be repeated.")],
+    out: Annotated[Path | None, typer.Option("--out", help="File for the rows, CSV.")] = None,
+    processes: Annotated[int | None, typer.Option(help="Processes that run variants.", min=1)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a market day under every combination of rules, a row for each; exit 1 if one fails."""
+    from flexpeer.library import variants  # noqa: PLC0415 - it loads all that a day needs
+
+    if out is not None:
+        variants.require_place(out)
+    rows = _with_progress(lambda tell: variants.sweep_folder(scenario, rule, processes, tell), "variants")
+    if out is not None:
+        variants.write_rows(rows, out)
+    if as_json:
+        _say(json.dumps({"rows": rows}, ensure_ascii=False, default=float))
+    else:
+        with _taken():
+            _Screen().print(narration.variants(rows, [each.partition("=")[0] for each in rule], out))
+    raise typer.Exit(1 if any(row["error"] for row in rows) else 0)
+
+
+@app.command()
 def demo(out: Out = Path("out/demo"), as_json: AsJson = False) -> None:
     """Run the built-in market day and write its scenario and results."""
     _with_progress(lambda tell: bootstrap.run_demo(out, tell, _shower(out, as_json)))

@@ -169,6 +169,25 @@ def _and_more(table: Table, count: int, shown: int = ROWS) -> None:
         table.add_row(f"... and {count - shown} more", *("" for _ in table.columns[1:]), style="dim")
 
 
+def variants(rows: Sequence[Mapping[str, Any]], rules: Sequence[str], out: Path | None) -> RenderableType:
+    """Each variant's rules and what they led to, or why to nothing."""
+    currency = next((row["currency"] for row in rows if not row["error"]), "")
+    told = ("trades", "MWh", f"welfare, {currency}", "% of optimum", "congestions after")
+    table = _table("Variants", "variant", *rules, *told)
+    failed = [row for row in rows if row["error"]]
+    for row in rows:
+        found = ("failed", *("" for _ in told[1:])) if row["error"] else _variant(row)
+        table.add_row(str(row["variant"]), *(str(row[rule]) for rule in rules), *found)
+    why = [Text(f"Variant {row['variant']}: {row['error']}", style="bold red") for row in failed]
+    return Group(table, *why, *([] if out is None else [Text(f"\nAll figures are in {out}.")]))
+
+
+def _variant(row: Mapping[str, Any]) -> tuple[str, ...]:
+    share = "" if row["efficiency"] is None else f"{100 * row['efficiency']:.1f}"
+    volume, welfare = f"{row['volume_wh'] / 1e6:.3f}", f"{row['welfare']:,.2f}"
+    return str(row["trades"]), volume, welfare, share, str(row["congestions_after"])
+
+
 def needs_summary(needs: Mapping[str, Any]) -> RenderableType:
     """Where relief is needed, what would move at least (or cheapest) to give it, and whether that is enough."""
     hours = needs["mtu_minutes"] / 60

@@ -110,11 +110,11 @@ class DayNeeds(Figures):
 class PlannedDay:
     """A scenario that was read and found in order: a day to run, as often as is liked.
 
-    `name`, `delivery_day`, `timezone`, `mtu_minutes` and `currency` are of `scenario.toml`.
+    `name`, `delivery_day`, `timezone`, `mtu_minutes` and `currency` are of `scenario.toml`, which is in `folder`.
     """
 
     def __init__(self, folder: Path, keep: tempfile.TemporaryDirectory[str] | None = None) -> None:
-        self._folder, self._keep = folder, keep
+        self.folder, self._keep = folder, keep
         self._scenario, self._opened, self._without_orders = _read(folder)
         day = self._scenario.day
         self.name, self.currency = self._scenario.name, self._scenario.currency
@@ -158,15 +158,14 @@ class PlannedDay:
         """
         from flexpeer.library import variants  # noqa: PLC0415 - it needs what is here
 
-        rows = variants.run_variants(self, self._folder, variants.combined(self._scenario, rules), processes, progress)
-        return variants.as_table(rows)
+        return variants.as_table(variants.sweep(self, rules, processes, progress))
 
     def write(self, folder: str | os.PathLike[str]) -> None:
         """The scenario as a folder for `flexpeer run`, new or empty."""
         out = Path(folder)
         require_fresh(out)
         with new_folder(out) as work:
-            shutil.copytree(self._folder, work, dirs_exist_ok=True)
+            shutil.copytree(self.folder, work, dirs_exist_ok=True)
 
     def __repr__(self) -> str:
         return f"<PlannedDay {self.name!r}, {self.delivery_day}>"

@@ -20,6 +20,8 @@ from flexpeer.library.days import PlannedDay
 
 LAYOUT_OF: Final = {layout.file.removesuffix(".csv"): layout for layout in LAYOUTS}
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
+_ONE_LINE: Final = str.maketrans("\r\n", "\x85\x85")
+"""What no cell may have, as something else that none may have: a row is a line of its file."""
 _WITH_OTHERS: Final = ".dss"
 """The suffix of grid files that name others beside them."""
 
@@ -45,20 +47,22 @@ def scenario(settings: Mapping[str, Any], **tables: Any) -> PlannedDay:
         day = PlannedDay(folder, keep)
     except BadInput as error:
         found = (f._replace(line=0) if f.where == SETTINGS_FILE else f for f in error.findings)
-        raise BadInput([*findings, *found]) from None
+        known = {(f.where, f.line) for f in findings}
+        raise BadInput([*findings, *(f for f in found if (f.where, f.line) not in known)]) from None
     if findings:
         raise BadInput(findings)
     return day
 
 
 def _write_table(layout: Layout, table: Any, folder: Path) -> list[Finding]:
-    """The table as its file, without the rows that are none."""
+    """The table as its file, with an empty line's cells for a row that is none."""
     rows = list(table.to_dict("records") if hasattr(table, "to_dict") else table)
     columns = list(dict.fromkeys(str(name) for row in rows if isinstance(row, Mapping) for name in row))
     with (folder / layout.file).open("w", encoding="utf-8", errors="surrogatepass", newline="") as stream:
         lines = csv.writer(stream, lineterminator="\n")
         lines.writerow(columns or layout.names)
-        lines.writerows([_cell(row.get(name)) for name in columns] for row in rows if isinstance(row, Mapping))
+        cells = (row if isinstance(row, Mapping) else {} for row in rows)
+        lines.writerows([_cell(row.get(name)).translate(_ONE_LINE) for name in columns] for row in cells)
     return [
         Finding(layout.file, line, "", f"a row is a {type(row).__name__}", "a dict of cells by column")
         for line, row in enumerate(rows, 2)

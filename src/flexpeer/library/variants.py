@@ -1,28 +1,44 @@
 """A day under many rulebooks: one row for each, with the figures of `result.json`, or why there are none."""
 
+import csv
 import multiprocessing
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from decimal import Decimal
 from functools import lru_cache
 from importlib.util import find_spec
-from itertools import product
+from itertools import islice, product
 from pathlib import Path
 from queue import SimpleQueue
+from time import perf_counter
 from typing import Any, Final
 
+from flexpeer.adapters.folders import whole_file
 from flexpeer.adapters.scenario_files.rules import changed_rulebook
-from flexpeer.app.scenario import Scenario
-from flexpeer.errors import BadInput, Finding
+from flexpeer.errors import BadInput, Finding, Unusable, bad_input
 from flexpeer.library.days import PlannedDay, Progress, read
 from flexpeer.library.tables import Record
+from flexpeer.market.rulebook import Rulebook
 
 WHERE: Final = "sweep"
 NOT_SHOWN: Final = ("timings_s",)
+WORTH_A_START_S: Final = 15.0
+"""Work that is worth starting processes for; each takes some seconds until it has loaded what a day needs."""
 Rules = Mapping[str, Any]
+Numbered = Mapping[int, Rules]
 
 
-def combined(scenario: Scenario, rules: Mapping[str, Iterable[Any]]) -> list[Rules]:
+def sweep(
+    day: PlannedDay, rules: Mapping[str, Iterable[Any]], processes: int | None, progress: Progress
+) -> list[Record]:
+    """A row for every combination of the rules' values."""
+    return run_variants(day, combined(rules), processes, progress)
+
+
+def combined(rules: Mapping[str, Iterable[Any]]) -> list[Rules]:
     """Every combination of the rules' values, the last rule's fastest; `BadInput` for those that are none."""
     values = {rule: [given] if isinstance(given, str) else list(given) for rule, given in rules.items()}
     findings: list[Finding] = []
@@ -31,7 +47,7 @@ def combined(scenario: Scenario, rules: Mapping[str, Iterable[Any]]) -> list[Rul
             findings.append(Finding(WHERE, 0, f"rulebook.{rule}", "there is no value", "one value or more"))
         for value in each:
             try:
-                changed_rulebook(scenario.rulebook, {rule: value}, WHERE)
+                changed_rulebook(Rulebook(), {rule: value}, WHERE)
             except BadInput as error:
                 findings += error.findings
     if findings:
@@ -39,21 +55,32 @@ def combined(scenario: Scenario, rules: Mapping[str, Iterable[Any]]) -> list[Rul
     return [dict(zip(values, combination, strict=True)) for combination in product(*values.values())]
 
 
-def run_variants(
-    day: PlannedDay, folder: Path, variants: Sequence[Rules], processes: int, progress: Progress
-) -> list[Record]:
-    """A row per variant, in order; with more processes than one, each of them runs one variant after the other."""
-    count = min(processes, len(variants))
-    done = _here(day, variants) if count <= 1 else _elsewhere(folder, variants, count)
+def run_variants(day: PlannedDay, variants: Sequence[Rules], processes: int | None, progress: Progress) -> list[Record]:
+    """A row per variant, in order; with more processes than one, each of them runs one variant after the other.
+
+    With None, as many as there are cores where that is sooner: the first variant, which runs here, tells.
+    """
+    numbered = dict(enumerate(variants, 1))
     rows: dict[int, Record] = {}
-    for number, row in done:
-        rows[number] = row
-        progress(len(rows), len(variants))
-    return [{"variant": number, **variants[number - 1], **rows[number]} for number in sorted(rows)]
+
+    def note(done: Iterable[tuple[int, Record]]) -> None:
+        for number, row in done:
+            rows[number] = row
+            progress(len(rows), len(numbered))
+
+    if processes is None:
+        began = perf_counter()
+        note(_here(day, dict(islice(numbered.items(), 1))))
+        left = len(numbered) - len(rows)
+        processes = os.cpu_count() or 1 if (perf_counter() - began) * left > WORTH_A_START_S else 1
+    others = {number: rules for number, rules in numbered.items() if number not in rows}
+    count = min(processes, len(others))
+    note(_here(day, others) if count <= 1 else _elsewhere(day.folder, others, count))
+    return [{"variant": number, **rules, **rows[number]} for number, rules in numbered.items()]
 
 
-def _here(day: PlannedDay, variants: Sequence[Rules]) -> Iterator[tuple[int, Record]]:
-    for number, rules in enumerate(variants, 1):
+def _here(day: PlannedDay, variants: Numbered) -> Iterator[tuple[int, Record]]:
+    for number, rules in variants.items():
         yield number, outcome_of(day, rules)
 
 
@@ -99,7 +126,7 @@ class _Process:
             self._pool = None
 
 
-def _elsewhere(folder: Path, variants: Sequence[Rules], count: int) -> Iterator[tuple[int, Record]]:
+def _elsewhere(folder: Path, variants: Numbered, count: int) -> Iterator[tuple[int, Record]]:
     """Rows as they come; a thread waits for each process."""
     processes = [_Process(folder) for _ in range(count)]
     idle: SimpleQueue[_Process] = SimpleQueue()
@@ -115,7 +142,7 @@ def _elsewhere(folder: Path, variants: Sequence[Rules], count: int) -> Iterator[
 
     with ThreadPoolExecutor(count) as threads:
         try:
-            waiting = [threads.submit(run, number, rules) for number, rules in enumerate(variants, 1)]
+            waiting = [threads.submit(run, number, rules) for number, rules in variants.items()]
             yield from (each.result() for each in as_completed(waiting))
         finally:
             threads.shutdown(cancel_futures=True)
@@ -131,6 +158,45 @@ def _day_in(folder: Path) -> PlannedDay:
 def _outcome_in(folder: Path, rules: Rules) -> Record:
     """The row of a variant, in a process of its own."""
     return outcome_of(_day_in(folder), rules)
+
+
+_NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+
+def require_place(file: Path) -> None:
+    """`Unusable` where `write_rows` could not write, before a day has run."""
+    if file.is_dir() or not file.parent.is_dir():
+        raise Unusable(str(file), "it is no file of a folder that is there", "a file that can be written")
+
+
+def sweep_folder(folder: Path, rules: Iterable[str], processes: int | None, progress: Progress) -> list[Record]:
+    """`flexpeer sweep`: the rows of a scenario folder's variants; a rule is a text, `priority=time,price_time`."""
+    return sweep(read(folder), _rules_in(rules), processes, progress)
+
+
+def _rules_in(texts: Iterable[str]) -> dict[str, list[Any]]:
+    """Values by rule; a number is one, whatever it is for."""
+    rules: dict[str, list[Any]] = {}
+    for text in texts:
+        rule, equals, values = text.partition("=")
+        if not equals or rule in rules:
+            problem = "stands there twice" if rule in rules else "is no rule with its values"
+            raise bad_input(WHERE, f"{text!r} {problem}", "RULE=VALUE,VALUE, each rule once", field="rule")
+        rules[rule] = [_value(value.strip()) for value in values.split(",")]
+    return rules
+
+
+def _value(text: str) -> Any:
+    number = _NUMBER.fullmatch(text)
+    return text if number is None else Decimal(text) if number[1] else int(text)
+
+
+def write_rows(rows: Sequence[Record], file: Path) -> None:
+    """The rows as a CSV file."""
+    with whole_file(file) as work, work.open("w", encoding="utf-8", newline="") as stream:
+        table = csv.DictWriter(stream, columns_of(rows), lineterminator="\n")
+        table.writeheader()
+        table.writerows(rows)
 
 
 def columns_of(rows: Sequence[Record]) -> list[str]:
