@@ -76,7 +76,7 @@ def test_architecture_shows_the_tree_as_it_is() -> None:
     source = ROOT / "src" / "flexpeer"
     shown = set(re.findall(r"\b\w+(?:\.py|(?=/))", text.partition("src/flexpeer/")[2]))
     top = [*source.iterdir(), *(source / "market").iterdir(), *(source / "grid").iterdir()]
-    there = {path.name for path in top if not path.name.startswith("_")}
+    there = {path.name for path in top if not path.name.startswith("_") and path.name != "py.typed"}
     assert sorted(there - shown) == []
     assert sorted(name for name in shown if not list(source.rglob(name))) == []
 

@@ -44,7 +44,7 @@ def _types(file: str) -> Types:
 class DayResult(Figures):
     """A finished day: figures of `result.json` and tables of the result files, as attributes.
 
-    `trades` and `orders` are tables and counts: the attribute is the table, and the count is in `figures`.
+    `trades` and `orders` are tables and counts: the attribute is the table, and the count is in `figures`, a dict.
     """
 
     TABLES: ClassVar[Mapping[str, Types]] = {file.removesuffix(".csv"): _types(file) for file in TABLES}

@@ -15,7 +15,8 @@ from flexpeer.library.tables import CellType, Content, Figures, Types
 class GridState(Figures):
     """What `flexpeer grid check --json` says, and the table of every bus and every branch.
 
-    Without a state (`converged` is False) voltages and loadings are None; so is the loading of a branch without rating.
+    Without a state (`converged` is False) voltages and loadings are None, as is the loading of a branch without rating;
+    the voltage of a bus without supply is 0.
     """
 
     TABLES: ClassVar[Mapping[str, Types]] = {
