@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -13,6 +14,7 @@ from flexpeer.adapters.gridfiles import GridFile
 from flexpeer.adapters.results_files import TABLES, rows_of
 from flexpeer.adapters.scenario_files.layouts import ORDERS
 from flexpeer.adapters.scenario_files.rules import rules_of, with_rules
+from flexpeer.app.grid_day import GridInput
 from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.scenario import Scenario
 from flexpeer.errors import BadInput
@@ -120,6 +122,11 @@ class PlannedDay:
         self.name, self.currency = self._scenario.name, self._scenario.currency
         self.delivery_day, self.timezone, self.mtu_minutes = day.delivery_day, day.timezone, day.mtu_minutes
 
+    @cached_property
+    def _grid(self) -> GridInput | None:
+        """The grid, the same under any rules."""
+        return bootstrap.grid_input(self._scenario, self._opened)
+
     @property
     def rulebook(self) -> dict[str, Any]:
         """Every rule, as `[rulebook]` of `scenario.toml` has it; prices in major units."""
@@ -135,7 +142,7 @@ class PlannedDay:
         scenario = with_rules(self._scenario, rulebook or {}, "run")
         watch = bootstrap.StageWatch(progress)
         with watch.stage("reading"):
-            grid = bootstrap.grid_input(scenario, self._opened)
+            grid = self._grid
         with tempfile.TemporaryDirectory() as scratch:
             log = Path(scratch) / bootstrap.LOG_NAME
             outcome, figures = bootstrap.run_day(scenario, grid, log, watch)
@@ -146,8 +153,7 @@ class PlannedDay:
 
         With `only_conditional` only resources with a conditional agreement move, as a curtailment could.
         """
-        grid = bootstrap.grid_input(self._scenario, self._opened)
-        return DayNeeds(bootstrap.needs_of(self._scenario, grid, only_conditional), self.timezone)
+        return DayNeeds(bootstrap.needs_of(self._scenario, self._grid, only_conditional), self.timezone)
 
     def sweep(self, processes: int = 1, progress: Progress = _nobody, **rules: Iterable[Any]) -> Any:
         """Run the day under every combination of these values, and give a table with a row for each.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, ClassVar, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -60,7 +61,13 @@ def _reader(cell_type: CellType, zone: ZoneInfo) -> Callable[[Any], Any]:
 
 def shown(content: Content) -> Any:
     """A data frame, or records without pandas."""
-    return frame(content) if find_spec("pandas") else records(content)
+    pandas = installed_pandas()
+    return records(content) if pandas is None else frame(content, pandas)
+
+
+def installed_pandas() -> Any:
+    """The module, or None without the extra `frames`."""
+    return import_module("pandas") if find_spec("pandas") else None
 
 
 def records(content: Content) -> list[Record]:
@@ -72,19 +79,18 @@ def records(content: Content) -> list[Record]:
 _DTYPES: Final = {CellType.TEXT: "string", CellType.EXACT: "object", CellType.REAL: "float64"}
 
 
-def frame(content: Content) -> Any:
+def frame(content: Content, pandas: Any) -> Any:
     """A `pandas.DataFrame`: integers are int64, or Int64 where a cell is empty; money stays Decimal."""
-    import pandas as pd  # noqa: PLC0415 - an optional extra
 
     def series(name: str, cell_type: CellType) -> Any:
         column = content.columns[name]
         if cell_type is CellType.TIME:
-            return pd.Series(column, dtype=pd.DatetimeTZDtype("s", content.zone))
+            return pandas.Series(column, dtype=pandas.DatetimeTZDtype("s", content.zone))
         empty = not hasattr(column, "dtype") and None in column
         whole = {CellType.WHOLE: "Int64" if empty else "int64", CellType.FLAG: "boolean" if empty else "bool"}
-        return pd.Series(column, dtype=whole.get(cell_type) or _DTYPES[cell_type])
+        return pandas.Series(column, dtype=whole.get(cell_type) or _DTYPES[cell_type])
 
-    return pd.DataFrame({name: series(name, cell_type) for name, cell_type in content.types.items()})
+    return pandas.DataFrame({name: series(name, cell_type) for name, cell_type in content.types.items()})
 
 
 class Figures:

@@ -9,10 +9,10 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_compl
 from concurrent.futures.process import BrokenProcessPool
 from decimal import Decimal
 from functools import lru_cache
-from importlib.util import find_spec
 from itertools import islice, product
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Thread
 from time import perf_counter
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from flexpeer.adapters.folders import whole_file
 from flexpeer.adapters.scenario_files.rules import changed_rulebook
 from flexpeer.errors import BadInput, Finding, Unusable, bad_input
 from flexpeer.library.days import PlannedDay, Progress, read
-from flexpeer.library.tables import Record
+from flexpeer.library.tables import Record, installed_pandas
 from flexpeer.market.rulebook import Rulebook
 
 WHERE: Final = "sweep"
@@ -103,6 +103,18 @@ def _flat(figures: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, An
             yield f"{above}{name}", value
 
 
+def _end_with_parent() -> None:
+    """End this process when the one that started it is there no more, however that ended."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only a process that was started runs this"
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
+
+
 class _Process:
     """A process that runs one variant after the other; a new one after one that ended by itself."""
 
@@ -112,7 +124,7 @@ class _Process:
 
     def run(self, rules: Rules) -> Record:
         """The row of a variant, whatever became of the process."""
-        self._pool = self._pool or ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+        self._pool = self._pool or ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _end_with_parent)
         try:
             return self._pool.submit(_outcome_in, self._folder, rules).result()
         except BrokenProcessPool:
@@ -208,8 +220,5 @@ def as_table(rows: Sequence[Record]) -> Any:
     """A data frame, or the records without pandas; a variant without figures has empty cells."""
     columns = columns_of(rows)
     whole = [{name: row.get(name) for name in columns} for row in rows]
-    if not find_spec("pandas"):
-        return whole
-    import pandas as pd  # noqa: PLC0415 - an optional extra
-
-    return pd.DataFrame(whole, columns=columns)
+    pandas = installed_pandas()
+    return whole if pandas is None else pandas.DataFrame(whole, columns=columns)
