@@ -12,11 +12,21 @@ LANGUAGES = {"python", "sh", "console", "json", "toml", "csv", "text"}
 MACHINE_PATH = re.compile(r"(?<![\w./])/(?:home|root|tmp|work|usr|opt|var|Users|mnt)\b|[A-Z]:\\|~/")
 HOST = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+")
 REGISTRIES = frozenset(
-    """
-    0fd460f0568e29c1 271dacc9f4d0caf8 3530c4415dd857fb 3ca29e55be4befa4 51c6b9f69c48a75b 71741fe2460a6150
-    789e46d79514e280 8743857e3ea00fd1 8b5bb5eb9d758455 a4aa2ac280bb8d1a be1bed06b74e0496 c3db8466ffcd8589
-    e680c440a2e92079
-    """.split()
+    {
+        "0fd460f0568e29c1",
+        "271dacc9f4d0caf8",
+        "3530c4415dd857fb",
+        "3ca29e55be4befa4",
+        "51c6b9f69c48a75b",
+        "71741fe2460a6150",
+        "789e46d79514e280",
+        "8743857e3ea00fd1",
+        "8b5bb5eb9d758455",
+        "a4aa2ac280bb8d1a",
+        "be1bed06b74e0496",
+        "c3db8466ffcd8589",
+        "e680c440a2e92079",
+    }
 )
 """Package indexes, by the beginning of their host's SHA-256: a list of names that are not to be named has none."""
 PARTS = (".ci", "benchmarks", "docs", "src", "tests")
