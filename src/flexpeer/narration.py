@@ -1,20 +1,40 @@
 """The day as a person would tell it, for a terminal."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from flexpeer.errors import printable
 
 if TYPE_CHECKING:
     from flexpeer.app.outcome import DayOutcome
 
 
 ROWS = 8
+
+
+class Screen(Console):
+    """Names are text: no markup, no emoji codes, no control characters."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    def on_broken_pipe(self) -> None:
+        """Raise what is being handled: its handler tells it."""
+        raise  # noqa: PLE0704 - called while it is handled
+
+    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Every segment as it is, or printable."""
+        for segment in super().render(renderable, options):
+            plain = segment.control or segment.text.isprintable()
+            yield segment if plain else segment._replace(text=printable(segment.text, keep="\n"))
 
 
 def story(outcome: "DayOutcome", result: Mapping[str, Any], out: Path) -> RenderableType:
@@ -374,6 +394,8 @@ BENCH_COLUMNS = {
     "median_s": "median, s",
     "p99_s": "p99, s",
     "per_second": "per second",
+    "p50_ms": "p50 ms",
+    "p99_ms": "p99 ms",
     "ratio_to_ours": "time / ours",
     "growth": "growth",
     "steps": "steps",

@@ -175,15 +175,19 @@ def _outcome_in(folder: Path, rules: Rules) -> Record:
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
-def require_place(file: Path) -> None:
-    """`Unusable` where `write_rows` could not write, before a day has run."""
-    if file.is_dir() or not file.parent.is_dir():
-        raise Unusable(str(file), "it is no file of a folder that is there", "a file that can be written")
+def sweep_folder(
+    folder: Path, rules: Iterable[str], processes: int | None, progress: Progress, out: Path | None
+) -> list[Record]:
+    """`flexpeer sweep`: the rows of a scenario folder's variants, and in a file; a rule is `priority=time,price_time`.
 
-
-def sweep_folder(folder: Path, rules: Iterable[str], processes: int | None, progress: Progress) -> list[Record]:
-    """`flexpeer sweep`: the rows of a scenario folder's variants; a rule is a text, `priority=time,price_time`."""
-    return sweep(read(folder), _rules_in(rules), processes, progress)
+    `Unusable`, before a day has run, where the file could not be written.
+    """
+    if out is not None and (out.is_dir() or not out.parent.is_dir()):
+        raise Unusable(str(out), "it is no file of a folder that is there", "a file that can be written")
+    rows = sweep(read(folder), _rules_in(rules), processes, progress)
+    if out is not None:
+        _write_rows(rows, out)
+    return rows
 
 
 def _rules_in(texts: Iterable[str]) -> dict[str, list[Any]]:
@@ -203,7 +207,7 @@ def _value(text: str) -> Any:
     return text if number is None else Decimal(text) if number[1] else int(text)
 
 
-def write_rows(rows: Sequence[Record], file: Path) -> None:
+def _write_rows(rows: Sequence[Record], file: Path) -> None:
     """The rows as a CSV file."""
     with whole_file(file) as work, work.open("w", encoding="utf-8", newline="") as stream:
         table = csv.DictWriter(stream, columns_of(rows), lineterminator="\n")
