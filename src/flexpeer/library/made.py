@@ -22,8 +22,8 @@ LAYOUT_OF: Final = {layout.file.removesuffix(".csv"): layout for layout in LAYOU
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _ONE_LINE: Final = str.maketrans("\r\n", "\x85\x85")
 """What no cell may have, as something else that none may have: a row is a line of its file."""
-_WITH_OTHERS: Final = ".dss"
-"""The suffix of grid files that name others beside them."""
+_WITH_OTHERS: Final = (".dss", ".toml")
+"""Suffixes of grid files that name others beside them."""
 
 
 def scenario(settings: Mapping[str, Any], **tables: Any) -> PlannedDay:
@@ -85,14 +85,14 @@ def _cell(value: Any) -> str:
 
 
 def _write_settings(settings: Mapping[str, Any], folder: Path) -> None:
-    """`scenario.toml`; a grid file is linked beside it, an OpenDSS file's folder with what else is in it."""
+    """`scenario.toml`; a grid file is linked beside it, or its folder where it names other files there."""
     known = dict(settings)
     grid = known.get("grid")
     source = grid.get("source") if isinstance(grid, Mapping) else None
     if isinstance(source, str | os.PathLike) and os.fspath(source) not in BUILT_IN:
         path = Path(os.fspath(source)).absolute()
         if path.exists() and not os.fspath(source).startswith(SIMBENCH):
-            whole = path.parent if path.suffix.lower() == _WITH_OTHERS else path
+            whole = path.parent if path.suffix.lower() in _WITH_OTHERS else path
             name = "grid" if whole is path.parent else path.name
             (folder / name).symlink_to(whole)
             source = f"{name}/{path.name}" if whole is path.parent else name
