@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from tests.adapters.scenario_folder import Texts, folder_of, swap_hour
 from tests.app.grid_days import orders, small_day
+from tests.app.test_grid_day_trades import three_levels
+from tests.app.test_grids_of_several import apart
 from tests.cli.test_results_grid import SWAPS
 
 import flexpeer
@@ -77,6 +79,18 @@ def test_a_grid_is_named_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyP
     made.write("written")
     assert not (tmp_path / "written" / "grid.json").is_symlink()
     assert flexpeer.read("written").run().state_hash == of_files.state_hash
+
+
+def test_a_grid_file_that_names_others_finds_them(tmp_path: Path) -> None:
+    of_all = three_levels(small_day() | {"orders.csv": orders(SWAPS)})
+    folder = folder_of(of_all, tmp_path / "files")
+    apart(folder)
+    of_files = flexpeer.read(folder)
+    known, tables = parts({path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()})
+    made = flexpeer.scenario(known | {"grid": {"source": folder / "grids.toml"}}, **tables)
+    assert made.run().state_hash == of_files.run().state_hash
+    made.write(tmp_path / "written")
+    assert flexpeer.read(tmp_path / "written").run().state_hash == of_files.run().state_hash
 
 
 def test_tables_of_settings_are_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

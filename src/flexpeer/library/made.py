@@ -92,10 +92,9 @@ def _write_settings(settings: Mapping[str, Any], folder: Path) -> None:
     if isinstance(source, str | os.PathLike) and os.fspath(source) not in BUILT_IN:
         path = Path(os.fspath(source)).absolute()
         if path.exists() and not os.fspath(source).startswith(SIMBENCH):
-            whole = path.parent if path.suffix.lower() in _WITH_OTHERS else path
-            name = "grid" if whole is path.parent else path.name
-            (folder / name).symlink_to(whole)
-            source = f"{name}/{path.name}" if whole is path.parent else name
+            named = path.suffix.lower() in _WITH_OTHERS
+            (folder / ("grid" if named else path.name)).symlink_to(path.parent if named else path)
+            source = f"grid/{path.name}" if named else path.name
         known["grid"] = {**grid, "source": os.fspath(source)} if isinstance(grid, Mapping) else grid
     text = "\n".join(_toml_lines(known)) + "\n"
     (folder / SETTINGS_FILE).write_text(text, encoding="utf-8", errors="surrogatepass")
