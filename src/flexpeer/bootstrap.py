@@ -36,7 +36,7 @@ from flexpeer.app.scenario import Scenario
 from flexpeer.app.verification import IndependentFlow
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.grid.joining import Joint
-from flexpeer.grid.limits import limits_of, read
+from flexpeer.grid.limits import Readings, limits_of, read
 from flexpeer.grid.network import Complexes, Flags, Floats, Network
 from flexpeer.grid.newton import same_sign, stretched
 from flexpeer.grid.powerflow import DayFlow, FlowModel, FlowResult, FlowStatus, controlled_q_var
@@ -123,18 +123,30 @@ def run_folder(
         scenario, opened = read_whole(folder)
         grid = grid_input(scenario, opened)
     with new_folder(out) as work:
-        with FileLog(work / LOG_NAME) as log:
-            outcome = Day(scenario, log, watch, grid, NewtonVerifier()).run()
-            head = log.seal(outcome.state_hash)
-        result = result_object(outcome, head)
-        with watch.stage("report"):
-            report = render_report(outcome)
-        result["timings_s"] = watch.timings_s()
-        write_results(outcome, result, report, work)
+        outcome, result = run_day(scenario, grid, work / LOG_NAME, watch)
+        write_day(outcome, result, work, watch)
         if scenario_copy is not None:
             shutil.copytree(folder, work / scenario_copy)
         show(outcome, result)
     return outcome, result
+
+
+def run_day(
+    scenario: Scenario, grid: GridInput | None, log_file: Path, watch: StageWatch
+) -> tuple[DayOutcome, dict[str, Any]]:
+    """A market day from need to settlement, its log in a new file; what it came to, and the same as `result.json`."""
+    with FileLog(log_file) as log:
+        outcome = Day(scenario, log, watch, grid, NewtonVerifier()).run()
+        head = log.seal(outcome.state_hash)
+    return outcome, result_object(outcome, head)
+
+
+def write_day(outcome: DayOutcome, result: dict[str, Any], folder: Path, watch: StageWatch) -> None:
+    """All of a finished day's results but the log, into an existing folder; `result` gets the times of its stages."""
+    with watch.stage("report"):
+        report = render_report(outcome)
+    result["timings_s"] = watch.timings_s()
+    write_results(outcome, result, report, folder)
 
 
 def read_whole(folder: Path, unread: Sequence[Layout] = ()) -> tuple[Scenario, GridFile | None]:
@@ -297,16 +309,24 @@ def _lines(log: Path) -> list[bytes]:
 
 def check_grid(source: str) -> dict[str, Any]:
     """`flexpeer grid check`: what was read, what is odd, and the power flow of the file's own injections."""
+    return {"source": source, **summary_of(open_source(source))}
+
+
+def open_source(source: str) -> GridFile:
+    """The grid of a path from the working folder, or of a grid's name."""
     path = Path(source)
     if source.startswith(SIMBENCH):
-        grid = simbench_day(source.removeprefix(SIMBENCH), SIMBENCH_DAY)
-    else:
-        grid = open_grid(path.name, path.parent) if path.exists() else open_grid(source, Path())
-    return {"source": source, **summary_of(grid)}
+        return simbench_day(source.removeprefix(SIMBENCH), SIMBENCH_DAY)
+    return open_grid(path.name, path.parent) if path.exists() else open_grid(source, Path())
 
 
 def summary_of(grid: GridFile) -> dict[str, Any]:
     """Lowest voltage, highest loading and losses of a grid with its own injections."""
+    return measured(grid)[0]
+
+
+def measured(grid: GridFile) -> tuple[dict[str, Any], Readings | None]:
+    """The same, and all voltages and loadings of that one period; None without a state."""
     network = grid.network
     day = DayFlow(network, 1)
     result = day.solve(grid.p_w[:, None], grid.q_var[:, None])
@@ -321,7 +341,7 @@ def summary_of(grid: GridFile) -> dict[str, Any]:
     }
     if not summary["converged"]:
         summary["findings"] += _no_state(day, grid, result)
-        return summary
+        return summary, None
     readings = read(day, limits_of(network, 1), result)
     v_pu, loading = readings.v_pu[:, 0], readings.loading[:, 0]
     lowest = int(np.argmin(np.where(v_pu > 0.0, v_pu, np.inf)))
@@ -335,7 +355,7 @@ def summary_of(grid: GridFile) -> dict[str, Any]:
     summary["losses_w"] = float(day.losses_w(result.v)[0])
     summary["findings"] += _doubts(network, day.models[0], result.v[:, 0])
     summary["findings"] += _beyond_reactive_range(network, day.models[0], result.v, grid.q_var)
-    return summary
+    return summary, readings
 
 
 def _no_state(day: DayFlow, grid: GridFile, result: FlowResult) -> list[str]:
@@ -362,7 +382,11 @@ def _doubts(network: Network, model: FlowModel, v: Complexes) -> list[str]:
 def grid_needs(folder: Path, only_conditional: bool) -> dict[str, Any]:
     """`flexpeer grid needs`: points and needs of a scenario's forecast, and the least moves that relieve them."""
     scenario, opened = read_whole(folder, (ORDERS, METER))
-    grid = grid_input(scenario, opened)
+    return needs_of(scenario, grid_input(scenario, opened), only_conditional)
+
+
+def needs_of(scenario: Scenario, grid: GridInput | None, only_conditional: bool) -> dict[str, Any]:
+    """The same of a scenario that was read."""
     if grid is None:
         raise bad_input("scenario.toml", "there is no [grid]", "a scenario with a grid", field="grid")
     return needs_object(scenario, grid, only_conditional)

@@ -1,20 +1,40 @@
 """The day as a person would tell it, for a terminal."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from flexpeer.errors import printable
 
 if TYPE_CHECKING:
     from flexpeer.app.outcome import DayOutcome
 
 
 ROWS = 8
+
+
+class Screen(Console):
+    """Names are text: no markup, no emoji codes, no control characters."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    def on_broken_pipe(self) -> None:
+        """Raise what is being handled: its handler tells it."""
+        raise  # noqa: PLE0704 - called while it is handled
+
+    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Every segment as it is, or printable."""
+        for segment in super().render(renderable, options):
+            plain = segment.control or segment.text.isprintable()
+            yield segment if plain else segment._replace(text=printable(segment.text, keep="\n"))
 
 
 def story(outcome: "DayOutcome", result: Mapping[str, Any], out: Path) -> RenderableType:
@@ -167,6 +187,25 @@ def _table(title: str, *columns: str) -> Table:
 def _and_more(table: Table, count: int, shown: int = ROWS) -> None:
     if count > shown:
         table.add_row(f"... and {count - shown} more", *("" for _ in table.columns[1:]), style="dim")
+
+
+def variants(rows: Sequence[Mapping[str, Any]], rules: Sequence[str], out: Path | None) -> RenderableType:
+    """Each variant's rules and what they led to, or why to nothing."""
+    currency = next((row["currency"] for row in rows if not row["error"]), "")
+    told = ("trades", "MWh", f"welfare, {currency}", "% of optimum", "congestions after")
+    table = _table("Variants", "variant", *rules, *told)
+    failed = [row for row in rows if row["error"]]
+    for row in rows:
+        found = ("failed", *("" for _ in told[1:])) if row["error"] else _variant(row)
+        table.add_row(str(row["variant"]), *(str(row[rule]) for rule in rules), *found)
+    why = [Text(f"Variant {row['variant']}: {row['error']}", style="bold red") for row in failed]
+    return Group(table, *why, *([] if out is None else [Text(f"\nAll figures are in {out}.")]))
+
+
+def _variant(row: Mapping[str, Any]) -> tuple[str, ...]:
+    share = "" if row["efficiency"] is None else f"{100 * row['efficiency']:.1f}"
+    volume, welfare = f"{row['volume_wh'] / 1e6:.3f}", f"{row['welfare']:,.2f}"
+    return str(row["trades"]), volume, welfare, share, str(row["congestions_after"])
 
 
 def needs_summary(needs: Mapping[str, Any]) -> RenderableType:
