@@ -27,6 +27,14 @@ LAST_INSTANT: Final = parse_instant("2300-01-01T00:00Z")
 """What is beyond has no local time everywhere."""
 
 
+class Doubt(ValueError):
+    """What a cell says can mean two things, or nothing for a reason that many cells share: told once for a file."""
+
+    def __init__(self, kind: str, problem: str, expected: str) -> None:
+        super().__init__(problem)
+        self.kind, self.expected = kind, expected
+
+
 def shown(text: str) -> str:
     """A cell as findings quote it: on one line, printable, not too long."""
     return repr(text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "...")
@@ -94,6 +102,10 @@ def number(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError("is not a finite number")
     return value
+
+
+NUMBERS: Final = (whole, power_w, size, ppm, price_minor, above_zero, number)
+"""The readers of numbers."""
 
 
 def day(text: str) -> date:
