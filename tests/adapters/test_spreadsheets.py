@@ -18,7 +18,7 @@ from tests.adapters.spreadsheets import Rows, rows_of, text_of, workbook
 from flexpeer.adapters.scenario_files import read_scenario
 from flexpeer.adapters.scenario_files.cells import Doubt
 from flexpeer.adapters.scenario_files.numerals import Numerals
-from flexpeer.adapters.scenario_files.workbooks import read_workbook
+from flexpeer.adapters.scenario_files.workbooks import MOST_BYTES, read_workbook
 from flexpeer.app.scenario import Scenario
 from flexpeer.errors import BadInput
 
@@ -227,6 +227,23 @@ def test_without_openpyxl_one_finding_says_what_to_do(tmp_path: Path, monkeypatc
         "scenario.xlsx: the package openpyxl is not installed, which reads workbooks; "
         "expected pip install 'flexpeer[sheets]', or the sheet saved as CSV"
     ]
+
+
+@pytest.mark.parametrize("cut", [1, 100, -30])
+def test_a_torn_workbook_is_one_finding(tmp_path: Path, cut: int) -> None:
+    texts = swap_hour()
+    book = workbook({"orders": cells(texts.pop("orders.csv"))})
+    (one,) = said(texts, tmp_path, {"orders.xlsx": book[:cut]})
+    assert one.startswith("orders.xlsx: cannot be read: ")
+
+
+def test_a_workbook_that_unpacks_to_too_much_is_one_finding(tmp_path: Path) -> None:
+    texts = swap_hour()
+    book = BytesIO(workbook({"orders": cells(texts.pop("orders.csv"))}))
+    with zipfile.ZipFile(book, "a", zipfile.ZIP_DEFLATED) as parts:
+        parts.writestr("xl/worksheets/sheet2.xml", bytes(MOST_BYTES), compresslevel=1)
+    (one,) = said(texts, tmp_path, {"orders.xlsx": book.getvalue()})
+    assert one.startswith("orders.xlsx: it holds more than 256 MiB")
 
 
 def workbook_of(sheets: dict[str, Rows], monkeypatch: pytest.MonkeyPatch) -> bytes:

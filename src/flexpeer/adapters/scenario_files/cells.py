@@ -17,6 +17,8 @@ Reader = Callable[[str], Any]
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _ANY_WHOLE = re.compile(r"-?[0-9]+")
+_WITH_UNIT = re.compile(r"-?[0-9][0-9., ]* ?[kMG]?(W|Wh|VA|var|Var)")
+_WITH_EXPONENT = re.compile(r"-?[0-9]+([.,][0-9]+)?[eE][+-]?[0-9]+")
 _PRICE = re.compile(r"(-?)([0-9]{1,15})(?:\.([0-9]{1,2}))?")
 _ANY_PRICE = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -53,6 +55,10 @@ def whole(text: str) -> int:
     """An integer of at most 18 digits, so of 64 bits."""
     if _WHOLE.fullmatch(text):
         return int(text)
+    if _WITH_UNIT.fullmatch(text):
+        raise ValueError("is not a whole number: its unit goes into the name of the column, as in p_kw")
+    if _WITH_EXPONENT.fullmatch(text):
+        raise ValueError("is not a whole number: an exponent can hide digits")
     raise ValueError("is too large" if _ANY_WHOLE.fullmatch(text) else "is not a whole number")
 
 

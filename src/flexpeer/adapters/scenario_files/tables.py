@@ -69,7 +69,7 @@ class Table:
     def tell_doubts(self) -> None:
         """Make findings of what was doubtful."""
         for line, field, problem, expected, count in self._doubts.values():
-            more = f" (so with {count - 1} more cells)" if count > 1 else ""
+            more = f" (and {count - 1} more like it)" if count > 1 else ""
             self.findings.add(line, field, problem + more, expected)
         self._doubts.clear()
 
@@ -80,13 +80,20 @@ class _Wrong(NamedTuple):
     doubt: str = ""
 
 
+class _Reading(NamedTuple):
+    """How the cells of a column are read, and what they may be."""
+
+    read: cells.Reader
+    expected: str
+
+
 class _Values(dict[str, Any]):
     """Each different text of a column with its value, found when first asked for."""
 
-    def __init__(self, column: Column, read: cells.Reader) -> None:
+    def __init__(self, column: Column, reading: _Reading) -> None:
         super().__init__()
         self._column = column
-        self._read = read
+        self._read, self._expected = reading
         self.any_wrong = False
 
     def __missing__(self, text: str) -> Any:
@@ -98,7 +105,7 @@ class _Values(dict[str, Any]):
         if not text and self._column.default is not MANDATORY:
             return self._column.default
         if not text:
-            return _Wrong("the cell is empty", self._column.expected)
+            return _Wrong("the cell is empty", self._expected)
         if isinstance(text, Formula):
             expected = "a workbook that a spreadsheet program has saved, or values"
             return _Wrong(f"{shown(text)} is a formula whose value was not stored", expected, "formula")
@@ -109,7 +116,7 @@ class _Values(dict[str, Any]):
         except Doubt as doubt:
             return _Wrong(f"{shown(text)} {doubt}", doubt.expected, doubt.kind)
         except ValueError as error:
-            return _Wrong(f"{shown(text)} {error}", self._column.expected)
+            return _Wrong(f"{shown(text)} {error}", self._expected)
 
 
 def read_table(sheets: SheetFolder, layout: Layout, known: Known) -> Table:
@@ -119,6 +126,7 @@ def read_table(sheets: SheetFolder, layout: Layout, known: Known) -> Table:
     table.present = table.partial = sheets.is_unread(layout)
     if len(sources) > 1:
         table.present = True
+        table.findings.file = sources[0].where
         other = ", ".join(source.where for source in sources[1:])
         table.stop(0, f"there is also {other}", f"the table {layout.table} in one place")
     elif sources:
@@ -154,23 +162,27 @@ def _read(rows: Rows, plain: bool, table: Table, known: Known) -> None:
     width, header = len(header), _without_unnamed(header)
     wide = is_wide(header, table.layout, known)
     units = {name: unit for name in header if (unit := unit_in(name)[1]) is not None}
-    if plain and not wide and (not units or all(unit.factor == 1 for unit in units.values())):
-        places = _places(line, header, table)
-        while piece := list(islice(rows, ROWS_PER_SLICE)):
-            _append(_of_width(width, len(header), piece, table), places, _readers(table, known, {}, None), table)
-            if table.findings.full:
-                table.partial = True
-                return
-        return
-    records = _of_width(width, len(header), list(rows), table)
     if wide:
-        _read_wide(line, header, records, table, known)
+        _read_wide(line, header, _of_width(width, len(header), list(rows), table), table, known)
         return
     places = _places(line, header, table)
+    if plain and all(unit.factor == 1 for unit in units.values()):
+        _read_plain(rows, (width, len(header)), places, table, known)
+        return
+    records = _of_width(width, len(header), list(rows), table)
     of_columns = {name: units[header[place]] for name, place in places.items() if header[place] in units}
     numeric = [place for name, place in places.items() if _column(table, name).read in cells.NUMBERS]
     numerals = Numerals(row[place] for _, row in records for place in numeric)
     _append(records, places, _readers(table, known, of_columns, numerals), table)
+
+
+def _read_plain(rows: Rows, widths: tuple[int, int], places: Mapping[str, int], table: Table, known: Known) -> None:
+    readers = _readers(table, known, {}, None)
+    while piece := list(islice(rows, ROWS_PER_SLICE)):
+        _append(_of_width(*widths, piece, table), places, readers, table)
+        if table.findings.full:
+            table.partial = True
+            return
 
 
 def _read_wide(
@@ -197,21 +209,21 @@ def _column(table: Table, name: str) -> Column:
     return next(column for column in table.layout.columns if column.name == name)
 
 
-def _readers(
-    table: Table, known: Known, units: Mapping[str, Unit], numerals: Numerals | None
-) -> dict[str, cells.Reader]:
+def _readers(table: Table, known: Known, units: Mapping[str, Unit], numerals: Numerals | None) -> dict[str, _Reading]:
     """What reads each column's cells: `units` says which are not in the unit of the layout."""
     return {column.name: _reader(column, known, units.get(column.name), numerals) for column in table.layout.columns}
 
 
-def _reader(column: Column, known: Known, unit: Unit | None, numerals: Numerals | None) -> cells.Reader:
+def _reader(column: Column, known: Known, unit: Unit | None, numerals: Numerals | None) -> _Reading:
     if column.read is cells.instant:
-        return known.times.instant
+        return _Reading(known.times.instant, column.expected)
     if column.read not in cells.NUMBERS or numerals is None:
-        return column.read
+        return _Reading(column.read, column.expected)
     base = column.name.rpartition("_")[2]
     read = whole_of(column.read, unit or Unit(base, 1)) if base in BASES else column.read
-    return lambda text: read(numerals.plain(text))
+    scaled = unit is not None and unit.factor > 1
+    expected = f"{column.expected} (here in {unit.written})" if unit and scaled else column.expected
+    return _Reading(lambda text: read(numerals.plain(text)), expected)
 
 
 def _without_unnamed(header: Sequence[str]) -> Sequence[str]:
@@ -282,7 +294,7 @@ def _all_wrong(full: int, row: Sequence[str]) -> tuple[str, str]:
 def _append(
     piece: Sequence[tuple[int, Sequence[str]]],
     places: Mapping[str, int],
-    readers: Mapping[str, cells.Reader],
+    readers: Mapping[str, _Reading],
     table: Table,
 ) -> None:
     if not piece:
@@ -292,17 +304,17 @@ def _append(
     table.lines += lines
     for column in table.layout.columns:
         if column.name in places:
-            read = readers[column.name]
-            table.columns[column.name] += _converted(column, read, lines, texts[places[column.name]], table)
+            reading = readers[column.name]
+            table.columns[column.name] += _converted(column, reading, lines, texts[places[column.name]], table)
         else:
             absent = BAD if column.required else column.default
             table.columns[column.name] += [absent] * len(piece)
 
 
 def _converted(
-    column: Column, read: cells.Reader, lines: Sequence[int], texts: Sequence[str], table: Table
+    column: Column, reading: _Reading, lines: Sequence[int], texts: Sequence[str], table: Table
 ) -> list[Any]:
-    known = _Values(column, read)
+    known = _Values(column, reading)
     values = list(map(known.__getitem__, texts))
     if not known.any_wrong:
         return values

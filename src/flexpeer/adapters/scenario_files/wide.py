@@ -79,7 +79,8 @@ def _by_names(line: int, header: Sequence[str], records: Records, layout: Layout
         kind = "resource" if name in known.resources or (only_resources and name not in known.buses) else "bus"
         column = "q_var" if unit is not None and unit.base == "var" else layout.wide
         if column in found.setdefault((kind, name), {}):
-            raise SheetError(line, f"there are two columns of {name}, {written} the second", "each column once")
+            first = header[found[kind, name][column][0]]
+            raise SheetError(line, f"columns {first} and {written} are the same", "each column once")
         found[kind, name][column] = place, unit
     for (kind, name), values in found.items():
         columns = {column: header[place] for column, (place, _) in values.items()}

@@ -18,7 +18,7 @@ from flexpeer.adapters.scenario_files.numerals import Number
 from flexpeer.errors import bad_input
 
 SHEETS_OF_ALL: Final = "scenario.xlsx"
-MOST_BYTES: Final = 1 << 30
+MOST_BYTES: Final = 1 << 28
 BEFORE_XLSX: Final = b"\xd0\xcf\x11\xe0"
 _FORMULA: Final = re.compile(rb"<f[ >/]")
 _THREE_DECIMALS: Final = re.compile(r"-?[0-9]{1,3}\.[0-9]{3}")
