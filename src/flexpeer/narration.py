@@ -41,6 +41,7 @@ def story(outcome: "DayOutcome", result: Mapping[str, Any], out: Path) -> Render
     """Need, allocation, trades, what the grid refused, what is left, who paid whom, and what it was worth."""
     return Group(
         _headline(outcome),
+        *_warned(outcome.warnings),
         *(Text(f"Note: {note}.", style="yellow") for note in outcome.notes[:ROWS]),
         _points(outcome),
         _allocation(outcome),
@@ -63,9 +64,13 @@ def _headline(outcome: "DayOutcome") -> Text:
     )
 
 
+def _warned(warnings: Sequence[str]) -> list[Text]:
+    return [Text(f"Warning: {warning}.", style="bold yellow") for warning in warnings]
+
+
 def _points(outcome: "DayOutcome") -> RenderableType:
     if not outcome.points:
-        return Text("\nNo congestion is expected: nothing has to be relieved.")
+        return Text(f"\n{outcome.without_need}")
     table = _table("Need (grid side)", "congestion point", "owner", "hours", "worst, MW", "need, MWh", "left, MWh")
     for point in outcome.points:
         p = point.point
@@ -131,7 +136,10 @@ def _refused(outcome: "DayOutcome") -> RenderableType:
 def _left(outcome: "DayOutcome", result: Mapping[str, Any]) -> Text:
     left = sum(_mwh(outcome, point.residual_need_w) for point in outcome.points)
     verdict = [f"\nCongested element-MTUs: {result['congestions_before']} before, {result['congestions_after']} after."]
-    verdict.append(f"Relief still missing: {left:.3f} MWh (grid side)." if left else "No relief is missing.")
+    none = (
+        "No relief is missing, as far as implausible input can tell." if outcome.warnings else "No relief is missing."
+    )
+    verdict.append(f"Relief still missing: {left:.3f} MWh (grid side)." if left else none)
     if outcome.verified_by is not None:
         worse = len(outcome.worsened)
         found = "made nothing worse" if worse == 0 else f"made {worse} element-MTUs WORSE"
@@ -211,8 +219,10 @@ def _variant(row: Mapping[str, Any]) -> tuple[str, ...]:
 def needs_summary(needs: Mapping[str, Any]) -> RenderableType:
     """Where relief is needed, what would move at least (or cheapest) to give it, and whether that is enough."""
     hours = needs["mtu_minutes"] / 60
+    warned = _warned(needs["warnings"])
     if not needs["needs"] and not needs["left"]:
-        return Text("No limit is passed: nothing has to be relieved.")
+        nothing = "No limit is passed, but the input is implausible: nothing can be concluded from that."
+        return Group(*warned, Text(nothing if warned else "No limit is passed: nothing has to be relieved."))
     table = _table("Need (grid side)", "congestion point", "owner", "hours", "worst, MW", "need, MWh")
     for key, rows in _grouped(needs["needs"], "congestion_point", "direction", "dso").items():
         watts = [row["need_w"] for row in rows]
@@ -225,7 +235,7 @@ def needs_summary(needs: Mapping[str, Any]) -> RenderableType:
     title = "Least cost" if priced else "Least power"
     by_resource = _moves_table(f"{title} that relieves (resource side)", "resource", dict(ranked[:ROWS]), needs)
     by_hour = [_moves_table("The same by hour", "from", _grouped(needs["moves"], "from"), needs)] if priced else []
-    return Group(table, by_resource, *by_hour, Text(told), *_still_past(needs))
+    return Group(*warned, table, by_resource, *by_hour, Text(told), *_still_past(needs))
 
 
 def _moves_table(

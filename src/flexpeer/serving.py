@@ -123,7 +123,8 @@ def _make(store: Store, data: Path, scenario: Path | None, *, demo: bool) -> Non
 def _copy(scenario: Path, to: Path) -> None:
     """All of a scenario but its orders, in place of what an attempt before may have left."""
     shutil.rmtree(to, ignore_errors=True)
-    shutil.copytree(scenario, to, ignore=lambda _folder, names: [name for name in names if name == ORDERS.file])
+    private = (ORDERS.file, f"{ORDERS.table}.xlsx")
+    shutil.copytree(scenario, to, ignore=lambda _folder, names: [name for name in names if name in private])
 
 
 def _holders(scenario: Scenario) -> list[AccountHolder]:

@@ -15,6 +15,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from tests.api.small_service import no_heads
+from tests.docs import bad_spreadsheets
 from tests.docs.pages import DOCS
 
 from flexpeer import library
@@ -217,6 +218,7 @@ def tables() -> dict[tuple[Path, str], str]:
         (REFERENCE / "api.md", "denials"): _denials(),
         (REFERENCE / "api.md", "settings"): _settings(),
         (REFERENCE / "library.md", "library"): _library(),
+        (DOCS / "how-to" / "use-spreadsheets.md", "spreadsheets"): bad_spreadsheets.table(),
     }
 
 

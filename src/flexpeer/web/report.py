@@ -150,12 +150,14 @@ def _cost(report: KpiReport, currency: str) -> KeyFigure:
 def _story(outcome: DayOutcome, report: KpiReport, clock: Clock) -> str:
     trades = outcome.state.trades.trades
     spans = [point.need_w for point in outcome.points if any(point.need_w)]
+    warned = [f"Warning: {warning}." for warning in outcome.warnings]
     if not spans:
-        return "No congestion is expected: nothing has to be relieved."
+        return " ".join([outcome.without_need, *warned])
     needed = [mtu for row in spans for mtu, watts in enumerate(row) if watts]
     parts = [
+        *warned,
         f"Between {clock.at(min(needed))} and {clock.at(max(needed) + 1)} the forecast passes what the grid can carry "
-        f"at {counted(len(spans), 'congestion point')}: {energy(report.need_mwh)} of relief is needed ({GRID_SIDE})."
+        f"at {counted(len(spans), 'congestion point')}: {energy(report.need_mwh)} of relief is needed ({GRID_SIDE}).",
     ]
     if trades:
         prices = [trade.leg.price_minor / MINOR_PER_MAJOR for trade in trades.values()]
