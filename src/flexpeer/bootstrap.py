@@ -19,6 +19,7 @@ from flexpeer.adapters.gridfiles.opening import built_in
 from flexpeer.adapters.gridfiles.simbench_grid import simbench_day
 from flexpeer.adapters.log_file import FileLog, decode_event
 from flexpeer.adapters.newton import NotConvergedError, name_and_version, newton_flow
+from flexpeer.adapters.organisation_files import write_organisations
 from flexpeer.adapters.reading import bytes_of, reading
 from flexpeer.adapters.results_files import write_results
 from flexpeer.adapters.scenario_files import read_scenario, write_scenario
@@ -32,6 +33,7 @@ from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.results import result_object
 from flexpeer.app.scenario import Scenario
 from flexpeer.app.verification import IndependentFlow
+from flexpeer.app.views.own_day import own_days
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.grid.limits import limits_of, read
 from flexpeer.grid.network import Complexes, Flags, Floats, Network
@@ -43,6 +45,7 @@ from flexpeer.simulation.bench_market import rows as market_rows
 from flexpeer.simulation.bench_screening import rows as screening_rows
 from flexpeer.simulation.demo import demo_grid, demo_scenario
 from flexpeer.simulation.rivals import rival_modules
+from flexpeer.web.organisation import OrganisationPages
 from flexpeer.web.report import render_report
 from flexpeer.wire.chain import Damage, Seal, read_events
 from flexpeer.wire.heads import contradictions
@@ -126,12 +129,22 @@ def run_folder(
         result = result_object(outcome, head)
         with watch.stage("report"):
             report = render_report(outcome)
+        with watch.stage("organisations"):
+            result["organisations"] = write_own_days(outcome, work)
         result["timings_s"] = watch.timings_s()
         write_results(outcome, result, report, work)
         if scenario_copy is not None:
             shutil.copytree(folder, work / scenario_copy)
         show(outcome, result)
     return outcome, result
+
+
+def write_own_days(outcome: DayOutcome, folder: Path) -> list[dict[str, object]]:
+    """A page and a table for each organisation, with nothing of anybody else; which files are whose."""
+    day, pages = outcome.scenario.day, OrganisationPages(outcome)
+    own = list(own_days(outcome))
+    times = [day.local(mtu) for mtu in range(day.mtu_count + 1)]
+    return write_organisations(own, (pages.render(each) for each in own), times, folder)
 
 
 def read_whole(folder: Path, unread: Sequence[Layout] = ()) -> tuple[Scenario, GridFile | None]:

@@ -42,12 +42,16 @@ def _when_used(name: str) -> ModuleType:
 
 
 if TYPE_CHECKING:
-    from flexpeer import bootstrap, day_nodes, playing, serving
+    from flexpeer import bootstrap, day_nodes, day_story, playing, serving
     from flexpeer.adapters import store
     from flexpeer.laboratory import bench_clearing, clearings, nodes
 else:
-    bootstrap, day_nodes, playing, serving, store = map(
-        _when_used, [f"flexpeer.{name}" for name in ("bootstrap", "day_nodes", "playing", "serving", "adapters.store")]
+    bootstrap, day_nodes, day_story, playing, serving, store = map(
+        _when_used,
+        [
+            f"flexpeer.{name}"
+            for name in ("bootstrap", "day_nodes", "day_story", "playing", "serving", "adapters.store")
+        ],
     )
     bench_clearing, clearings, nodes = map(
         _when_used, [f"flexpeer.laboratory.{name}" for name in ("bench_clearing", "clearings", "nodes")]
@@ -193,7 +197,7 @@ def _shower(out: Path, as_json: bool) -> Callable[[Any, dict[str, Any]], None]:
             _say(json.dumps(result, ensure_ascii=False))
             return
         with _taken():
-            _Screen().print(narration.story(outcome, result, out))
+            _Screen().print(day_story.story(outcome, result, out))
 
     return show
 
