@@ -19,7 +19,7 @@ EMPTY = Markup("")
 class Canvas(NamedTuple):
     """How wide a chart is drawn; `margin` is for the numbers of the axis, `names` for names left of bars and lanes.
 
-    Without room for `names` they stand above. A letter is about `LETTER` wide.
+    Without room for `names` they stand above. Letters are about `LETTER` wide, bold ones `BOLD_LETTER`.
     """
 
     css: str
@@ -31,7 +31,7 @@ class Canvas(NamedTuple):
 
 WIDE = Canvas("wide", 760.0, 62.0, 210.0, 3)
 NARROW = Canvas("narrow", 360.0, 46.0, 0.0, 6)
-LETTER = 6.6
+LETTER, BOLD_LETTER = 7.2, 8.3
 
 Drawings = tuple[Markup, Markup]
 
@@ -254,7 +254,7 @@ def lane_chart(canvas: Canvas, clock: Clock, lanes: Sequence[Lane], label: str) 
     """Rows over the hours of the day, one below the other."""
     deep = 22.0 if canvas.names else 36.0
     height = 34.0 + deep * len(lanes)
-    frame = Frame(canvas, clock.day.mtu_count, 0.0, 1.0, height, canvas.names or 14.0, top=8.0)
+    frame = Frame(canvas, clock.day.mtu_count, 0.0, 1.0, height, canvas.names or 20.0, top=8.0)
     parts = [axes(frame, clock, "")]
     for n, lane in enumerate(lanes):
         y = 8.0 + deep * n

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from flexpeer.app.outcome import Congestion, DayOutcome, GridPicture
 from flexpeer.grid.network import Flags, Floats
-from flexpeer.web.figures import LETTER, NARROW, WIDE, Canvas, Drawings, drawing, shortened, text, tooltip
+from flexpeer.web.figures import BOLD_LETTER, NARROW, WIDE, Canvas, Drawings, drawing, shortened, text, tooltip
 from flexpeer.web.grid_layout import NO_PARENT, Tree, places, spanning_tree
 from flexpeer.web.wording import Clock, counted, number, percent
 
@@ -17,6 +17,7 @@ WHOLE_UP_TO = 400
 PICKED = 60
 NAMED, NAMED_NARROW = 14, 6
 BUS_NAMES_UP_TO = 60
+MOVED_AT_MOST = 28.0
 AREA_TINTS = 6
 LOADING_STEPS = (0.25, 0.5, 0.75, 0.9, 1.0)
 TOLERANCE = 2e-6
@@ -204,7 +205,7 @@ def _branches(drawn: _Drawn, mtu: int) -> list[Markup]:
         told = f"{network.branch_names[branch]} ({network.branch_kinds[branch]}, {_owner(drawn, far)})"
         parts.append(
             Markup('<path data-b="{}" d="{}" class="{}">{}</path>').format(
-                int(branch), f"M{_point(drawn, near)}{way}", css, tooltip(told)
+                int(branch), f"M{_point(drawn, near)}{way}", css, tooltip("" if drawn.grows_down else told)
             )
         )
     return parts
@@ -229,7 +230,12 @@ def _buses(drawn: _Drawn) -> list[Markup]:
         css, size = ("bus source", 7.0) if bus in sources else ("bus unit-bus", 4.0) if here else ("bus", 2.6)
         parts.append(
             Markup('<circle data-n="{}" cx="{}" cy="{}" r="{}" class="{}">{}</circle>').format(
-                bus, round(drawn.x[bus]), round(drawn.y[bus]), round(size * scale, 1), css, tooltip(told)
+                bus,
+                round(drawn.x[bus]),
+                round(drawn.y[bus]),
+                round(size * scale, 1),
+                css,
+                tooltip("" if drawn.grows_down else told),
             )
         )
         if are_named:
@@ -239,7 +245,7 @@ def _buses(drawn: _Drawn) -> list[Markup]:
 
 
 def _names(drawn: _Drawn, named: Iterable[str]) -> list[Markup]:
-    """Names of congested elements, beside the middle of a branch or at a bus, each moved down until it is free."""
+    """Names of congested elements, beside the middle of a branch or at a bus, each a little lower if need be."""
     network = drawn.picture.network
     branch_of = {name: branch for branch, name in enumerate(network.branch_names)}
     bus_of = {name: bus for bus, name in enumerate(network.bus_names)}
@@ -251,12 +257,12 @@ def _names(drawn: _Drawn, named: Iterable[str]) -> list[Markup]:
         place = _name_place(drawn, branch_of.get(name), bus_of.get(name))
         if place is None or len(parts) >= most:
             continue
-        shown, (x, y) = shortened(name, 24), place
-        width = LETTER * len(shown)
+        shown, (x, y) = shortened(name, 24 if not drawn.grows_down else 16), place
+        width = BOLD_LETTER * len(shown)
         left = max(2.0, min(x, drawn.canvas.width - width - 2.0))
         while any(abs(y - other) < 14 and left < end + 4 and begin < left + width + 4 for begin, end, other in taken):
             y += 14
-        if y > drawn.height - 4:
+        if y > min(drawn.height - 4, place[1] + MOVED_AT_MOST):
             continue
         taken.append((left, left + width, y))
         parts.append(text(left, y, shown, "element"))
@@ -340,6 +346,6 @@ def _note(drawn: _Chosen, named: tuple[str, ...]) -> str:
             f"elements, and the way from there to the source, {drawn_count} in all."
         )
     if len(named) > NAMED:
-        parts.append(f"{NAMED} of {len(named)} elements that were congested or bound a trade are named.")
+        parts.append(f"At most {NAMED} of {len(named)} elements that were congested or bound a trade are named.")
     parts.append("Distances mean nothing: each step is one branch away from the source.")
     return " ".join(parts)

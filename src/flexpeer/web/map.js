@@ -6,7 +6,8 @@
   const figure = document.getElementById("map");
   const slider = document.getElementById("mtu");
   const lines = map.branches.map((branch) => [...figure.querySelectorAll(`[data-b="${branch}"]`)]);
-  const about = lines.map((drawn) => drawn[0].querySelector("title").textContent);
+  const titles = lines.map((drawn) => drawn[0].querySelector("title"));
+  const about = titles.map((title) => title.textContent);
   const buses = [...new Set(map.marks.flatMap((marks) => Object.keys(marks)))];
   const circles = new Map(buses.map((bus) => [bus, [...figure.querySelectorAll(`[data-n="${bus}"]`)]]));
   const colour = (loading) => (loading < 0 ? "lx" : `l${map.steps.filter((step) => loading > step).length}`);
@@ -18,10 +19,8 @@
     let worst = -1;
     lines.forEach((drawn, n) => {
       const loading = rows[n][mtu];
-      for (const line of drawn) {
-        line.setAttribute("class", `wire ${colour(loading)}`);
-        line.querySelector("title").textContent = loading < 0 ? about[n] : `${about[n]}: ${loading} %`;
-      }
+      for (const line of drawn) line.setAttribute("class", `wire ${colour(loading)}`);
+      titles[n].textContent = loading < 0 ? about[n] : `${about[n]}: ${loading} %`;
       if (worst < 0 || loading > rows[worst][mtu]) worst = n;
     });
     let past = 0;

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from flexpeer.app.outcome import DayOutcome
-from flexpeer.market.orders import Side
+from flexpeer.market.orders import Order, Side
 from flexpeer.market.trades import Phase, Trade
 from flexpeer.quantities import MINOR_PER_MAJOR
 from flexpeer.web.figures import (
@@ -59,36 +59,45 @@ def trades_in_order(outcome: DayOutcome) -> list[Trade]:
 
 
 def book_figures(outcome: DayOutcome, clock: Clock) -> list[Figure]:
-    """Offered and traded quantities of each of the zones with most orders."""
+    """Offered and traded quantities of the books with most orders.
+
+    Orders that name a congestion point have one book for each, those that name none one for each regulation that
+    relieves; what an order traded counts where it was offered.
+    """
     books = _books(outcome)
-    ranked = sorted(books, key=lambda zone: (-sum(books[zone].sell_offered) - sum(books[zone].buy_offered), zone))
-    return [_book_figure(zone, books[zone], clock) for zone in ranked[:ZONES_SHOWN]]
+    ranked = sorted(books, key=lambda name: (-sum(books[name].sell_offered) - sum(books[name].buy_offered), name))
+    return [_book_figure(name, books[name], clock) for name in ranked[:ZONES_SHOWN]]
 
 
 def _books(outcome: DayOutcome) -> dict[str, _Book]:
-    count = outcome.scenario.day.mtu_count
+    count, orders = outcome.scenario.day.mtu_count, outcome.state.orders.orders
     books: dict[str, _Book] = {}
-    for order in outcome.state.orders.orders.values():
-        book = books.setdefault(order.zone, _Book(*([0] * count for _ in range(4))))
+    for order in orders.values():
+        book = books.setdefault(_book_name(order), _Book(*([0] * count for _ in range(4))))
         row = book.buy_offered if order.side is Side.BUY else book.sell_offered
         for mtu in order.span.mtus:
             row[mtu] += order.quantity_w
     for trade in outcome.state.trades.trades.values():
-        book = books.setdefault(trade.zone, _Book(*([0] * count for _ in range(4))))
         for order_id, acts, quantity_w in trade.leg.parties:
-            side = outcome.state.orders.orders[order_id].side
-            row = book.buy if side is Side.BUY else book.sell
+            order = orders[order_id]
+            book = books[_book_name(order)]
+            row = book.buy if order.side is Side.BUY else book.sell
             for mtu in trade.leg.span.mtus:
-                row[mtu] += quantity_w if acts is side else -quantity_w
+                row[mtu] += quantity_w if acts is order.side else -quantity_w
     return books
 
 
-def _book_figure(zone: str, book: _Book, clock: Clock) -> Figure:
+def _book_name(order: Order) -> str:
+    relieved_by = order.regulation if order.side is Side.SELL else order.regulation.opposite
+    return order.zone or f"all points that {relieved_by} relieves"
+
+
+def _book_figure(name: str, book: _Book, clock: Clock) -> Figure:
     unit = unit_for([*book.sell_offered, *book.buy_offered])
     sell_offered, sell, buy_offered, buy = ([unit.of(w) for w in row] for row in book)
     zero = [0.0] * len(sell)
     label = (
-        f"Order book of {zone}, {RESOURCE_SIDE}: at most {power(max(book.sell_offered))} offered and "
+        f"Order book of {name}, {RESOURCE_SIDE}: at most {power(max(book.sell_offered))} offered and "
         f"{power(max(book.buy_offered))} wanted in one MTU; at most {power(max(book.buy))} bought."
     )
 
@@ -107,7 +116,7 @@ def _book_figure(zone: str, book: _Book, clock: Clock) -> Figure:
     series = [["SELL offered", sell_offered], ["SELL traded", sell], ["BUY wanted", buy_offered], ["BUY traded", buy]]
     readout = {"unit": unit.name, "series": series}
     note = "A DSO's own purchase counts as BUY with the relief it buys, which is grid side."
-    return Figure(f"Orders and trades at {zone}", RESOURCE_SIDE, both(draw), note, BOOK_LEGEND, readout)
+    return Figure(f"Orders and trades at {name}", RESOURCE_SIDE, both(draw), note, BOOK_LEGEND, readout)
 
 
 def trade_figure(outcome: DayOutcome) -> Figure | None:
@@ -142,7 +151,15 @@ def _arrivals(frame: Frame, count: int) -> list[Markup]:
     marks = sorted({1, *(round(count * k / 4) for k in range(1, 5)), count} - {0})
     base, room = frame.height - frame.bottom, LETTER * len(f"no. {count}") + 8
     kept = [n for n in marks if frame.x(count) - frame.x(n) >= room or n == count]
-    return [text(frame.x(n), base + 17, f"no. {number(n, 0)}", "tick", "middle") for n in kept]
+    return [
+        text(
+            *((frame.canvas.width, base + 17) if n == count else (frame.x(n), base + 17)),
+            f"no. {number(n, 0)}",
+            "tick",
+            "end" if n == count else "middle",
+        )
+        for n in kept
+    ]
 
 
 def _dots(frame: Frame, trades: Sequence[Trade], zones: dict[str, str]) -> Iterator[Markup]:

@@ -11,7 +11,7 @@ from flexpeer.web.figures import Cell, Figure, Key, Lane, both, lane_chart
 from flexpeer.web.flow_figures import point_figure
 from flexpeer.web.wording import GRID_SIDE, Clock, counted, energy, power
 
-LANES_SHOWN, SERIES_SHOWN, FOLDED_SHOWN, LEVELS = 40, 8, 8, 4
+LANES_SHOWN, SERIES_SHOWN, FOLDED_SHOWN, LEVELS = 40, 8, 12, 4
 
 LEGEND = (
     Key("ask h1", "area", "little of the point's own worst need"),
@@ -53,7 +53,7 @@ def strip_figure(outcome: DayOutcome, clock: Clock) -> Figure | None:
     )
     label = (
         f"{counted(len(needy), 'congestion point')} in need of relief, {short} of them short of it after the market. "
-        f"Darker is nearer to the point's own worst MTU.{left}"
+        f"The stronger the colour, the nearer to the point's own worst MTU.{left}"
     )
     drawings = both(lambda canvas: lane_chart(canvas, clock, lanes, label))
     return Figure("When each congestion point needs relief", GRID_SIDE, drawings, label, LEGEND)

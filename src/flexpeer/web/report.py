@@ -126,7 +126,7 @@ def _verdict(left: Remaining, has_warnings: bool) -> tuple[str, str]:
     if left.worsened:
         return "bad", "The market made it worse"
     if left.missing or left.past_after:
-        return "bad", "Not relieved"
+        return "bad", "Not relieved" if left.missing else "Limits are still passed"
     if has_warnings:
         return "warn", "Relieved, if the input is right" if left.needed else "No need, if the input is right"
     if not left.needed:

@@ -68,8 +68,8 @@ def orders_table(outcome: DayOutcome, clock: Clock) -> dict[str, Any]:
 
     columns = [
         Column("order", "text", lambda line: line.order),
-        Column("organisation", "text", lambda line: line.organisation),
-        Column("resource", "text", unit_of),
+        Column("organisation", "name", lambda line: line.organisation),
+        Column("resource", "name", unit_of),
         Column("side", "text", lambda line: _side(orders, sent, line)),
         Column("from–to", "text", period),
         Column("became", "status", lambda line: STATUSES[line.status], colours=_STATUS_WORDS),
@@ -92,16 +92,16 @@ def trades_table(outcome: DayOutcome, clock: Clock, trades: Sequence[Trade]) -> 
     unit = unit_for(party.quantity_w for trade in trades for party in trade.leg.parties)
     columns = [
         Column("trade", "text", lambda trade: trade.trade),
-        Column("point", "text", lambda trade: trade.zone),
+        Column("point", "name", lambda trade: trade.zone),
         Column("from–to", "text", lambda trade: _period(clock, trade.leg.span.first, trade.leg.span.end)),
-        Column("buyer", "text", lambda trade: trade.buyer or POOL),
-        Column("seller", "text", lambda trade: trade.seller or POOL),
+        Column("buyer", "name", lambda trade: trade.buyer or POOL),
+        Column("seller", "name", lambda trade: trade.seller or POOL),
         Column(f"buyer, {unit.name}", "number", lambda trade: unit.of(trade.leg.quantity_buy_w), _places(unit)),
         Column(f"seller, {unit.name}", "number", lambda trade: unit.of(trade.leg.quantity_sell_w), _places(unit)),
         Column(f"price, {currency}/MWh", "number", lambda trade: trade.leg.price_minor / MINOR_PER_MAJOR, 2),
         Column(f"amount, {currency}", "number", lambda trade: float(major(trade.amount(minutes))), 2),
         Column("how", "text", lambda trade: PHASES[trade.phase]),
-        Column("orders", "text", lambda trade: " / ".join(party.order for party in trade.leg.parties)),
+        Column("orders", "name", lambda trade: " / ".join(party.order for party in trade.leg.parties)),
     ]
     return row_table(f"Every trade, {RESOURCE_SIDE}", columns, trades)
 
@@ -111,7 +111,7 @@ def own_orders_table(own: OwnDay, currency: str) -> dict[str, Any]:
     unit = unit_for(order.quantity_w or 0 for order in own.orders)
     columns = [
         Column("order", "text", lambda order: order.order),
-        Column("resource", "text", lambda order: order.unit),
+        Column("resource", "name", lambda order: order.unit),
         Column("side", "text", lambda order: order.side),
         Column("from–to", "text", lambda order: _local_period(order.start, order.end)),
         Column("became", "status", lambda order: STATUSES[order.status], colours=_STATUS_WORDS),
@@ -129,7 +129,7 @@ def own_trades_table(own: OwnDay, currency: str) -> dict[str, Any]:
     columns = [
         Column("trade", "text", lambda trade: trade.confirmation.trade),
         Column("order", "text", lambda trade: trade.confirmation.order),
-        Column("resource", "text", lambda trade: trade.confirmation.unit),
+        Column("resource", "name", lambda trade: trade.confirmation.unit),
         Column("side", "text", lambda trade: str(trade.confirmation.side)),
         Column("from–to", "text", lambda trade: _local_period(trade.start, trade.end)),
         Column(f"quantity, {unit.name}", "number", lambda trade: unit.of(trade.confirmation.quantity_w), _places(unit)),

@@ -1,6 +1,6 @@
 // Tables of many rows: searched as one types, sorted by a column, and no more drawn than one looks at.
-// The data is {title, columns, rows}; a column is {title, kind, places, words, colours} and its kind text, long, number
-// (with so many places) or status. Cells of a column with words are places in them; what cannot be known is null.
+// The data is {title, columns, rows}; a column is {title, kind, places, words, colours} and its kind text, name, long,
+// number (with so many places) or status. Cells of a column with words are places in them; what cannot be known is null.
 (() => {
   const AT_ONCE = 100;
   const el = (name, properties, ...children) => {
@@ -22,7 +22,7 @@
     if (column.kind !== "status") return said(column, cell);
     return el("span", { className: `status ${column.colours[cell]}` }, said(column, cell));
   };
-  const css = (column) => (column.kind === "number" ? "" : column.kind === "long" ? "text long" : "text");
+  const css = (column) => ({ number: "", long: "text long", name: "text name" })[column.kind] ?? "text";
 
   const table = (place) => {
     const data = JSON.parse(document.getElementById(place.dataset.rows).textContent);

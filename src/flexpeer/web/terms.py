@@ -15,7 +15,7 @@ STATUSES = {
     OrderStatus.UNTRADED: "not traded",
     OrderStatus.REFUSED: "refused at the door",
     OrderStatus.WITHDRAWN: "withdrawn",
-    OrderStatus.KILLED: "not traded at once, ended",
+    OrderStatus.KILLED: "ended at once",
 }
 STATUS_COLOURS = {
     OrderStatus.FILLED: "good",
