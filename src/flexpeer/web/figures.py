@@ -117,27 +117,25 @@ def _round_step(rough: float) -> float:
 
 def text(x: float, y: float, content: object, css: str = "", anchor: str = "start") -> Markup:
     """A line of text; its content is escaped."""
-    return Markup('<text x="{}" y="{}" class="{}" text-anchor="{}">{}</text>').format(
-        round(x, 1), round(y, 1), css, anchor, content
-    )
+    place = f'x="{round(x, 1)}" y="{round(y, 1)}" class="{css}" text-anchor="{anchor}"'
+    return Markup(f"<text {place}>{escape(content)}</text>")
 
 
 def path(d: str, css: str, title: str = "") -> Markup:
     """A path; `title` is its tooltip."""
-    return Markup('<path d="{}" class="{}">{}</path>').format(d, css, tooltip(title))
+    return Markup(f'<path d="{d}" class="{css}">{tooltip(title)}</path>')
 
 
 def rect(box: tuple[float, float, float, float], css: str, title: str = "") -> Markup:
     """A rectangle of left, top, width and height."""
     x, y, width, height = (round(value, 1) for value in box)
-    return Markup('<rect x="{}" y="{}" width="{}" height="{}" class="{}">{}</rect>').format(
-        x, y, max(width, 0), max(height, 0), css, tooltip(title)
-    )
+    place = f'x="{x}" y="{y}" width="{max(width, 0)}" height="{max(height, 0)}" class="{css}"'
+    return Markup(f"<rect {place}>{tooltip(title)}</rect>")
 
 
 def tooltip(title: str) -> Markup:
     """What the pointer shows over a mark."""
-    return Markup("<title>{}</title>").format(title) if title else EMPTY
+    return Markup(f"<title>{escape(title)}</title>") if title else EMPTY
 
 
 def drawing(parts: Iterable[Markup], canvas: Canvas, height: float, label: str, frame: Frame | None = None) -> Markup:
@@ -173,18 +171,15 @@ def steps(frame: Frame, values: Sequence[float]) -> str:
     pieces: list[str] = []
     before: float | None = None
     for column, value in enumerate(values):
-        if not math.isfinite(value):
-            before = None
+        if value == before:
             continue
-        y = frame.y(value)
-        if before is None:
-            pieces.append(f"M{frame.x(column)} {y}")
-        elif y != before:
-            pieces.append(f"H{frame.x(column)}V{y}")
-        before = y
-        if column + 1 == len(values) or not math.isfinite(values[column + 1]):
-            pieces.append(f"H{frame.x(column + 1)}")
-    return "".join(pieces)
+        if before is not None:
+            pieces.append(f"H{frame.x(column)}")
+        before = value if math.isfinite(value) else None
+        if before is not None:
+            goes_on = column > 0 and math.isfinite(values[column - 1])
+            pieces.append(f"V{frame.y(value)}" if goes_on else f"M{frame.x(column)} {frame.y(value)}")
+    return "".join([*pieces, f"H{frame.x(len(values))}"] if before is not None else pieces)
 
 
 def band(frame: Frame, low: Sequence[float], high: Sequence[float]) -> str:
