@@ -211,7 +211,9 @@ def grid_input(scenario: Scenario, opened: GridFile | None) -> GridInput | None:
 def _input(grid: GridFile, p_w: Floats | None, q_var: Floats | None) -> GridInput:
     own = () if p_w is not None else np.flatnonzero((grid.p_w != 0.0) | (grid.q_var != 0.0))
     buses = tuple(grid.network.bus_names[bus] for bus in own)
-    return GridInput(grid.network, grid.bus_index, grid.branch_index, p_w, q_var, buses, grid.areas, grid.findings)
+    return GridInput(
+        grid.network, grid.bus_index, grid.branch_index, p_w, q_var, buses, grid.areas, grid.findings, grid.owners
+    )
 
 
 def _per_mtu(grid: GridFile, scenario: Scenario) -> tuple[Floats | None, Floats | None]:

@@ -10,6 +10,8 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
 from importlib.util import LazyLoader, find_spec, module_from_spec
 from pathlib import Path
 from types import ModuleType
@@ -25,7 +27,26 @@ from flexpeer import __version__, narration
 from flexpeer.adapters.meeting_place import Place
 from flexpeer.adapters.reading import problem_of
 from flexpeer.errors import BadInput, Unusable, bad_input, printable
+from flexpeer.interrupts import INTERRUPT, end_interrupted, undisturbed
 from flexpeer.market.machine import state_hash
+
+
+class _Undisturbed(Loader):
+    """Loads a module without interrupts."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """As usual."""
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Without interrupts; afterwards the module knows its own loader."""
+        assert module.__spec__ is not None
+        module.__spec__.loader = module.__loader__ = self._loader
+        with undisturbed():
+            self._loader.exec_module(module)
 
 
 def _when_used(name: str) -> ModuleType:
@@ -35,24 +56,22 @@ def _when_used(name: str) -> ModuleType:
     spec = find_spec(name)
     assert spec is not None
     assert spec.loader is not None
-    spec.loader = LazyLoader(spec.loader)
+    spec.loader = LazyLoader(_Undisturbed(spec.loader))
     module = sys.modules[name] = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 if TYPE_CHECKING:
-    from flexpeer import bootstrap, day_nodes, day_story, playing, serving
+    from flexpeer import bench_service, bootstrap, day_nodes, day_story, playing, serving
     from flexpeer.adapters import store
     from flexpeer.laboratory import bench_clearing, clearings, nodes
 else:
-    bootstrap, day_nodes, day_story, playing, serving, store = map(
+    bench_service, bootstrap, day_nodes, day_story, playing, serving = map(
         _when_used,
-        [
-            f"flexpeer.{name}"
-            for name in ("bootstrap", "day_nodes", "day_story", "playing", "serving", "adapters.store")
-        ],
+        [f"flexpeer.{name}" for name in ("bench_service", "bootstrap", "day_nodes", "day_story", "playing", "serving")],
     )
+    store = _when_used("flexpeer.adapters.store")
     bench_clearing, clearings, nodes = map(
         _when_used, [f"flexpeer.laboratory.{name}" for name in ("bench_clearing", "clearings", "nodes")]
     )
@@ -93,7 +112,7 @@ def _interrupts(ctx: Any) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         _told(f"interrupted: {INTERRUPTED.get(ctx.invoked_subcommand or '', 'nothing was written')}")
-        raise typer.Exit(130) from error
+        raise typer.Exit(INTERRUPT) from error
 
 
 def _say(text: str) -> None:
@@ -455,13 +474,13 @@ def _day_node(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="clearing, grid, matching or screening")],
+    name: Annotated[str, typer.Argument(help="clearing, grid, market, screening or service")],
     case: Annotated[str | None, typer.Option(help="One case by its name.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure an engine beside its rivals in one run."""
-    clearing = {"clearing": lambda only, _tell: bench_clearing.rows(case=only)}
-    rows, missing = bootstrap.bench(name, case, _told, clearing)
+    others = {"clearing": lambda only, _tell: bench_clearing.rows(case=only), "service": bench_service.rows}
+    rows, missing = bootstrap.bench(name, case, _told, others)
     if missing and not as_json:
         _told(f"not installed: {', '.join(missing)} (make bench-deps)")
     _say(json.dumps({"rows": rows, "missing": missing}) if as_json else narration.bench_table(rows))
@@ -471,5 +490,9 @@ def main() -> None:
     """Run the program; its memory goes as a whole when it ends, which saves a quarter of a second of collecting."""
     try:
         app()
+    except SystemExit as ending:
+        if ending.code == INTERRUPT:
+            end_interrupted()
+        raise
     finally:
         gc.freeze()

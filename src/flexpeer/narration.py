@@ -211,6 +211,8 @@ BENCH_COLUMNS = {
     "median_s": "median, s",
     "p99_s": "p99, s",
     "per_second": "per second",
+    "p50_ms": "p50 ms",
+    "p99_ms": "p99 ms",
     "ratio_to_ours": "time / ours",
     "growth": "growth",
     "steps": "steps",

@@ -45,6 +45,7 @@ SCENARIO, CREDENTIALS = "scenario", "credentials.json"
 ACCOUNTS, TOKEN_KEY, OPERATOR_KEY, CLOCK, WEBHOOKS = "accounts", "token-key", "operator-key", "clock", "webhooks"
 OPERATOR = "Market operator"
 KEY_BYTES = 32
+SWITCH_S = 0.001
 LONGEST_GOODBYE_S, KEEP_ALIVE_S = 10, 75
 T = TypeVar("T")
 Tell = Callable[[dict[str, Any]], None]
@@ -71,6 +72,7 @@ def settings_of(given: dict[str, Any]) -> ServiceSettings:
 def serve(settings: ServiceSettings, scenario: Path | None, *, demo: bool, tell: Tell) -> bool:
     """Serve until a signal ends it; whether it ended well. `tell` hears once, when it is ready."""
     _log_lines(settings)
+    sys.setswitchinterval(SWITCH_S)
     with _store(settings) as store:
         _make(store, settings.data, scenario, demo=demo)
         ending = _Ending()
@@ -286,7 +288,6 @@ def _log_lines(settings: ServiceSettings) -> None:
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

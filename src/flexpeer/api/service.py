@@ -7,7 +7,7 @@ get `Stopped`, and what was acknowledged is on disk.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from threading import Condition, Thread
 from time import monotonic
@@ -62,8 +62,11 @@ class ServedDay:
 
 
 class _Asked(NamedTuple):
+    """`loop` is where somebody awaits the answer; None if a thread waits for it."""
+
     work: Callable[[], Any]
-    answer: "Future[Any]"
+    answer: "Future[Any] | asyncio.Future[Any]"
+    loop: asyncio.AbstractEventLoop | None = None
 
 
 class Service:
@@ -110,16 +113,22 @@ class Service:
     def ask(self, work: Callable[[], T]) -> "Future[T]":
         """Have the writer do something; the answer comes when what it led to is durable."""
         answer: Future[T] = Future()
-        with self._wake:
-            if self._stopping or self.failure is not None:
-                raise Stopped("the service is ending")
-            self._asked.append(_Asked(work, answer))
-            self._wake.notify()
+        self._line_up(_Asked(work, answer))
         return answer
 
     async def done(self, work: Callable[[], T]) -> T:
         """The same, to be awaited."""
-        return await asyncio.wrap_future(self.ask(work))
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        self._line_up(_Asked(work, answer, loop))
+        return await answer
+
+    def _line_up(self, asked: _Asked) -> None:
+        with self._wake:
+            if self._stopping or self.failure is not None:
+                raise Stopped("the service is ending")
+            self._asked.append(asked)
+            self._wake.notify()
 
     def move_clock(self, to: int) -> list[tuple[str, Stage]]:
         """Move the virtual clock, and do what is due until then; called by the writer."""
@@ -169,25 +178,20 @@ class Service:
 
     def _do(self, batch: list[_Asked]) -> None:
         """Everything of a batch happens; then it is synced once, and acknowledged."""
-        done: list[tuple[Future[Any], Any]] = []
-        batch = [asked for asked in batch if asked.answer.set_running_or_notify_cancel()]
+        done: list[tuple[_Asked, Any]] = []
+        batch = [asked for asked in batch if not asked.answer.cancelled()]
         try:
-            for work, answer in batch:
+            for asked in batch:
                 try:
-                    done.append((answer, work()))
+                    done.append((asked, asked.work()))
                 except Declined as declined:
-                    done.append((answer, declined))
+                    done.append((asked, declined))
             self._waiting = set(self.days) if batch else self._waiting
             self._commit()
         except BaseException:
-            for _, answer in batch:
-                answer.set_exception(Stopped("the service failed before this was durable"))
+            _acknowledge([(asked, Stopped("the service failed before this was durable")) for asked in batch])
             raise
-        for answer, value in done:
-            if isinstance(value, Declined):
-                answer.set_exception(value)
-            else:
-                answer.set_result(value)
+        _acknowledge(done)
 
     def _due(self) -> list[tuple[str, Stage]]:
         """What is due by the clock, in order of days."""
@@ -223,5 +227,26 @@ class Service:
         with self._wake:
             self._stopping = True
             left, self._asked = list(self._asked), deque()
-        for _, answer in left:
-            answer.set_exception(Stopped("the service is ending"))
+        _acknowledge([(asked, Stopped("the service is ending")) for asked in left])
+
+
+def _acknowledge(answers: Sequence[tuple[_Asked, Any]]) -> None:
+    """Tell them all; each loop is woken once for all of its own."""
+    loops: dict[asyncio.AbstractEventLoop | None, list[tuple[Any, Any]]] = {}
+    for asked, value in answers:
+        loops.setdefault(asked.loop, []).append((asked.answer, value))
+    for loop, told in loops.items():
+        if loop is None:
+            _tell(told)
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(_tell, told)
+
+
+def _tell(answers: Sequence[tuple[Any, Any]]) -> None:
+    for answer, value in answers:
+        if answer.done():
+            continue
+        if isinstance(value, Exception):
+            answer.set_exception(value)
+        else:
+            answer.set_result(value)
