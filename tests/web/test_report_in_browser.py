@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.cli.test_serve_and_play import EXAMPLE
+from tests.docs.pictures import subjects, take
 from tests.web.chromium import chromium
 
 from flexpeer.bootstrap import run_folder
@@ -135,3 +136,10 @@ def test_a_telephone_shows_status_and_narrow_charts(browser: Browser, results: P
     assert page.locator("svg.wide:visible").count() == 0
     assert wrong == []
     page.context.close()
+
+
+def test_pictures_are_taken_from_top_to_bottom(browser: Browser, results: Path, tmp_path: Path) -> None:
+    assert [subject.name for subject in subjects(results)] == ["report", "dso", "fsp"]
+    taken = take(browser, list(subjects(results))[2], "telephone", "dark", tmp_path)
+    assert [picture.name for picture in taken] == [f"fsp-telephone-dark-{n}.png" for n in range(1, len(taken) + 1)]
+    assert all(picture.stat().st_size > 5_000 for picture in taken)
