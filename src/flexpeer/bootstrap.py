@@ -20,6 +20,7 @@ from flexpeer.adapters.gridfiles.several_grids import joined, separated
 from flexpeer.adapters.gridfiles.simbench_grid import simbench_day
 from flexpeer.adapters.log_file import FileLog, decode_event
 from flexpeer.adapters.newton import NotConvergedError, name_and_version, newton_flow
+from flexpeer.adapters.organisation_files import write_organisations
 from flexpeer.adapters.reading import bytes_of, reading
 from flexpeer.adapters.results_files import write_results
 from flexpeer.adapters.scenario_files import read_scenario, write_scenario
@@ -34,6 +35,7 @@ from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.results import result_object
 from flexpeer.app.scenario import Scenario
 from flexpeer.app.verification import IndependentFlow
+from flexpeer.app.views.own_day import own_days
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.grid.joining import Joint
 from flexpeer.grid.limits import Readings, limits_of, read
@@ -46,6 +48,7 @@ from flexpeer.simulation.bench_market import rows as market_rows
 from flexpeer.simulation.bench_screening import rows as screening_rows
 from flexpeer.simulation.demo import demo_grid, demo_scenario
 from flexpeer.simulation.rivals import rival_modules
+from flexpeer.web.organisation import OrganisationPages
 from flexpeer.web.report import render_report
 from flexpeer.wire.chain import Damage, Seal, read_events
 from flexpeer.wire.heads import contradictions
@@ -145,8 +148,18 @@ def write_day(outcome: DayOutcome, result: dict[str, Any], folder: Path, watch: 
     """All of a finished day's results but the log, into an existing folder; `result` gets the times of its stages."""
     with watch.stage("report"):
         report = render_report(outcome)
+    with watch.stage("organisations"):
+        result["organisations"] = write_own_days(outcome, folder)
     result["timings_s"] = watch.timings_s()
     write_results(outcome, result, report, folder)
+
+
+def write_own_days(outcome: DayOutcome, folder: Path) -> list[dict[str, object]]:
+    """A page and a table for each organisation, with nothing of anybody else; which files are whose."""
+    day, pages = outcome.scenario.day, OrganisationPages(outcome)
+    own = list(own_days(outcome))
+    times = [day.local(mtu) for mtu in range(day.mtu_count + 1)]
+    return write_organisations(own, (pages.render(each) for each in own), times, folder)
 
 
 def read_whole(folder: Path, unread: Sequence[Layout] = ()) -> tuple[Scenario, GridFile | None]:

@@ -61,12 +61,13 @@ def _when_used(name: str) -> ModuleType:
 
 
 if TYPE_CHECKING:
-    from flexpeer import bench_service, bootstrap, day_nodes, playing, serving
+    from flexpeer import bench_service, bootstrap, day_nodes, day_story, playing, serving
     from flexpeer.adapters import store
     from flexpeer.laboratory import bench_clearing, clearings, nodes
 else:
-    bench_service, bootstrap, day_nodes, playing, serving = map(
-        _when_used, [f"flexpeer.{name}" for name in ("bench_service", "bootstrap", "day_nodes", "playing", "serving")]
+    bench_service, bootstrap, day_nodes, day_story, playing, serving = map(
+        _when_used,
+        [f"flexpeer.{name}" for name in ("bench_service", "bootstrap", "day_nodes", "day_story", "playing", "serving")],
     )
     store = _when_used("flexpeer.adapters.store")
     bench_clearing, clearings, nodes = map(
@@ -196,7 +197,7 @@ def _shower(out: Path, as_json: bool) -> Callable[[Any, dict[str, Any]], None]:
             _say(json.dumps(result, ensure_ascii=False))
             return
         with _taken():
-            narration.Screen().print(narration.story(outcome, result, out))
+            narration.Screen().print(day_story.story(outcome, result, out))
 
     return show
 
