@@ -1,5 +1,6 @@
 """The grid as a map coloured by loading: before and after the market, MTU by MTU."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,8 @@ WHOLE_UP_TO = 400
 PICKED = 60
 NAMED, NAMED_NARROW = 14, 6
 BUS_NAMES_UP_TO = 60
-MOVED_AT_MOST = 28.0
+BESIDE, ABOVE_OR_BELOW = (0.0, 14.0, -14.0), (0.0, 25.0)
+LINE = 14.0
 AREA_TINTS = 6
 LOADING_STEPS = (0.25, 0.5, 0.75, 0.9, 1.0)
 TOLERANCE = 2e-6
@@ -245,7 +247,7 @@ def _buses(drawn: _Drawn) -> list[Markup]:
 
 
 def _names(drawn: _Drawn, named: Iterable[str]) -> list[Markup]:
-    """Names of congested elements, beside the middle of a branch or at a bus, each a little lower if need be."""
+    """Names of congested elements, at the middle of a branch or at a bus, where there is room."""
     network = drawn.picture.network
     branch_of = {name: branch for branch, name in enumerate(network.branch_names)}
     bus_of = {name: bus for bus, name in enumerate(network.bus_names)}
@@ -260,13 +262,22 @@ def _names(drawn: _Drawn, named: Iterable[str]) -> list[Markup]:
         shown, (x, y) = shortened(name, 24 if not drawn.grows_down else 16), place
         width = BOLD_LETTER * len(shown)
         left = max(2.0, min(x, drawn.canvas.width - width - 2.0))
-        while any(abs(y - other) < 14 and left < end + 4 and begin < left + width + 4 for begin, end, other in taken):
-            y += 14
-        if y > min(drawn.height - 4, place[1] + MOVED_AT_MOST):
+        free = (
+            y + moved
+            for moved in (BESIDE if drawn.grows_down else ABOVE_OR_BELOW)
+            if _is_free(left, width, y + moved, taken)
+        )
+        y = next(free, math.inf)
+        if y > drawn.height - 4:
             continue
         taken.append((left, left + width, y))
         parts.append(text(left, y, shown, "element"))
     return parts
+
+
+def _is_free(left: float, width: float, y: float, taken: Iterable[tuple[float, float, float]]) -> bool:
+    """Whether a name there would touch none of those `taken`: left, right and height of each."""
+    return not any(abs(y - other) < LINE and left < end + 4 and begin < left + width + 4 for begin, end, other in taken)
 
 
 def _name_place(drawn: _Drawn, branch: int | None, bus: int | None) -> tuple[float, float] | None:

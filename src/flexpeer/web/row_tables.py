@@ -7,6 +7,7 @@ from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.views.orders import OrderLine, OrderStatus
 from flexpeer.app.views.own_day import OwnDay
 from flexpeer.market.trades import Trade
+from flexpeer.periods import local_text
 from flexpeer.quantities import MINOR_PER_MAJOR, major
 from flexpeer.web.terms import PHASES, STATUS_COLOURS, STATUSES
 from flexpeer.web.wording import RESOURCE_SIDE, Clock, Unit, unit_for
@@ -62,9 +63,11 @@ def orders_table(outcome: DayOutcome, clock: Clock) -> dict[str, Any]:
         return sent[line.order].resource if line.order in sent else ""
 
     def period(line: OrderLine) -> str:
-        order = orders.get(line.order)
-        known = order is not None and line.status is not OrderStatus.REFUSED
-        return _period(clock, order.span.first, order.span.end) if order is not None and known else ""
+        order, row = orders.get(line.order), sent.get(line.order)
+        if order is not None and line.status is not OrderStatus.REFUSED:
+            return _period(clock, order.span.first, order.span.end)
+        timezone = outcome.scenario.day.timezone
+        return "" if row is None else _local_period(*(local_text(at, timezone) for at in (row.start, row.end)))
 
     columns = [
         Column("order", "text", lambda line: line.order),

@@ -28,7 +28,7 @@
     const data = JSON.parse(document.getElementById(place.dataset.rows).textContent);
     const plain = (text) => String(text).toLowerCase().replaceAll("\u202f", "").replaceAll("\u2212", "-");
     const texts = data.rows.map((row) => plain(row.map((cell, n) => said(data.columns[n], cell)).join("\u0001")));
-    const search = el("input", { type: "search", placeholder: "Search, several words narrow it down" });
+    const search = el("input", { type: "search", placeholder: "Search" });
     search.setAttribute("aria-label", `Search: ${data.title}`);
     const status = el("small", {});
     status.setAttribute("role", "status");
