@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from datetime import datetime, timedelta
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from importlib.util import LazyLoader, find_spec, module_from_spec
@@ -18,17 +19,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console, ConsoleOptions
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.segment import Segment
 from typer.core import TyperGroup
 
 from flexpeer import __version__, narration
+from flexpeer.adapters.folders import replaced_folder
 from flexpeer.adapters.meeting_place import Place
 from flexpeer.adapters.reading import problem_of
 from flexpeer.errors import BadInput, Unusable, bad_input, printable
 from flexpeer.interrupts import INTERRUPT, end_interrupted, undisturbed
 from flexpeer.market.machine import state_hash
+from flexpeer.terminal import Screen, with_progress
 
 
 class _Undisturbed(Loader):
@@ -63,12 +63,13 @@ def _when_used(name: str) -> ModuleType:
 
 
 if TYPE_CHECKING:
-    from flexpeer import bench_service, bootstrap, day_nodes, playing, serving
+    from flexpeer import beginning, bench_service, bootstrap, day_nodes, playing, serving
     from flexpeer.adapters import store
     from flexpeer.laboratory import bench_clearing, clearings, nodes
 else:
-    bench_service, bootstrap, day_nodes, playing, serving = map(
-        _when_used, [f"flexpeer.{name}" for name in ("bench_service", "bootstrap", "day_nodes", "playing", "serving")]
+    beginning, bench_service, bootstrap, day_nodes, playing, serving = (
+        _when_used(f"flexpeer.{name}")
+        for name in ("beginning", "bench_service", "bootstrap", "day_nodes", "playing", "serving")
     )
     store = _when_used("flexpeer.adapters.store")
     bench_clearing, clearings, nodes = map(
@@ -76,6 +77,7 @@ else:
     )
 
 FINDINGS_SHOWN = 30
+RESULT_FILE = "result.json"
 STANDARD_OUTPUT = "standard output"
 INTERRUPTED = {"node": "no results were written; promises that were made are kept"}
 ROLES = "--dso with --problem or --scenario, the same with --peer and --problem, or --market-operator"
@@ -134,23 +136,6 @@ def _taken() -> Iterator[None]:
         raise Unusable(STANDARD_OUTPUT, f"cannot be written: {error.strerror}", "somewhere to write to") from error
 
 
-class _Screen(Console):
-    """Names are text: no markup, no emoji codes, no control characters."""
-
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
-
-    def on_broken_pipe(self) -> None:
-        """Raise what is being handled: `_taken` tells it."""
-        raise  # noqa: PLE0704 - called while it is handled
-
-    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """Every segment as it is, or printable."""
-        for segment in super().render(renderable, options):
-            plain = segment.control or segment.text.isprintable()
-            yield segment if plain else segment._replace(text=printable(segment.text, keep="\n"))
-
-
 app = typer.Typer(
     name="flexpeer",
     cls=_Edge,
@@ -168,7 +153,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and 
 Data = Annotated[str, typer.Argument(help="A market's folder, or the URL of its database.")]
 Out = Annotated[Path, typer.Option("--out", help="New or empty folder for the results.")]
 
-_ERRORS = _Screen(stderr=True)
+_ERRORS = Screen(stderr=True)
 
 
 def _version(wanted: bool) -> None:
@@ -200,11 +185,7 @@ def _refuse(error: BadInput, as_json: bool) -> typer.Exit:
 
 
 def _with_progress(work: Callable[[Callable[[int, int], None]], Any], what: str = "orders") -> Any:
-    """Run `work` with a bar of `what` on standard error, if that is a terminal."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=_ERRORS, transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(what, total=None)
-        return work(lambda done, total: bar.update(task, completed=done, total=total))
+    return with_progress(_ERRORS, work, what)
 
 
 def _shower(out: Path, as_json: bool) -> Callable[[Any, dict[str, Any]], None]:
@@ -215,15 +196,36 @@ def _shower(out: Path, as_json: bool) -> Callable[[Any, dict[str, Any]], None]:
             _say(json.dumps(result, ensure_ascii=False))
             return
         with _taken():
-            _Screen().print(narration.story(outcome, result, out))
+            Screen().print(narration.story(outcome, result, out))
 
     return show
 
 
+@app.command("init")
+def init_scenario(
+    grid: Annotated[str, typer.Argument(help="A grid file or folder, cigre_mv, cigre_lv or simbench:CODE.")],
+    folder: Annotated[Path, typer.Argument(help="New or empty folder for the scenario.")],
+    day: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Delivery day; tomorrow.")] = None,
+    mtu_minutes: Annotated[int, typer.Option(help="15 or 60.")] = 60,
+    as_json: AsJson = False,
+) -> None:
+    """Make a scenario folder from a grid file: who is there and what is forecast, ready to be edited and run."""
+    facts = beginning.begin(grid, folder, (day or datetime.now() + timedelta(days=1)).date(), mtu_minutes)
+    _say(json.dumps(facts, ensure_ascii=False) if as_json else narration.begun(facts))
+
+
 @app.command()
-def run(scenario: Annotated[Path, typer.Argument(help="Scenario folder.")], out: Out, as_json: AsJson = False) -> None:
+def run(
+    scenario: Annotated[Path, typer.Argument(help="Scenario folder.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the results; SCENARIO-results.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace results that are there.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Run a market day on a scenario folder and write its results."""
-    _with_progress(lambda tell: bootstrap.run_folder(scenario, out, tell, show=_shower(out, as_json)))
+    whole = scenario.resolve()
+    place = out or (scenario if scenario.name else whole).with_name(f"{whole.name}-results")
+    with replaced_folder(place, RESULT_FILE) if force else nullcontext(place) as target:
+        _with_progress(lambda tell: bootstrap.run_folder(scenario, target, tell, show=_shower(place, as_json)))
 
 
 @app.command()
@@ -353,7 +355,8 @@ def grid_needs(
         _say(json.dumps(needs, ensure_ascii=False))
     else:
         with _taken():
-            _Screen().print(narration.needs_summary(needs))
+            Screen().print(narration.needs_summary(needs))
+            Screen().print(f"Next: flexpeer run {scenario}", soft_wrap=True)
     raise typer.Exit(0 if not needs["left"] else 1)
 
 
