@@ -5,12 +5,12 @@ Results go to standard output (one JSON object with `--json`), progress and find
 
 import gc
 import json
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from importlib.util import LazyLoader, find_spec, module_from_spec
@@ -28,7 +28,7 @@ from flexpeer.adapters.reading import problem_of
 from flexpeer.errors import BadInput, Unusable, bad_input, printable
 from flexpeer.interrupts import INTERRUPT, end_interrupted, undisturbed
 from flexpeer.market.machine import state_hash
-from flexpeer.terminal import Screen, with_progress
+from flexpeer.streams import taken, with_progress
 
 
 class _Undisturbed(Loader):
@@ -63,13 +63,13 @@ def _when_used(name: str) -> ModuleType:
 
 
 if TYPE_CHECKING:
-    from flexpeer import beginning, bench_service, bootstrap, day_nodes, playing, serving
+    from flexpeer import beginning, bench_service, bootstrap, day_nodes, day_story, playing, serving
     from flexpeer.adapters import store
     from flexpeer.laboratory import bench_clearing, clearings, nodes
 else:
-    beginning, bench_service, bootstrap, day_nodes, playing, serving = (
+    beginning, bench_service, bootstrap, day_nodes, day_story, playing, serving = (
         _when_used(f"flexpeer.{name}")
-        for name in ("beginning", "bench_service", "bootstrap", "day_nodes", "playing", "serving")
+        for name in ("beginning", "bench_service", "bootstrap", "day_nodes", "day_story", "playing", "serving")
     )
     store = _when_used("flexpeer.adapters.store")
     bench_clearing, clearings, nodes = map(
@@ -78,7 +78,6 @@ else:
 
 FINDINGS_SHOWN = 30
 RESULT_FILE = "result.json"
-STANDARD_OUTPUT = "standard output"
 INTERRUPTED = {"node": "no results were written; promises that were made are kept"}
 ROLES = "--dso with --problem or --scenario, the same with --peer and --problem, or --market-operator"
 DAY_ROLES = "--dso with --scenario, or --market-operator with --out"
@@ -96,7 +95,7 @@ class _Edge(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Exit status 2 with findings, 130 when interrupted."""
         try:
-            with _taken():
+            with taken():
                 pass
             with _interrupts(ctx):
                 return super().invoke(ctx)
@@ -118,22 +117,8 @@ def _interrupts(ctx: Any) -> Iterator[None]:
 
 def _say(text: str) -> None:
     """The answer, on standard output; names cannot do anything to a terminal. `Unusable` if nobody takes it."""
-    with _taken():
+    with taken():
         typer.echo(printable(text, keep="\n"))
-
-
-@contextmanager
-def _taken() -> Iterator[None]:
-    """`Unusable` if standard output is closed or full; then nothing more goes there."""
-    if sys.stdout is None:
-        raise Unusable(STANDARD_OUTPUT, "it is closed", "somewhere to write to")
-    try:
-        yield
-        sys.stdout.flush()
-    except OSError as error:
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise Unusable(STANDARD_OUTPUT, f"cannot be written: {error.strerror}", "somewhere to write to") from error
 
 
 app = typer.Typer(
@@ -153,7 +138,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and 
 Data = Annotated[str, typer.Argument(help="A market's folder, or the URL of its database.")]
 Out = Annotated[Path, typer.Option("--out", help="New or empty folder for the results.")]
 
-_ERRORS = Screen(stderr=True)
+_ERRORS = narration.Screen(stderr=True)
+_with_progress = partial(with_progress, _ERRORS)
 
 
 def _version(wanted: bool) -> None:
@@ -184,10 +170,6 @@ def _refuse(error: BadInput, as_json: bool) -> typer.Exit:
     return typer.Exit(2)
 
 
-def _with_progress(work: Callable[[Callable[[int, int], None]], Any], what: str = "orders") -> Any:
-    return with_progress(_ERRORS, work, what)
-
-
 def _shower(out: Path, as_json: bool) -> Callable[[Any, dict[str, Any]], None]:
     """What tells how a day went."""
 
@@ -195,8 +177,8 @@ def _shower(out: Path, as_json: bool) -> Callable[[Any, dict[str, Any]], None]:
         if as_json:
             _say(json.dumps(result, ensure_ascii=False))
             return
-        with _taken():
-            Screen().print(narration.story(outcome, result, out))
+        with taken():
+            narration.Screen().print(day_story.story(outcome, result, out))
 
     return show
 
@@ -226,6 +208,26 @@ def run(
     place = out or (scenario if scenario.name else whole).with_name(f"{whole.name}-results")
     with replaced_folder(place, RESULT_FILE) if force else nullcontext(place) as target:
         _with_progress(lambda tell: bootstrap.run_folder(scenario, target, tell, show=_shower(place, as_json)))
+
+
+@app.command()
+def sweep(
+    scenario: Annotated[Path, typer.Argument(help="Scenario folder.")],
+    rule: Annotated[list[str], typer.Option(help="RULE=VALUE,VALUE of the rulebook; may be repeated.")],
+    out: Annotated[Path | None, typer.Option("--out", help="File for the rows, CSV.")] = None,
+    processes: Annotated[int | None, typer.Option(help="Processes that run variants.", min=1)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a market day under every combination of rules, a row for each; exit 1 if one fails."""
+    from flexpeer.library import variants  # noqa: PLC0415 - it loads all that a day needs
+
+    rows = _with_progress(lambda tell: variants.sweep_folder(scenario, rule, processes, tell, out), "variants")
+    if as_json:
+        _say(json.dumps({"rows": rows}, ensure_ascii=False, default=float))
+    else:
+        with taken():
+            narration.Screen().print(narration.variants(rows, [each.partition("=")[0] for each in rule], out))
+    raise typer.Exit(1 if any(row["error"] for row in rows) else 0)
 
 
 @app.command()
@@ -354,9 +356,9 @@ def grid_needs(
     if as_json:
         _say(json.dumps(needs, ensure_ascii=False))
     else:
-        with _taken():
-            Screen().print(narration.needs_summary(needs))
-            Screen().print(f"Next: flexpeer run {scenario}", soft_wrap=True)
+        with taken():
+            narration.Screen().print(narration.needs_summary(needs))
+            narration.Screen().print(f"Next: flexpeer run {scenario}", soft_wrap=True)
     raise typer.Exit(0 if not needs["left"] else 1)
 
 

@@ -100,7 +100,7 @@ class Day:
     ) -> None:
         self.scenario = scenario
         self.timeline = ((Stage.ANNOUNCED, 0), *scenario.rulebook.timeline.instants(scenario.day))
-        self._notes = () if grid is None else notes(scenario, grid)
+        self.grid_notes: tuple[str, ...] = () if grid is None else notes(scenario, grid)
         self._warnings = input_warnings(scenario, grid)
         self._watch, self._verifier = watch, verifier
         self.physical: PhysicalSide | None = None
@@ -379,7 +379,7 @@ class Day:
             verified_by=picture.verified_by if picture else None,
             largest_difference_pu=picture.largest_difference_pu if picture else None,
             timings_s=self._watch.timings_s(),
-            notes=self._notes,
+            notes=self.grid_notes,
             warnings=(*self._warnings, *self._flow_warnings(points)),
         )
 

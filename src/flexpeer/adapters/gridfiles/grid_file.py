@@ -21,7 +21,8 @@ class GridFile:
     (buses, periods) or None. `areas` names each bus's zone, empty where the file has none.
     `injections` are the elements that add up to `p_w` and `q_var`, where the file has such.
     `findings` are what was read differently from what the file may have meant; errors never get here.
-    Aliases map other names of the file to names of the network.
+    Aliases map other names of the file to names of the network. `owners` is the DSO of each bus where grids of several
+    DSOs were joined, else empty.
     """
 
     network: Network
@@ -33,6 +34,7 @@ class GridFile:
     branch_aliases: Mapping[str, str] = field(default_factory=dict)
     profile_p_w: Floats | None = None
     profile_q_var: Floats | None = None
+    owners: tuple[str, ...] = ()
     injections: tuple[InjectionRow, ...] = ()
 
     @cached_property

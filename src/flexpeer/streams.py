@@ -1,5 +1,6 @@
-"""What a terminal gets: names as text, and how far a command is, as a bar or as a line every few seconds."""
+"""Standard output, which somebody must take; and standard error, with a bar on a terminal, else a line of progress."""
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -7,34 +8,31 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
 
-from rich.console import Console, ConsoleOptions
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.segment import Segment
 
-from flexpeer.errors import printable
+from flexpeer.errors import Unusable
 
+STANDARD_OUTPUT = "standard output"
 EVERY_S = 5.0
 Tell = Callable[[int, int], None]
 
 
-class Screen(Console):
-    """Names are text: no markup, no emoji codes, no control characters."""
-
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
-
-    def on_broken_pipe(self) -> None:
-        """Raise what is being handled: `_taken` tells it."""
-        raise  # noqa: PLE0704 - called while it is handled
-
-    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """Every segment as it is, or printable."""
-        for segment in super().render(renderable, options):
-            plain = segment.control or segment.text.isprintable()
-            yield segment if plain else segment._replace(text=printable(segment.text, keep="\n"))
+@contextmanager
+def taken() -> Iterator[None]:
+    """`Unusable` if standard output is closed or full; then nothing more goes there."""
+    if sys.stdout is None:
+        raise Unusable(STANDARD_OUTPUT, "it is closed", "somewhere to write to")
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise Unusable(STANDARD_OUTPUT, f"cannot be written: {error.strerror}", "somewhere to write to") from error
 
 
-def with_progress(console: Console, work: Callable[[Tell], Any], what: str) -> Any:
+def with_progress(console: Console, work: Callable[[Tell], Any], what: str = "orders") -> Any:
     """Run `work` with what tells how many of how many `what` are done."""
     with _bar(console, what) if sys.stderr is not None and sys.stderr.isatty() else _lines(console, what) as tell:
         return work(tell)
