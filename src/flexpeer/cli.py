@@ -6,33 +6,33 @@ Results go to standard output (one JSON object with `--json`), progress and find
 import gc
 import json
 import signal
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from typer.core import TyperGroup
 
 from flexpeer import __version__, narration, trading
+from flexpeer.adapters.folders import replaced_folder
 from flexpeer.adapters.meeting_place import Place
 from flexpeer.adapters.reading import problem_of
 from flexpeer.errors import BadInput, Unusable, bad_input
 from flexpeer.interrupts import INTERRUPT, end_interrupted
 from flexpeer.loading import when_used
 from flexpeer.market.machine import state_hash
-from flexpeer.terminal import ERRORS, AsJson, say, show, taken, told
+from flexpeer.terminal import ERRORS, AsJson, say, show, taken, told, with_progress
 
 if TYPE_CHECKING:
-    from flexpeer import bench_service, bootstrap, day_nodes, day_story, playing, serving
+    from flexpeer import beginning, bench_service, bootstrap, day_nodes, day_story, playing, serving
     from flexpeer.adapters import store
     from flexpeer.laboratory import bench_clearing, clearings, nodes
 else:
-    bench_service, bootstrap, day_nodes, day_story, playing, serving = map(
-        when_used,
-        [f"flexpeer.{name}" for name in ("bench_service", "bootstrap", "day_nodes", "day_story", "playing", "serving")],
+    beginning, bench_service, bootstrap, day_nodes, day_story, playing, serving = (
+        when_used(f"flexpeer.{name}")
+        for name in ("beginning", "bench_service", "bootstrap", "day_nodes", "day_story", "playing", "serving")
     )
     store = when_used("flexpeer.adapters.store")
     bench_clearing, clearings, nodes = map(
@@ -40,6 +40,7 @@ else:
     )
 
 FINDINGS_SHOWN = 30
+RESULT_FILE = "result.json"
 INTERRUPTED = {"node": "no results were written; promises that were made are kept"}
 ROLES = "--dso with --problem or --scenario, the same with --peer and --problem, or --market-operator"
 DAY_ROLES = "--dso with --scenario, or --market-operator with --out"
@@ -126,14 +127,6 @@ def _refuse(error: BadInput, as_json: bool) -> typer.Exit:
     return typer.Exit(2)
 
 
-def _with_progress(work: Callable[[Callable[[int, int], None]], Any], what: str = "orders") -> Any:
-    """Run `work` with a bar of `what` on standard error, if that is a terminal."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=ERRORS, transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(what, total=None)
-        return work(lambda done, total: bar.update(task, completed=done, total=total))
-
-
 def _shower(out: Path, as_json: bool) -> Callable[[Any, dict[str, Any]], None]:
     """What tells how a day went."""
 
@@ -146,10 +139,31 @@ def _shower(out: Path, as_json: bool) -> Callable[[Any, dict[str, Any]], None]:
     return shown
 
 
+@app.command("init")
+def init_scenario(
+    grid: Annotated[str, typer.Argument(help="A grid file or folder, cigre_mv, cigre_lv or simbench:CODE.")],
+    folder: Annotated[Path, typer.Argument(help="New or empty folder for the scenario.")],
+    day: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Delivery day; tomorrow.")] = None,
+    mtu_minutes: Annotated[int, typer.Option(help="15 or 60.")] = 60,
+    as_json: AsJson = False,
+) -> None:
+    """Make a scenario folder from a grid file: who is there and what is forecast, ready to be edited and run."""
+    facts = beginning.begin(grid, folder, (day or datetime.now() + timedelta(days=1)).date(), mtu_minutes)
+    say(json.dumps(facts, ensure_ascii=False) if as_json else narration.begun(facts))
+
+
 @app.command()
-def run(scenario: Annotated[Path, typer.Argument(help="Scenario folder.")], out: Out, as_json: AsJson = False) -> None:
+def run(
+    scenario: Annotated[Path, typer.Argument(help="Scenario folder.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the results; SCENARIO-results.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace results that are there.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Run a market day on a scenario folder and write its results."""
-    _with_progress(lambda tell: bootstrap.run_folder(scenario, out, tell, show=_shower(out, as_json)))
+    whole = scenario.resolve()
+    place = out or (scenario if scenario.name else whole).with_name(f"{whole.name}-results")
+    with replaced_folder(place, RESULT_FILE) if force else nullcontext(place) as target:
+        with_progress(lambda tell: bootstrap.run_folder(scenario, target, tell, show=_shower(place, as_json)))
 
 
 @app.command()
@@ -163,7 +177,7 @@ def sweep(
     """Run a market day under every combination of rules, a row for each; exit 1 if one fails."""
     from flexpeer.library import variants  # noqa: PLC0415 - it loads all that a day needs
 
-    rows = _with_progress(lambda tell: variants.sweep_folder(scenario, rule, processes, tell, out), "variants")
+    rows = with_progress(lambda tell: variants.sweep_folder(scenario, rule, processes, tell, out), "variants")
     if as_json:
         say(json.dumps({"rows": rows}, ensure_ascii=False, default=float))
     else:
@@ -174,7 +188,7 @@ def sweep(
 @app.command()
 def demo(out: Out = Path("out/demo"), as_json: AsJson = False) -> None:
     """Run the built-in market day and write its scenario and results."""
-    _with_progress(lambda tell: bootstrap.run_demo(out, tell, _shower(out, as_json)))
+    with_progress(lambda tell: bootstrap.run_demo(out, tell, _shower(out, as_json)))
 
 
 @app.command()
@@ -218,7 +232,7 @@ def play(
     as_json: AsJson = False,
 ) -> None:
     """Send a scenario's orders over the API as its FSPs would, move the virtual clock on, and tell the day's result."""
-    result = _with_progress(lambda tell: playing.play(scenario, credentials, url, clients, tell))
+    result = with_progress(lambda tell: playing.play(scenario, credentials, url, clients, tell))
     say(json.dumps(result, ensure_ascii=False) if as_json else narration.played(result))
 
 
@@ -298,6 +312,7 @@ def grid_needs(
         say(json.dumps(needs, ensure_ascii=False))
     else:
         show(narration.needs_summary(needs))
+        say(f"Next: flexpeer run {scenario}")
     raise typer.Exit(0 if not needs["left"] else 1)
 
 
@@ -315,7 +330,7 @@ def clear_problem(
     if verify and problem.is_dir():
         facts, damages = clearings.verify_publication(problem)
     else:
-        found = _with_progress(lambda tell: clearings.clear_file(problem, engine, out, tell), "clearing")
+        found = with_progress(lambda tell: clearings.clear_file(problem, engine, out, tell), "clearing")
         facts, damages = found.facts, clearings.verify_clearing(problem, found) if verify else []
         if publish is not None:
             clearings.publish_clearing(found, publish)
@@ -403,7 +418,7 @@ def _day_node(
     if dso is not None and scenario is not None and market_operator is None:
         return day_nodes.run_day_dso(dso, scenario, place, out, told)
     if market_operator is not None and dso is None and scenario is None and out is not None:
-        found: dict[str, Any] = _with_progress(
+        found: dict[str, Any] = with_progress(
             lambda tell: day_nodes.run_day_operator(market_operator, place, out, tell)
         )
         return found

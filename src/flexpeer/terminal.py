@@ -1,18 +1,23 @@
-"""What commands say: answers on standard output, everything else on standard error."""
+"""What commands say: answers on standard output, everything else, progress too, on standard error."""
 
 import os
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated
+from time import monotonic
+from typing import Annotated, Any
 
 import typer
 from rich.console import RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from flexpeer.errors import Unusable, printable
 from flexpeer.narration import Screen
 
 STANDARD_OUTPUT = "standard output"
+EVERY_S = 5.0
+Tell = Callable[[int, int], None]
 ERRORS = Screen(stderr=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
@@ -47,3 +52,43 @@ def told(text: str) -> None:
     """Something beside the answer."""
     with suppress(OSError):
         ERRORS.print(text, soft_wrap=True)
+
+
+def with_progress(work: Callable[[Tell], Any], what: str = "orders") -> Any:
+    """Run `work` with what tells how many of how many `what` are done."""
+    with _bar(what) if sys.stderr is not None and sys.stderr.isatty() else _lines(what) as tell:
+        return work(tell)
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Tell]:
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=ERRORS, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _lines(what: str) -> Iterator[Tell]:
+    """Also while nothing is counted, such as in a power flow of many hours."""
+    began, ended, far = monotonic(), threading.Event(), [0, 0]
+
+    def tell(done: int, total: int) -> None:
+        """Note it for the next line."""
+        far[:] = done, total
+
+    def print_lines() -> None:
+        """Until the work has ended."""
+        while not ended.wait(EVERY_S):
+            done, total = far
+            counted = f"{what} {done:,} of {total:,}, " if total else ""
+            with suppress(OSError):
+                ERRORS.print(f"{counted}{monotonic() - began:.0f} s", soft_wrap=True)
+
+    printer = threading.Thread(target=print_lines, daemon=True)
+    printer.start()
+    try:
+        yield tell
+    finally:
+        ended.set()
+        printer.join()
