@@ -9,10 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
+import numpy as np
+
 from flexpeer.app.joint_check import Borders, JointAssessment, Owner, OwnerSilent, within
-from flexpeer.app.validator import PointExcess, PointOwner
+from flexpeer.app.ramps import mtus_of, ramp_of
+from flexpeer.app.validator import GridOwner, PointExcess, PointOwner
+from flexpeer.grid.bracket import Bracket
 from flexpeer.grid.limits import TOLERANCE, Kind
-from flexpeer.grid.screening import largest
+from flexpeer.grid.network import Integers
+from flexpeer.grid.screening import bracket_of, largest
 from flexpeer.market.granting import SILENT, Freed, RecordVerdict, raise_limit_w
 from flexpeer.market.matching.view import View
 from flexpeer.market.trades import Decision, GridVerdict, Match, Move, match_moves
@@ -37,9 +42,10 @@ PER_MTU = (Kind.LOADING, Kind.HIGH, Kind.LOW)
 class Joint:
     """What a match would do at a quantity, in all its MTUs or in one; the same as last is not asked again."""
 
-    def __init__(self, borders: Borders, view: View, match: Match) -> None:
-        self._borders, self._view, self._match = borders, view, match
+    def __init__(self, borders: Borders, view: View, match: Match, sole: GridOwner | None) -> None:
+        self._borders, self._view, self._match, self._sole = borders, view, match, sole
         self._last: tuple[tuple[Move, ...], JointAssessment] | None = None
+        self._ramp: tuple[Integers | None, Integers] | None = None
 
     def __call__(self, quantity_w: int, raised_w: int = 0, mtu: int | None = None) -> JointAssessment:
         """Assess it."""
@@ -48,6 +54,15 @@ class Joint:
         if self._last is None or self._last[0] != moves:
             self._last = moves, JointAssessment(self._borders, moves)
         return self._last[1]
+
+    def closed(self, mtu: int | None, bracket: Bracket) -> int | None:
+        """The most ticks in a bracket that fit, in all MTUs or in one; None if only assessments can tell."""
+        if self._sole is None:
+            return None
+        if self._ramp is None:
+            self._ramp = ramp_of(self._view, self._match, self._sole.bus_of), mtus_of(self._match)
+        ramp, mtus = self._ramp
+        return None if ramp is None else self._sole.closed(ramp, mtus if mtu is None else np.array([mtu]), bracket)
 
 
 class _Search:
@@ -80,17 +95,27 @@ class _Search:
 
     def _narrow(self, mtu: int | None) -> None:
         """Lower the quantity to the largest that fits in one MTU, or in all."""
-        tried = {self.quantity_w // self._tick_w: self.too_much}
+        before = self.quantity_w // self._tick_w
+        tried = {before: self.too_much}
 
         def excess(ticks: int) -> float:
             """At a number of ticks; at none, minus the room of what binds."""
             if ticks == 0:
                 return -self.too_much.slack
+            return at(ticks).worst[0]
+
+        def at(ticks: int) -> JointAssessment:
+            """At a number of ticks, each once."""
             if ticks not in tried:
                 tried[ticks] = self._joint(ticks * self._tick_w, 0, mtu)
-            return tried[ticks].worst[0]
+            return tried[ticks]
 
-        ticks = largest(excess, self.quantity_w // self._tick_w)
+        bracket = bracket_of(-self.too_much.slack, before, self.too_much.worst[0])
+        ticks = self._joint.closed(mtu, bracket)
+        if ticks is None:
+            ticks = largest(excess, before)
+        elif bracket.high:
+            at(ticks + 1)
         self.quantity_w = ticks * self._tick_w
         self.too_much = tried.get(ticks + 1, self.too_much)
 
@@ -102,7 +127,8 @@ class GridCoordinator:
     """
 
     def __init__(self, owners: Sequence[Owner], element_of: Mapping[str, str], home: Mapping[str, str]) -> None:
-        self.borders = Borders(owners, home)
+        self.borders, first = Borders(owners, home), owners[0]
+        self._sole = first if len(owners) == 1 and isinstance(first, GridOwner) else None
         self._element_of = element_of
         self._held: dict[int, Holding] = {}
         self._failed_at: dict[str, int | None] = {}
@@ -123,7 +149,7 @@ class GridCoordinator:
             return _silence(match, silent)
 
     def _reserve(self, view: View, match: Match) -> RecordVerdict:
-        joint = Joint(self.borders, view, match)
+        joint = Joint(self.borders, view, match, self._sole)
         full = self._first_failing(match, joint) or joint(match.quantity_w)
         if full.worst[0] <= TOLERANCE:
             return self._hold(match, full, match.quantity_w, 0, None)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flexpeer.grid.bracket import Bracket
+from flexpeer.grid.bracket import Bracket, closed_in, guess
 from flexpeer.grid.excess import (
     NO_SOURCES,
     Accepted,
@@ -40,6 +40,7 @@ from flexpeer.grid.limits import (
 )
 from flexpeer.grid.network import S_BASE_VA, Complexes, Floats, Integers
 from flexpeer.grid.powerflow import DayFlow, FlowResult, FlowStatus, flow, per_unit
+from flexpeer.grid.ramp import closed
 from flexpeer.grid.sensitivity import Metric, Sensitivity, sensitivity
 
 
@@ -168,6 +169,13 @@ class TradeScreen:
             if settled:
                 return self._assessment(found, change, v, power_w)
         return self._assess_slowly(change)
+
+    def closed(self, ramp: Integers, mtus: Integers, bracket: Bracket) -> int | None:
+        """The most ticks in a bracket that fit in some MTUs (`ramp.closed`); None where only `assess` can tell."""
+        groups = self._day.groups(mtus)
+        if len(groups) > 1 or groups[0][0].controlled:
+            return None
+        return closed(groups[0][0].circuit, self._now, ramp, mtus, bracket)
 
     def _assess_slowly(self, change: Change) -> Assessment:
         """Any topologies, by whatever finds a state."""
@@ -330,11 +338,16 @@ def largest(excess_at: Callable[[int], float], quantity_w: int) -> int:
     last = excess_at(quantity_w)
     if quantity_w <= 0 or last <= TOLERANCE:
         return max(quantity_w, 0)
-    goal = TOLERANCE / 2
-    bracket = Bracket(0, excess_at(0) - goal, quantity_w, last - goal)
-    if bracket.under > 0:
-        return 0
+    bracket = bracket_of(excess_at(0), quantity_w, last)
     while bracket.high - bracket.low > 1:
-        guess = bracket.guess()
-        bracket = bracket.narrowed(guess, excess_at(guess) - goal)
+        at = guess(bracket)
+        bracket = closed_in(bracket, at, excess_at(at) - TOLERANCE / 2)
     return bracket.low
+
+
+def bracket_of(at_nothing: float, quantity_w: int, at_quantity: float) -> Bracket:
+    """Between nothing and a quantity that does not fit, given the excess at both; empty where there is no room."""
+    goal = TOLERANCE / 2
+    if at_nothing - goal > 0:
+        return Bracket(0, 0.0, 0, 0.0)
+    return Bracket(0, float(at_nothing - goal), quantity_w, float(at_quantity - goal))
