@@ -20,6 +20,8 @@ class Side(StrEnum):
     BUY = "BUY"
     SELL = "SELL"
 
+    __hash__ = str.__hash__
+
     @property
     def opposite(self) -> Side:
         """The side it trades with."""
