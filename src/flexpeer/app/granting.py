@@ -337,9 +337,10 @@ class PointCoordinator:
 
         tick = view.needs.rulebook.quantity_tick_w
         quantity = match.quantity_w
-        if worst(quantity)[0].excess > 0:
+        binding = worst(quantity)
+        if binding[0].excess > 0:
             quantity = self._largest(lambda n: worst(n * tick)[0].excess, quantity // tick) * tick
-        binding = worst(min(quantity + tick, match.quantity_w))
+            binding = worst(min(quantity + tick, match.quantity_w))
         quantity = view.tradeable_w(match, quantity)
         if quantity == match.quantity_w:
             verdicts = tuple(GridVerdict(each.owner, Decision.GRANTED) for each in self._owners)

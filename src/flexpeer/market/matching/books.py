@@ -28,13 +28,14 @@ from flexpeer.market.orders import (
     OrderAmended,
     OrderExpired,
     OrderKilled,
+    OrderPlaced,
     OrderWithdrawn,
     Side,
     Status,
 )
 from flexpeer.market.participants import Participants
 from flexpeer.market.places import Places
-from flexpeer.market.trades import ReservationsReleased, TradeConcluded
+from flexpeer.market.trades import MatchProposed, ReservationsReleased, TradeConcluded, VerdictRecorded
 from flexpeer.periods import Span
 
 MakeBook = Callable[[], Book]
@@ -85,18 +86,20 @@ class Books:
         """Follow an event; `view` is the market after it. Orders rest here once they have had their first sweep."""
         self._follow(view)
         match event:
-            case OrderAmended(order_id):
-                self._drop(order_id)
-                self._rest(view.orders.orders[order_id])
+            case OrderPlaced() | MatchProposed() | VerdictRecorded():
+                pass
+            case TradeConcluded():
+                for order_id in event.fills_w:
+                    self._filled(view.orders.orders[order_id])
             case SweepEnded(order_id, number):
                 self._reached = max(self._reached, number)
                 self._tentative.clear()
                 self._rest(view.orders.orders[order_id])
+            case OrderAmended(order_id):
+                self._drop(order_id)
+                self._rest(view.orders.orders[order_id])
             case OrderWithdrawn() | OrderKilled() | OrderExpired():
                 self._drop(event.order)
-            case TradeConcluded():
-                for order_id in event.fills_w:
-                    self._filled(view.orders.orders[order_id])
             case _:
                 self._follow_meetings(view, event)
 

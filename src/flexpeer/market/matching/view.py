@@ -63,6 +63,8 @@ class View(NamedTuple):
 
     def within_energy(self, match: Match) -> tuple[int, str]:
         """The largest quantity of a match that energy limits allow, and the resource that binds it ("": none does)."""
+        if not any(self.places.limited(unit) for leg in match.legs for unit in (leg.buy_unit, leg.sell_unit)):
+            return match.quantity_w, ""
         full = self._changes_w((match,))
         rooms = self._energy_rooms(list(full))
         bound = _energy_bound(rooms, full)
