@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flexpeer.app.joint_check import Borders, JointAssessment, Owner, OwnerSilent, within
-from flexpeer.app.ramps import mtus_of, ramp_of
+from flexpeer.app.joint_check import Borders, JointAssessment, Owner, OwnerSilent, mtus_of, within
+from flexpeer.app.ramps import ramp_of
 from flexpeer.app.validator import GridOwner, PointExcess, PointOwner
 from flexpeer.grid.bracket import Bracket
 from flexpeer.grid.limits import TOLERANCE, Kind
@@ -60,7 +60,10 @@ class Joint:
         if self._sole is None:
             return None
         if self._ramp is None:
-            self._ramp = ramp_of(self._view, self._match, self._sole.bus_of), mtus_of(self._match)
+            self._ramp = (
+                ramp_of(self._view, self._match, self._sole.bus_of),
+                mtus_of({leg.span for leg in self._match.legs}),
+            )
         ramp, mtus = self._ramp
         return None if ramp is None else self._sole.closed(ramp, mtus if mtu is None else np.array([mtu]), bracket)
 

@@ -4,7 +4,7 @@ Between neighbours travel the voltage at a border (down) and the power drawn the
 still. Whoever joins them asks each owner to try its own moves, and knows borders by their names, never a bus.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from itertools import count
 from typing import NamedTuple, Protocol
@@ -164,6 +164,8 @@ class Borders:
         self.owners[owner].hold(match, trial.number)
         mtus = trial.mtus
         used, told = self._used.get(owner), self._told.get(owner)
+        if used is None and told is None:
+            return
         nothing = np.zeros((0, len(mtus)), dtype=np.complex128)
         before = _Before(
             mtus, nothing if used is None else used[:, mtus].copy(), nothing if told is None else told[:, mtus].copy()
@@ -207,8 +209,7 @@ class JointAssessment:
 
     def __init__(self, borders: Borders, moves: Sequence[Move]) -> None:
         self._borders = borders
-        touched = {mtu for span in {m.span for m in moves} for mtu in span.mtus}
-        self.mtus = np.array(sorted(touched), dtype=np.int64)
+        self.mtus = mtus_of({move.span for move in moves})
         own: dict[str, list[Move]] = {name: [] for name in borders.owners}
         for move in moves:
             if (name := borders.home.get(move.resource)) is not None:
@@ -302,6 +303,14 @@ class JointAssessment:
             return accepted
         told: Complexes = tried.voltages[self._borders.watched[border.parent].index(border.name)]
         return told
+
+
+def mtus_of(spans: Set[Span]) -> Integers:
+    """The MTUs of spans, in order."""
+    if len(spans) == 1:
+        (span,) = spans
+        return np.arange(span.first, span.end)
+    return np.array(sorted({mtu for span in spans for mtu in span.mtus}), dtype=np.int64)
 
 
 def within(moves: Sequence[Move], mtu: int) -> tuple[Move, ...]:

@@ -43,8 +43,3 @@ def _bought(spanning: Side, leg: Leg) -> Steps:
 
 def _sold(spanning: Side, leg: Leg) -> Steps:
     return (leg.ppm_buy, leg.ppm_sell, True) if spanning is Side.BUY else (1, 1, False)
-
-
-def mtus_of(match: Match) -> Integers:
-    """The MTUs of a match."""
-    return np.array(sorted({mtu for leg in match.legs for mtu in leg.span.mtus}), dtype=np.int64)

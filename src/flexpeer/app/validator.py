@@ -114,9 +114,12 @@ class GridOwner:
         """Buses and changes of injection there (rows, mtus), W + j var: of moves, and of what areas below draw."""
         buses = [self._own.bus_of[move.resource] for move in trial.moves]
         buses += [self._buses[name] for name in trial.drawn]
-        changes = np.zeros((len(buses), len(trial.mtus)), dtype=np.complex128)
+        changes, start = np.zeros((len(buses), len(trial.mtus)), dtype=np.complex128), int(trial.mtus[0])
+        whole = int(trial.mtus[-1]) - start + 1 == len(trial.mtus)
         for row, move in enumerate(trial.moves):
-            first, end = np.searchsorted(trial.mtus, (move.span.first, move.span.end))
+            first, end = move.span.first - start, move.span.end - start
+            if not whole:
+                first, end = np.searchsorted(trial.mtus, (move.span.first, move.span.end))
             changes[row, first:end] = move.change_w
         for row, drawn in enumerate(trial.drawn.values(), len(trial.moves)):
             changes[row] = -drawn
@@ -188,8 +191,7 @@ class GridOwner:
     def hold(self, match: int, trial: int) -> None:
         """Make the trial of this number, the last one, current."""
         assessment = self._last(trial)
-        self._held[match] = self.screen.snapshot(assessment.mtus)
-        self.screen.accept(assessment)
+        self._held[match] = self.screen.hold(assessment)
         self._tried = None
 
     def commit(self, match: int) -> None:

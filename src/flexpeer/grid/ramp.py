@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from flexpeer.compiled import compiled
-from flexpeer.grid.admittance import Circuit
 from flexpeer.grid.bracket import Bracket, closed_in, guess
-from flexpeer.grid.excess import NO_SOURCES, Accepted, Change, checked
+from flexpeer.grid.checking import GridCheck
+from flexpeer.grid.excess import NO_SOURCES, Change, checked
 from flexpeer.grid.limits import TOLERANCE
 from flexpeer.grid.network import Complexes, Integers
 
@@ -44,21 +44,19 @@ def change_at(ramp: Integers, ticks: int, mtus: Integers, no_sources: Complexes)
 
 
 @compiled
-def _closed(
-    circuit: Circuit, now: Accepted, ramp: Integers, mtus: Integers, no_sources: Complexes, bracket: Bracket
-) -> tuple[int, bool]:
-    """Close a bracket of ticks; the most that fits, and whether every power flow settled."""
+def _closed(grid: GridCheck, ramp: Integers, mtus: Integers, no_sources: Complexes, bracket: Bracket) -> int:
+    """Close a bracket of ticks; the most that fits, -1 where a power flow did not settle."""
     goal = TOLERANCE / 2
     while bracket.high - bracket.low > 1:
         ticks = guess(bracket)
-        _, _, settled, found = checked(circuit, now, change_at(ramp, ticks, mtus, no_sources))
+        _, _, settled, found = checked(grid.circuit, grid.now, change_at(ramp, ticks, mtus, no_sources))
         if not settled:
-            return bracket.low, False
+            return -1
         bracket = closed_in(bracket, ticks, found.excess - goal)
-    return bracket.low, True
+    return bracket.low
 
 
-def closed(circuit: Circuit, now: Accepted, ramp: Integers, mtus: Integers, bracket: Bracket) -> int | None:
+def closed(grid: GridCheck, ramp: Integers, mtus: Integers, bracket: Bracket) -> int | None:
     """Close a bracket of ticks, as `screening.largest` does; None where another method must find a state."""
-    ticks, settled = _closed(circuit, now, ramp, mtus, NO_SOURCES, bracket)
-    return ticks if settled else None
+    ticks = int(_closed(grid, ramp, mtus, NO_SOURCES, bracket))
+    return None if ticks < 0 else ticks
