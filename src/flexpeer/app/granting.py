@@ -135,7 +135,7 @@ class GridCoordinator:
         self._element_of = element_of
         self._held: dict[int, Holding] = {}
         self._failed_at: dict[str, int | None] = {}
-        self._watched: dict[Freed, tuple[Kind, float]] = {}
+        self._watched: dict[int | None, dict[Freed, tuple[Kind, float]]] = {}
         self._changed: dict[str, set[int | None]] = {}
 
     @property
@@ -255,12 +255,14 @@ class GridCoordinator:
         if binding.kind:
             place, kind = Freed(binding.owner, binding.element, binding.mtu), Kind(binding.kind)
             slack = self._slack(place, kind)
-            _, before = self._watched.get(place, (kind, slack))
-            self._watched[place] = (kind, min(before, slack))
+            watched = self._watched.setdefault(_watched_at(binding.mtu, kind), {})
+            _, before = watched.get(place, (kind, slack))
+            watched[place] = (kind, min(before, slack))
 
     def unwatch(self, place: Freed) -> None:
         """Nothing sleeps at this place any more."""
-        self._watched.pop(place, None)
+        for mtu in (place.mtu, None):
+            self._watched.get(mtu, {}).pop(place, None)
 
     def _slack(self, place: Freed, kind: Kind) -> float:
         return self.borders.owners[place.owner].slack(place.element, kind, place.mtu or 0)
@@ -274,7 +276,7 @@ class GridCoordinator:
 
     def freed(self) -> tuple[Freed, ...]:
         """The watched places with any more room than when they bound."""
-        every = {place.mtu for place in self._watched}
+        every = set(self._watched)
         return self._freed(dict.fromkeys(self.borders.owners, every), TOLERANCE)
 
     def _freed(self, changed: Mapping[str, AbstractSet[int | None]], slack: float) -> tuple[Freed, ...]:
@@ -284,21 +286,30 @@ class GridCoordinator:
         is looked at all the same.
         """
         freed, silent = [], set[str]()
-        for place, (kind, before) in list(self._watched.items()):
-            mtus = changed.get(place.owner)
-            if mtus is None or place.owner in silent or (kind in PER_MTU and place.mtu not in mtus):
+        for place, kind, before in self._watched_in(changed):
+            if place.owner in silent:
                 continue
             try:
                 now = self._slack(place, kind)
             except OwnerSilent:
                 silent.add(place.owner)
-                self._changed.setdefault(place.owner, set()).update(mtus)
+                self._changed.setdefault(place.owner, set()).update(changed[place.owner])
                 continue
             if now > before + slack:
                 freed.append(place)
             elif now < before:
-                self._watched[place] = (kind, now)
+                self._watched[_watched_at(place.mtu, kind)][place] = (kind, now)
         return tuple(freed)
+
+    def _watched_in(self, changed: Mapping[str, AbstractSet[int | None]]) -> list[tuple[Freed, Kind, float]]:
+        """The watched places in MTUs in which their owner's state changed."""
+        mtus = {None}.union(*changed.values())
+        return [
+            (place, kind, before)
+            for mtu in sorted(mtus & self._watched.keys(), key=lambda mtu: -1 if mtu is None else mtu)
+            for place, (kind, before) in self._watched[mtu].items()
+            if place.owner in changed and (mtu is None or mtu in changed[place.owner])
+        ]
 
     def abort(self, matches: tuple[int, ...]) -> None:
         """Give reservations back, the last one first."""
@@ -307,6 +318,11 @@ class GridCoordinator:
             for owner in reversed(held.owners):
                 self._changed.setdefault(owner, set()).update(held.mtus)
                 self.borders.abort(match, owner)
+
+
+def _watched_at(mtu: int | None, kind: Kind) -> int | None:
+    """Under which MTU a place is watched: None where its limit is about more than one."""
+    return mtu if kind in PER_MTU else None
 
 
 def _silence(match: Match, silent: OwnerSilent) -> RecordVerdict:

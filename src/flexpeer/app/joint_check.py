@@ -5,7 +5,6 @@ still. Whoever joins them asks each owner to try its own moves, and knows border
 """
 
 from collections.abc import Mapping, Sequence, Set
-from functools import cached_property
 from itertools import count
 from typing import NamedTuple, Protocol
 
@@ -215,21 +214,28 @@ class JointAssessment:
             if (name := borders.home.get(move.resource)) is not None:
                 own[name].append(move)
         self._parts = {name: _Part(owner, tuple(own[name])) for name, owner in borders.owners.items()}
+        self._worst: tuple[float, str, Binding | None] | None = None
         self.converged = self._settle()
 
-    @cached_property
+    @property
     def touched(self) -> list[tuple[str, Tried]]:
         """The owners whose grid changes, with what they found."""
         return [(name, part.tried) for name, part in self._parts.items() if part.tried is not None]
 
-    @cached_property
+    @property
     def worst(self) -> tuple[float, str, Binding | None]:
         """The largest excess, whose it is, and what binds; nothing fits that did not converge."""
-        if not self.converged:
-            owner, tried = next(((o, t) for o, t in self.touched if not t.converged), self.touched[0])
-            return np.inf, owner, tried.binding
+        if self._worst is None:
+            self._worst = self._most() if self.converged else self._unsettled()
+        return self._worst
+
+    def _most(self) -> tuple[float, str, Binding | None]:
         owner, tried = max(self.touched, key=lambda each: each[1].excess)
         return tried.excess, owner, tried.binding
+
+    def _unsettled(self) -> tuple[float, str, Binding | None]:
+        owner, tried = next(((o, t) for o, t in self.touched if not t.converged), self.touched[0])
+        return np.inf, owner, tried.binding
 
     @property
     def bound_at(self) -> int | None:
@@ -263,7 +269,7 @@ class JointAssessment:
             for part in reversed(self._parts.values()):
                 if part.stale and not self._assess(part):
                     return False
-            if not self._carry_voltages():
+            if len(self._parts) == 1 or not self._carry_voltages():
                 return True
         return False
 

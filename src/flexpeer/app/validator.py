@@ -114,16 +114,16 @@ class GridOwner:
         """Buses and changes of injection there (rows, mtus), W + j var: of moves, and of what areas below draw."""
         buses = [self._own.bus_of[move.resource] for move in trial.moves]
         buses += [self._buses[name] for name in trial.drawn]
-        changes, start = np.zeros((len(buses), len(trial.mtus)), dtype=np.complex128), int(trial.mtus[0])
-        whole = int(trial.mtus[-1]) - start + 1 == len(trial.mtus)
+        at = np.array(buses, dtype=np.int64)
+        if len(trial.mtus) == 1 and not trial.drawn:
+            return at, np.array([move.change_w for move in trial.moves], dtype=np.complex128)[:, None]
+        changes = np.zeros((len(buses), len(trial.mtus)), dtype=np.complex128)
         for row, move in enumerate(trial.moves):
-            first, end = move.span.first - start, move.span.end - start
-            if not whole:
-                first, end = np.searchsorted(trial.mtus, (move.span.first, move.span.end))
+            first, end = np.searchsorted(trial.mtus, (move.span.first, move.span.end))
             changes[row, first:end] = move.change_w
         for row, drawn in enumerate(trial.drawn.values(), len(trial.moves)):
             changes[row] = -drawn
-        return np.array(buses, dtype=np.int64), changes
+        return at, changes
 
     def warm_up(self) -> None:
         """Try nothing, so that everything is compiled before the first order waits for it."""
