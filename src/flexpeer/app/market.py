@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from flexpeer.app.ports import Batch, EventLog, Owners
 from flexpeer.market.granting import Freed, RecordVerdict, ReportHeadroom
 from flexpeer.market.machine import Advance, Command, Event, State, decide, evolve, has_work, view
-from flexpeer.market.matching.books import Books
+from flexpeer.market.matching.books import NOTHING_TO_FOLLOW, Books
 from flexpeer.market.matching.compiled_book import CompiledBook
 from flexpeer.market.matching.meetings import LineMoved, MeetingsWoken
 from flexpeer.market.needs import DayOpened
@@ -214,7 +214,8 @@ class Market:
         self.state = evolve(self.state, event)
         if isinstance(event, DayOpened):
             self.books = make_books(event.rulebook.priority)
-        self.books.evolve(view(self.state, self.books), event)
+        if kind not in NOTHING_TO_FOLLOW:
+            self.books.evolve(view(self.state, self.books), event)
         if kind is GateOpened and self._make_owners is not None:
             self.owners = self._make_owners(self.state)
         if woken:

@@ -194,15 +194,19 @@ class Places:
             return Ratio(buy.zone, 1, 1) if buy.zone == sell.zone else None
         floor = max(self.needs.rulebook.min_impact_ppm, 1)
         most: Ratio | None = None
-        for point, mtu in self.counted(buy.zone, relieved_by, span):
-            load = self.impact_ppm(buy.unit, point, buys=True)[mtu]
-            if load <= 0:
+        loads, reliefs = self._impacted_ppm(buy.unit, buys=True), self._impacted_ppm(sell.unit, buys=False)
+        for point in sorted(loads):
+            if not buy.zone and point not in self._relieved_by(relieved_by):
                 continue
-            relief = self.impact_ppm(sell.unit, point)[mtu] if sell.zone in (EVERYWHERE, point) else 0
-            if relief < floor:
-                return None
-            if most is None or load * most.ppm_sell > most.ppm_buy * relief:
-                most = Ratio(point, load, relief)
+            for mtu in span.mtus:
+                load = loads[point][mtu]
+                if load <= 0 or not self._counts_at(buy.zone, point, mtu):
+                    continue
+                relief = reliefs[point][mtu] if point in reliefs and sell.zone in (EVERYWHERE, point) else 0
+                if relief < floor:
+                    return None
+                if most is None or load * most.ppm_sell > most.ppm_buy * relief:
+                    most = Ratio(point, load, relief)
         return most
 
     def loads_ppm(self, place: Place, relieved_by: Regulation) -> dict[str, Watts]:

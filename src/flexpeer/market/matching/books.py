@@ -39,6 +39,8 @@ from flexpeer.market.trades import MatchProposed, ReservationsReleased, TradeCon
 from flexpeer.periods import Span
 
 MakeBook = Callable[[], Book]
+NOTHING_TO_FOLLOW = frozenset((OrderPlaced, MatchProposed, VerdictRecorded))
+"""Events that change no book."""
 
 
 class Page(NamedTuple):
@@ -86,8 +88,6 @@ class Books:
         """Follow an event; `view` is the market after it. Orders rest here once they have had their first sweep."""
         self._follow(view)
         match event:
-            case OrderPlaced() | MatchProposed() | VerdictRecorded():
-                pass
             case TradeConcluded():
                 for order_id in event.fills_w:
                     self._filled(view.orders.orders[order_id])

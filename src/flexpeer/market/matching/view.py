@@ -24,6 +24,8 @@ class View(NamedTuple):
 
     def left_w(self, order: Order) -> int:
         """What of an order is neither traded nor reserved."""
+        if not self.trades.reserved:
+            return order.remaining_w
         return order.remaining_w - self.trades.reserved_w(order.order)
 
     def current(self, order_id: str, number: int) -> Order | None:
