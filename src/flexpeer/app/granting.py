@@ -49,7 +49,9 @@ class Joint:
 
     def __call__(self, quantity_w: int, raised_w: int = 0, mtu: int | None = None) -> JointAssessment:
         """Assess it."""
-        moves = match_moves(self._view.participants, self._view.orders, self._match.at(quantity_w, raised_w))
+        whole = quantity_w == self._match.quantity_w and not raised_w
+        match = self._match if whole else self._match.at(quantity_w, raised_w)
+        moves = match_moves(self._view.participants, self._view.orders, match)
         moves = moves if mtu is None else within(moves, mtu)
         if self._last is None or self._last[0] != moves:
             self._last = moves, JointAssessment(self._borders, moves)
