@@ -2,16 +2,19 @@
 
 import sys
 
+from flexpeer.interrupts import end_interrupted, undisturbed
+
 
 def main() -> None:
     """Run the command line; nothing has been written before it is loaded."""
     try:
-        from flexpeer import cli  # noqa: PLC0415 - loading takes a second or two
+        with undisturbed():
+            from flexpeer import cli  # noqa: PLC0415 - loading takes a second or two
 
         cli.main()
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: nothing was written\n")
-        sys.exit(130)
+        end_interrupted()
 
 
 if __name__ == "__main__":

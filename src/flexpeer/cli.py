@@ -10,22 +10,41 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
 from importlib.util import LazyLoader, find_spec, module_from_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console, ConsoleOptions
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.segment import Segment
 from typer.core import TyperGroup
 
 from flexpeer import __version__, narration
 from flexpeer.adapters.meeting_place import Place
 from flexpeer.adapters.reading import problem_of
 from flexpeer.errors import BadInput, Unusable, bad_input, printable
+from flexpeer.interrupts import INTERRUPT, end_interrupted, undisturbed
 from flexpeer.market.machine import state_hash
+
+
+class _Undisturbed(Loader):
+    """Loads a module without interrupts."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """As usual."""
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Without interrupts; afterwards the module knows its own loader."""
+        assert module.__spec__ is not None
+        module.__spec__.loader = module.__loader__ = self._loader
+        with undisturbed():
+            self._loader.exec_module(module)
 
 
 def _when_used(name: str) -> ModuleType:
@@ -35,20 +54,22 @@ def _when_used(name: str) -> ModuleType:
     spec = find_spec(name)
     assert spec is not None
     assert spec.loader is not None
-    spec.loader = LazyLoader(spec.loader)
+    spec.loader = LazyLoader(_Undisturbed(spec.loader))
     module = sys.modules[name] = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 if TYPE_CHECKING:
-    from flexpeer import bootstrap, day_nodes, playing, serving
+    from flexpeer import bench_service, bootstrap, day_nodes, day_story, playing, serving
     from flexpeer.adapters import store
     from flexpeer.laboratory import bench_clearing, clearings, nodes
 else:
-    bootstrap, day_nodes, playing, serving, store = map(
-        _when_used, [f"flexpeer.{name}" for name in ("bootstrap", "day_nodes", "playing", "serving", "adapters.store")]
+    bench_service, bootstrap, day_nodes, day_story, playing, serving = map(
+        _when_used,
+        [f"flexpeer.{name}" for name in ("bench_service", "bootstrap", "day_nodes", "day_story", "playing", "serving")],
     )
+    store = _when_used("flexpeer.adapters.store")
     bench_clearing, clearings, nodes = map(
         _when_used, [f"flexpeer.laboratory.{name}" for name in ("bench_clearing", "clearings", "nodes")]
     )
@@ -89,7 +110,7 @@ def _interrupts(ctx: Any) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         _told(f"interrupted: {INTERRUPTED.get(ctx.invoked_subcommand or '', 'nothing was written')}")
-        raise typer.Exit(130) from error
+        raise typer.Exit(INTERRUPT) from error
 
 
 def _say(text: str) -> None:
@@ -112,23 +133,6 @@ def _taken() -> Iterator[None]:
         raise Unusable(STANDARD_OUTPUT, f"cannot be written: {error.strerror}", "somewhere to write to") from error
 
 
-class _Screen(Console):
-    """Names are text: no markup, no emoji codes, no control characters."""
-
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
-
-    def on_broken_pipe(self) -> None:
-        """Raise what is being handled: `_taken` tells it."""
-        raise  # noqa: PLE0704 - called while it is handled
-
-    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """Every segment as it is, or printable."""
-        for segment in super().render(renderable, options):
-            plain = segment.control or segment.text.isprintable()
-            yield segment if plain else segment._replace(text=printable(segment.text, keep="\n"))
-
-
 app = typer.Typer(
     name="flexpeer",
     cls=_Edge,
@@ -146,7 +150,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and 
 Data = Annotated[str, typer.Argument(help="A market's folder, or the URL of its database.")]
 Out = Annotated[Path, typer.Option("--out", help="New or empty folder for the results.")]
 
-_ERRORS = _Screen(stderr=True)
+_ERRORS = narration.Screen(stderr=True)
 
 
 def _version(wanted: bool) -> None:
@@ -193,7 +197,7 @@ def _shower(out: Path, as_json: bool) -> Callable[[Any, dict[str, Any]], None]:
             _say(json.dumps(result, ensure_ascii=False))
             return
         with _taken():
-            _Screen().print(narration.story(outcome, result, out))
+            narration.Screen().print(day_story.story(outcome, result, out))
 
     return show
 
@@ -202,6 +206,26 @@ def _shower(out: Path, as_json: bool) -> Callable[[Any, dict[str, Any]], None]:
 def run(scenario: Annotated[Path, typer.Argument(help="Scenario folder.")], out: Out, as_json: AsJson = False) -> None:
     """Run a market day on a scenario folder and write its results."""
     _with_progress(lambda tell: bootstrap.run_folder(scenario, out, tell, show=_shower(out, as_json)))
+
+
+@app.command()
+def sweep(
+    scenario: Annotated[Path, typer.Argument(help="Scenario folder.")],
+    rule: Annotated[list[str], typer.Option(help="RULE=VALUE,VALUE of the rulebook; may be repeated.")],
+    out: Annotated[Path | None, typer.Option("--out", help="File for the rows, CSV.")] = None,
+    processes: Annotated[int | None, typer.Option(help="Processes that run variants.", min=1)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a market day under every combination of rules, a row for each; exit 1 if one fails."""
+    from flexpeer.library import variants  # noqa: PLC0415 - it loads all that a day needs
+
+    rows = _with_progress(lambda tell: variants.sweep_folder(scenario, rule, processes, tell, out), "variants")
+    if as_json:
+        _say(json.dumps({"rows": rows}, ensure_ascii=False, default=float))
+    else:
+        with _taken():
+            narration.Screen().print(narration.variants(rows, [each.partition("=")[0] for each in rule], out))
+    raise typer.Exit(1 if any(row["error"] for row in rows) else 0)
 
 
 @app.command()
@@ -331,7 +355,7 @@ def grid_needs(
         _say(json.dumps(needs, ensure_ascii=False))
     else:
         with _taken():
-            _Screen().print(narration.needs_summary(needs))
+            narration.Screen().print(narration.needs_summary(needs))
     raise typer.Exit(0 if not needs["left"] else 1)
 
 
@@ -451,13 +475,13 @@ def _day_node(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="clearing, grid, matching or screening")],
+    name: Annotated[str, typer.Argument(help="clearing, grid, market, screening or service")],
     case: Annotated[str | None, typer.Option(help="One case by its name.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure an engine beside its rivals in one run."""
-    clearing = {"clearing": lambda only, _tell: bench_clearing.rows(case=only)}
-    rows, missing = bootstrap.bench(name, case, _told, clearing)
+    others = {"clearing": lambda only, _tell: bench_clearing.rows(case=only), "service": bench_service.rows}
+    rows, missing = bootstrap.bench(name, case, _told, others)
     if missing and not as_json:
         _told(f"not installed: {', '.join(missing)} (make bench-deps)")
     _say(json.dumps({"rows": rows, "missing": missing}) if as_json else narration.bench_table(rows))
@@ -467,5 +491,9 @@ def main() -> None:
     """Run the program; its memory goes as a whole when it ends, which saves a quarter of a second of collecting."""
     try:
         app()
+    except SystemExit as ending:
+        if ending.code == INTERRUPT:
+            end_interrupted()
+        raise
     finally:
         gc.freeze()

@@ -1,180 +1,82 @@
-"""The day as a person would tell it, for a terminal."""
+"""Grids, needs, clearings and programs as a person would tell them, for a terminal; the day is in `day_story`."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-if TYPE_CHECKING:
-    from flexpeer.app.outcome import DayOutcome
-
+from flexpeer.errors import printable
 
 ROWS = 8
 
 
-def story(outcome: "DayOutcome", result: Mapping[str, Any], out: Path) -> RenderableType:
-    """Need, allocation, trades, what the grid refused, what is left, who paid whom, and what it was worth."""
-    return Group(
-        _headline(outcome),
-        *(Text(f"Note: {note}.", style="yellow") for note in outcome.notes[:ROWS]),
-        _points(outcome),
-        _allocation(outcome),
-        _trading(outcome, result),
-        _refused(outcome),
-        _left(outcome, result),
-        _money(outcome),
-        _worth(outcome, result),
-        Text(f"\nWritten to {out}: open {out / 'report.html'} in a browser."),
-    )
+class Screen(Console):
+    """Names are text: no markup, no emoji codes, no control characters."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    def on_broken_pipe(self) -> None:
+        """Raise what is being handled: its handler tells it."""
+        raise  # noqa: PLE0704 - called while it is handled
+
+    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Every segment as it is, or printable."""
+        for segment in super().render(renderable, options):
+            plain = segment.control or segment.text.isprintable()
+            yield segment if plain else segment._replace(text=printable(segment.text, keep="\n"))
 
 
-def _headline(outcome: "DayOutcome") -> Text:
-    s = outcome.scenario
-    buses = "without a grid" if outcome.grid is None else f"on {outcome.grid.network.bus_count} buses"
-    return Text(
-        f"{s.name}: {s.day.delivery_day:%A %d %B %Y}, {s.day.mtu_count} MTUs of {s.day.mtu_minutes} min, "
-        f"{len(s.resources)} resources {buses}.",
-        style="bold",
-    )
+def warned(warnings: Sequence[str]) -> list[Text]:
+    """What may be wrong with the input."""
+    return [Text(f"Warning: {warning}.", style="bold yellow") for warning in warnings]
 
 
-def _points(outcome: "DayOutcome") -> RenderableType:
-    if not outcome.points:
-        return Text("\nNo congestion is expected: nothing has to be relieved.")
-    table = _table("Need (grid side)", "congestion point", "owner", "hours", "worst, MW", "need, MWh", "left, MWh")
-    for point in outcome.points:
-        p = point.point
-        hours = sum(1 for w in point.need_w if w) * outcome.scenario.day.mtu_minutes / 60
-        worst = max(point.need_w, default=0) / 1e6
-        table.add_row(
-            f"{p.congestion_point} ({p.direction})", p.dso, f"{hours:g}", f"{worst:.3f}",
-            f"{_mwh(outcome, point.need_w):.3f}", f"{_mwh(outcome, point.residual_need_w):.3f}",
-        )  # fmt: skip
-    return table
-
-
-def _mwh(outcome: "DayOutcome", watts: Sequence[float]) -> float:
-    return sum(watts) * outcome.scenario.day.mtu_minutes / 60 / 1e6
-
-
-def _allocation(outcome: "DayOutcome") -> RenderableType:
-    curtailment = outcome.state.needs.curtailment_w
-    if not len(curtailment):
-        return Text("\nNobody is curtailed by rule.")
-    policy = outcome.scenario.rulebook.allocation.replace("_", " ")
-    table = _table(
-        f"Curtailed by rule ({policy}, resource side)", "resource", "owed, MWh", "curtailed after the market, MWh"
-    )
-    rows = []
-    for name, owed in curtailment.items():
-        after = [max(0, abs(b - a)) for b, a in zip(outcome.before_w[name], outcome.after_w[name], strict=True)]
-        rows.append((name, _mwh(outcome, [abs(w) for w in owed]), _mwh(outcome, after)))
-    for name, owed_mwh, after_mwh in sorted(rows, key=lambda row: -row[1])[:ROWS]:
-        table.add_row(name, f"{owed_mwh:.3f}", f"{after_mwh:.3f}")
-    _and_more(table, len(rows))
-    return table
-
-
-def _trading(outcome: "DayOutcome", result: Mapping[str, Any]) -> Text:
-    trades = list(outcome.state.trades.trades.values())
-    came = f"{result['orders']} orders came in, {result['orders_refused']} refused at the door."
-    if not trades:
-        return Text(f"\n{came} Nothing was traded.")
-    prices = [trade.leg.price_minor / 100 for trade in trades]
-    zones = Counter(trade.zone for trade in trades)
-    per_zone = ", ".join(f"{count} at {zone or 'no point'}" for zone, count in zones.most_common(ROWS))
-    return Text(
-        f"\n{came} {len(trades)} trades, {result['volume_wh'] / 1e6:,.3f} MWh (buyers' resource side): {per_zone}. "
-        f"Prices {min(prices):g} to {max(prices):g}, median {median(prices):g} {outcome.scenario.currency}/MWh."
-    )
-
-
-def _refused(outcome: "DayOutcome") -> RenderableType:
-    door = Counter(r.reason for r in outcome.refusals if r.at_door)
-    by_grid = [r for r in outcome.refusals if r.by_grid]
-    refused = sum(r.quantity_w == 0 for r in by_grid)
-    lines = [f"\nThe grid refused {refused} matches and reduced {len(by_grid) - refused}."]
-    for (owner, element), count in Counter((r.owner, r.element) for r in by_grid).most_common(ROWS):
-        lines.append(f"  {count:5} at {element} ({owner})")
-    if door:
-        lines.append(
-            "At the door: " + ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in door.most_common())
-        )
-    return Text("\n".join(lines))
-
-
-def _left(outcome: "DayOutcome", result: Mapping[str, Any]) -> Text:
-    left = sum(_mwh(outcome, point.residual_need_w) for point in outcome.points)
-    verdict = [f"\nCongested element-MTUs: {result['congestions_before']} before, {result['congestions_after']} after."]
-    verdict.append(f"Relief still missing: {left:.3f} MWh (grid side)." if left else "No relief is missing.")
-    if outcome.verified_by is not None:
-        worse = len(outcome.worsened)
-        found = "made nothing worse" if worse == 0 else f"made {worse} element-MTUs WORSE"
-        agree = f"voltages agree within {outcome.largest_difference_pu:.0e} pu"
-        verdict.append(f"Checked by {outcome.verified_by}: the market {found} ({agree}).")
-    return Text(" ".join(verdict))
-
-
-def _money(outcome: "DayOutcome") -> RenderableType:
-    balances = [(account, minor / 100) for account, minor in outcome.state.settlements.balances_minor().items()]
-    if not balances:
-        return Text("\nNobody pays anybody.")
-    table = _table(f"Who pays whom ({outcome.scenario.currency})", "organisation", "receives (pays)", "account of")
-    ranked = sorted(balances, key=lambda item: item[1])
-    for account, value in ranked if len(ranked) <= 2 * ROWS else (*ranked[:ROWS], *ranked[-ROWS:]):
-        kind = "an organisation" if account.organisation else f"the market: {account.kind}"
-        table.add_row(account.organisation, f"{value:,.2f}", kind)
-    _and_more(table, len(ranked) if len(ranked) > 2 * ROWS else 0, shown=2 * ROWS)
-    table.add_row("sum", f"{sum(value for _, value in balances):,.2f}", "", style="bold")
-    return table
-
-
-def _worth(outcome: "DayOutcome", result: Mapping[str, Any]) -> RenderableType:
-    kpi, currency = result["kpi"], outcome.scenario.currency
-    table = _table("What it was worth (no official formula is published)", "KPI", "value", "made of")
-    for name, ratio in kpi["cost_vs_grid_alternative"].items():
-        made = f"{kpi['cost_by_perspective'][name]['dso']:,.0f} / {kpi['alternative_cost'][name]:,.0f} {currency}"
-        value = "-" if ratio is None else f"{ratio:.3f}"
-        table.add_row(f"cost vs {name.replace('_', ' ')}", value, kpi["null_reasons"].get(name, made))
-    reduction = kpi["res_curtailment_reduction"]
-    if reduction is not None:
-        made = f"{kpi['res_curtailed_before_mwh']:.2f} to {kpi['res_curtailed_after_mwh']:.2f} MWh"
-        table.add_row("RES curtailment reduced by", f"{100 * reduction:.1f} %", made)
-    if result["efficiency"] is not None:
-        made = f"{result['welfare']:,.0f} of {result['welfare_optimum']:,.0f} {currency}"
-        table.add_row("efficiency against the central optimum", f"{result['efficiency']:.4f}", made)
-        if result["welfare_clearing"]:
-            made = f"{result['welfare_continuous']:,.0f} + {result['welfare_clearing']:,.0f} {currency}"
-            table.add_row("of that, first come + at gate closure", "", made)
-    table.add_row("opex", f"{kpi['opex']:,.2f}", currency)
-    if kpi["fill_rate"] is not None:
-        table.add_row("fill rate", f"{100 * kpi['fill_rate']:.1f} %", f"{kpi['active_fsps']} active FSPs")
-    return table
-
-
-def _table(title: str, *columns: str) -> Table:
+def titled(title: str, *columns: str) -> Table:
+    """Columns below a title, the first to the left, numbers to the right."""
     table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=None, pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right")
     return table
 
 
-def _and_more(table: Table, count: int, shown: int = ROWS) -> None:
+def and_more(rows: Table, count: int, shown: int = ROWS) -> None:
+    """Say how many rows are left out."""
     if count > shown:
-        table.add_row(f"... and {count - shown} more", *("" for _ in table.columns[1:]), style="dim")
+        rows.add_row(f"... and {count - shown} more", *("" for _ in rows.columns[1:]), style="dim")
+
+
+def variants(rows: Sequence[Mapping[str, Any]], rules: Sequence[str], out: Path | None) -> RenderableType:
+    """Each variant's rules and what they led to, or why to nothing."""
+    currency = next((row["currency"] for row in rows if not row["error"]), "")
+    told = ("trades", "MWh", f"welfare, {currency}", "% of optimum", "congestions after")
+    table = titled("Variants", "variant", *rules, *told)
+    failed = [row for row in rows if row["error"]]
+    for row in rows:
+        found = ("failed", *("" for _ in told[1:])) if row["error"] else _variant(row)
+        table.add_row(str(row["variant"]), *(str(row[rule]) for rule in rules), *found)
+    why = [Text(f"Variant {row['variant']}: {row['error']}", style="bold red") for row in failed]
+    return Group(table, *why, *([] if out is None else [Text(f"\nAll figures are in {out}.")]))
+
+
+def _variant(row: Mapping[str, Any]) -> tuple[str, ...]:
+    share = "" if row["efficiency"] is None else f"{100 * row['efficiency']:.1f}"
+    volume, welfare = f"{row['volume_wh'] / 1e6:.3f}", f"{row['welfare']:,.2f}"
+    return str(row["trades"]), volume, welfare, share, str(row["congestions_after"])
 
 
 def needs_summary(needs: Mapping[str, Any]) -> RenderableType:
     """Where relief is needed, what would move at least (or cheapest) to give it, and whether that is enough."""
     hours = needs["mtu_minutes"] / 60
+    doubts = warned(needs["warnings"])
     if not needs["needs"] and not needs["left"]:
-        return Text("No limit is passed: nothing has to be relieved.")
-    table = _table("Need (grid side)", "congestion point", "owner", "hours", "worst, MW", "need, MWh")
+        nothing = "No limit is passed, but the input is implausible: nothing can be concluded from that."
+        return Group(*doubts, Text(nothing if doubts else "No limit is passed: nothing has to be relieved."))
+    table = titled("Need (grid side)", "congestion point", "owner", "hours", "worst, MW", "need, MWh")
     for key, rows in _grouped(needs["needs"], "congestion_point", "direction", "dso").items():
         watts = [row["need_w"] for row in rows]
         table.add_row(f"{key[0]} ({key[1]})", key[2], f"{len(rows) * hours:g}", *_peak_and_energy(watts, hours))
@@ -186,7 +88,7 @@ def needs_summary(needs: Mapping[str, Any]) -> RenderableType:
     title = "Least cost" if priced else "Least power"
     by_resource = _moves_table(f"{title} that relieves (resource side)", "resource", dict(ranked[:ROWS]), needs)
     by_hour = [_moves_table("The same by hour", "from", _grouped(needs["moves"], "from"), needs)] if priced else []
-    return Group(table, by_resource, *by_hour, Text(told), *_still_past(needs))
+    return Group(*doubts, table, by_resource, *by_hour, Text(told), *_still_past(needs))
 
 
 def _moves_table(
@@ -195,7 +97,7 @@ def _moves_table(
     """Moves of each group up and down, the largest, and what they cost where anybody states a cost."""
     hours = needs["mtu_minutes"] / 60
     money = [] if needs["cost"] is None else [f"cost, {needs['currency']}"]
-    table = _table(title, key, "up, MWh", "down, MWh", "most, MW", *money)
+    table = titled(title, key, "up, MWh", "down, MWh", "most, MW", *money)
     for (name,), rows in groups.items() if key == "resource" else sorted(groups.items()):
         watts = [row["change_w"] for row in rows]
         up, down = (sum(max(sign * w, 0) for w in watts) * hours / 1e6 for sign in (1, -1))
@@ -355,6 +257,8 @@ BENCH_COLUMNS = {
     "median_s": "median, s",
     "p99_s": "p99, s",
     "per_second": "per second",
+    "p50_ms": "p50 ms",
+    "p99_ms": "p99 ms",
     "ratio_to_ours": "time / ours",
     "growth": "growth",
     "steps": "steps",

@@ -31,7 +31,7 @@ def listening() -> Iterator[tuple[Running, str]]:
 
 
 def client_of(here: Running, url: str, organisation: str) -> httpx.Client:
-    return httpx.Client(base_url=url, timeout=30, headers={"Authorization": f"Bearer {here.token(organisation)}"})
+    return httpx.Client(base_url=url, timeout=300, headers={"Authorization": f"Bearer {here.token(organisation)}"})
 
 
 class Received(NamedTuple):

@@ -33,7 +33,7 @@ def events(answer: httpx.Response) -> Iterator[dict[str, Any]]:
             fields[name] = value
 
 
-def wait_until(condition: Any, seconds: float = 30.0) -> None:
+def wait_until(condition: Any, seconds: float = 300.0) -> None:
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "it did not happen"

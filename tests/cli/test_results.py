@@ -19,9 +19,11 @@ COLUMNS = {
     ],
     "schedules.csv": ["resource", "from", "before_w", "after_w"],
 }  # fmt: skip
+ORGANISATIONS = ("Flex", "Region", "Vind")
 FILES = {
     "trades.csv", "refusals.csv", "confirmations.csv", "deliveries.csv", "orders.csv", "schedules.csv",
-    "settlement.csv", "needs.csv", "events.log", "report.html", "result.json",
+    "settlement.csv", "needs.csv", "events.log", "report.html", "result.json", "organisations",
+    *(f"organisations/{name}.{ending}" for name in ORGANISATIONS for ending in ("html", "csv")),
 }  # fmt: skip
 COUNTS = ("periods", "congestions_before", "congestions_after", "orders", "trades", "refused_by_grid", "volume_wh")
 NUMBERS = ("welfare", "welfare_optimum", "efficiency", "settlement_sum")
@@ -57,6 +59,13 @@ def test_every_file_is_written_and_nothing_else(swap: Run) -> None:
     assert everything_in(swap.out) == FILES
     assert everything_in(swap.out.parent) & {f"out/{name}" for name in FILES} == {f"out/{name}" for name in FILES}
     assert {path.name for path in swap.out.parent.iterdir()} == {"in", "out"}
+
+
+def test_the_result_tells_whose_files_are_whose(swap: Run) -> None:
+    assert swap.result["organisations"] == [
+        {"organisation": name, "html": f"organisations/{name}.html", "csv": f"organisations/{name}.csv"}
+        for name in ORGANISATIONS
+    ]
 
 
 def test_documented_columns_come_first(swap: Run) -> None:
@@ -158,7 +167,7 @@ def test_audit_finds_nothing(swap: Run) -> None:
 
 def test_a_run_is_repeatable(swap: Run, tmp_path: Path) -> None:
     again = Run(folder_of(swap_hour(), tmp_path / "in"), tmp_path / "out")
-    for name in FILES - {"result.json", "report.html"}:
+    for name in FILES - {"result.json", "report.html", "organisations"}:
         assert (again.out / name).read_bytes() == (swap.out / name).read_bytes(), name
     assert {k: v for k, v in again.result.items() if k != "timings_s"} == {
         k: v for k, v in swap.result.items() if k != "timings_s"

@@ -11,6 +11,7 @@ from sqlalchemy import Table
 from tests.docs.pages import DOCS, ROOT, names, rows, section
 from tests.docs.reference_tables import REFERENCE, members, replaced, tables
 
+from flexpeer.adapters.organisation_files import COLUMNS, FOLDER
 from flexpeer.adapters.results_files import TABLES
 from flexpeer.adapters.scenario_files.settings import RULE_KEYS
 from flexpeer.adapters.store.tables import METADATA
@@ -57,7 +58,9 @@ def test_result_files(finished: Path) -> None:
     listed = rows(RESULTS.read_text(encoding="utf-8").split("\n## ")[0])
     documented = {word for row in listed for word in CODE_WORD.findall(row[0])}
     assert documented == {path.name for path in finished.iterdir()}
-    assert {*TABLES, LOG_NAME, "result.json", "report.html"} == documented
+    assert {*TABLES, LOG_NAME, FOLDER, "result.json", "report.html"} == documented
+    words = [word for row in rows(section(RESULTS, FOLDER)) for word in CODE_WORD.findall(row[0])]
+    assert sorted(words) == sorted(COLUMNS)
 
 
 def test_result_keys(finished: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.market.small_market import Frame, Market, at_first, export_point, flat, resource
 
 from flexpeer.market.needs import Needs
-from flexpeer.market.relief_once import once_w
+from flexpeer.market.relief_once import in_series, once_w
 
 Reaches = dict[str, str]
 
@@ -57,3 +57,12 @@ def test_nested_points_need_what_the_best_set_of_separate_points_needs(need_w: d
         if not any(set(LAMINAR[p]) & set(LAMINAR[q]) for p, q in combinations(chosen, 2))
     )
     assert once({point: LAMINAR[point] for point in need_w}, need_w) == max(separate)
+
+
+def test_points_in_series_are_below_the_one_that_needs_most() -> None:
+    reaches = {"transformer": "abcd", "one": "ab", "behind one": "a", "two": "cd", "across": "bc", "alone": "e"}
+    need_w = {"transformer": 50, "one": 40, "behind one": 40, "two": 10, "across": 60, "alone": 5}
+    groups = in_series(needs(reaches), {point: at_first(watts) for point, watts in need_w.items()})
+    assert groups == [["across", "transformer"], ["behind one", "one"], ["two"], ["alone"]]
+    quiet = {point: flat(0) for point in reaches}
+    assert in_series(needs(reaches), quiet) == []

@@ -13,7 +13,7 @@ from tests.web.chromium import chromium
 from flexpeer.market.participants import Role
 from flexpeer.web.site.pages import PAGES
 
-WAIT_MS = 60_000
+WAIT_MS = 300_000
 OPERATOR = "Market operator"
 
 

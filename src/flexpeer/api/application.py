@@ -4,8 +4,9 @@ import asyncio
 import base64
 import binascii
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import NamedTuple
 from urllib.parse import parse_qs
 from uuid import uuid4
@@ -19,10 +20,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flexpeer.api import grids, markets, orders, outcomes, plans, portfolios
+from flexpeer.api import forecasts, grid_limits, grids, markets, orders, outcomes, plans, portfolios
 from flexpeer.api.accounts import Doorkeeper
 from flexpeer.api.declining import Declined, denied
-from flexpeer.api.edge import BODY_BYTES, ROUTE, Answer, Edge, Route, problem_response, response
+from flexpeer.api.edge import BODY_BYTES, NUMBER, ROUTE, Answer, Edge, Route, problem_response, response
 from flexpeer.api.feed import Feed
 from flexpeer.api.limits import Limits
 from flexpeer.api.metrics import Metrics
@@ -35,6 +36,7 @@ from flexpeer.wire.api_operations import Health, TokenDocument
 from flexpeer.wire.api_problems import Denial
 
 LOG = structlog.get_logger("flexpeer.api")
+Endpoint = Callable[[Request], Awaitable[Response]]
 BY_STATUS = {404: Denial.NOT_FOUND, 405: Denial.METHOD_NOT_ALLOWED, 413: Denial.TOO_LARGE}
 
 
@@ -58,6 +60,8 @@ def routes_of(limits: Limits, webhooks: Webhooks, heads: Heads) -> tuple[Route, 
         *outcomes.ROUTES,
         *plans.ROUTES,
         *grids.ROUTES,
+        *forecasts.ROUTES,
+        *grid_limits.ROUTES,
         *Feed(limits).routes,
         *webhooks.routes,
         *Operating(heads).routes,
@@ -77,11 +81,15 @@ def make_app(parts: Parts) -> FastAPI:
             yield
 
     app = FastAPI(title="flexpeer", openapi_url=None, docs_url=None, redoc_url=None, lifespan=life)
+    direct: dict[tuple[str, str], Endpoint] = {}
     for route in sorted(routes, key=lambda each: each.path.endswith("{id}")):
-        app.add_route(starlette_path(route.path), edge.endpoint(route), methods=[route.method])
+        endpoint = edge.endpoint(route)
+        app.add_route(starlette_path(route.path), endpoint, methods=[route.method])
+        if "{" not in route.path:
+            direct[route.method, route.path] = endpoint
     _open_routes(app, parts, metrics, document)
     app.add_exception_handler(HTTPException, _as_problem)
-    app.add_middleware(Observed, metrics=metrics)
+    app.add_middleware(Observed, metrics=metrics, direct=direct)
     return app
 
 
@@ -97,7 +105,10 @@ def _open_routes(app: FastAPI, parts: Parts, metrics: Metrics, document: bytes) 
         try:
             return response(await _token(request, parts))
         except Declined as declined:
-            LOG.warning("denied", path=request.url.path, method="POST", reason=declined.problem.reason)
+            LOG.warning(
+                "denied", request=request.scope[NUMBER], path=request.url.path, method="POST",
+                reason=declined.problem.reason,
+            )  # fmt: skip
             return problem_response(declined.problem)
 
     async def healthz(_request: Request) -> Response:
@@ -173,30 +184,37 @@ async def _as_problem(_request: Request, error: Exception) -> Response:
 
 
 class Observed:
-    """Every request has a number, a line in the log and a place in the metrics."""
+    """Every request has a number, a line in the log and a place in the metrics. Paths without an id are `direct`."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: ASGIApp, metrics: Metrics, direct: Mapping[tuple[str, str], Endpoint]) -> None:
+        self._app, self._metrics, self._direct = app, metrics, direct
+        self._program, self._numbers = uuid4().hex[:8], count(1)
+        self._log = structlog.get_logger("flexpeer.api").bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Go on, and note what was answered."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        number, began, statuses = uuid4().hex[:16], time.perf_counter(), [500]
+        number, began, status = f"{self._program}{next(self._numbers):08x}", time.perf_counter(), 500
+        scope[NUMBER] = number
 
         async def answered(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                statuses.append(message["status"])
+                status = int(message["status"])
                 message["headers"] = [*message["headers"], (b"x-request-id", number.encode())]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request=number):
-            try:
+        endpoint = self._direct.get((scope["method"], scope["path"]))
+        try:
+            if endpoint is None:
                 await self._app(scope, receive, answered)
-            finally:
-                took, path = time.perf_counter() - began, scope.get(ROUTE, "none")
-                self._metrics.count(scope["method"], path, int(statuses[-1]), took)
-                LOG.debug(
-                    "request", method=scope["method"], route=path, status=int(statuses[-1]), seconds=round(took, 4)
-                )
+            else:
+                await (await endpoint(Request(scope, receive)))(scope, receive, answered)
+        finally:
+            took, path = time.perf_counter() - began, scope.get(ROUTE, "none")
+            self._metrics.count(scope["method"], path, status, took)
+            self._log.debug(
+                "request", request=number, method=scope["method"], route=path, status=status, seconds=round(took, 4)
+            )

@@ -22,6 +22,7 @@ CSV: Final = "text/csv"
 BYTES: Final = "application/octet-stream"
 BEARER = "Bearer "
 ROUTE: Final = "flexpeer.route"
+NUMBER: Final = "flexpeer.request"
 S = TypeVar("S", bound=msgspec.Struct)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 encode = _ENCODER.encode
@@ -137,7 +138,8 @@ class Edge:
     def note(self, request: Request, problem: Problem) -> None:
         """Every denial is an audit record."""
         if problem.status in (401, 403, 404, 429):
-            self._audit("denied", path=request.url.path, method=request.method, reason=problem.reason)
+            number = request.scope.get(NUMBER)
+            self._audit("denied", request=number, path=request.url.path, method=request.method, reason=problem.reason)
 
     async def _answered(self, route: Route, request: Request) -> Response:
         caller = self._caller(request)

@@ -21,12 +21,18 @@ class Metrics:
         self._seconds = Histogram(
             "flexpeer_request_seconds", "Time to the answer", ["method", "route"], registry=self.registry
         )
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.registry.register(_Markets(service))
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """One request."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(method, route).observe(seconds)
+        known = self._known.get((method, route, status))
+        if known is None:
+            known = self._requests.labels(method, route, str(status)), self._seconds.labels(method, route)
+            self._known[method, route, status] = known
+        requests, took = known
+        requests.inc()
+        took.observe(seconds)
 
 
 class _Markets(Collector):

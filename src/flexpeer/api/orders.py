@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 from hashlib import sha256
+from itertools import count
 from typing import Annotated, Any, NamedTuple
 from uuid import uuid4
 
@@ -44,6 +45,7 @@ TIMES_IN_FORCE = {
     TimeInForceWord.FOK: TimeInForce.FOK,
 }
 KEY = "idempotency-key"
+PROGRAM, NUMBERS = uuid4().hex[:16], count(1)
 Rows = Annotated[tuple[Any, ...], Meta(description="OrderRequests; what is none is told in its line.")]
 
 
@@ -87,7 +89,7 @@ def placing(asked: Asked, wanted: OrderRequest, key: str | None) -> Placing:
 
 def _name(organisation: str, key: str | None) -> str:
     """An id for an order that came without one: the same for the same key."""
-    return uuid4().hex if key is None else sha256(f"{organisation}:{key}".encode()).hexdigest()[:32]
+    return f"{PROGRAM}-{next(NUMBERS)}" if key is None else sha256(f"{organisation}:{key}".encode()).hexdigest()[:32]
 
 
 def _at_points(first: PlaceOrder, wanted: OrderRequest) -> tuple[PlaceOrder, ...]:
@@ -162,7 +164,17 @@ def as_it_is(market_id: str, state: State, published: Published, name: str) -> O
 
 def etag(document: OrderDocument) -> str:
     """Changes with every change of the document."""
-    return f'"{sha256(encode(document)).hexdigest()[:32]}"'
+    return _tag(encode(document))
+
+
+def _tag(content: bytes) -> str:
+    return f'"{sha256(content).hexdigest()[:32]}"'
+
+
+def _tagged(status: int, document: OrderDocument) -> Answer:
+    """The document with its tag."""
+    content = encode(document)
+    return Answer(status, content, {"ETag": _tag(content)})
 
 
 async def place(asked: Asked) -> Answer:
@@ -170,7 +182,7 @@ async def place(asked: Asked) -> Answer:
     order = placing(asked, asked.of(OrderRequest), asked.request.headers.get(KEY))
     new = await asked.service.done(lambda: do_place(order))
     document = as_placed(order.served.market_id, order.served.published, order.id)
-    return Answer(201 if new else 200, document, {"ETag": etag(document)})
+    return _tagged(201 if new else 200, document)
 
 
 async def import_orders(asked: Asked) -> Answer:
@@ -229,7 +241,7 @@ async def read(asked: Asked) -> Answer:
     """One order."""
     served, orders = _found(asked)
     document = order_document(asked.id, served.market_id, served.published.state, orders)
-    return Answer(200, document, {"ETag": etag(document)})
+    return _tagged(200, document)
 
 
 async def _recorded(asked: Asked, command: AmendOrder | WithdrawOrder) -> None:
@@ -260,7 +272,7 @@ async def amend(asked: Asked) -> Answer:
 
     await asked.service.done(act)
     document = as_it_is(served.market_id, served.published.state, served.published, asked.id)
-    return Answer(200, document, {"ETag": etag(document)})
+    return _tagged(200, document)
 
 
 async def withdraw(asked: Asked) -> Answer:

@@ -7,7 +7,7 @@ get `Stopped`, and what was acknowledged is on disk.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from threading import Condition, Thread
 from time import monotonic
@@ -18,6 +18,7 @@ import structlog
 from flexpeer.api.clocks import Clock
 from flexpeer.api.declining import Declined
 from flexpeer.api.published import Published
+from flexpeer.app.contribution import Contribution
 from flexpeer.app.day import Day
 from flexpeer.market.machine import Event
 from flexpeer.market.timeline import Stage
@@ -27,21 +28,55 @@ T = TypeVar("T")
 SLICE_S = 0.01
 LONGEST_BATCH = 512
 LATE_S = 60.0
-Opening = Callable[[Callable[[Event], None]], Day]
+Said = Mapping[str, Contribution]
+Opening = Callable[[Callable[[Event], None], Said], Day]
+Keep = Callable[[str, Contribution], None]
 
 
 class Stopped(Exception):
     """The service does not take or finish this any more."""
 
 
-class ServedDay:
-    """A day, and what is published of it. `opening` makes the day with a listener for its events."""
+def _kept_nowhere(_dso: str, _contribution: Contribution) -> None:
+    """For a day whose DSOs say nothing."""
 
-    def __init__(self, opening: Opening) -> None:
+
+class ServedDay:
+    """A day, and what is published of it.
+
+    `opening` makes the day with a listener for its events and with what DSOs have `said`; `keep` makes last what one
+    says now.
+    """
+
+    def __init__(self, opening: Opening, said: Said | None = None, keep: Keep = _kept_nowhere) -> None:
         self._fresh: list[Event] = []
-        self.day = opening(self._fresh.append)
+        self._opening, self._keep = opening, keep
+        self.said: Said = dict(said or {})
+        self.day = opening(self._fresh.append, self.said)
         self.market_id = self.day.scenario.day.delivery_day.isoformat()
         self.published = Published()
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the need is found, so that what DSOs say comes too late."""
+        return self.day.market.state.stages.stage.place >= Stage.OPEN.place
+
+    def revise(self, dso: str, contribution: Contribution) -> None:
+        """The day with what a DSO says now, called by the writer; `BadInput`, and nothing changed, where that is bad.
+
+        The new day repeats the log, of which everybody has heard.
+        """
+        self.commit(idle=True)
+        said = {**self.said, dso: contribution}
+        listening = False
+
+        def hear(event: Event) -> None:
+            if listening:
+                self._fresh.append(event)
+
+        day = self._opening(hear, said)
+        self._keep(dso, contribution)
+        self.day, self.said, listening = day, said, True
 
     def commit(self, *, idle: bool) -> bool:
         """Sync what happened and publish it; whether anything did. `idle`: nobody waits for a step."""
@@ -62,8 +97,11 @@ class ServedDay:
 
 
 class _Asked(NamedTuple):
+    """`loop` is where somebody awaits the answer; None if a thread waits for it."""
+
     work: Callable[[], Any]
-    answer: "Future[Any]"
+    answer: "Future[Any] | asyncio.Future[Any]"
+    loop: asyncio.AbstractEventLoop | None = None
 
 
 class Service:
@@ -110,16 +148,22 @@ class Service:
     def ask(self, work: Callable[[], T]) -> "Future[T]":
         """Have the writer do something; the answer comes when what it led to is durable."""
         answer: Future[T] = Future()
-        with self._wake:
-            if self._stopping or self.failure is not None:
-                raise Stopped("the service is ending")
-            self._asked.append(_Asked(work, answer))
-            self._wake.notify()
+        self._line_up(_Asked(work, answer))
         return answer
 
     async def done(self, work: Callable[[], T]) -> T:
         """The same, to be awaited."""
-        return await asyncio.wrap_future(self.ask(work))
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        self._line_up(_Asked(work, answer, loop))
+        return await answer
+
+    def _line_up(self, asked: _Asked) -> None:
+        with self._wake:
+            if self._stopping or self.failure is not None:
+                raise Stopped("the service is ending")
+            self._asked.append(asked)
+            self._wake.notify()
 
     def move_clock(self, to: int) -> list[tuple[str, Stage]]:
         """Move the virtual clock, and do what is due until then; called by the writer."""
@@ -169,25 +213,20 @@ class Service:
 
     def _do(self, batch: list[_Asked]) -> None:
         """Everything of a batch happens; then it is synced once, and acknowledged."""
-        done: list[tuple[Future[Any], Any]] = []
-        batch = [asked for asked in batch if asked.answer.set_running_or_notify_cancel()]
+        done: list[tuple[_Asked, Any]] = []
+        batch = [asked for asked in batch if not asked.answer.cancelled()]
         try:
-            for work, answer in batch:
+            for asked in batch:
                 try:
-                    done.append((answer, work()))
+                    done.append((asked, asked.work()))
                 except Declined as declined:
-                    done.append((answer, declined))
+                    done.append((asked, declined))
             self._waiting = set(self.days) if batch else self._waiting
             self._commit()
         except BaseException:
-            for _, answer in batch:
-                answer.set_exception(Stopped("the service failed before this was durable"))
+            _acknowledge([(asked, Stopped("the service failed before this was durable")) for asked in batch])
             raise
-        for answer, value in done:
-            if isinstance(value, Declined):
-                answer.set_exception(value)
-            else:
-                answer.set_result(value)
+        _acknowledge(done)
 
     def _due(self) -> list[tuple[str, Stage]]:
         """What is due by the clock, in order of days."""
@@ -223,5 +262,26 @@ class Service:
         with self._wake:
             self._stopping = True
             left, self._asked = list(self._asked), deque()
-        for _, answer in left:
-            answer.set_exception(Stopped("the service is ending"))
+        _acknowledge([(asked, Stopped("the service is ending")) for asked in left])
+
+
+def _acknowledge(answers: Sequence[tuple[_Asked, Any]]) -> None:
+    """Tell them all; each loop is woken once for all of its own."""
+    loops: dict[asyncio.AbstractEventLoop | None, list[tuple[Any, Any]]] = {}
+    for asked, value in answers:
+        loops.setdefault(asked.loop, []).append((asked.answer, value))
+    for loop, told in loops.items():
+        if loop is None:
+            _tell(told)
+        elif not loop.is_closed():
+            loop.call_soon_threadsafe(_tell, told)
+
+
+def _tell(answers: Sequence[tuple[Any, Any]]) -> None:
+    for answer, value in answers:
+        if answer.done():
+            continue
+        if isinstance(value, Exception):
+            answer.set_exception(value)
+        else:
+            answer.set_result(value)

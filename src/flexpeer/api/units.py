@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from flexpeer.api.declining import denied, refused
 from flexpeer.market.reasons import Reason
@@ -11,6 +12,7 @@ from flexpeer.wire.api import ValidationError
 from flexpeer.wire.api_problems import Denial
 
 WATTS_PER_MW = 1_000_000
+REMEMBERED = 4_096
 LATEST = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp()) // 60
 
 
@@ -47,7 +49,7 @@ def price(minor: int) -> Decimal:
 def instant(text: str, name: str) -> int:
     """Minutes since 1970 UTC; declined where it is no instant."""
     try:
-        minutes = parse_instant(text.replace("Z", "+00:00"))
+        minutes = _minutes(text)
         if not 0 <= minutes < LATEST:
             raise ValueError("outside the years 1970 to 9998")
         return minutes
@@ -55,9 +57,15 @@ def instant(text: str, name: str) -> int:
         raise denied(Denial.MALFORMED, str(error), [ValidationError(name, str(error), text)]) from error
 
 
+@lru_cache(REMEMBERED)
 def utc(minutes: int) -> str:
     """ISO 8601 in UTC."""
     return datetime.fromtimestamp(minutes * 60, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@lru_cache(REMEMBERED)
+def _minutes(text: str) -> int:
+    return parse_instant(text.replace("Z", "+00:00"))
 
 
 def _whole(value: Decimal, factor: int) -> int | None:

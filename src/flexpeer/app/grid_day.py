@@ -25,7 +25,7 @@ class GridInput:
     """A network to run a day on: names (aliases included) to indexes, and injections of the file's own profiles.
 
     `own_buses` have injections in the file that no profile carries through the day; `areas` names each bus's zone
-    in the file, or is empty; `findings` is what was odd in it.
+    in the file, or is empty; `findings` is what was odd in it; `owners` is each bus's DSO where DSOs brought their own.
     """
 
     network: Network
@@ -36,6 +36,7 @@ class GridInput:
     own_buses: tuple[str, ...] = ()
     areas: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    owners: tuple[str, ...] = ()
 
 
 def notes(scenario: Scenario, grid: GridInput) -> tuple[str, ...]:
@@ -122,7 +123,12 @@ class GridDay:
 
 def build(scenario: Scenario, grid: GridInput) -> GridDay:
     """The grid of a scenario; `BadInput` with every name the grid does not know."""
-    findings = [*_unknown_buses(scenario, grid), *_unknown_elements(scenario, grid), *_unrated_points(scenario, grid)]
+    findings = [
+        *_unknown_owners(scenario, grid),
+        *_unknown_buses(scenario, grid),
+        *_unknown_elements(scenario, grid),
+        *_unrated_points(scenario, grid),
+    ]
     if findings:
         raise BadInput(findings)
     scenario = _by_own_names(scenario, grid)
@@ -136,7 +142,7 @@ def build(scenario: Scenario, grid: GridInput) -> GridDay:
     injecting: Flags = ((base_p_w != 0.0) | (base_q_var != 0.0)).any(axis=1)
     injecting[sorted(set(bus_of.values()))] = True
     day = DayFlow(grid.network, periods, in_service, injecting=injecting)
-    owners = _owners(scenario, grid)
+    owners = owners_of(scenario, grid)
     return GridDay(
         day,
         day_limits(scenario, grid.network, _zones(owners, grid)),
@@ -180,6 +186,13 @@ def _by_own_names(scenario: Scenario, grid: GridInput) -> Scenario:
         ratings=tuple(renamed(r, element=own(r.element, False)) for r in scenario.ratings),
         bands=tuple(renamed(b, bus=own(b.bus, True)) for b in scenario.bands),
     )
+
+
+def _unknown_owners(scenario: Scenario, grid: GridInput) -> list[Finding]:
+    dsos = {o.organisation for o in scenario.organisations if o.role in ("REGIONAL_DSO", "LOCAL_DSO")}
+    where, expected = "organisations.csv", f"a DSO: {', '.join(sorted(dsos))}"
+    strangers = sorted(set(grid.owners) - dsos)
+    return [Finding(where, 0, "organisation", f"{name!r} has a grid and is no DSO", expected) for name in strangers]
 
 
 def _unknown_buses(scenario: Scenario, grid: GridInput) -> list[Finding]:
@@ -265,9 +278,11 @@ def _base(scenario: Scenario, grid: GridInput, periods: int) -> tuple[Floats, Fl
     return p_w, q_var
 
 
-def _owners(scenario: Scenario, grid: GridInput) -> tuple[str, ...]:
-    """The DSO of each bus: as `areas.csv` says, else the topmost DSO."""
+def owners_of(scenario: Scenario, grid: GridInput) -> tuple[str, ...]:
+    """The DSO of each bus: as `areas.csv` says, else whose grid it is, else the topmost DSO."""
     top = topmost_dso(scenario)
+    if not scenario.areas and grid.owners:
+        return grid.owners
     given = {_known(grid.bus_index(bus)): dso for bus, dso in scenario.areas.items()}
     return tuple(given.get(index, top) for index in range(grid.network.bus_count))
 

@@ -27,7 +27,7 @@ def resource_dsos(scenario: Scenario, grid: GridDay | None) -> dict[str, str]:
     through = {o.organisation: o.parent for o in scenario.organisations if roles.get(o.parent or "") in DSO_ROLES}
     dsos = {}
     for resource in scenario.resources:
-        if grid is not None and scenario.areas:
+        if grid is not None and (scenario.areas or len(set(grid.owners)) > 1):
             dsos[resource.resource] = grid.owners[grid.bus_of[resource.resource]]
         else:
             dsos[resource.resource] = scenario.areas.get(resource.bus) or through.get(resource.fsp) or top

@@ -16,9 +16,10 @@ resource that did not trade, else at `administrative_curtailment`, else at the m
 So doing nothing is never cheap. Without a trade the ratios are None. Money here is in major units.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from fractions import Fraction
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -260,26 +261,43 @@ def _not_relieved(stated: Alternative, name: str, cost: Fraction, relief: _Relie
     return overloaded + relief.still_curtailed_cost
 
 
-def _still_curtailed(facts: Facts, stated: Alternative) -> tuple[int, Fraction]:
-    """W x MTUs that resources owe and have not bought back (resource side), and what these are worth."""
+class Owed(NamedTuple):
+    """What a resource owes in an MTU, the BUYs that relieve it of that, and what they left (W, never negative)."""
+
+    resource: str
+    mtu: int
+    owed_w: int
+    buys: list[Order]
+    left_w: int
+
+
+def obligations(participants: Participants, needs: Needs, orders: Orders) -> Iterator[Owed]:
+    """Every obligation, MTU by MTU, with how much of it was bought back. Resource side."""
     buys: dict[str, list[Order]] = {}
-    for order in facts.orders.orders.values():
+    for order in orders.orders.values():
         if order.side is Side.BUY:
-            for member in facts.participants.members(order.unit):
+            for member in participants.members(order.unit):
                 buys.setdefault(member.resource, []).append(order)
-    rest_price = _rest_price(facts.orders, stated)
-    watts, worth = 0, Fraction(0)
-    for resource, owed in facts.needs.curtailment_w.items():
-        for mtu, obligation in enumerate(owed):
+    for resource, owed in needs.curtailment_w.items():
+        for mtu, change in enumerate(owed):
+            if not change:
+                continue
             relieving_it = [
                 order
                 for order in buys.get(resource, ())
-                if mtu in order.span.mtus and order.regulation.sign * obligation < 0
+                if mtu in order.span.mtus and order.regulation.sign * change < 0
             ]
-            shares = [facts.participants.shares(order.unit, order.executed_w)[resource] for order in relieving_it]
-            left = max(0, abs(obligation) - sum(shares))
-            watts += left
-            worth += _worth(facts, resource, relieving_it, left, rest_price) if left else 0
+            shares = (participants.shares(order.unit, order.executed_w)[resource] for order in relieving_it)
+            yield Owed(resource, mtu, abs(change), relieving_it, max(0, abs(change) - sum(shares)))
+
+
+def _still_curtailed(facts: Facts, stated: Alternative) -> tuple[int, Fraction]:
+    """W x MTUs that resources owe and have not bought back (resource side), and what these are worth."""
+    rest_price = _rest_price(facts.orders, stated)
+    watts, worth = 0, Fraction(0)
+    for owed in obligations(facts.participants, facts.needs, facts.orders):
+        watts += owed.left_w
+        worth += _worth(facts, owed.resource, owed.buys, owed.left_w, rest_price) if owed.left_w else 0
     return watts, worth * facts.mtu_minutes / (WATT_MINUTES_PER_MWH * MINOR_PER_MAJOR)
 
 

@@ -28,6 +28,10 @@ class _Reach(NamedTuple):
         """Whether one resource relieves both."""
         return self.upwards is other.upwards and bool(self.members & other.members)
 
+    def nests(self, other: _Reach) -> bool:
+        """Whether one of them reaches all that the other does."""
+        return self.meets(other) and self.members & other.members in (self.members, other.members)
+
 
 def once_w(needs: Needs, need_w: Mapping[str, Watts]) -> Watts:
     """The relief that these points need together, per MTU."""
@@ -81,6 +85,29 @@ def _groups(reaches: list[_Reach]) -> Iterable[list[_Reach]]:
         met = [group for group in groups if any(reach.meets(other) for other in group)]
         groups = [group for group in groups if group not in met]
         groups.append([reach, *(other for group in met for other in group)])
+    return groups
+
+
+def in_series(needs: Needs, need_w: Mapping[str, Watts]) -> list[list[str]]:
+    """The points that need anything, in groups: one, and those nested with it that need less energy.
+
+    Nested are points of one direction of which one reaches all the resources that the other reaches. Groups and the
+    points in them come by their need, the greatest first, then by name.
+    """
+    bits: dict[str, int] = {}
+    reaches: dict[str, _Reach] = {}
+    for point, row in need_w.items():
+        if any(row):
+            upwards = relieving(needs.points[point].direction).sign > 0
+            members = _members(needs, point, max(range(len(row)), key=row.__getitem__), bits)
+            reaches[point] = _Reach(upwards, members, row)
+    groups: list[list[str]] = []
+    for point in sorted(reaches, key=lambda name: (-sum(reaches[name].need_w), name)):
+        above = next((group for group in groups if reaches[group[0]].nests(reaches[point])), None)
+        if above is None:
+            groups.append([point])
+        else:
+            above.append(point)
     return groups
 
 

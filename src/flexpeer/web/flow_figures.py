@@ -2,12 +2,13 @@
 
 import math
 
-from flexpeer.app.outcome import DayOutcome, PointDay
-from flexpeer.market.needs import Direction
-from flexpeer.web.figures import Figure, Key, axes, band, drawing, frame_for, joined, path, steps
+from markupsafe import Markup
+
+from flexpeer.app.outcome import PointDay
+from flexpeer.web.figures import Canvas, Figure, Key, axes, band, both, drawing, frame_for, path, steps
+from flexpeer.web.terms import DIRECTIONS
 from flexpeer.web.wording import GRID_SIDE, Clock, energy, power, unit_for
 
-SHOWN = 12
 NO_LIMIT_W = 5e10
 
 LEGEND = (
@@ -19,18 +20,13 @@ LEGEND = (
 )
 
 
-def flow_figures(outcome: DayOutcome, clock: Clock) -> list[Figure]:
-    """A figure for each of the points with the greatest need, greatest first."""
-    ranked = sorted(outcome.points, key=lambda day: (-sum(day.need_w), day.point.congestion_point))
-    return [_figure(day, clock) for day in ranked[:SHOWN]]
-
-
 def known_limit_w(point: PointDay) -> tuple[float, ...]:
     """Its limit, NaN where there is none in practice."""
     return tuple(limit if math.isfinite(limit) and limit < NO_LIMIT_W else math.nan for limit in point.limit_w)
 
 
-def _figure(day: PointDay, clock: Clock) -> Figure:
+def point_figure(day: PointDay, clock: Clock) -> Figure:
+    """One point through the day."""
     limit_w = known_limit_w(day)
     unit = unit_for([*day.before_w, *day.after_w, *limit_w])
     rows = {
@@ -40,39 +36,28 @@ def _figure(day: PointDay, clock: Clock) -> Figure:
         "limit": [unit.of(w) for w in limit_w],
         "need": [unit.of(w) for w in day.need_w],
     }
-    wanted = [b - n if n else math.nan for b, n in zip(rows["forecast"], rows["need"], strict=True)]
-    drawn = [value for row in rows.values() for value in row]
-    frame = frame_for(len(day.before_w), [*drawn, *(w for w in wanted if math.isfinite(w))])
-    svg = drawing(
-        [
-            axes(frame, clock, unit.name),
-            path(band(frame, wanted, rows["forecast"]), "need"),
-            path(steps(frame, rows["starting point"]), "series start"),
-            path(steps(frame, rows["forecast"]), "series before"),
-            path(steps(frame, rows["after"]), "series after"),
-            path(steps(frame, rows["limit"]), "series limit"),
-        ],
-        frame.height,
-        f"Flow at {day.point.congestion_point} through the day, {GRID_SIDE}. {_summary(day, clock)}",
-    )
+    drawings = both(lambda canvas: _drawing(canvas, rows, clock, (unit.name, _summary(day, clock))))
     readout = {
         "unit": unit.name,
-        "left": frame.left,
-        "width": frame.inner,
         "series": [[name, [None if math.isnan(v) else round(v, 3) for v in row]] for name, row in rows.items()],
     }
-    title = f"{day.point.congestion_point}: {_loads(day)}, {day.point.dso}"
-    return Figure(title, GRID_SIDE, joined([svg]), _summary(day, clock), LEGEND, readout)
+    title = f"{day.point.congestion_point}: {DIRECTIONS[day.point.direction]}, {day.point.dso}"
+    return Figure(title, GRID_SIDE, drawings, _summary(day, clock), LEGEND, readout)
 
 
-def _loads(day: PointDay) -> str:
-    named = {
-        Direction.EXPORT: "export (injection loads it)",
-        Direction.IMPORT: "import (withdrawal loads it)",
-        Direction.HIGH: "high voltage (injection raises it)",
-        Direction.LOW: "low voltage (withdrawal lowers it)",
-    }
-    return named[day.point.direction]
+def _drawing(canvas: Canvas, rows: dict[str, list[float]], clock: Clock, told: tuple[str, str]) -> Markup:
+    wanted = [b - n if n else math.nan for b, n in zip(rows["forecast"], rows["need"], strict=True)]
+    drawn = [value for row in rows.values() for value in row]
+    frame = frame_for(canvas, len(wanted), [*drawn, *(w for w in wanted if math.isfinite(w))])
+    parts = [
+        axes(frame, clock, told[0]),
+        path(band(frame, wanted, rows["forecast"]), "need"),
+        path(steps(frame, rows["starting point"]), "series start"),
+        path(steps(frame, rows["forecast"]), "series before"),
+        path(steps(frame, rows["after"]), "series after"),
+        path(steps(frame, rows["limit"]), "series limit"),
+    ]
+    return drawing(parts, canvas, frame.height, f"Flow through the day, {GRID_SIDE}. {told[1]}", frame)
 
 
 def _summary(day: PointDay, clock: Clock) -> str:

@@ -1,5 +1,6 @@
 """The grid as a map coloured by loading: before and after the market, MTU by MTU."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +10,16 @@ from markupsafe import Markup
 
 from flexpeer.app.outcome import Congestion, DayOutcome, GridPicture
 from flexpeer.grid.network import Flags, Floats
-from flexpeer.web.figures import drawing, shortened, text, tooltip
+from flexpeer.web.figures import BOLD_LETTER, NARROW, WIDE, Canvas, Drawings, drawing, shortened, text, tooltip
 from flexpeer.web.grid_layout import NO_PARENT, Tree, places, spanning_tree
 from flexpeer.web.wording import Clock, counted, number, percent
 
 WHOLE_UP_TO = 400
 PICKED = 60
-NAMED = 14
+NAMED, NAMED_NARROW = 14, 6
 BUS_NAMES_UP_TO = 60
+BESIDE, ABOVE_OR_BELOW = (0.0, 14.0, -14.0), (0.0, 25.0)
+LINE = 14.0
 AREA_TINTS = 6
 LOADING_STEPS = (0.25, 0.5, 0.75, 0.9, 1.0)
 TOLERANCE = 2e-6
@@ -27,7 +30,7 @@ STRESSED = 8
 class GridMap:
     """The drawing, its data for the slider, and what is said about it."""
 
-    svg: Markup
+    drawings: Drawings
     data: dict[str, Any]
     note: str
     areas: tuple[tuple[str, str], ...]
@@ -35,34 +38,57 @@ class GridMap:
 
 
 @dataclass(frozen=True)
-class _Drawn:
-    """Which buses and branches are drawn, and where buses are (viewBox units)."""
+class _Chosen:
+    """Which buses and branches are drawn, and their column (hops from the source) and row."""
 
     picture: GridPicture
     tree: Tree
     buses: Flags
     branches: Flags
+    column: Floats
+    row: Floats
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A drawing and where buses are in it (viewBox units): wide it grows to the right, narrow it grows down."""
+
+    chosen: _Chosen
+    canvas: Canvas
     x: Floats
     y: Floats
-    width: float
     height: float
+
+    @property
+    def picture(self) -> GridPicture:
+        """The grid."""
+        return self.chosen.picture
+
+    @property
+    def grows_down(self) -> bool:
+        """Whether hops from the source are counted downwards."""
+        return self.canvas.css == NARROW.css
 
 
 def grid_map(outcome: DayOutcome, clock: Clock) -> GridMap | None:
-    """The map with the worst MTU shown; None without a grid."""
+    """The map with the MTU of the worst need shown; None without a grid."""
     picture = outcome.grid
     if picture is None:
         return None
     named = congested_names(outcome)
-    drawn = _place(picture, named)
+    chosen = _choose(picture, named)
     worst = worst_mtu(outcome, picture)
     tints = {owner: f"area t{n % AREA_TINTS}" for n, owner in enumerate(sorted(set(picture.owners)))}
-    parts = [*_areas(drawn, tints), *_branches(drawn, worst), *_buses(drawn), *_names(drawn, named)]
     label = _label(outcome, picture, clock, worst)
+
+    def draw(drawn: _Drawn) -> Markup:
+        parts = [*_areas(drawn, tints), *_branches(drawn, worst), *_buses(drawn), *_names(drawn, named)]
+        return drawing(parts, drawn.canvas, drawn.height, label)
+
     return GridMap(
-        drawing(parts, drawn.height, label, drawn.width),
-        _data(outcome, drawn, worst),
-        _note(drawn, named),
+        (draw(_wide(chosen)), draw(_narrow(chosen))),
+        _data(outcome, chosen, worst),
+        _note(chosen, named),
         tuple((owner, css.split()[1]) for owner, css in tints.items()),
         tuple(_stressed(picture, clock)),
     )
@@ -80,13 +106,15 @@ def congested_names(outcome: DayOutcome) -> tuple[str, ...]:
 
 
 def worst_mtu(outcome: DayOutcome, picture: GridPicture) -> int:
-    """The MTU with most elements past a limit before the market, the highest loading among equals."""
-    count = np.zeros(picture.loading_before.shape[1])
+    """The MTU that needs most relief, then with most elements past a limit before the market, then most loaded."""
+    count, need = np.zeros((2, picture.loading_before.shape[1]))
     for congestion in outcome.congestions_before:
         count[congestion.mtu] += 1
+    for point in outcome.points:
+        need += point.need_w
     loading = np.nan_to_num(picture.loading_before, nan=0.0)
     peak = loading.max(axis=0) if len(loading) else np.zeros_like(count)
-    return int(np.lexsort((-peak, -count))[0])
+    return int(np.lexsort((-peak, -count, -need))[0])
 
 
 def loading_class(loading: float) -> str:
@@ -104,17 +132,28 @@ def _peak(picture: GridPicture) -> Floats:
     return np.asarray(np.nan_to_num(both, nan=0.0).max(axis=1))
 
 
-def _place(picture: GridPicture, named: Iterable[str]) -> _Drawn:
+def _choose(picture: GridPicture, named: Iterable[str]) -> _Chosen:
     network, tree = picture.network, spanning_tree(picture.network)
     buses = np.ones(network.bus_count, dtype=np.bool_)
     if network.bus_count > WHOLE_UP_TO:
         buses = _picked(picture, tree, set(named))
     column, row = places(tree, buses)
-    columns, rows = float(column.max()) + 1.0, float(row[buses].max()) + 1.0
-    dx, dy = float(np.clip(880.0 / columns, 22.0, 110.0)), float(np.clip(420.0 / rows, 17.0, 46.0))
     branches = buses[network.branch_from] & buses[network.branch_to]
-    width, height = max(760.0, 120.0 + dx * columns), 50.0 + dy * rows
-    return _Drawn(picture, tree, buses, branches, 40.0 + column * dx, 30.0 + row * dy, width, height)
+    return _Chosen(picture, tree, buses, branches, column, row)
+
+
+def _wide(chosen: _Chosen) -> _Drawn:
+    columns, rows = float(chosen.column.max()) + 1.0, float(chosen.row[chosen.buses].max()) + 1.0
+    dx, dy = float(np.clip(880.0 / columns, 22.0, 110.0)), float(np.clip(420.0 / rows, 17.0, 46.0))
+    canvas = WIDE._replace(width=max(WIDE.width, 120.0 + dx * columns))
+    return _Drawn(chosen, canvas, 40.0 + chosen.column * dx, 30.0 + chosen.row * dy, 50.0 + dy * rows)
+
+
+def _narrow(chosen: _Chosen) -> _Drawn:
+    columns, rows = float(chosen.column.max()) + 1.0, float(chosen.row[chosen.buses].max()) + 1.0
+    dx, dy = (NARROW.width - 28.0) / rows, float(np.clip(620.0 / columns, 14.0, 40.0))
+    x, y = 14.0 + (chosen.row + 0.5) * dx, 24.0 + chosen.column * dy
+    return _Drawn(chosen, NARROW, x, y, 36.0 + dy * columns)
 
 
 def _picked(picture: GridPicture, tree: Tree, named: set[str]) -> Flags:
@@ -135,11 +174,11 @@ def _picked(picture: GridPicture, tree: Tree, named: set[str]) -> Flags:
 def _areas(drawn: _Drawn, tints: dict[str, str]) -> list[Markup]:
     """Each DSO's buses and the ways between them, as one broad, pale stroke."""
     owners, pieces = drawn.picture.owners, dict.fromkeys(tints.values(), "")
-    for bus in np.flatnonzero(drawn.buses):
-        x, y, above = drawn.x[bus], drawn.y[bus], int(drawn.tree.parent[bus])
-        start = f"M{x:.0f} {y:.0f}"
+    for bus in map(int, np.flatnonzero(drawn.chosen.buses)):
+        above = int(drawn.chosen.tree.parent[bus])
         same = above != NO_PARENT and owners[above] == owners[bus]
-        pieces[tints[owners[bus]]] += start + (f"H{drawn.x[above] + 8:.0f}L{_point(drawn, above)}" if same else "h.1")
+        start = _point(drawn, bus)
+        pieces[tints[owners[bus]]] += f"M{_point(drawn, above)}{_hop(drawn, above, bus)}" if same else f"M{start}h.1"
     return [Markup('<path d="{}" class="{}"></path>').format(d, css) for css, d in pieces.items() if d]
 
 
@@ -147,21 +186,28 @@ def _point(drawn: _Drawn, bus: int) -> str:
     return f"{drawn.x[bus]:.0f} {drawn.y[bus]:.0f}"
 
 
+def _hop(drawn: _Drawn, near: int, far: int) -> str:
+    """The way from the bus nearer to the source to the other."""
+    if drawn.grows_down:
+        return f"L{drawn.x[far]:.0f} {drawn.y[near] + 6:.0f}V{drawn.y[far]:.0f}"
+    return f"L{drawn.x[near] + 8:.0f} {drawn.y[far]:.0f}H{drawn.x[far]:.0f}"
+
+
 def _branches(drawn: _Drawn, mtu: int) -> list[Markup]:
-    network, loading = drawn.picture.network, drawn.picture.loading_before
-    parts = []
-    for branch in np.flatnonzero(drawn.branches):
+    network, loading, tree = drawn.picture.network, drawn.picture.loading_before, drawn.chosen.tree
+    column, parts = drawn.chosen.column, []
+    for branch in np.flatnonzero(drawn.chosen.branches):
         f, t = int(network.branch_from[branch]), int(network.branch_to[branch])
-        left, right = (f, t) if (drawn.x[f], f) <= (drawn.x[t], t) else (t, f)
-        hangs = branch in (drawn.tree.parent_branch[f], drawn.tree.parent_branch[t])
-        way = f"L{drawn.x[left] + 8:.0f} {drawn.y[right]:.0f}H{drawn.x[right]:.0f}"
-        if not hangs:
-            way = f"Q{max(drawn.x[f], drawn.x[t]) + 26:.0f} {(drawn.y[f] + drawn.y[t]) / 2:.0f} {_point(drawn, right)}"
+        near, far = (f, t) if (column[f], f) <= (column[t], t) else (t, f)
+        way = _hop(drawn, near, far)
+        if branch not in (tree.parent_branch[f], tree.parent_branch[t]):
+            x, y = max(drawn.x[f], drawn.x[t]), (drawn.y[f] + drawn.y[t]) / 2
+            way = f"Q{min(x + 26, drawn.canvas.width - 4):.0f} {y:.0f} {_point(drawn, far)}"
         css = "wire " + (loading_class(loading[branch, mtu]) if network.in_service[branch] else "out")
-        told = f"{network.branch_names[branch]} ({network.branch_kinds[branch]}, {_owner(drawn, right)})"
+        told = f"{network.branch_names[branch]} ({network.branch_kinds[branch]}, {_owner(drawn, far)})"
         parts.append(
-            Markup('<path id="b{}" d="{}" class="{}">{}</path>').format(
-                int(branch), f"M{_point(drawn, left)}{way}", css, tooltip(told)
+            Markup('<path data-b="{}" d="{}" class="{}">{}</path>').format(
+                int(branch), f"M{_point(drawn, near)}{way}", css, tooltip("" if drawn.grows_down else told)
             )
         )
     return parts
@@ -177,56 +223,76 @@ def _buses(drawn: _Drawn) -> list[Markup]:
     for resource, bus in picture.bus_of.items():
         at.setdefault(bus, []).append(resource)
     sources = {int(bus) for bus in picture.network.source_bus}
-    parts = []
-    for bus in map(int, np.flatnonzero(drawn.buses)):
+    parts, scale = [], 0.7 if drawn.grows_down else 1.0
+    are_named = not drawn.grows_down and int(drawn.chosen.buses.sum()) <= BUS_NAMES_UP_TO
+    for bus in map(int, np.flatnonzero(drawn.chosen.buses)):
         here = at.get(bus, [])
         told = f"{picture.network.bus_names[bus]} ({picture.owners[bus]})"
         told += f": {', '.join(here[:6])}{f' and {len(here) - 6} more' if len(here) > 6 else ''}" if here else ""
         css, size = ("bus source", 7.0) if bus in sources else ("bus unit-bus", 4.0) if here else ("bus", 2.6)
         parts.append(
-            Markup('<circle id="n{}" cx="{}" cy="{}" r="{}" class="{}">{}</circle>').format(
-                bus, round(drawn.x[bus]), round(drawn.y[bus]), size, css, tooltip(told)
+            Markup('<circle data-n="{}" cx="{}" cy="{}" r="{}" class="{}">{}</circle>').format(
+                bus,
+                round(drawn.x[bus]),
+                round(drawn.y[bus]),
+                round(size * scale, 1),
+                css,
+                tooltip("" if drawn.grows_down else told),
             )
         )
-        if int(drawn.buses.sum()) <= BUS_NAMES_UP_TO:
-            parts.append(
-                text(drawn.x[bus], drawn.y[bus] - 7, shortened(picture.network.bus_names[bus], 12), "small", "middle")
-            )
+        if are_named:
+            name = shortened(picture.network.bus_names[bus], 12)
+            parts.append(text(drawn.x[bus], drawn.y[bus] - 7, name, "small", "middle"))
     return parts
 
 
 def _names(drawn: _Drawn, named: Iterable[str]) -> list[Markup]:
-    """Names of congested elements, beside the middle of a branch or at a bus."""
+    """Names of congested elements, at the middle of a branch or at a bus, where there is room."""
     network = drawn.picture.network
     branch_of = {name: branch for branch, name in enumerate(network.branch_names)}
     bus_of = {name: bus for bus, name in enumerate(network.bus_names)}
     bus_of |= {name: int(bus) for name, bus in zip(network.source_names, network.source_bus, strict=True)}
     parts: list[Markup] = []
-    taken: list[tuple[float, float]] = []
+    taken: list[tuple[float, float, float]] = []
+    most = NAMED_NARROW if drawn.grows_down else NAMED
     for name in named:
         place = _name_place(drawn, branch_of.get(name), bus_of.get(name))
-        if place is None or len(parts) >= NAMED:
+        if place is None or len(parts) >= most:
             continue
-        x, y = place
-        while any(abs(y - other_y) < 13 and abs(x - other_x) < 150 for other_x, other_y in taken):
-            y += 13
-        taken.append((x, y))
-        anchor = "end" if x > drawn.width - 150 else "start"
-        parts.append(text(x, y, shortened(name, 24), "element", anchor))
+        shown, (x, y) = shortened(name, 24 if not drawn.grows_down else 16), place
+        width = BOLD_LETTER * len(shown)
+        left = max(2.0, min(x, drawn.canvas.width - width - 2.0))
+        free = (
+            y + moved
+            for moved in (BESIDE if drawn.grows_down else ABOVE_OR_BELOW)
+            if _is_free(left, width, y + moved, taken)
+        )
+        y = next(free, math.inf)
+        if y > drawn.height - 4:
+            continue
+        taken.append((left, left + width, y))
+        parts.append(text(left, y, shown, "element"))
     return parts
 
 
+def _is_free(left: float, width: float, y: float, taken: Iterable[tuple[float, float, float]]) -> bool:
+    """Whether a name there would touch none of those `taken`: left, right and height of each."""
+    return not any(abs(y - other) < LINE and left < end + 4 and begin < left + width + 4 for begin, end, other in taken)
+
+
 def _name_place(drawn: _Drawn, branch: int | None, bus: int | None) -> tuple[float, float] | None:
-    if branch is not None and drawn.branches[branch]:
+    if branch is not None and drawn.chosen.branches[branch]:
         f, t = drawn.picture.network.branch_from[branch], drawn.picture.network.branch_to[branch]
-        right = f if drawn.x[f] > drawn.x[t] else t
-        return float((drawn.x[f] + drawn.x[t]) / 2), float(drawn.y[right]) - 8
-    if bus is not None and drawn.buses[bus]:
-        return float(drawn.x[bus]) + 8, float(drawn.y[bus]) - 8
+        far = f if drawn.chosen.column[f] > drawn.chosen.column[t] else t
+        if drawn.grows_down:
+            return float(drawn.x[far]) + 5, float((drawn.y[f] + drawn.y[t]) / 2) + 4
+        return float((drawn.x[f] + drawn.x[t]) / 2), float(drawn.y[far]) - 8
+    if bus is not None and drawn.chosen.buses[bus]:
+        return float(drawn.x[bus]) + 8, max(12.0, float(drawn.y[bus]) - 8)
     return None
 
 
-def _data(outcome: DayOutcome, drawn: _Drawn, worst: int) -> dict[str, Any]:
+def _data(outcome: DayOutcome, drawn: _Chosen, worst: int) -> dict[str, Any]:
     """What the slider needs: loading in per cent per drawn branch and MTU, -1 without a rating; marks per bus."""
     picture = drawn.picture
     shown = np.flatnonzero(drawn.branches & picture.network.in_service)
@@ -248,8 +314,8 @@ def _percents(loading: Floats) -> list[list[float]]:
     return [[int(v) if v == int(v) else float(v) for v in row] for row in np.where(held, 100.0, tenths)]
 
 
-def _marks(drawn: _Drawn, congestions: Iterable[Congestion]) -> dict[str, list[int]]:
-    """MTUs in which a bus (or the source at it) is past a limit, by the bus's id in the drawing."""
+def _marks(drawn: _Chosen, congestions: Iterable[Congestion]) -> dict[str, list[int]]:
+    """MTUs in which a bus (or the source at it) is past a limit, by the bus's number."""
     network = drawn.picture.network
     bus_of = {name: bus for bus, name in enumerate(network.bus_names)}
     bus_of |= {name: int(bus) for name, bus in zip(network.source_names, network.source_bus, strict=True)}
@@ -257,7 +323,7 @@ def _marks(drawn: _Drawn, congestions: Iterable[Congestion]) -> dict[str, list[i
     for congestion in congestions:
         bus = bus_of.get(congestion.element)
         if bus is not None and drawn.buses[bus]:
-            marks.setdefault(f"n{bus}", []).append(congestion.mtu)
+            marks.setdefault(str(bus), []).append(congestion.mtu)
     return marks
 
 
@@ -280,7 +346,7 @@ def _label(outcome: DayOutcome, picture: GridPicture, clock: Clock, worst: int) 
     )
 
 
-def _note(drawn: _Drawn, named: tuple[str, ...]) -> str:
+def _note(drawn: _Chosen, named: tuple[str, ...]) -> str:
     network = drawn.picture.network
     parts = [f"{counted(network.bus_count, 'bus', 'buses')}, {counted(network.branch_count, 'branch', 'branches')}."]
     if not drawn.buses.all():
@@ -291,6 +357,6 @@ def _note(drawn: _Drawn, named: tuple[str, ...]) -> str:
             f"elements, and the way from there to the source, {drawn_count} in all."
         )
     if len(named) > NAMED:
-        parts.append(f"{NAMED} of {len(named)} elements that were congested or bound a trade are named.")
-    parts.append("Distances mean nothing: one column is one branch away from the source.")
+        parts.append(f"At most {NAMED} of {len(named)} elements that were congested or bound a trade are named.")
+    parts.append("Distances mean nothing: each step is one branch away from the source.")
     return " ".join(parts)

@@ -79,7 +79,8 @@ def _perspectives(report: KpiReport, outcome: DayOutcome) -> list[KpiRow]:
     rows = [
         KpiRow(
             "cost_by_perspective", f"C_solution with {words(name)} for what is left",
-            "; ".join(f"{who} {money(cost, currency)}" for who, cost in costs.items()), _PERSPECTIVE_FORMULA,
+            "; ".join(f"{who.replace('dso', 'DSO')} {money(cost, currency)}" for who, cost in costs.items()),
+            _PERSPECTIVE_FORMULA,
             f"opex {money(report.opex, currency)}, need left {energy(report.residual_need_mwh)} and undelivered "
             f"{energy(report.undelivered_relief_mwh)} {GRID_SIDE}, still curtailed "
             f"{energy(report.still_curtailed_mwh)} {RESOURCE_SIDE}, "

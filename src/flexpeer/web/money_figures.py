@@ -9,7 +9,8 @@ from markupsafe import Markup
 from flexpeer.app.outcome import DayOutcome
 from flexpeer.market.settlement import Account, Posting, fee_account
 from flexpeer.quantities import MINOR_PER_MAJOR, MONEY_PER_MAJOR
-from flexpeer.web.figures import WIDTH, Figure, drawing, path, rect, shortened, text
+from flexpeer.web.figures import NARROW, WIDE, Bar, Figure, bar_chart, drawing, path, rect, shortened, text
+from flexpeer.web.terms import ACCOUNTS
 from flexpeer.web.wording import counted, money
 
 ACCOUNTS_SHOWN = 9
@@ -18,7 +19,7 @@ COLOURS = 6
 OTHERS = "all others"
 KINDS = ("purchase", "sale", "withheld", "fee")
 SANKEY_HEIGHT, GAP = 340.0, 12.0
-LEFT, RIGHT, THICK = 210.0, WIDTH - 210.0, 12.0
+LEFT, RIGHT, THICK = 210.0, WIDE.width - 210.0, 12.0
 
 
 End = Account | None
@@ -71,10 +72,10 @@ def _total(name: str, rows: list[AccountRow]) -> AccountRow:
 
 
 def shown(end: End) -> str:
-    """An organisation's name, or what the market's own account is for."""
+    """An organisation's name, or what the market's own account is."""
     if end is None:
         return OTHERS
-    return end.organisation or f"({end.kind})"
+    return end.organisation or ACCOUNTS[end.kind]
 
 
 def money_flows(outcome: DayOutcome) -> dict[tuple[Account, Account], int]:
@@ -119,8 +120,18 @@ def money_figure(outcome: DayOutcome) -> Figure | None:
         f"{counted(len(paid), 'receiver')} (fees included); most, {money(amount / MONEY_PER_MAJOR, currency)}, "
         f"from {shown(largest[0])} to {shown(largest[1])}."
     )
-    svg = drawing(_ribbons(merged, (payers, receivers), currency), SANKEY_HEIGHT + 50, label)
-    return Figure("Who pays whom", currency, svg, label)
+    wide = drawing(_ribbons(merged, (payers, receivers), currency), WIDE, SANKEY_HEIGHT + 50, label)
+    return Figure("Who pays whom", currency, (wide, _totals((payers, receivers), currency, label)), label)
+
+
+def _totals(ends: tuple[dict[End, int], dict[End, int]], currency: str, label: str) -> Markup:
+    """The same where there is no room for ribbons: what each account pays, and what each receives."""
+    bars = [
+        Bar(f"{shown(end)} {verb}", (float(amount / MONEY_PER_MAJOR),))
+        for accounts, verb in zip(ends, ("pays", "receives"), strict=True)
+        for end, amount in accounts.items()
+    ]
+    return bar_chart(NARROW, bars, ("node",), currency, label)
 
 
 def _grouped(flows: Mapping[tuple[Account, Account], int], end: int) -> dict[End, int]:

@@ -4,21 +4,25 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Template
 
 from flexpeer.app.outcome import Congestion, DayOutcome
 from flexpeer.app.results import clearing_balance, settlement_sum, volume_wh
+from flexpeer.app.views.remaining import Remaining, by_grid, remaining
 from flexpeer.market.kpi import KpiReport
 from flexpeer.market.reasons import EXPECTED
 from flexpeer.quantities import MINOR_PER_MAJOR
-from flexpeer.web.flow_figures import SHOWN, flow_figures
 from flexpeer.web.grid_map import grid_map
 from flexpeer.web.kpi_rows import DISCLAIMER, kpi_rows
-from flexpeer.web.market_figures import ZONES_SHOWN, book_figures, refusal_figure, trade_figure
+from flexpeer.web.market_figures import ZONES_SHOWN, book_figures, refusal_figure, trade_figure, trades_in_order
 from flexpeer.web.money_figures import KINDS, money_figure, settlement_rows
+from flexpeer.web.page import KeyFigure, template
+from flexpeer.web.point_figures import series_figures, strip_figure
 from flexpeer.web.resource_figures import curtailment_figure, moved_figure
+from flexpeer.web.row_tables import orders_table, trades_table
+from flexpeer.web.terms import BASELINES, CONDUCT, CONGESTIONS, OBSTACLES, POSTINGS, RULES
 from flexpeer.web.wording import (
     GRID_SIDE,
     NOTHING,
@@ -35,22 +39,16 @@ from flexpeer.web.wording import (
 
 REDUCED = "REDUCED"
 ROWS_SHOWN = 40
-ORDERS_SHOWN = 2_000
 WATT_KINDS = ("export", "import")
-
-
-class KeyFigure(NamedTuple):
-    """One number of the headline, with its side or unit below."""
-
-    label: str
-    value: str
-    about: str
 
 
 @dataclass(frozen=True)
 class Headline:
-    """The day in a paragraph and a handful of numbers."""
+    """The day in a verdict (its status and word), a paragraph, and a handful of numbers."""
 
+    status: str
+    word: str
+    verdict: str
     story: str
     figures: tuple[KeyFigure, ...]
 
@@ -58,14 +56,20 @@ class Headline:
 def render_report(outcome: DayOutcome) -> str:
     """The whole page; every name in it is escaped, nothing in it is loaded from elsewhere."""
     clock = Clock(outcome.scenario.day)
+    trades = trades_in_order(outcome)
+    series, points_left_out = series_figures(outcome, clock)
     sections = {
         "headline": headline(outcome, clock),
-        "flows": flow_figures(outcome, clock),
-        "flows_left_out": max(0, len(outcome.points) - SHOWN),
+        "warnings": warnings(outcome),
+        "strip": strip_figure(outcome, clock),
+        "series": series,
+        "points_left_out": points_left_out,
         "map": grid_map(outcome, clock),
         "books": book_figures(outcome, clock),
         "zones_shown": ZONES_SHOWN,
-        "trades": [figure for figure in (trade_figure(outcome, clock), refusal_figure(outcome, clock)) if figure],
+        "trade_figures": [f for f in (trade_figure(outcome), refusal_figure(outcome, clock)) if f],
+        "orders": orders_table(outcome, clock) if outcome.orders else None,
+        "trades": trades_table(outcome, clock, trades) if trades else None,
         "resources": [figure for figure in (curtailment_figure(outcome), moved_figure(outcome)) if figure],
         "money": money_figure(outcome),
     }
@@ -80,11 +84,9 @@ def render_report(outcome: DayOutcome) -> str:
         door=list(_door(outcome)),
         by_grid=list(_by_grid(outcome)),
         put_off=list(_put_off(outcome)),
-        orders=list(_orders(outcome)),
-        orders_left_out=max(0, len(outcome.orders) - ORDERS_SHOWN),
         left=list(_left(outcome, clock)),
         facts=list(_facts(outcome)),
-        flags=outcome.state.conduct.flags[:ROWS_SHOWN],
+        flags=[(f.organisation, CONDUCT[f.conduct], f.subject) for f in outcome.state.conduct.flags[:ROWS_SHOWN]],
         worsened=len(outcome.worsened),
         **sections,
     )
@@ -92,37 +94,65 @@ def render_report(outcome: DayOutcome) -> str:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("flexpeer.web", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2")
+    return template("report.html.j2")
+
+
+def warnings(outcome: DayOutcome) -> list[str]:
+    """What a reader should know before anything else: all that looks odd in the input, in one list."""
+    return [*outcome.warnings, *outcome.notes]
 
 
 def headline(outcome: DayOutcome, clock: Clock) -> Headline:
     """What the day came to."""
     report = outcome.state.kpis.report
     assert report is not None, "a finished day has its report"
-    by_grid = [refusal for refusal in outcome.refusals if refusal.by_grid]
-    reduced = sum(refusal.detail == REDUCED for refusal in by_grid)
-    before, after = len(outcome.congestions_before), len(outcome.congestions_after)
-    trades = len(outcome.state.trades.trades)
+    left = remaining(outcome)
+    grid, trades = by_grid(outcome), len(outcome.state.trades.trades)
     figures = [
-        KeyFigure("Need", energy(report.need_mwh), f"{GRID_SIDE}, {counted(len(outcome.points), 'congestion point')}"),
+        KeyFigure("Need", energy(left.needed), f"{GRID_SIDE}, {counted(len(outcome.points), 'congestion point')}"),
+        _missing(left),
+        _curtailed(left),
+        _past(left),
         KeyFigure("Traded", energy(volume_wh(outcome) / 1e6), f"{RESOURCE_SIDE} of buyers, {counted(trades, 'trade')}"),
-        KeyFigure(
-            "Refused by the grid",
-            number(outcome.state.trades.refused, 0),
-            f"matches; {number(reduced, 0)} more reduced",
-        ),
+        KeyFigure("Refused by the grid", number(grid.refused, 0), f"matches; {number(grid.reduced, 0)} more reduced"),
         _renewables(report),
         _cost(report, outcome.scenario.currency),
-        KeyFigure("Past a limit", f"{number(before, 0)} → {number(after, 0)}", "elements × MTUs, before → after"),
     ]
-    return Headline(_story(outcome, report, clock), tuple(figures))
+    status, word = _verdict(left)
+    return Headline(status, word, left.told(), _story(outcome, report, clock), tuple(figures))
+
+
+def _verdict(left: Remaining) -> tuple[str, str]:
+    if left.worsened:
+        return "bad", "The market made it worse"
+    if left.missing or left.past_after:
+        return "bad", "Not relieved" if left.missing else "Limits are still passed"
+    if left.doubtful:
+        return "warn", "Relieved, if the input is right" if left.needed else "No need, if the input is right"
+    if not left.needed:
+        return "good", "Nothing to relieve"
+    return ("warn", "Relieved, with curtailment") if left.still_curtailed else ("good", "Relieved by trade alone")
+
+
+def _missing(left: Remaining) -> KeyFigure:
+    if not left.needed:
+        return KeyFigure("Relief still missing", NOTHING, f"{GRID_SIDE}: none is needed")
+    share = f"{percent(left.missing / left.needed)} of the need, " if left.missing else ""
+    return KeyFigure("Relief still missing", energy(left.missing), share + GRID_SIDE, "bad" if left.missing else "good")
+
+
+def _curtailed(left: Remaining) -> KeyFigure:
+    if not left.curtailed:
+        return KeyFigure("Stays curtailed", NOTHING, f"{RESOURCE_SIDE}: nobody is curtailed by rule")
+    about = f"of {energy(left.curtailed)} by rule, {RESOURCE_SIDE}"
+    return KeyFigure("Stays curtailed", energy(left.still_curtailed), about, "warn" if left.still_curtailed else "good")
+
+
+def _past(left: Remaining) -> KeyFigure:
+    value = f"{number(left.past_before, 0)} → {number(left.past_after, 0)}"
+    worse = f"; {number(left.worsened, 0)} WORSE than without" if left.worsened else ""
+    status = "bad" if left.past_after or left.worsened else "good" if left.past_before else ""
+    return KeyFigure("Past a limit", value, f"elements × MTUs, before → after{worse}", status)
 
 
 def _renewables(report: KpiReport) -> KeyFigure:
@@ -130,7 +160,8 @@ def _renewables(report: KpiReport) -> KeyFigure:
     if report.res_curtailment_reduction is None:
         return KeyFigure("RES curtailment", before, f"{RESOURCE_SIDE}: none to reduce")
     value = percent(-report.res_curtailment_reduction)
-    return KeyFigure("RES curtailment", value, f"{before} → {after}, {RESOURCE_SIDE}")
+    status = "good" if report.res_curtailment_reduction > 0 else "bad" if report.res_curtailment_reduction < 0 else ""
+    return KeyFigure("RES curtailment", value, f"{before} → {after}, {RESOURCE_SIDE}", status)
 
 
 def _cost(report: KpiReport, currency: str) -> KeyFigure:
@@ -144,6 +175,7 @@ def _cost(report: KpiReport, currency: str) -> KeyFigure:
         number(ratio, 3),
         f"{words(name)}: {money(report.cost_by_perspective[name]['dso'], currency)} against "
         f"{money(report.alternative_cost[name], currency)}",
+        "good" if ratio < 1 else "bad",
     )
 
 
@@ -151,11 +183,11 @@ def _story(outcome: DayOutcome, report: KpiReport, clock: Clock) -> str:
     trades = outcome.state.trades.trades
     spans = [point.need_w for point in outcome.points if any(point.need_w)]
     if not spans:
-        return "No congestion is expected: nothing has to be relieved."
+        return outcome.without_need
     needed = [mtu for row in spans for mtu, watts in enumerate(row) if watts]
     parts = [
         f"Between {clock.at(min(needed))} and {clock.at(max(needed) + 1)} the forecast passes what the grid can carry "
-        f"at {counted(len(spans), 'congestion point')}: {energy(report.need_mwh)} of relief is needed ({GRID_SIDE})."
+        f"at {counted(len(spans), 'congestion point')}: {energy(report.need_mwh)} of relief is needed ({GRID_SIDE}).",
     ]
     if trades:
         prices = [trade.leg.price_minor / MINOR_PER_MAJOR for trade in trades.values()]
@@ -166,16 +198,13 @@ def _story(outcome: DayOutcome, report: KpiReport, clock: Clock) -> str:
         )
     else:
         parts.append(f"{counted(len(outcome.orders), 'order')} came in; nothing was traded.")
-    left = report.residual_need_mwh
-    still = f"{energy(left)} of relief is still missing afterwards ({GRID_SIDE})."
-    parts.append(still if left else "Afterwards no relief is missing.")
     return " ".join(parts)
 
 
 def _settlement(outcome: DayOutcome) -> dict[str, Any]:
     accounts, total = settlement_rows(outcome)
     return {
-        "kinds": KINDS,
+        "kinds": [POSTINGS[kind] for kind in KINDS],
         "rows": accounts,
         "total": total,
         "zero": settlement_sum(outcome) == 0,
@@ -192,7 +221,7 @@ def _deliveries(outcome: DayOutcome) -> Iterator[tuple[str, str, str, str, str, 
             sold, done = (energy(sum(row) * hours / 1e6) for row in (delivery.ordered_w, delivery.delivered_w))
             known = [watts for watts in delivery.metered_w if watts is not None]
             alone = energy(sum(known) * hours / 1e6) if len(known) == len(delivery.metered_w) else NOTHING
-            yield name, delivery.regulation, sold, done, alone, verified.method
+            yield name, delivery.regulation, sold, done, alone, BASELINES[verified.method]
 
 
 def _door(outcome: DayOutcome) -> Iterator[tuple[str, int, str]]:
@@ -219,14 +248,7 @@ def _by_grid(outcome: DayOutcome) -> Iterator[tuple[str, str, int, int]]:
 def _put_off(outcome: DayOutcome) -> Iterator[tuple[str, int]]:
     """What else kept pairs from trading, and how many."""
     reasons = Counter(r.reason for r in outcome.refusals if not r.by_grid and not r.at_door)
-    yield from ((words(reason), count) for reason, count in sorted(reasons.items()))
-
-
-def _orders(outcome: DayOutcome) -> Iterator[tuple[str, str, str, str, str, int, str]]:
-    """Order, organisation, status, traded and left, number of trades, and why."""
-    for line in outcome.orders[:ORDERS_SHOWN]:
-        left = NOTHING if line.left_w is None else power(line.left_w)
-        yield line.order, line.organisation, line.status, power(line.filled_w), left, line.trades, line.detail
+    yield from ((OBSTACLES[reason], count) for reason, count in sorted(reasons.items()))
 
 
 def _left(outcome: DayOutcome, clock: Clock) -> Iterator[tuple[str, str, str, str, str, int]]:
@@ -238,7 +260,7 @@ def _left(outcome: DayOutcome, clock: Clock) -> Iterator[tuple[str, str, str, st
     for (element, kind), found in ranked[:ROWS_SHOWN]:
         worst = max(found, key=lambda c: (abs(c.value - c.limit), -c.mtu))
         value, limit = (_in_unit(kind, each) for each in (worst.value, worst.limit))
-        yield f"{element} ({kind})", worst.owner, clock.at(worst.mtu), value, limit, len(found)
+        yield f"{element}: {CONGESTIONS[kind]}", worst.owner, clock.at(worst.mtu), value, limit, len(found)
 
 
 def _in_unit(kind: str, value: float) -> str:
@@ -256,8 +278,6 @@ def _facts(outcome: DayOutcome) -> Iterator[tuple[str, str]]:
         yield "Largest difference of a voltage", f"{outcome.largest_difference_pu:.1e} pu"
     rulebook = outcome.scenario.rulebook
     rules = (rulebook.priority, rulebook.exchange, rulebook.pricing, rulebook.allocation)
-    yield "Rules", ", ".join(f"{words(str(rule))}" for rule in rules)
-    for note in outcome.notes:
-        yield "Note", note
+    yield "Rules", "; ".join(RULES[rule] for rule in rules)
     for stage, seconds in outcome.timings_s.items():
         yield f"Time of {stage}", f"{number(seconds, 2)} s"

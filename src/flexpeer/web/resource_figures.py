@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from flexpeer.app.outcome import DayOutcome
 from flexpeer.market.kpi import RENEWABLE_KINDS
-from flexpeer.web.figures import Bar, Figure, Key, bar_chart
+from flexpeer.web.figures import Bar, Figure, Key, bar_chart, both
 from flexpeer.web.wording import ENERGY_UNITS, RESOURCE_SIDE, energy, unit_for
 
 SHOWN = 20
@@ -70,5 +70,6 @@ def _bars(
     unit = unit_for([value for row in rows for value in row[1:]], ENERGY_UNITS)
     bars = [Bar(name, (unit.of(first), unit.of(second))) for name, first, second in rows]
     told = "; ".join(f"{bar.label} {bar.values[0]:g} and {bar.values[1]:g}" for bar in bars[:8])
-    svg = bar_chart(bars, css, unit.name, f"{title}, {unit.name} {RESOURCE_SIDE}: {told}. {note}")
-    return Figure(title, RESOURCE_SIDE, svg, note, legend)
+    label = f"{title}, {unit.name} {RESOURCE_SIDE}: {told}. {note}"
+    drawings = both(lambda canvas: bar_chart(canvas, bars, css, unit.name, label))
+    return Figure(title, RESOURCE_SIDE, drawings, note, legend)

@@ -20,7 +20,8 @@ class GridFile:
     `p_w` and `q_var` are (buses,), injection positive; `profile_p_w` and `profile_q_var` are
     (buses, periods) or None. `areas` names each bus's zone, empty where the file has none.
     `findings` are what was read differently from what the file may have meant; errors never get here.
-    Aliases map other names of the file to names of the network.
+    Aliases map other names of the file to names of the network. `owners` is the DSO of each bus where grids of several
+    DSOs were joined, else empty.
     """
 
     network: Network
@@ -32,6 +33,7 @@ class GridFile:
     branch_aliases: Mapping[str, str] = field(default_factory=dict)
     profile_p_w: Floats | None = None
     profile_q_var: Floats | None = None
+    owners: tuple[str, ...] = ()
 
     @cached_property
     def _bus_positions(self) -> dict[str, int]:

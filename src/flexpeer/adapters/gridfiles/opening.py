@@ -13,6 +13,7 @@ from flexpeer.adapters.gridfiles.matpower_rows import read_matpower
 from flexpeer.adapters.gridfiles.opendss_grid import read_opendss
 from flexpeer.adapters.gridfiles.pandapower_json import read_pandapower
 from flexpeer.adapters.gridfiles.pandapower_tables import is_pandapower
+from flexpeer.adapters.gridfiles.several_grids import read_several
 from flexpeer.adapters.gridfiles.simbench_grid import simbench_grid
 from flexpeer.adapters.reading import reading
 from flexpeer.errors import bad_input
@@ -20,7 +21,8 @@ from flexpeer.grid.cigre import NominalGrid, cigre_lv, cigre_mv
 
 ACCEPTED = (
     "cigre_mv, cigre_lv, simbench:<code>, a .json file (flexpeer or pandapower), a MATPOWER .m file, "
-    "an OpenDSS .dss file, a folder with buses.csv, or CIM (.xml, .rdf, .zip or a folder)"
+    "an OpenDSS .dss file, a .toml file that names the grid of each DSO, "
+    "a folder with buses.csv, or CIM (.xml, .rdf, .zip or a folder)"
 )
 SIMBENCH = "simbench:"
 BUILT_IN = {"cigre_mv": cigre_mv, "cigre_lv": cigre_lv}
@@ -45,6 +47,8 @@ def _opened(path: Path, source: str) -> GridFile:
     if is_cim(path):
         return grid_file(read_cim(path, source or str(path)), source or str(path))
     suffix = path.suffix.lower()
+    if suffix == ".toml":
+        return read_several(path, source, lambda one: open_grid(one, path.parent))
     if suffix == ".csv":
         raise bad_input(source, "no part of a grid in CSV files", ACCEPTED, field="source")
     if suffix in BY_SUFFIX:
