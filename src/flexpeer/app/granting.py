@@ -132,8 +132,9 @@ class GridCoordinator:
     """
 
     def __init__(self, owners: Sequence[Owner], element_of: Mapping[str, str], home: Mapping[str, str]) -> None:
-        self.borders, first = Borders(owners, home), owners[0]
-        self._sole = first if len(owners) == 1 and isinstance(first, GridOwner) else None
+        self.borders = Borders(owners, home)
+        here = [owner for owner in owners if isinstance(owner, GridOwner)]
+        self._sole = here[0] if len(owners) == len(here) == 1 else None
         self._element_of = element_of
         self._held: dict[int, Holding] = {}
         self._failed_at: dict[str, int | None] = {}
