@@ -16,6 +16,7 @@ import numpy as np
 from flexpeer.adapters.folders import new_folder, require_fresh
 from flexpeer.adapters.gridfiles import GridFile, open_grid, write_flexpeer_json
 from flexpeer.adapters.gridfiles.opening import built_in
+from flexpeer.adapters.gridfiles.several_grids import joined, separated
 from flexpeer.adapters.gridfiles.simbench_grid import simbench_day
 from flexpeer.adapters.log_file import FileLog, decode_event
 from flexpeer.adapters.newton import NotConvergedError, name_and_version, newton_flow
@@ -26,8 +27,9 @@ from flexpeer.adapters.scenario_files import read_scenario, write_scenario
 from flexpeer.adapters.scenario_files.grid_names import grid_source, unknown_names
 from flexpeer.adapters.scenario_files.layouts import METER, ORDERS, Layout
 from flexpeer.adapters.signed_heads import read_heads
+from flexpeer.app.contribution import Contribution, SentGrid, with_contributions
 from flexpeer.app.day import Day
-from flexpeer.app.grid_day import GridInput
+from flexpeer.app.grid_day import GridInput, owners_of
 from flexpeer.app.least_relief import needs_object
 from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.results import result_object
@@ -35,7 +37,8 @@ from flexpeer.app.scenario import Scenario
 from flexpeer.app.verification import IndependentFlow
 from flexpeer.app.views.own_day import own_days
 from flexpeer.errors import BadInput, Finding, bad_input
-from flexpeer.grid.limits import limits_of, read
+from flexpeer.grid.joining import Joint
+from flexpeer.grid.limits import Readings, limits_of, read
 from flexpeer.grid.network import Complexes, Flags, Floats, Network
 from flexpeer.grid.newton import same_sign, stretched
 from flexpeer.grid.powerflow import DayFlow, FlowModel, FlowResult, FlowStatus, controlled_q_var
@@ -123,20 +126,32 @@ def run_folder(
         scenario, opened = read_whole(folder)
         grid = grid_input(scenario, opened)
     with new_folder(out) as work:
-        with FileLog(work / LOG_NAME) as log:
-            outcome = Day(scenario, log, watch, grid, NewtonVerifier()).run()
-            head = log.seal(outcome.state_hash)
-        result = result_object(outcome, head)
-        with watch.stage("report"):
-            report = render_report(outcome)
-        with watch.stage("organisations"):
-            result["organisations"] = write_own_days(outcome, work)
-        result["timings_s"] = watch.timings_s()
-        write_results(outcome, result, report, work)
+        outcome, result = run_day(scenario, grid, work / LOG_NAME, watch)
+        write_day(outcome, result, work, watch)
         if scenario_copy is not None:
             shutil.copytree(folder, work / scenario_copy)
         show(outcome, result)
     return outcome, result
+
+
+def run_day(
+    scenario: Scenario, grid: GridInput | None, log_file: Path, watch: StageWatch
+) -> tuple[DayOutcome, dict[str, Any]]:
+    """A market day from need to settlement, its log in a new file; what it came to, and the same as `result.json`."""
+    with FileLog(log_file) as log:
+        outcome = Day(scenario, log, watch, grid, NewtonVerifier()).run()
+        head = log.seal(outcome.state_hash)
+    return outcome, result_object(outcome, head)
+
+
+def write_day(outcome: DayOutcome, result: dict[str, Any], folder: Path, watch: StageWatch) -> None:
+    """All of a finished day's results but the log, into an existing folder; `result` gets the times of its stages."""
+    with watch.stage("report"):
+        report = render_report(outcome)
+    with watch.stage("organisations"):
+        result["organisations"] = write_own_days(outcome, folder)
+    result["timings_s"] = watch.timings_s()
+    write_results(outcome, result, report, folder)
 
 
 def write_own_days(outcome: DayOutcome, folder: Path) -> list[dict[str, object]]:
@@ -208,6 +223,42 @@ def grid_input(scenario: Scenario, opened: GridFile | None) -> GridInput | None:
     return _input(grid, *_per_mtu(grid, scenario))
 
 
+def contributed(
+    scenario: Scenario, opened: GridFile | None, said: Mapping[str, Contribution]
+) -> tuple[Scenario, GridInput | None]:
+    """A scenario and its grid with what DSOs have said in their place; `BadInput` with all findings of their files."""
+    sent = {dso: each.grid for dso, each in said.items() if each.grid is not None}
+    if sent and opened is not None:
+        opened = _with_grids(opened, owners_of(scenario, _input(opened, None, None)), sent)
+        scenario = msgspec.structs.replace(scenario, areas={})
+    elif sent:
+        raise bad_input("grid", "this market's grid is none that DSOs can replace", "a market made from a grid file")
+    return with_contributions(scenario, said), grid_input(scenario, opened)
+
+
+def _with_grids(whole: GridFile, owners: tuple[str, ...], sent: Mapping[str, SentGrid]) -> GridFile:
+    parts = separated(whole, owners)
+    findings: list[Finding] = []
+    for dso, grid in sorted(sent.items()):
+        try:
+            file = _opened_from(grid)
+        except BadInput as error:
+            findings += error.findings
+            continue
+        parts[dso] = file, [Joint(border.bus, border.dso, border.their_bus) for border in grid.borders]
+    if findings:
+        raise BadInput(findings)
+    return joined({dso: file for dso, (file, _) in parts.items()}, {dso: joints for dso, (_, joints) in parts.items()})
+
+
+def _opened_from(sent: SentGrid) -> GridFile:
+    with tempfile.TemporaryDirectory() as scratch:
+        if sent.file.lower().endswith(".toml"):
+            raise bad_input(sent.file, "names grids of several DSOs", "the file of one's own grid")
+        (Path(scratch) / sent.file).write_bytes(sent.content)
+        return open_grid(sent.file, Path(scratch))
+
+
 def _input(grid: GridFile, p_w: Floats | None, q_var: Floats | None) -> GridInput:
     own = () if p_w is not None else np.flatnonzero((grid.p_w != 0.0) | (grid.q_var != 0.0))
     buses = tuple(grid.network.bus_names[bus] for bus in own)
@@ -271,16 +322,24 @@ def _lines(log: Path) -> list[bytes]:
 
 def check_grid(source: str) -> dict[str, Any]:
     """`flexpeer grid check`: what was read, what is odd, and the power flow of the file's own injections."""
+    return {"source": source, **summary_of(open_source(source))}
+
+
+def open_source(source: str) -> GridFile:
+    """The grid of a path from the working folder, or of a grid's name."""
     path = Path(source)
     if source.startswith(SIMBENCH):
-        grid = simbench_day(source.removeprefix(SIMBENCH), SIMBENCH_DAY)
-    else:
-        grid = open_grid(path.name, path.parent) if path.exists() else open_grid(source, Path())
-    return {"source": source, **summary_of(grid)}
+        return simbench_day(source.removeprefix(SIMBENCH), SIMBENCH_DAY)
+    return open_grid(path.name, path.parent) if path.exists() else open_grid(source, Path())
 
 
 def summary_of(grid: GridFile) -> dict[str, Any]:
     """Lowest voltage, highest loading and losses of a grid with its own injections."""
+    return measured(grid)[0]
+
+
+def measured(grid: GridFile) -> tuple[dict[str, Any], Readings | None]:
+    """The same, and all voltages and loadings of that one period; None without a state."""
     network = grid.network
     day = DayFlow(network, 1)
     result = day.solve(grid.p_w[:, None], grid.q_var[:, None])
@@ -295,7 +354,7 @@ def summary_of(grid: GridFile) -> dict[str, Any]:
     }
     if not summary["converged"]:
         summary["findings"] += _no_state(day, grid, result)
-        return summary
+        return summary, None
     readings = read(day, limits_of(network, 1), result)
     v_pu, loading = readings.v_pu[:, 0], readings.loading[:, 0]
     lowest = int(np.argmin(np.where(v_pu > 0.0, v_pu, np.inf)))
@@ -309,7 +368,7 @@ def summary_of(grid: GridFile) -> dict[str, Any]:
     summary["losses_w"] = float(day.losses_w(result.v)[0])
     summary["findings"] += _doubts(network, day.models[0], result.v[:, 0])
     summary["findings"] += _beyond_reactive_range(network, day.models[0], result.v, grid.q_var)
-    return summary
+    return summary, readings
 
 
 def _no_state(day: DayFlow, grid: GridFile, result: FlowResult) -> list[str]:
@@ -336,7 +395,11 @@ def _doubts(network: Network, model: FlowModel, v: Complexes) -> list[str]:
 def grid_needs(folder: Path, only_conditional: bool) -> dict[str, Any]:
     """`flexpeer grid needs`: points and needs of a scenario's forecast, and the least moves that relieve them."""
     scenario, opened = read_whole(folder, (ORDERS, METER))
-    grid = grid_input(scenario, opened)
+    return needs_of(scenario, grid_input(scenario, opened), only_conditional)
+
+
+def needs_of(scenario: Scenario, grid: GridInput | None, only_conditional: bool) -> dict[str, Any]:
+    """The same of a scenario that was read."""
     if grid is None:
         raise bad_input("scenario.toml", "there is no [grid]", "a scenario with a grid", field="grid")
     return needs_object(scenario, grid, only_conditional)

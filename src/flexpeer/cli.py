@@ -18,9 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console, ConsoleOptions
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.segment import Segment
 from typer.core import TyperGroup
 
 from flexpeer import __version__, narration
@@ -135,23 +133,6 @@ def _taken() -> Iterator[None]:
         raise Unusable(STANDARD_OUTPUT, f"cannot be written: {error.strerror}", "somewhere to write to") from error
 
 
-class _Screen(Console):
-    """Names are text: no markup, no emoji codes, no control characters."""
-
-    def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
-
-    def on_broken_pipe(self) -> None:
-        """Raise what is being handled: `_taken` tells it."""
-        raise  # noqa: PLE0704 - called while it is handled
-
-    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
-        """Every segment as it is, or printable."""
-        for segment in super().render(renderable, options):
-            plain = segment.control or segment.text.isprintable()
-            yield segment if plain else segment._replace(text=printable(segment.text, keep="\n"))
-
-
 app = typer.Typer(
     name="flexpeer",
     cls=_Edge,
@@ -169,7 +150,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and 
 Data = Annotated[str, typer.Argument(help="A market's folder, or the URL of its database.")]
 Out = Annotated[Path, typer.Option("--out", help="New or empty folder for the results.")]
 
-_ERRORS = _Screen(stderr=True)
+_ERRORS = narration.Screen(stderr=True)
 
 
 def _version(wanted: bool) -> None:
@@ -216,7 +197,7 @@ def _shower(out: Path, as_json: bool) -> Callable[[Any, dict[str, Any]], None]:
             _say(json.dumps(result, ensure_ascii=False))
             return
         with _taken():
-            _Screen().print(day_story.story(outcome, result, out))
+            narration.Screen().print(day_story.story(outcome, result, out))
 
     return show
 
@@ -225,6 +206,26 @@ def _shower(out: Path, as_json: bool) -> Callable[[Any, dict[str, Any]], None]:
 def run(scenario: Annotated[Path, typer.Argument(help="Scenario folder.")], out: Out, as_json: AsJson = False) -> None:
     """Run a market day on a scenario folder and write its results."""
     _with_progress(lambda tell: bootstrap.run_folder(scenario, out, tell, show=_shower(out, as_json)))
+
+
+@app.command()
+def sweep(
+    scenario: Annotated[Path, typer.Argument(help="Scenario folder.")],
+    rule: Annotated[list[str], typer.Option(help="RULE=VALUE,VALUE of the rulebook; may be repeated.")],
+    out: Annotated[Path | None, typer.Option("--out", help="File for the rows, CSV.")] = None,
+    processes: Annotated[int | None, typer.Option(help="Processes that run variants.", min=1)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a market day under every combination of rules, a row for each; exit 1 if one fails."""
+    from flexpeer.library import variants  # noqa: PLC0415 - it loads all that a day needs
+
+    rows = _with_progress(lambda tell: variants.sweep_folder(scenario, rule, processes, tell, out), "variants")
+    if as_json:
+        _say(json.dumps({"rows": rows}, ensure_ascii=False, default=float))
+    else:
+        with _taken():
+            narration.Screen().print(narration.variants(rows, [each.partition("=")[0] for each in rule], out))
+    raise typer.Exit(1 if any(row["error"] for row in rows) else 0)
 
 
 @app.command()
@@ -354,7 +355,7 @@ def grid_needs(
         _say(json.dumps(needs, ensure_ascii=False))
     else:
         with _taken():
-            _Screen().print(narration.needs_summary(needs))
+            narration.Screen().print(narration.needs_summary(needs))
     raise typer.Exit(0 if not needs["left"] else 1)
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.views.remaining import by_grid, point_mwh, remaining
 from flexpeer.market.kpi import obligations
-from flexpeer.narration import ROWS, and_more, titled
+from flexpeer.narration import ROWS, and_more, titled, warned
 from flexpeer.quantities import WATT_MINUTES_PER_MWH
 from flexpeer.web.terms import ACCOUNTS, RULES
 
@@ -21,6 +21,7 @@ def story(outcome: DayOutcome, result: Mapping[str, Any], out: Path) -> Renderab
     """Need, allocation, trades, what the grid refused, what is left, who paid whom, and what it was worth."""
     return Group(
         _headline(outcome),
+        *warned(outcome.warnings),
         *(Text(f"Note: {note}.", style="yellow") for note in outcome.notes[:ROWS]),
         _points(outcome),
         _allocation(outcome),
@@ -45,7 +46,7 @@ def _headline(outcome: DayOutcome) -> Text:
 
 def _points(outcome: DayOutcome) -> RenderableType:
     if not outcome.points:
-        return Text("\nNo congestion is expected: nothing has to be relieved.")
+        return Text(f"\n{outcome.without_need}")
     table = titled("Need (grid side)", "congestion point", "owner", "hours", "worst, MW", "need, MWh", "missing, MWh")
     for point in outcome.points:
         p = point.point

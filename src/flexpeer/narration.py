@@ -1,14 +1,39 @@
 """Grids, needs, clearings and programs as a person would tell them, for a terminal; the day is in `day_story`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from flexpeer.errors import printable
+
 ROWS = 8
+
+
+class Screen(Console):
+    """Names are text: no markup, no emoji codes, no control characters."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    def on_broken_pipe(self) -> None:
+        """Raise what is being handled: its handler tells it."""
+        raise  # noqa: PLE0704 - called while it is handled
+
+    def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Every segment as it is, or printable."""
+        for segment in super().render(renderable, options):
+            plain = segment.control or segment.text.isprintable()
+            yield segment if plain else segment._replace(text=printable(segment.text, keep="\n"))
+
+
+def warned(warnings: Sequence[str]) -> list[Text]:
+    """What the input makes doubtful."""
+    return [Text(f"Warning: {warning}.", style="bold yellow") for warning in warnings]
 
 
 def titled(title: str, *columns: str) -> Table:
@@ -25,11 +50,32 @@ def and_more(rows: Table, count: int, shown: int = ROWS) -> None:
         rows.add_row(f"... and {count - shown} more", *("" for _ in rows.columns[1:]), style="dim")
 
 
+def variants(rows: Sequence[Mapping[str, Any]], rules: Sequence[str], out: Path | None) -> RenderableType:
+    """Each variant's rules and what they led to, or why to nothing."""
+    currency = next((row["currency"] for row in rows if not row["error"]), "")
+    told = ("trades", "MWh", f"welfare, {currency}", "% of optimum", "congestions after")
+    table = titled("Variants", "variant", *rules, *told)
+    failed = [row for row in rows if row["error"]]
+    for row in rows:
+        found = ("failed", *("" for _ in told[1:])) if row["error"] else _variant(row)
+        table.add_row(str(row["variant"]), *(str(row[rule]) for rule in rules), *found)
+    why = [Text(f"Variant {row['variant']}: {row['error']}", style="bold red") for row in failed]
+    return Group(table, *why, *([] if out is None else [Text(f"\nAll figures are in {out}.")]))
+
+
+def _variant(row: Mapping[str, Any]) -> tuple[str, ...]:
+    share = "" if row["efficiency"] is None else f"{100 * row['efficiency']:.1f}"
+    volume, welfare = f"{row['volume_wh'] / 1e6:.3f}", f"{row['welfare']:,.2f}"
+    return str(row["trades"]), volume, welfare, share, str(row["congestions_after"])
+
+
 def needs_summary(needs: Mapping[str, Any]) -> RenderableType:
     """Where relief is needed, what would move at least (or cheapest) to give it, and whether that is enough."""
     hours = needs["mtu_minutes"] / 60
+    doubts = warned(needs["warnings"])
     if not needs["needs"] and not needs["left"]:
-        return Text("No limit is passed: nothing has to be relieved.")
+        nothing = "No limit is passed, but the input is implausible: nothing can be concluded from that."
+        return Group(*doubts, Text(nothing if doubts else "No limit is passed: nothing has to be relieved."))
     table = titled("Need (grid side)", "congestion point", "owner", "hours", "worst, MW", "need, MWh")
     for key, rows in _grouped(needs["needs"], "congestion_point", "direction", "dso").items():
         watts = [row["need_w"] for row in rows]
@@ -42,7 +88,7 @@ def needs_summary(needs: Mapping[str, Any]) -> RenderableType:
     title = "Least cost" if priced else "Least power"
     by_resource = _moves_table(f"{title} that relieves (resource side)", "resource", dict(ranked[:ROWS]), needs)
     by_hour = [_moves_table("The same by hour", "from", _grouped(needs["moves"], "from"), needs)] if priced else []
-    return Group(table, by_resource, *by_hour, Text(told), *_still_past(needs))
+    return Group(*doubts, table, by_resource, *by_hour, Text(told), *_still_past(needs))
 
 
 def _moves_table(

@@ -27,13 +27,14 @@ from flexpeer.api.accounts import AccountHolder, Accounts, Doorkeeper, Login, ne
 from flexpeer.api.application import Parts, make_app
 from flexpeer.api.clocks import Clock, SystemClock, VirtualClock
 from flexpeer.api.limits import Limits
-from flexpeer.api.service import ServedDay, Service
+from flexpeer.api.service import Said, ServedDay, Service
 from flexpeer.api.sessions import COOKIE, Session, Sessions
 from flexpeer.api.settings import ClockKind, ServiceSettings
 from flexpeer.api.webhooks import Kept, Webhooks
+from flexpeer.app.contribution import Contribution
 from flexpeer.app.day import Day
 from flexpeer.app.scenario import Scenario
-from flexpeer.bootstrap import NewtonVerifier, StageWatch, grid_input, read_whole, write_demo
+from flexpeer.bootstrap import NewtonVerifier, StageWatch, contributed, read_whole, write_demo
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.market.machine import State
 from flexpeer.market.participants import Role
@@ -43,6 +44,7 @@ from flexpeer.web.site import Visitor, site_routes
 
 SCENARIO, CREDENTIALS = "scenario", "credentials.json"
 ACCOUNTS, TOKEN_KEY, OPERATOR_KEY, CLOCK, WEBHOOKS = "accounts", "token-key", "operator-key", "clock", "webhooks"
+SAID = "said/"
 OPERATOR = "Market operator"
 KEY_BYTES = 32
 SWITCH_S = 0.001
@@ -121,7 +123,8 @@ def _make(store: Store, data: Path, scenario: Path | None, *, demo: bool) -> Non
 def _copy(scenario: Path, to: Path) -> None:
     """All of a scenario but its orders, in place of what an attempt before may have left."""
     shutil.rmtree(to, ignore_errors=True)
-    shutil.copytree(scenario, to, ignore=lambda _folder, names: [name for name in names if name == ORDERS.file])
+    private = (ORDERS.file, f"{ORDERS.table}.xlsx")
+    shutil.copytree(scenario, to, ignore=lambda _folder, names: [name for name in names if name in private])
 
 
 def _holders(scenario: Scenario) -> list[AccountHolder]:
@@ -142,7 +145,7 @@ def _parts(store: Store, settings: ServiceSettings, ending: "_Ending") -> tuple[
     """The service on its store, and all that its application needs."""
     key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(_text(store, OPERATOR_KEY)))
     store.sign_with(Ed25519Signatures(key, {}))
-    served = ServedDay(lambda listener: _day(store, settings.data / SCENARIO, listener))
+    served = _served(store, settings.data / SCENARIO)
     clock = _clock(store, settings, served.day)
     service = Service({served.market_id: served}, clock, ending)
     accounts = _document(store, ACCOUNTS, Accounts)
@@ -154,11 +157,22 @@ def _parts(store: Store, settings: ServiceSettings, ending: "_Ending") -> tuple[
     return service, Parts(service, doorkeeper, limits, store.heads, webhooks, sessions)
 
 
-def _day(store: Store, folder: Path, listener: Callable[[Any], None]) -> Day:
+def _served(store: Store, folder: Path) -> ServedDay:
+    """The market of a scenario, with what its DSOs have said in the store."""
     scenario, opened = read_whole(folder, (ORDERS,))
-    log = store.log(scenario.day.delivery_day.isoformat())
-    watch = StageWatch(lambda _done, _total: None)
-    return Day(scenario, log, watch, grid_input(scenario, opened), NewtonVerifier(), listeners=(listener,))
+    market_id = scenario.day.delivery_day.isoformat()
+    prefix = f"{SAID}{market_id}/"
+
+    def opening(listener: Callable[[Any], None], said: Said) -> Day:
+        watch = StageWatch(lambda _done, _total: None)
+        merged, grid = contributed(scenario, opened, said)
+        return Day(merged, store.log(market_id), watch, grid, NewtonVerifier(), listeners=(listener,))
+
+    def keep(dso: str, contribution: Contribution) -> None:
+        store.keep_document(prefix + dso, msgspec.json.encode(contribution).decode())
+
+    known = {name.removeprefix(prefix): _document(store, name, Contribution) for name in store.documents(prefix)}
+    return ServedDay(opening, known, keep)
 
 
 def _clock(store: Store, settings: ServiceSettings, day: Day) -> Clock:

@@ -12,7 +12,7 @@ from tests.docs.pages import DOCS
 from tests.market.small_market import MemoryLog
 
 from flexpeer.adapters.scenario_files import read_scenario
-from flexpeer.api.accounts import AccountHolder, Doorkeeper, Login, new_accounts
+from flexpeer.api.accounts import AccountHolder, Accounts, Doorkeeper, Login, new_accounts
 from flexpeer.api.application import Parts, make_app
 from flexpeer.api.clocks import VirtualClock
 from flexpeer.api.limits import Limits
@@ -58,13 +58,13 @@ def no_heads(_market: str) -> tuple[SignedHead, ...]:
 class Running:
     """A service, its application, and clients of organisations."""
 
-    def __init__(self, parts: Parts, app: FastAPI) -> None:
-        self.parts, self.app = parts, app
+    def __init__(self, parts: Parts, app: FastAPI, logins: dict[str, Login]) -> None:
+        self.parts, self.app, self._logins = parts, app, logins
         self.service, self.doorkeeper = parts.service, parts.doorkeeper
-        self.day = parts.service.days[MARKET]
+        (self.day,) = parts.service.days.values()
 
     def login(self, organisation: str) -> Login:
-        return LOGINS[organisation]
+        return self._logins[organisation]
 
     @asynccontextmanager
     async def client(self, organisation: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
@@ -76,7 +76,7 @@ class Running:
             yield client
 
     def token(self, organisation: str) -> str:
-        login = LOGINS[organisation]
+        login = self._logins[organisation]
         caller = self.doorkeeper._caller(self.doorkeeper._clients[login.client_id])
         return self.doorkeeper.token(caller)
 
@@ -95,17 +95,26 @@ def running(
 ) -> Iterator[Running]:
     """A service that has announced its day; its virtual clock stands just before the gate opens."""
     kept = log or MemoryLog()
-    served = ServedDay(lambda listener: Day(scenario, kept, NoWatch(), listeners=(listener,)))
+    served = ServedDay(lambda listener, _said: Day(scenario, kept, NoWatch(), listeners=(listener,)))
+    with serving(served, ACCOUNTS, LOGINS, limits) as here:
+        yield here
+
+
+@contextmanager
+def serving(
+    served: ServedDay, accounts: Accounts, logins: dict[str, Login], limits: Limits | None = None
+) -> Iterator[Running]:
+    """The same for any day, and whoever has an account there."""
     clock = VirtualClock(served.day.instant(Stage.OPEN) - 1)
     service = Service({served.market_id: served}, clock, lambda: None)
-    doorkeeper = Doorkeeper(ACCOUNTS, KEY)
+    doorkeeper = Doorkeeper(accounts, KEY)
     webhooks = Webhooks(Kept(), lambda _kept: None, (0.01, 0.01))
     sessions = Sessions(doorkeeper, KEY)
     parts = Parts(service, doorkeeper, limits or Limits(1e6, 10**6, 10), no_heads, webhooks, sessions)
     app = make_app(parts)
     service.start()
     try:
-        yield Running(parts, app)
+        yield Running(parts, app, logins)
     finally:
         service.stop()
 

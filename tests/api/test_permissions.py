@@ -44,6 +44,9 @@ BODIES: dict[str, Any] = {
     "/api/Orders/{id}": {"pricePoints": [{"quantity": 1, "unitPrice": 1}]},
     "/api/Portfolios/{id}": {"id": "N1", "resources": ["N1"]},
     "/api/Portfolios/{id}/prequalification": {},
+    "/api/Limits": {},
+    "/api/Outages": {"element": "none", "periodFrom": "2026-04-21T08:00:00Z", "periodTo": "2026-04-21T09:00:00Z"},
+    "/api/Forecasts/import": [],
 }
 NOT_THERE = "none-of-this-name"
 
@@ -98,7 +101,12 @@ def test_a_foreign_object_is_told_as_one_that_is_not_there(route: Route) -> None
         async with here.client(MILL) as client:
             assert (await client.post("/api/Orders", json=order("theirs"))).status_code == 201
             made = await client.post("/api/Webhooks", json={"url": "http://127.0.0.1:9/none"})
-        theirs = {"/api/Orders": "theirs", "/api/Portfolios": "Dryer", "/api/Webhooks": made.json()["id"]}
+        theirs = {
+            "/api/Orders": "theirs",
+            "/api/Outages": "work",
+            "/api/Portfolios": "Dryer",
+            "/api/Webhooks": made.json()["id"],
+        }
         name = next(known for start, known in theirs.items() if route.path.startswith(start))
         for organisation in (NORTH, OTHER_DSO):
             if EVERY_ROLE[organisation] not in RULES[route.action].roles:

@@ -1,4 +1,4 @@
-"""Reference tables that are made from the code: commands, events, the records inside them, and reasons.
+"""Reference tables that are made from the code: commands, events, the records inside them, reasons, the library.
 
 `python -m tests.docs.reference_tables` writes them between the marks of the pages in docs/reference; the tests
 compare, so a page cannot fall behind the code.
@@ -15,14 +15,17 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from tests.api.small_service import no_heads
+from tests.docs import bad_spreadsheets
 from tests.docs.pages import DOCS
 
+from flexpeer import library
 from flexpeer.api.application import routes_of
 from flexpeer.api.edge import JSON, Route
 from flexpeer.api.limits import Limits
 from flexpeer.api.permissions import RULES
 from flexpeer.api.settings import ServiceSettings
 from flexpeer.api.webhooks import Kept, Webhooks
+from flexpeer.library.tables import Figures
 from flexpeer.market.machine import Command, Event
 from flexpeer.market.participants import Role
 from flexpeer.market.reasons import EXPECTED, Reason
@@ -165,6 +168,44 @@ def _settings() -> str:
     return "\n".join([*lines, ""])
 
 
+def _library() -> str:
+    """Every name of `import flexpeer` with its signature, what it says of itself, its members and its tables."""
+    return "\n".join(part for name in library.__all__ for part in _library_part(name, getattr(library, name)))
+
+
+def _library_part(name: str, thing: Any) -> Iterator[str]:
+    shown = name if inspect.isclass(thing) else f"{name}{_signature(thing)}"
+    yield f"### `flexpeer.{shown}`\n\n{inspect.getdoc(thing)}\n"
+    if not inspect.isclass(thing):
+        return
+    own = {m: part for m, part in vars(thing).items() if not m.startswith("_") and isinstance(part, _MEMBERS)}
+    inherited = {"records": Figures.records} if issubclass(thing, Figures) else {}
+    for member, part in {**own, **inherited}.items():
+        call = "" if isinstance(part, property) else _signature(part)
+        yield f"**`.{member}{call}`**: {inspect.getdoc(part)}\n"
+    if issubclass(thing, Figures):
+        yield "| table | columns |\n|---|---|"
+        for table, types in thing.TABLES.items():
+            yield f"| `{table}` | {', '.join(f'`{column}` {cell_type}' for column, cell_type in types.items())} |"
+        yield ""
+
+
+_MEMBERS = (types.FunctionType, property)
+
+
+def _signature(function: Any) -> str:
+    """Parameters with their defaults; a function that does nothing is none."""
+    parameters = (p for p in inspect.signature(function).parameters.values() if p.name != "self")
+    return f"({', '.join(_parameter(p) for p in parameters)})"
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
+    if parameter.default is parameter.empty:
+        return f"{stars}{parameter.name}"
+    return f"{parameter.name}={'...' if callable(parameter.default) else repr(parameter.default)}"
+
+
 def tables() -> dict[tuple[Path, str], str]:
     """Every generated part, by page and name."""
     commands, events = members(Command), members(Event)
@@ -176,6 +217,8 @@ def tables() -> dict[tuple[Path, str], str]:
         (REFERENCE / "api.md", "routes"): _routes(),
         (REFERENCE / "api.md", "denials"): _denials(),
         (REFERENCE / "api.md", "settings"): _settings(),
+        (REFERENCE / "library.md", "library"): _library(),
+        (DOCS / "how-to" / "use-spreadsheets.md", "spreadsheets"): bad_spreadsheets.table(),
     }
 
 

@@ -16,7 +16,12 @@ from tests.docs.pages import PAGES, ROOT, Block, blocks
 
 from flexpeer.cli import app
 
-OPTIONAL = {"simbench:": "simbench", "import pandapower": "pandapower", "village.json": "pandapower"}
+OPTIONAL = {
+    "simbench:": "simbench",
+    "import pandapower": "pandapower",
+    "village.json": "pandapower",
+    "python3 study": "pandas",
+}
 STATUS = re.compile(r"\s+# exit status (\d+)$")
 PROGRAMS = ("flexpeer", "python3", "ls", "cat", "head", "cut", "grep", "cp", "sed", "printf")
 
@@ -31,7 +36,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder: with the examples, and `python3` on the path."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    (programs / "python3").symlink_to(sys.executable)
+    (programs / "python3").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+    (programs / "python3").chmod(0o755)
     folder = tmp_path / "place"
     (folder / "docs").mkdir(parents=True)
     (folder / "docs" / "examples").symlink_to(ROOT / "docs" / "examples")

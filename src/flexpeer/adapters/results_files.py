@@ -40,7 +40,16 @@ TABLES: dict[str, tuple[str, ...]] = {
 
 def write_results(outcome: DayOutcome, result: dict[str, Any], report: str, folder: Path) -> None:
     """Write everything but the log into an existing folder."""
-    rows: dict[str, Iterable[Row]] = {
+    rows = rows_of(outcome)
+    for name in TABLES:
+        _write_table(name, rows[name], folder)
+    (folder / "result.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "report.html").write_text(report, encoding="utf-8")
+
+
+def rows_of(outcome: DayOutcome) -> dict[str, Iterable[Row]]:
+    """The rows of every table, by file, as `TABLES` has their columns; made when they are asked for."""
+    return {
         "trades.csv": (_trade(outcome, trade) for trade in _in_log_order(outcome)),
         "refusals.csv": (_refusal(outcome, refusal) for refusal in outcome.refusals),
         "orders.csv": (_order(outcome, line) for line in outcome.orders),
@@ -50,10 +59,6 @@ def write_results(outcome: DayOutcome, result: dict[str, Any], report: str, fold
         "deliveries.csv": _deliveries(outcome),
         "needs.csv": _needs(outcome),
     }
-    for name in TABLES:
-        _write_table(name, rows[name], folder)
-    (folder / "result.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / "report.html").write_text(report, encoding="utf-8")
 
 
 def dso_tables(outcome: DayOutcome, dso: str, home: Mapping[str, str]) -> list[tuple[str, list[tuple[str, ...]]]]:

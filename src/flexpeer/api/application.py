@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flexpeer.api import grids, markets, orders, outcomes, plans, portfolios
+from flexpeer.api import forecasts, grid_limits, grids, markets, orders, outcomes, plans, portfolios
 from flexpeer.api.accounts import Doorkeeper
 from flexpeer.api.declining import Declined, denied
 from flexpeer.api.edge import BODY_BYTES, NUMBER, ROUTE, Answer, Edge, Route, problem_response, response
@@ -60,6 +60,8 @@ def routes_of(limits: Limits, webhooks: Webhooks, heads: Heads) -> tuple[Route, 
         *outcomes.ROUTES,
         *plans.ROUTES,
         *grids.ROUTES,
+        *forecasts.ROUTES,
+        *grid_limits.ROUTES,
         *Feed(limits).routes,
         *webhooks.routes,
         *Operating(heads).routes,

@@ -60,6 +60,7 @@ class Action(StrEnum):
     READ_LOG = "read the log"
     READ_RESULT = "read the result of a day"
     READ_GRID = "read one's own grid"
+    WRITE_GRID = "send one's own grid, forecast, limits and outages"
     WRITE_PORTFOLIOS = "register resources and portfolios"
     PREQUALIFY = "ask for and answer prequalification"
     PLACE_ORDERS = "place orders"
@@ -105,6 +106,7 @@ RULES: dict[Action, Rule] = {
     Action.READ_LOG: Rule(OVERSEERS),
     Action.READ_RESULT: Rule(OVERSEERS),
     Action.READ_GRID: Rule(DSOS, concerned_dsos=False),
+    Action.WRITE_GRID: Rule(DSOS, concerned_dsos=False, changes=True),
     Action.WRITE_PORTFOLIOS: Rule(FSPS, changes=True),
     Action.PREQUALIFY: Rule(TRADERS, changes=True),
     Action.PLACE_ORDERS: Rule(TRADERS, changes=True),

@@ -18,6 +18,7 @@ import structlog
 from flexpeer.api.clocks import Clock
 from flexpeer.api.declining import Declined
 from flexpeer.api.published import Published
+from flexpeer.app.contribution import Contribution
 from flexpeer.app.day import Day
 from flexpeer.market.machine import Event
 from flexpeer.market.timeline import Stage
@@ -27,21 +28,55 @@ T = TypeVar("T")
 SLICE_S = 0.01
 LONGEST_BATCH = 512
 LATE_S = 60.0
-Opening = Callable[[Callable[[Event], None]], Day]
+Said = Mapping[str, Contribution]
+Opening = Callable[[Callable[[Event], None], Said], Day]
+Keep = Callable[[str, Contribution], None]
 
 
 class Stopped(Exception):
     """The service does not take or finish this any more."""
 
 
-class ServedDay:
-    """A day, and what is published of it. `opening` makes the day with a listener for its events."""
+def _kept_nowhere(_dso: str, _contribution: Contribution) -> None:
+    """For a day whose DSOs say nothing."""
 
-    def __init__(self, opening: Opening) -> None:
+
+class ServedDay:
+    """A day, and what is published of it.
+
+    `opening` makes the day with a listener for its events and with what DSOs have `said`; `keep` makes last what one
+    says now.
+    """
+
+    def __init__(self, opening: Opening, said: Said | None = None, keep: Keep = _kept_nowhere) -> None:
         self._fresh: list[Event] = []
-        self.day = opening(self._fresh.append)
+        self._opening, self._keep = opening, keep
+        self.said: Said = dict(said or {})
+        self.day = opening(self._fresh.append, self.said)
         self.market_id = self.day.scenario.day.delivery_day.isoformat()
         self.published = Published()
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the need is found, so that what DSOs say comes too late."""
+        return self.day.market.state.stages.stage.place >= Stage.OPEN.place
+
+    def revise(self, dso: str, contribution: Contribution) -> None:
+        """The day with what a DSO says now, called by the writer; `BadInput`, and nothing changed, where that is bad.
+
+        The new day repeats the log, of which everybody has heard.
+        """
+        self.commit(idle=True)
+        said = {**self.said, dso: contribution}
+        listening = False
+
+        def hear(event: Event) -> None:
+            if listening:
+                self._fresh.append(event)
+
+        day = self._opening(hear, said)
+        self._keep(dso, contribution)
+        self.day, self.said, listening = day, said, True
 
     def commit(self, *, idle: bool) -> bool:
         """Sync what happened and publish it; whether anything did. `idle`: nobody waits for a step."""

@@ -19,6 +19,7 @@ from flexpeer.app.market import Listener, Market
 from flexpeer.app.optimum import Cuts, welfare_optimum
 from flexpeer.app.outcome import Congestion, DayOutcome, PointDay
 from flexpeer.app.physical_side import PhysicalSide, margin_ppm
+from flexpeer.app.plausibility import explained, flow_warnings, input_warnings
 from flexpeer.app.ports import EventLog, Flows, Owners, Watch
 from flexpeer.app.registration import registrations, resource_dsos
 from flexpeer.app.scenario import OrderRow, Scenario
@@ -99,7 +100,8 @@ class Day:
     ) -> None:
         self.scenario = scenario
         self.timeline = ((Stage.ANNOUNCED, 0), *scenario.rulebook.timeline.instants(scenario.day))
-        self._notes = () if grid is None else notes(scenario, grid)
+        self.grid_notes: tuple[str, ...] = () if grid is None else notes(scenario, grid)
+        self._warnings = input_warnings(scenario, grid)
         self._watch, self._verifier = watch, verifier
         self.physical: PhysicalSide | None = None
         if grid is None:
@@ -179,7 +181,8 @@ class Day:
     def _observed(self) -> tuple[CongestionPoint, ...]:
         """The congestion points under the forecast, found once."""
         if self._points is None:
-            self._points = self.side.observe(self.before_w())
+            with explained(self._warnings):
+                self._points = self.side.observe(self.before_w())
         return self._points
 
     def _announce(self, at: int) -> None:
@@ -376,8 +379,13 @@ class Day:
             verified_by=picture.verified_by if picture else None,
             largest_difference_pu=picture.largest_difference_pu if picture else None,
             timings_s=self._watch.timings_s(),
-            notes=self._notes,
+            notes=self.grid_notes,
+            warnings=(*self._warnings, *self._flow_warnings(points)),
         )
+
+    def _flow_warnings(self, points: tuple[PointDay, ...]) -> tuple[str, ...]:
+        flows = {day.point.congestion_point: (day.before_w, day.limit_w) for day in points}
+        return flow_warnings(self.scenario, flows, self.picture.grid.loading_before if self.picture else None)
 
     def _point_days(self, residual: dict[str, Watts]) -> tuple[PointDay, ...]:
         state = self.market.state

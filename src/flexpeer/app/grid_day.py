@@ -142,7 +142,7 @@ def build(scenario: Scenario, grid: GridInput) -> GridDay:
     injecting: Flags = ((base_p_w != 0.0) | (base_q_var != 0.0)).any(axis=1)
     injecting[sorted(set(bus_of.values()))] = True
     day = DayFlow(grid.network, periods, in_service, injecting=injecting)
-    owners = _owners(scenario, grid)
+    owners = owners_of(scenario, grid)
     return GridDay(
         day,
         day_limits(scenario, grid.network, _zones(owners, grid)),
@@ -278,7 +278,7 @@ def _base(scenario: Scenario, grid: GridInput, periods: int) -> tuple[Floats, Fl
     return p_w, q_var
 
 
-def _owners(scenario: Scenario, grid: GridInput) -> tuple[str, ...]:
+def owners_of(scenario: Scenario, grid: GridInput) -> tuple[str, ...]:
     """The DSO of each bus: as `areas.csv` says, else whose grid it is, else the topmost DSO."""
     top = topmost_dso(scenario)
     if not scenario.areas and grid.owners:

@@ -7,6 +7,7 @@ import numpy as np
 
 from flexpeer.app.grid_day import GridInput, build
 from flexpeer.app.physical_side import PhysicalSide, margin_ppm
+from flexpeer.app.plausibility import explained, flow_warnings, input_warnings
 from flexpeer.app.scenario import Resource, Scenario
 from flexpeer.grid.limits import Violation
 from flexpeer.grid.network import Floats, Integers
@@ -92,9 +93,13 @@ def _whole(change_w: Floats, flexible: Flexible) -> Integers:
 
 def needs_object(scenario: Scenario, grid: GridInput, only_conditional: bool) -> dict[str, Any]:
     """What `flexpeer grid needs --json` prints: needs (grid side) and least moves (resource side), W per MTU."""
-    side = PhysicalSide(scenario, build(scenario, grid), margin_ppm(scenario))
+    grid_day = build(scenario, grid)
+    side = PhysicalSide(scenario, grid_day, margin_ppm(scenario))
     forecast = scenario.plans_w()
-    points = side.observe(forecast)
+    warnings = input_warnings(scenario, grid)
+    with explained(warnings):
+        points = side.observe(forecast)
+        warnings += flow_warnings(scenario, side.flows(forecast), grid_day.solve(forecast, "forecast.csv")[1].loading)
     needs = side.need_w(forecast)
     least = least_moves(side, forecast, only_conditional=only_conditional, by_cost=True)
     day = scenario.day
@@ -132,6 +137,7 @@ def needs_object(scenario: Scenario, grid: GridInput, only_conditional: bool) ->
         "rounds": least.rounds,
         "most_rounds": ROUNDS,
         "mtu_minutes": minutes,
+        "warnings": list(warnings),
     }
 
 

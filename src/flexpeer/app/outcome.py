@@ -87,6 +87,7 @@ class GridPicture:
 class DayOutcome:
     """A finished market day. `before_w` and `after_w` are resources' schedules; `welfare_optimum` is exact money.
 
+    `warnings` say what of the inputs nobody can have meant: no result that rests on any is to be told without them.
     `worsened` are congestions after the market that neither were there before it nor are residual need: none, or a bug.
     """
 
@@ -108,3 +109,11 @@ class DayOutcome:
     largest_difference_pu: float | None = None
     timings_s: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def without_need(self) -> str:
+        """What to say where nothing has to be relieved."""
+        if not self.warnings:
+            return "No congestion is expected: nothing has to be relieved."
+        return "No congestion is found, but from implausible input: nothing can be concluded from that."

@@ -55,6 +55,7 @@ def result_object(outcome: DayOutcome, log_head: str) -> dict[str, Any]:
         "state_hash": outcome.state_hash,
         "log_head": log_head,
         "notes": list(outcome.notes),
+        "warnings": list(outcome.warnings),
         "verified_by": outcome.verified_by,
         "verification_difference_pu": outcome.largest_difference_pu,
         "timings_s": dict(outcome.timings_s),

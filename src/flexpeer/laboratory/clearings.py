@@ -29,21 +29,31 @@ class ClearedFile:
 
 def clear_file(path: Path, engine: str, out: Path | None, tell: Callable[[int, int], None]) -> ClearedFile:
     """`flexpeer clear`: read, clear, certify, write. `seconds` is clearing and certificate, kernels being compiled."""
-    names = ("auto", *(known.value for known in Engine))
-    if engine not in names:
-        raise bad_input("clear", f"unknown engine {engine!r}", ", ".join(names), field="engine")
-    problem = read_problem(path)
+    _require_known(engine)
+    cleared = clear_problem(read_problem(path), str(path), engine, tell)
+    if out is not None:
+        write_outcome(cleared.outcome, out)
+    return cleared
+
+
+def clear_problem(problem: Problem, where: str, engine: str, tell: Callable[[int, int], None]) -> ClearedFile:
+    """The same of a problem that was read from `where`."""
+    _require_known(engine)
     chosen = default_engine(problem) if engine == "auto" else Engine(engine)
     reason = unable(problem, chosen)
     if reason is not None:
-        raise bad_input(str(path), reason, "another engine", field="engine")
+        raise bad_input(where, reason, "another engine", field="engine")
     warm_up(problem, chosen)
     began = perf_counter()
     outcome = clear(problem, chosen, tell)
     seconds = perf_counter() - began
-    if out is not None:
-        write_outcome(outcome, out)
     return ClearedFile(outcome, clearing_facts(problem, outcome) | {"seconds": round(seconds, 6)})
+
+
+def _require_known(engine: str) -> None:
+    names = ("auto", *(known.value for known in Engine))
+    if engine not in names:
+        raise bad_input("clear", f"unknown engine {engine!r}", ", ".join(names), field="engine")
 
 
 def warm_up(problem: Problem, engine: Engine) -> None:

@@ -99,7 +99,7 @@ def _template() -> Template:
 
 def warnings(outcome: DayOutcome) -> list[str]:
     """What a reader should know before anything else: all that looks odd in the input, in one list."""
-    return list(outcome.notes)
+    return [*(f"Warning: {warning}." for warning in outcome.warnings), *outcome.notes]
 
 
 def headline(outcome: DayOutcome, clock: Clock) -> Headline:
@@ -118,16 +118,16 @@ def headline(outcome: DayOutcome, clock: Clock) -> Headline:
         _renewables(report),
         _cost(report, outcome.scenario.currency),
     ]
-    status, word = _verdict(left, bool(outcome.notes))
+    status, word = _verdict(left)
     return Headline(status, word, left.told(), _story(outcome, report, clock), tuple(figures))
 
 
-def _verdict(left: Remaining, has_warnings: bool) -> tuple[str, str]:
+def _verdict(left: Remaining) -> tuple[str, str]:
     if left.worsened:
         return "bad", "The market made it worse"
     if left.missing or left.past_after:
         return "bad", "Not relieved" if left.missing else "Limits are still passed"
-    if has_warnings:
+    if left.is_doubtful:
         return "warn", "Relieved, if the input is right" if left.needed else "No need, if the input is right"
     if not left.needed:
         return "good", "Nothing to relieve"
@@ -183,7 +183,7 @@ def _story(outcome: DayOutcome, report: KpiReport, clock: Clock) -> str:
     trades = outcome.state.trades.trades
     spans = [point.need_w for point in outcome.points if any(point.need_w)]
     if not spans:
-        return "No congestion is expected: nothing has to be relieved."
+        return outcome.without_need
     needed = [mtu for row in spans for mtu, watts in enumerate(row) if watts]
     parts = [
         f"Between {clock.at(min(needed))} and {clock.at(max(needed) + 1)} the forecast passes what the grid can carry "

@@ -25,6 +25,7 @@ class Denial(StrEnum):
     CLOCK_GOES_FORWARD = "clock_goes_forward"
     NOT_YET = "not_yet"
     TOO_LATE = "too_late"
+    NEED_IS_FOUND = "need_is_found"
     TOO_LARGE = "too_large"
     TOO_MANY_REQUESTS = "too_many_requests"
     TOO_MANY_STREAMS = "too_many_streams"
@@ -44,6 +45,7 @@ ACCEPTED: dict[Denial, str] = {
     Denial.CLOCK_GOES_FORWARD: "an instant that is not before the clock's",
     Denial.NOT_YET: "this when the day has come to the stage named",
     Denial.TOO_LATE: "this before the gate closes",
+    Denial.NEED_IS_FOUND: "this before the need is published and the gate opens",
     Denial.TOO_LARGE: "a smaller body",
     Denial.TOO_MANY_REQUESTS: "fewer requests; Retry-After says when the next",
     Denial.TOO_MANY_STREAMS: "fewer open streams",
@@ -63,6 +65,7 @@ STATUS: dict[Denial, int] = {
     Denial.CLOCK_GOES_FORWARD: 409,
     Denial.NOT_YET: 409,
     Denial.TOO_LATE: 409,
+    Denial.NEED_IS_FOUND: 409,
     Denial.TOO_LARGE: 413,
     Denial.TOO_MANY_REQUESTS: 429,
     Denial.TOO_MANY_STREAMS: 429,

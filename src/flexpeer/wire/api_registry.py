@@ -1,4 +1,4 @@
-"""Shapes of portfolios and resources, plans and meter readings, and of a DSO's own grid."""
+"""Shapes of portfolios and resources, plans and meter readings."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -109,20 +109,3 @@ class IntervalsTaken(Telling, frozen=True):
     accepted: int
     refused: int
     findings: tuple[ValidationError, ...] = ()
-
-
-class GridBorder(Telling, frozen=True):
-    """A bus of the DSO above, by the name both know, from which one's own area is fed."""
-
-    bus: str
-    dso: str
-
-
-class GridDocument(Telling, frozen=True):
-    """A DSO's own part of the grid: its buses, the branches it owns, and its borders by name."""
-
-    market_id: str
-    dso: str
-    buses: tuple[str, ...]
-    branches: tuple[str, ...]
-    borders: tuple[GridBorder, ...]

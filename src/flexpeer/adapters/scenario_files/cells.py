@@ -17,6 +17,8 @@ Reader = Callable[[str], Any]
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
 _ANY_WHOLE = re.compile(r"-?[0-9]+")
+_WITH_UNIT = re.compile(r"-?[0-9][0-9., ]* ?[kMG]?(W|Wh|VA|var|Var)")
+_WITH_EXPONENT = re.compile(r"-?[0-9]+([.,][0-9]+)?[eE][+-]?[0-9]+")
 _PRICE = re.compile(r"(-?)([0-9]{1,15})(?:\.([0-9]{1,2}))?")
 _ANY_PRICE = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -25,6 +27,14 @@ SHOWN_CHARACTERS: Final = 40
 FIRST_INSTANT: Final = parse_instant("1900-01-01T00:00Z")
 LAST_INSTANT: Final = parse_instant("2300-01-01T00:00Z")
 """What is beyond has no local time everywhere."""
+
+
+class Doubt(ValueError):
+    """What a cell says can mean two things, or nothing for a reason that many cells share: told once for a file."""
+
+    def __init__(self, kind: str, problem: str, expected: str) -> None:
+        super().__init__(problem)
+        self.kind, self.expected = kind, expected
 
 
 def shown(text: str) -> str:
@@ -45,6 +55,10 @@ def whole(text: str) -> int:
     """An integer of at most 18 digits, so of 64 bits."""
     if _WHOLE.fullmatch(text):
         return int(text)
+    if _WITH_UNIT.fullmatch(text):
+        raise ValueError("is not a whole number: its unit goes into the name of the column, as in p_kw")
+    if _WITH_EXPONENT.fullmatch(text):
+        raise ValueError("is not a whole number: an exponent can hide digits")
     raise ValueError("is too large" if _ANY_WHOLE.fullmatch(text) else "is not a whole number")
 
 
@@ -94,6 +108,10 @@ def number(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError("is not a finite number")
     return value
+
+
+NUMBERS: Final = (whole, power_w, size, ppm, price_minor, above_zero, number)
+"""The readers of numbers."""
 
 
 def day(text: str) -> date:

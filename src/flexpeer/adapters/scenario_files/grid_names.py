@@ -1,16 +1,19 @@
 """Names of the grid in a scenario folder, read from the bare texts, so that they are judged whatever else is wrong."""
 
-import csv
 import tomllib
 from collections.abc import Callable, Iterator
-from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from flexpeer.adapters.reading import bytes_of, open_file
+from flexpeer.adapters.reading import bytes_of
+from flexpeer.adapters.scenario_files import layouts
+from flexpeer.adapters.scenario_files.reader import read_tables
+from flexpeer.adapters.scenario_files.settings import read_settings
+from flexpeer.adapters.scenario_files.sheets import SheetFolder
+from flexpeer.adapters.scenario_files.tables import BAD, Table
 from flexpeer.errors import Finding
 
-BUS_FILES = ("areas.csv", "resources.csv", "forecast.csv", "voltage_bands.csv")
+BUS_TABLES: Final = (layouts.AREAS, layouts.RESOURCES, layouts.FORECAST, layouts.VOLTAGE_BANDS)
 VOLTAGES = ("high", "low")
 
 
@@ -25,23 +28,33 @@ def unknown_names(
     folder: Path, is_bus: Callable[[str], bool], is_branch: Callable[[str], bool], is_source: Callable[[str], bool]
 ) -> list[Finding]:
     """A finding for each bus and element the grid does not have, once a file and name, with its first line."""
+    settings, _ = read_settings(folder)
+    named = (*BUS_TABLES, layouts.CONGESTION_POINTS, layouts.RATINGS)
+    tables = read_tables(SheetFolder(folder), settings, named)
     findings = []
-    for file in BUS_FILES:
-        seen = {row.get("bus") or "": line for line, row in reversed(list(_rows(folder / file)))}
-        unknown = sorted((line, bus) for bus, line in seen.items() if bus and not is_bus(bus))
-        findings += [Finding(file, line, "bus", f"unknown bus {bus!r}", "a bus of the grid") for line, bus in unknown]
-    for line, row in _rows(folder / "congestion_points.csv"):
-        name, at_bus = row.get("element") or "", (row.get("direction") or "").lower() in VOLTAGES
-        if name and not (is_bus(name) if at_bus else is_branch(name) or is_source(name)):
+    for layout in BUS_TABLES:
+        table = tables[layout.file]
+        buses = {bus: line for line, bus in reversed(list(table.rows("bus")))}
+        unknown = sorted((line, bus) for bus, line in buses.items() if bus and not is_bus(bus))
+        findings += [
+            _unknown(table, line, f"unknown bus {bus!r}", ("bus", "a bus of the grid")) for line, bus in unknown
+        ]
+    points = tables[layouts.CONGESTION_POINTS.file]
+    for line, name, direction in zip(points.lines, points.column("element"), points.column("direction"), strict=True):
+        at_bus = direction in layouts.VOLTAGE_DIRECTIONS
+        if name not in ("", BAD) and not (is_bus(name) if at_bus else is_branch(name) or is_source(name)):
             expected = "a bus of the grid" if at_bus else "a branch or source of the grid"
-            findings.append(Finding("congestion_points.csv", line, "element", f"unknown element {name!r}", expected))
-    for line, row in _rows(folder / "ratings.csv"):
-        name = row.get("element") or ""
-        if name and not is_branch(name):
-            findings.append(
-                Finding("ratings.csv", line, "element", f"unknown element {name!r}", "a branch of the grid")
-            )
+            findings.append(_unknown(points, line, f"unknown element {name!r}", ("element", expected)))
+    ratings = tables[layouts.RATINGS.file]
+    for line, name in ratings.rows("element"):
+        if not is_branch(name):
+            findings.append(_unknown(ratings, line, f"unknown element {name!r}", ("element", "a branch of the grid")))
     return findings + list(_unknown_in_settings(_settings(folder), is_branch, is_source))
+
+
+def _unknown(table: Table, line: int, problem: str, column: tuple[str, str]) -> Finding:
+    """A finding at a name's column, which is expected to be something else."""
+    return Finding(*table.findings.located(line, column[0]), problem, column[1])
 
 
 def _unknown_in_settings(
@@ -71,14 +84,3 @@ def _settings(folder: Path) -> dict[str, Any]:
         return tomllib.loads(bytes_of(folder / "scenario.toml").decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError):
         return {}
-
-
-def _rows(file: Path) -> Iterator[tuple[int, dict[str, str | None]]]:
-    """Rows with their lines; nothing where the file cannot be read as a table."""
-    try:
-        with TextIOWrapper(open_file(file), "utf-8-sig", newline="") as text:
-            reader = csv.DictReader(text)
-            for row in reader:
-                yield reader.line_num, {key: value for key, value in row.items() if isinstance(key, str)}
-    except (OSError, ValueError, csv.Error):
-        return

@@ -33,11 +33,20 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """One CSV file; a file that is not `required` may be absent."""
+    """One table: a CSV file, or a sheet; one that is not `required` may be absent.
+
+    One with a `wide` column may have that column's values by names or by times, each in a column of its own.
+    """
 
     file: str
     columns: tuple[Column, ...]
     required: bool
+    wide: str = ""
+
+    @property
+    def table(self) -> str:
+        """The name of the table, which a sheet of it has."""
+        return self.file.removesuffix(".csv")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,7 +62,7 @@ def _optional(name: str, read: cells.Reader, expected: str, default: Any = None)
     return Column(name, read, expected, required=False, default=default)
 
 
-_TIME = "an ISO 8601 time with offset, such as 2026-01-15T00:00+01:00"
+_TIME = "a time, such as 2026-01-15T00:00+01:00 or, local, 2026-01-15 00:00"
 _WATTS = "whole watts, such as 8000000"
 _NOT_NEGATIVE_W = "whole watts, zero or more"
 _WATT_HOURS = "whole watt-hours, zero or more"
@@ -113,6 +122,7 @@ FORECAST: Final = Layout(
         _optional("p_high_w", cells.power_w, _WATTS + ", at least p_w"),
     ),
     required=True,
+    wide="p_w",
 )
 CONGESTION_POINTS: Final = Layout(
     "congestion_points.csv",
@@ -174,6 +184,7 @@ ALLOCATIONS: Final = Layout(
         Column("obligation_w", cells.size, _NOT_NEGATIVE_W),
     ),
     required=False,
+    wide="obligation_w",
 )
 ORDERS: Final = Layout(
     "orders.csv",
@@ -194,7 +205,9 @@ ORDERS: Final = Layout(
     ),
     required=True,
 )
-METER: Final = Layout("meter.csv", (_label("resource", "a resource of resources.csv"), _FROM, _P_W), required=False)
+METER: Final = Layout(
+    "meter.csv", (_label("resource", "a resource of resources.csv"), _FROM, _P_W), required=False, wide="p_w"
+)
 
 LAYOUTS: Final = (
     ORGANISATIONS,

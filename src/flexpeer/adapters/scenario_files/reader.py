@@ -7,10 +7,13 @@ from typing import Any
 from flexpeer.adapters.scenario_files import layouts
 from flexpeer.adapters.scenario_files.checks import Tables, check_rows
 from flexpeer.adapters.scenario_files.layouts import LAYOUTS, Layout
+from flexpeer.adapters.scenario_files.local_times import LocalTimes
 from flexpeer.adapters.scenario_files.order_rows import order_rows
 from flexpeer.adapters.scenario_files.references import check_references
 from flexpeer.adapters.scenario_files.settings import Settings, read_settings
-from flexpeer.adapters.scenario_files.tables import Table, read_table
+from flexpeer.adapters.scenario_files.sheets import SheetFolder
+from flexpeer.adapters.scenario_files.tables import BAD, Table, read_table
+from flexpeer.adapters.scenario_files.wide import Known
 from flexpeer.app.scenario import (
     BandRow,
     CongestionPoint,
@@ -21,7 +24,7 @@ from flexpeer.app.scenario import (
     Resource,
     Scenario,
 )
-from flexpeer.errors import BadInput, Finding, bad_input
+from flexpeer.errors import BadInput, bad_input
 from flexpeer.periods import MarketDay
 
 
@@ -34,11 +37,12 @@ def read_scenario(folder: Path, unread: Sequence[Layout] = ()) -> Scenario:
     if not folder.is_dir():
         raise bad_input(str(folder), "there is no such folder", "a scenario folder with scenario.toml")
     settings, found = read_settings(folder)
-    tables = {each.file: Table(each) if each in unread else read_table(folder, each) for each in LAYOUTS}
+    sheets = SheetFolder(folder)
+    tables = read_tables(sheets, settings, LAYOUTS, unread)
     check_rows(tables, settings)
     check_references(tables, settings)
     findings = [*found.in_order(), *(each for table in tables.values() for each in table.findings.in_order())]
-    findings += _unknown_files(folder)
+    findings += [*sheets.strangers(), *sheets.findings]
     if findings:
         raise BadInput(findings)
     return _scenario(settings, tables)
@@ -50,22 +54,29 @@ def read_orders(folder: Path) -> tuple[MarketDay, tuple[OrderRow, ...]]:
     Raises `BadInput` with the findings of `scenario.toml` and `orders.csv`.
     """
     settings, found = read_settings(folder)
-    tables = {layout.file: read_table(folder, layout) for layout in LAYOUTS}
+    sheets = SheetFolder(folder)
+    tables = read_tables(sheets, settings, LAYOUTS)
     check_rows(tables, settings)
-    findings = [*found.in_order(), *tables[layouts.ORDERS.file].findings.in_order()]
+    findings = [*found.in_order(), *tables[layouts.ORDERS.file].findings.in_order(), *sheets.findings]
     if findings:
         raise BadInput(findings)
     assert settings.day is not None
     return settings.day, order_rows(tables[layouts.ORDERS.file])
 
 
-def _unknown_files(folder: Path) -> list[Finding]:
-    known = [layout.file for layout in LAYOUTS]
-    return [
-        Finding(path.name, 0, "", "unknown file", "one of " + ", ".join(known))
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() == ".csv" and path.name not in known
-    ]
+def read_tables(
+    sheets: SheetFolder, settings: Settings, wanted: Sequence[Layout], unread: Sequence[Layout] = ()
+) -> Tables:
+    """The tables of a folder in the order of `LAYOUTS`, which is that in which they know each other's ids."""
+    known = Known(LocalTimes(settings.day), gridless=settings.gridless is True)
+    tables: Tables = {}
+    for layout in (each for each in LAYOUTS if each in wanted):
+        table = tables[layout.file] = Table(layout) if layout in unread else read_table(sheets, layout, known)
+        if layout is layouts.AREAS:
+            known = known._replace(buses=frozenset(table.column("bus")) - {BAD})
+        elif layout is layouts.RESOURCES:
+            known = known._replace(resources=frozenset(table.column("resource")) - {BAD})
+    return tables
 
 
 def _scenario(settings: Settings, tables: Tables) -> Scenario:

@@ -13,6 +13,7 @@ from flexpeer.adapters.scenario_files.layouts import Layout
 from flexpeer.adapters.scenario_files.order_rows import said_with
 from flexpeer.adapters.scenario_files.settings import RULE_KEYS, SETTINGS_FILE
 from flexpeer.adapters.scenario_files.toml_values import moment_text
+from flexpeer.adapters.scenario_files.workbooks import SHEETS_OF_ALL
 from flexpeer.app.scenario import Scenario
 from flexpeer.market.timeline import Moment, Timeline
 from flexpeer.periods import local_text
@@ -34,7 +35,9 @@ def write_scenario(scenario: Scenario, folder: Path, grid_file: Path | None = No
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(grid_file, target)
     for layout in layouts.LAYOUTS:
-        (folder / layout.file).unlink(missing_ok=True)
+        for file in (layout.file, f"{layout.table}.xlsx"):
+            (folder / file).unlink(missing_ok=True)
+    (folder / SHEETS_OF_ALL).unlink(missing_ok=True)
     for layout, rows in _files(scenario):
         with (folder / layout.file).open("w", encoding="utf-8", newline="") as stream:
             lines = csv.writer(stream, lineterminator="\n")

@@ -13,6 +13,7 @@ class Remaining(NamedTuple):
 
     `curtailed` is what is owed by rule, `still_curtailed` what of it nobody bought back. `past_before` and `past_after`
     count elements past a limit, one for each MTU; `worsened` those that are further past it than without the market.
+    It `is_doubtful` where the input is implausible.
     """
 
     needed: Decimal
@@ -22,11 +23,13 @@ class Remaining(NamedTuple):
     past_before: int
     past_after: int
     worsened: int
+    is_doubtful: bool
 
     def told(self) -> str:
         """In a sentence or three."""
         sides = f"{self.missing:,.3f} MWh of {self.needed:,.3f} MWh of relief is missing (grid side)"
-        parts = [f"{sides}." if self.missing else "No relief is missing."]
+        doubt = ", as far as implausible input can tell" if self.is_doubtful else ""
+        parts = [f"{sides}." if self.missing else f"No relief is missing{doubt}."]
         if self.curtailed:
             still = f"{self.still_curtailed:,.3f} MWh" if self.still_curtailed else "nothing"
             parts.append(f"Of {self.curtailed:,.3f} MWh curtailed by rule {still} stays curtailed (resource side).")
@@ -48,6 +51,7 @@ def remaining(outcome: DayOutcome) -> Remaining:
         len(outcome.congestions_before),
         len(outcome.congestions_after),
         len(outcome.worsened),
+        bool(outcome.warnings),
     )
 
 

@@ -1,0 +1,131 @@
+"""Workbooks (`.xlsx`) as texts, through the optional extra `sheets`.
+
+A number is taken as the decimal of at most fifteen digits that its cell shows, which is what somebody typed; a formula
+as the value that the program which saved it had found.
+"""
+
+import importlib
+import re
+import zipfile
+from collections.abc import Iterator
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, NamedTuple
+
+from flexpeer.adapters.reading import MALFORMED, open_file, problem_of
+from flexpeer.adapters.scenario_files.numerals import Number
+from flexpeer.errors import bad_input
+
+SHEETS_OF_ALL: Final = "scenario.xlsx"
+MOST_BYTES: Final = 1 << 28
+BEFORE_XLSX: Final = b"\xd0\xcf\x11\xe0"
+_FORMULA: Final = re.compile(rb"<f[ >/]")
+_THREE_DECIMALS: Final = re.compile(r"-?[0-9]{1,3}\.[0-9]{3}")
+EXPECTED: Final = "a workbook as spreadsheet programs save it (.xlsx), or CSV"
+
+
+class Formula(str):
+    """A formula in place of a value, where whoever wrote the workbook stored none."""
+
+    __slots__ = ()
+
+
+class Workbook(NamedTuple):
+    """The sheets that have any cell: rows that are not empty, each with its number."""
+
+    sheets: dict[str, list[tuple[int, list[str]]]]
+    unread: bool = False
+
+
+def read_workbook(path: Path) -> Workbook:
+    """All of a workbook, or `BadInput` with one finding."""
+    openpyxl = _library(path.name)
+    try:
+        with open_file(path) as stream:
+            if stream.read(4) == BEFORE_XLSX:
+                problem = "it is protected by a password, or of the kind .xls"
+                raise bad_input(path.name, problem, EXPECTED)
+            with zipfile.ZipFile(stream) as parts:
+                formulas = _has_formulas(path.name, parts)
+            values = _sheets(openpyxl, stream, data_only=True)
+            if formulas:
+                _note_formulas(values, _sheets(openpyxl, stream, data_only=False))
+    except (OSError, MemoryError, KeyError, AttributeError, TypeError, IndexError, SyntaxError, *MALFORMED) as error:
+        raise bad_input(path.name, problem_of(error), EXPECTED) from error
+    return Workbook({name: filled for name, rows in values.items() if (filled := list(_filled(rows)))})
+
+
+def _library(name: str) -> ModuleType:
+    try:
+        return importlib.import_module("openpyxl")
+    except ImportError as missing:
+        problem = "the package openpyxl is not installed, which reads workbooks"
+        raise bad_input(name, problem, "pip install 'flexpeer[sheets]', or the sheet saved as CSV") from missing
+
+
+def _has_formulas(name: str, parts: zipfile.ZipFile) -> bool:
+    size = sum(part.file_size for part in parts.infolist())
+    if size > MOST_BYTES:
+        raise bad_input(name, f"it holds more than {MOST_BYTES >> 20:,} MiB", "a smaller workbook, or CSV")
+    sheets = [part for part in parts.namelist() if part.startswith("xl/worksheets/")]
+    return any(_FORMULA.search(parts.read(part)) for part in sheets)
+
+
+def _sheets(openpyxl: Any, stream: Any, *, data_only: bool) -> dict[str, list[list[Any]]]:
+    stream.seek(0)
+    book = openpyxl.load_workbook(stream, read_only=True, data_only=data_only, keep_links=False)
+    found = {}
+    for sheet in book.worksheets:
+        sheet.reset_dimensions()
+        found[sheet.title] = [list(row) for row in sheet.iter_rows(values_only=True)]
+    return found
+
+
+def _note_formulas(values: dict[str, list[list[Any]]], formulas: dict[str, list[list[Any]]]) -> None:
+    for name, rows in values.items():
+        for row, written in zip(rows, formulas[name], strict=True):
+            for place, text in enumerate(written):
+                if text is not None and row[place] is None:
+                    row[place] = Formula(text)
+
+
+def _filled(rows: list[list[Any]]) -> Iterator[tuple[int, list[str]]]:
+    """Rows with any text, all as wide as the first."""
+    width = 0
+    for number, row in enumerate(rows, 1):
+        texts = [_text(value) for value in row]
+        while len(texts) > width and not texts[-1]:
+            texts.pop()
+        if any(texts):
+            width = width or len(texts)
+            yield number, texts + [""] * (width - len(texts))
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return _number(value)
+    if isinstance(value, datetime):
+        return _moment(value)
+    if isinstance(value, time):
+        return value.isoformat()
+    if isinstance(value, date | timedelta):
+        return str(value)
+    return value if isinstance(value, Formula) else str(value).strip()
+
+
+def _number(value: float) -> Number:
+    """Never with three decimals, which could also be thousands."""
+    text = f"{value:.15g}" if isinstance(value, float) else str(value)
+    if "e" in text:
+        text = f"{value:.20f}".rstrip("0").rstrip(".") if abs(value) < 1 else f"{value:.0f}"
+    return Number(f"{text}0" if _THREE_DECIMALS.fullmatch(text) else text)
+
+
+def _moment(value: datetime) -> str:
+    """To the nearest second: what a sheet counts in days is not more exact."""
+    return (value + timedelta(milliseconds=500)).replace(microsecond=0).isoformat(sep=" ").removesuffix(" 00:00:00")
