@@ -32,7 +32,7 @@ class Screen(Console):
 
 
 def warned(warnings: Sequence[str]) -> list[Text]:
-    """What the input makes doubtful."""
+    """What may be wrong with the input."""
     return [Text(f"Warning: {warning}.", style="bold yellow") for warning in warnings]
 
 

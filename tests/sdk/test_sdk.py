@@ -17,6 +17,7 @@ from flexpeer.sdk import (
     Refused,
     Unreachable,
     amend,
+    events,
     markets,
     order,
     orders,
@@ -146,3 +147,52 @@ def test_the_same_with_async(facts: dict[str, Any]) -> None:
             return [each.id async for each in wind.all(portfolios())]
 
     assert asyncio.run(ask()) == ["S1"]
+
+
+class Cutting(httpx.BaseTransport):
+    """A stream that breaks off within its second event, and goes on where its reader says."""
+
+    def __init__(self) -> None:
+        self.asked_after: list[str | None] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/token":
+            return httpx.Response(200, json={"access_token": "t", "token_type": "", "expires_in": 1})
+        if request.url.path != "/api/events":
+            return httpx.Response(200, json={})
+        self.asked_after.append(request.headers.get("last-event-id"))
+        first = 1 if self.asked_after[-1] is None else int(self.asked_after[-1].rpartition("/")[2]) + 1
+        return httpx.Response(200, stream=CutShort(first))
+
+
+class CutShort(httpx.SyncByteStream):
+    def __init__(self, first: int) -> None:
+        self._first = first
+
+    def __iter__(self) -> Iterator[bytes]:
+        for n in (self._first, self._first + 1):
+            data = json.dumps({"id": f"{DAY}/{n}", "marketId": DAY, "n": n, "type": "OrderPlaced", "content": {}})
+            whole = f"retry: 1000\n\nid: {DAY}/{n}\nevent: OrderPlaced\ndata: {data}\n\n".encode()
+            if n > self._first:
+                yield whole[: len(whole) // 2]
+                raise httpx.ReadError("cut")
+            yield whole
+
+
+def test_a_stream_that_breaks_off_goes_on_with_each_event_once() -> None:
+    cutting = Cutting()
+    with Client("http://market", "c", "s") as client:
+        client._http = httpx.Client(transport=cutting)
+        stream = client.events(events(DAY))
+        assert [next(stream).n for _ in range(4)] == [1, 2, 3, 4]
+    assert cutting.asked_after == [None, f"{DAY}/1", f"{DAY}/2", f"{DAY}/3"]
+
+
+def test_events_of_a_market_as_they_happen(facts: dict[str, Any]) -> None:
+    with client_of(facts, "Pellet Mill") as mill:
+        placed = mill.send(place(wanted("239.01")))
+        stream = mill.events(events(DAY, types=("OrderPlaced",)))
+        seen = next(each for each in stream if each.content["order"]["order"] == placed.id)
+        assert seen.content["order"]["price_minor"] == 23901
+    with client_of(facts, "Pellet Mill") as mill, pytest.raises(Refused, match="not_found"):
+        next(mill.events(events("2026-04-22")))

@@ -2,20 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Self, TypeVar
 
 import httpx
 import msgspec
 
-from flexpeer.sdk.requests import Listing, Request
-from flexpeer.wire.api_operations import TokenDocument
+from flexpeer.sdk.requests import Listening, Listing, Request
+from flexpeer.wire.api_operations import EventDocument, TokenDocument
 from flexpeer.wire.api_problems import Problem
 
 T = TypeVar("T")
 PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+STREAM = httpx.Timeout(60.0, read=None)
 FORM = {"grant_type": "client_credentials"}
 Step = httpx.Request | float
 """What is to be sent, or how many seconds to wait."""
@@ -70,9 +71,43 @@ class _Talks:
         return answer
 
     def _signed(self, request: Request[Any]) -> httpx.Request:
-        kind = {} if request.body is None else {"Content-Type": "application/json"}
-        headers = {**request.headers, **kind, "Authorization": f"Bearer {self._token}"}
-        return httpx.Request(request.method, f"{self._url}{request.path}", headers=headers, content=request.body)
+        kind = {} if request.body is None else {"Content-Type": request.media}
+        headers = self.headers({**kind, **request.headers})
+        return httpx.Request(request.method, self.at(request.path), headers=headers, content=request.body)
+
+    def at(self, path: str) -> str:
+        """The address of a path."""
+        return f"{self._url}{path}"
+
+    def headers(self, more: Mapping[str, str]) -> dict[str, str]:
+        """With the token that was good last."""
+        return {**more, "Authorization": f"Bearer {self._token}"}
+
+
+class _Stream:
+    """Server-sent events, line by line, and where to go on when they break off."""
+
+    def __init__(self, listening: Listening) -> None:
+        self.path, self._last, self._data = listening.path, "", ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Where to go on."""
+        return {"Last-Event-ID": self._last} if self._last else {}
+
+    def take(self, line: str) -> EventDocument | None:
+        """The event that a line ends, if it does."""
+        if line.startswith("data: "):
+            self._data += line.removeprefix("data: ")
+        if line or not self._data:
+            return None
+        event = msgspec.json.decode(self._data, type=EventDocument)
+        self._data, self._last = "", event.id
+        return event
+
+    def broken(self) -> None:
+        """What had begun comes again."""
+        self._data = ""
 
 
 def _read(answer: httpx.Response, shape: Any) -> Any:
@@ -113,6 +148,27 @@ class Client:
             page = self.send(Request[Any]("GET", path, listing.shape))
             yield from page.items
             path = _following(page)
+
+    def events(self, listening: Listening) -> Iterator[EventDocument]:
+        """Events as they happen, each once, also over lost connections and restarts of the service.
+
+        `Unreachable` if it stays away.
+        """
+        stream = _Stream(listening)
+        while True:
+            self.send(Request[Any]("GET", listening.place, None))
+            try:
+                with self._http.stream(
+                    "GET", self._talks.at(stream.path), headers=self._talks.headers(stream.headers), timeout=STREAM
+                ) as answer:
+                    for line in answer.iter_lines():
+                        event = stream.take(line)
+                        if event is not None:
+                            yield event
+            except httpx.TransportError:
+                pass
+            stream.broken()
+            time.sleep(PAUSES_S[0])
 
     def answer(self, request: Request[Any]) -> httpx.Response:
         """The answer as it came, whatever it says; `Unreachable` if there is none."""
@@ -169,6 +225,27 @@ class AsyncClient:
             for item in page.items:
                 yield item
             path = _following(page)
+
+    async def events(self, listening: Listening) -> AsyncIterator[EventDocument]:
+        """Events as they happen, each once, also over lost connections and restarts of the service.
+
+        `Unreachable` if it stays away.
+        """
+        stream = _Stream(listening)
+        while True:
+            await self.send(Request[Any]("GET", listening.place, None))
+            try:
+                async with self._http.stream(
+                    "GET", self._talks.at(stream.path), headers=self._talks.headers(stream.headers), timeout=STREAM
+                ) as answer:
+                    async for line in answer.aiter_lines():
+                        event = stream.take(line)
+                        if event is not None:
+                            yield event
+            except httpx.TransportError:
+                pass
+            stream.broken()
+            await asyncio.sleep(PAUSES_S[0])
 
     async def answer(self, request: Request[Any]) -> httpx.Response:
         """The answer as it came, whatever it says; `Unreachable` if there is none."""

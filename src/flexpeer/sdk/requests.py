@@ -1,6 +1,6 @@
 """What can be asked of a market, as values: the same for every way of sending them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
@@ -26,7 +26,8 @@ from flexpeer.wire.api import (
     ZoneDocument,
     ZoneList,
 )
-from flexpeer.wire.api_registry import PortfolioDocument, PortfolioList
+from flexpeer.wire.api_grid import BorderRequest, ForecastRequest, ForecastsTaken, GridDocument, Limits
+from flexpeer.wire.api_registry import IntervalRequest, IntervalsTaken, PortfolioDocument, PortfolioList
 
 T = TypeVar("T")
 PAGE = 1000
@@ -42,6 +43,7 @@ class Request(Generic[T]):
     shape: Any
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    media: str = "application/json"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,14 @@ class Listing(Generic[T]):
 
     path: str
     shape: Any
+
+
+@dataclass(frozen=True)
+class Listening:
+    """A stream of events; `place` is its market's."""
+
+    path: str
+    place: str
 
 
 def place(order: OrderRequest, key: str | None = None) -> Request[OrderDocument]:
@@ -71,6 +81,44 @@ def amend(order_id: str, change: OrderChange, market_id: str | None = None) -> R
 def withdraw(order_id: str, market_id: str | None = None) -> Request[None]:
     """Take back what is left of an order."""
     return Request("DELETE", _of(order_id, market_id), None)
+
+
+def events(market_id: str, after: int = 0, types: Sequence[str] = ()) -> Listening:
+    """What happens in a market after its `after`th event, as the caller may see it; of these `types` only, if any."""
+    query = {"marketId": market_id, "after": after} | ({"types": ",".join(types)} if types else {})
+    return Listening(f"/api/events?{urlencode(query)}", f"/api/Markets/{quote(market_id)}")
+
+
+def send_grid(
+    market_id: str, file: str, content: bytes, borders: Sequence[BorderRequest] | None = None
+) -> Request[GridDocument]:
+    """A DSO's own grid file; `file` is its name, whose ending says what it is."""
+    query = {"marketId": market_id, "file": file}
+    if borders is not None:
+        query["borders"] = msgspec.json.encode(borders).decode()
+    path = f"/api/Grid?{urlencode(query)}"
+    return Request("PUT", path, GridDocument, content, media="application/octet-stream")
+
+
+def send_forecast(market_id: str, values: Sequence[ForecastRequest]) -> Request[ForecastsTaken]:
+    """A DSO's forecast of its own buses and of the resources it connects."""
+    path = f"/api/Forecasts/import?{urlencode({'marketId': market_id})}"
+    return Request("POST", path, ForecastsTaken, _ENCODER.encode(values))
+
+
+def send_limits(market_id: str, limits: Limits) -> Request[Limits]:
+    """All limits that a DSO states."""
+    return Request("PUT", f"/api/Limits?{urlencode({'marketId': market_id})}", Limits, _ENCODER.encode(limits))
+
+
+def send_meter(values: Sequence[IntervalRequest]) -> Request[IntervalsTaken]:
+    """Meter readings of resources."""
+    return Request("POST", "/api/MeterReadings/import", IntervalsTaken, _ENCODER.encode(values))
+
+
+def send_plans(values: Sequence[IntervalRequest]) -> Request[IntervalsTaken]:
+    """Plans of one's own resources, until the gate closes."""
+    return Request("POST", "/api/BaselineIntervals/import", IntervalsTaken, _ENCODER.encode(values))
 
 
 def _of(order_id: str, market_id: str | None) -> str:

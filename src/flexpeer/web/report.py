@@ -99,7 +99,7 @@ def _template() -> Template:
 
 def warnings(outcome: DayOutcome) -> list[str]:
     """What a reader should know before anything else: all that looks odd in the input, in one list."""
-    return [*(f"Warning: {warning}." for warning in outcome.warnings), *outcome.notes]
+    return [*outcome.warnings, *outcome.notes]
 
 
 def headline(outcome: DayOutcome, clock: Clock) -> Headline:
@@ -127,7 +127,7 @@ def _verdict(left: Remaining) -> tuple[str, str]:
         return "bad", "The market made it worse"
     if left.missing or left.past_after:
         return "bad", "Not relieved" if left.missing else "Limits are still passed"
-    if left.is_doubtful:
+    if left.doubtful:
         return "warn", "Relieved, if the input is right" if left.needed else "No need, if the input is right"
     if not left.needed:
         return "good", "Nothing to relieve"
@@ -187,7 +187,7 @@ def _story(outcome: DayOutcome, report: KpiReport, clock: Clock) -> str:
     needed = [mtu for row in spans for mtu, watts in enumerate(row) if watts]
     parts = [
         f"Between {clock.at(min(needed))} and {clock.at(max(needed) + 1)} the forecast passes what the grid can carry "
-        f"at {counted(len(spans), 'congestion point')}: {energy(report.need_mwh)} of relief is needed ({GRID_SIDE})."
+        f"at {counted(len(spans), 'congestion point')}: {energy(report.need_mwh)} of relief is needed ({GRID_SIDE}).",
     ]
     if trades:
         prices = [trade.leg.price_minor / MINOR_PER_MAJOR for trade in trades.values()]

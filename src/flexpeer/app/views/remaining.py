@@ -13,7 +13,7 @@ class Remaining(NamedTuple):
 
     `curtailed` is what is owed by rule, `still_curtailed` what of it nobody bought back. `past_before` and `past_after`
     count elements past a limit, one for each MTU; `worsened` those that are further past it than without the market.
-    It `is_doubtful` where the input is implausible.
+    `doubtful`: the input is implausible.
     """
 
     needed: Decimal
@@ -23,13 +23,15 @@ class Remaining(NamedTuple):
     past_before: int
     past_after: int
     worsened: int
-    is_doubtful: bool
+    doubtful: bool
 
     def told(self) -> str:
         """In a sentence or three."""
         sides = f"{self.missing:,.3f} MWh of {self.needed:,.3f} MWh of relief is missing (grid side)"
-        doubt = ", as far as implausible input can tell" if self.is_doubtful else ""
-        parts = [f"{sides}." if self.missing else f"No relief is missing{doubt}."]
+        none = (
+            "No relief is missing, as far as implausible input can tell." if self.doubtful else "No relief is missing."
+        )
+        parts = [f"{sides}." if self.missing else none]
         if self.curtailed:
             still = f"{self.still_curtailed:,.3f} MWh" if self.still_curtailed else "nothing"
             parts.append(f"Of {self.curtailed:,.3f} MWh curtailed by rule {still} stays curtailed (resource side).")
