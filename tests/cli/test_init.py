@@ -18,7 +18,7 @@ from flexpeer.app.grid_day import build
 from flexpeer.app.scenario import Scenario
 from flexpeer.bootstrap import check_grid, grid_input, read_whole
 from flexpeer.narration import Screen
-from flexpeer.streams import with_progress
+from flexpeer.terminal import with_progress
 
 DAY = ("--day", "2026-03-29")
 
@@ -159,7 +159,7 @@ def test_where_results_go_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_progress_without_a_terminal_is_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("flexpeer.streams.EVERY_S", 0.01)
+    monkeypatch.setattr("flexpeer.terminal.EVERY_S", 0.01)
     printed = threading.Event()
 
     def work(tell: Callable[[int, int], None]) -> str:
@@ -172,7 +172,8 @@ def test_progress_without_a_terminal_is_lines(
             super().print(*objects, **options)
             printed.set()
 
-    assert with_progress(Heard(stderr=True), work, "orders") == "done"
+    monkeypatch.setattr("flexpeer.terminal.ERRORS", Heard(stderr=True))
+    assert with_progress(work, "orders") == "done"
     lines = capsys.readouterr().err
     assert "orders 1,200 of 5,000, 0 s\n" in lines
     assert PROGRESS.sub("", lines) == ""
