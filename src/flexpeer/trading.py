@@ -34,6 +34,7 @@ else:
 
 T = TypeVar("T")
 ENCODER = msgspec.json.Encoder(decimal_format="number")
+HERE = "http://127.0.0.1:8080"
 AGAIN_S, POSTINGS_SHOWN = 1.0, 4
 
 Url = Annotated[str, typer.Option("--url", envvar="FLEXPEER_URL", help="Where the market is served.")]
@@ -124,10 +125,10 @@ def place(  # noqa: PLR0913, PLR0917 - what an order has
     ends: Annotated[str, typer.Option("--to", help="ISO 8601 with offset.")],
     quantity: Annotated[str, typer.Option(help="MW, resource side.")],
     price: Annotated[str, typer.Option(help="Per MWh of the resource, in the market's currency.")],
-    url: Url,
     credentials: Credentials,
     organisation: As,
     *,
+    url: Url = HERE,
     market_id: MarketId = None,
     order_id: Annotated[str | None, typer.Option("--id", help="One's own name for it.")] = None,
     zone: Annotated[str | None, typer.Option(help="The one congestion point it is for.")] = None,
@@ -151,7 +152,12 @@ def place(  # noqa: PLR0913, PLR0917 - what an order has
 
 @order_app.command("list")
 def list_orders(
-    url: Url, credentials: Credentials, organisation: As, *, market_id: MarketId = None, as_json: AsJson = False
+    credentials: Credentials,
+    organisation: As,
+    *,
+    url: Url = HERE,
+    market_id: MarketId = None,
+    as_json: AsJson = False,
 ) -> None:
     """One's own orders by arrival; a DSO's also those of the resources it connects."""
     with market(url, credentials, organisation, market_id) as there:
@@ -164,10 +170,10 @@ def amend(  # noqa: PLR0913 - what may be changed
     order_id: Annotated[str, typer.Argument(help="The order.")],
     quantity: Annotated[str, typer.Option(help="MW in all, what is filled included.")],
     price: Annotated[str, typer.Option(help="Per MWh of the resource.")],
-    url: Url,
     credentials: Credentials,
     organisation: As,
     *,
+    url: Url = HERE,
     market_id: MarketId = None,
     as_json: AsJson = False,
 ) -> None:
@@ -181,10 +187,10 @@ def amend(  # noqa: PLR0913 - what may be changed
 @order_app.command("withdraw")
 def withdraw(
     order_id: Annotated[str, typer.Argument(help="The order.")],
-    url: Url,
     credentials: Credentials,
     organisation: As,
     *,
+    url: Url = HERE,
     market_id: MarketId = None,
     as_json: AsJson = False,
 ) -> None:
@@ -211,10 +217,10 @@ def _orders(found: Sequence[OrderDocument]) -> Table:
 
 @book_app.command("watch")
 def watch(
-    url: Url,
     credentials: Credentials,
     organisation: As,
     *,
+    url: Url = HERE,
     market_id: MarketId = None,
     once: Annotated[bool, typer.Option("--once", help="Show it as it is, and end.")] = False,
     as_json: AsJson = False,
@@ -245,7 +251,12 @@ def _book(found: Sequence[PublicOrderDocument]) -> Table:
 
 
 def trades(
-    url: Url, credentials: Credentials, organisation: As, *, market_id: MarketId = None, as_json: AsJson = False
+    credentials: Credentials,
+    organisation: As,
+    *,
+    url: Url = HERE,
+    market_id: MarketId = None,
+    as_json: AsJson = False,
 ) -> None:
     """One's own trades, in the order in which they were concluded."""
     with market(url, credentials, organisation, market_id) as there:
@@ -260,7 +271,12 @@ def trades(
 
 
 def settlement(
-    url: Url, credentials: Credentials, organisation: As, *, market_id: MarketId = None, as_json: AsJson = False
+    credentials: Credentials,
+    organisation: As,
+    *,
+    url: Url = HERE,
+    market_id: MarketId = None,
+    as_json: AsJson = False,
 ) -> None:
     """What one's account stands at, and what that is made of."""
     with market(url, credentials, organisation, market_id) as there:

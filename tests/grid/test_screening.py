@@ -10,7 +10,8 @@ from tests.grid.newton import newton
 from flexpeer.grid.limits import TOLERANCE, Kind, Limits, PowerLimit, limits_of
 from flexpeer.grid.network import Complexes, Floats, Integers, Network
 from flexpeer.grid.powerflow import DayFlow
-from flexpeer.grid.screening import Assessment, TradeScreen, largest
+from flexpeer.grid.ramp import Row
+from flexpeer.grid.screening import Assessment, TradeScreen, bracket_of, largest
 from flexpeer.grid.topology import islanded, service
 
 PERIODS = 8
@@ -85,6 +86,28 @@ def test_no_false_grant_and_no_false_refusal(network: Network) -> None:
             assert oracle.excess(p_w[:, mtu], q_var[:, mtu], mtu) <= TOLERANCE * 1.01
             oracle.grant(p_w[:, mtu], q_var[:, mtu], mtu)
     assert min(granted, refused, reduced) > 50
+
+
+def test_a_compiled_search_finds_what_trying_each_quantity_finds() -> None:
+    tight, day, limits, p_w, q_var = case(meshed_network(45, 30, 6), 46)
+    screen, rng, kinds = TradeScreen(day, limits, p_w, q_var), np.random.default_rng(47), set()
+    mtus = np.array([2, 3])
+    for _ in range(300):
+        one, other = (int(bus) for bus in rng.choice(np.arange(1, tight.bus_count), 2, replace=False))
+        ticks, times = int(10 ** rng.uniform(2.0, 5.0)), int(10 ** rng.uniform(4.0, 6.0))
+        over = int(times * rng.uniform(0.3, 3.0))
+        rows = [Row(one, 2, 4, 7, 1, 1, 0), Row(other, 3, 4, -7, times, over, int(rng.integers(2)))]
+
+        def at(n: int, rows: list[Row] = rows) -> float:
+            whole = -(-n * rows[1].times // rows[1].over) if rows[1].up else n * rows[1].times // rows[1].over
+            change = np.array([[7.0 * n, 7.0 * n], [0.0, -7.0 * whole]])
+            return screen.evaluate(np.array([rows[0].bus, rows[1].bus]), mtus, change).excess
+
+        found = largest(at, ticks)
+        if at(ticks) > TOLERANCE:
+            assert screen.closed(np.array(rows, dtype=np.int64), mtus, bracket_of(at(0), ticks, at(ticks))) == found
+            kinds.add(found > 0)
+    assert kinds == {True, False}
 
 
 def two_buses() -> tuple[DayFlow, Floats, Floats]:

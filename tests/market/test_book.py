@@ -25,10 +25,8 @@ LATE = 10**6
 
 def terms(*pairs: tuple[int, int], asleep: tuple[int, ...] = ()) -> Terms:
     """Impact factors (own, its) of each place, and which sleep."""
-    made = Terms()
-    made.extend(np.array([own for own, _ in pairs]), np.array([its for _, its in pairs]))
-    made.asleep[list(asleep)] = True
-    return made
+    own, its = np.array([own for own, _ in pairs]), np.array([its for _, its in pairs])
+    return Terms(own, its, np.array([place in asleep for place in range(len(pairs))]))
 
 
 def filled(make: Make, priority: Priority, orders: list[Entry]) -> Book:

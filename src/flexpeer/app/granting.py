@@ -9,10 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from flexpeer.app.joint_check import Borders, JointAssessment, Owner, OwnerSilent, within
-from flexpeer.app.validator import PointExcess, PointOwner
+import numpy as np
+
+from flexpeer.app.joint_check import Borders, JointAssessment, Owner, OwnerSilent, mtus_of, within
+from flexpeer.app.ramps import ramp_of
+from flexpeer.app.validator import GridOwner, PointExcess, PointOwner
+from flexpeer.grid.bracket import Bracket
 from flexpeer.grid.limits import TOLERANCE, Kind
-from flexpeer.grid.screening import largest
+from flexpeer.grid.network import Integers
+from flexpeer.grid.screening import bracket_of, largest
 from flexpeer.market.granting import SILENT, Freed, RecordVerdict, raise_limit_w
 from flexpeer.market.matching.view import View
 from flexpeer.market.trades import Decision, GridVerdict, Match, Move, match_moves
@@ -37,17 +42,32 @@ PER_MTU = (Kind.LOADING, Kind.HIGH, Kind.LOW)
 class Joint:
     """What a match would do at a quantity, in all its MTUs or in one; the same as last is not asked again."""
 
-    def __init__(self, borders: Borders, view: View, match: Match) -> None:
-        self._borders, self._view, self._match = borders, view, match
+    def __init__(self, borders: Borders, view: View, match: Match, sole: GridOwner | None) -> None:
+        self._borders, self._view, self._match, self._sole = borders, view, match, sole
         self._last: tuple[tuple[Move, ...], JointAssessment] | None = None
+        self._ramp: tuple[Integers | None, Integers] | None = None
 
     def __call__(self, quantity_w: int, raised_w: int = 0, mtu: int | None = None) -> JointAssessment:
         """Assess it."""
-        moves = match_moves(self._view.participants, self._view.orders, self._match.at(quantity_w, raised_w))
+        whole = quantity_w == self._match.quantity_w and not raised_w
+        match = self._match if whole else self._match.at(quantity_w, raised_w)
+        moves = match_moves(self._view.participants, self._view.orders, match)
         moves = moves if mtu is None else within(moves, mtu)
         if self._last is None or self._last[0] != moves:
             self._last = moves, JointAssessment(self._borders, moves)
         return self._last[1]
+
+    def closed(self, mtu: int | None, bracket: Bracket) -> int | None:
+        """The most ticks in a bracket that fit, in all MTUs or in one; None if only assessments can tell."""
+        if self._sole is None:
+            return None
+        if self._ramp is None:
+            self._ramp = (
+                ramp_of(self._view, self._match, self._sole.bus_of),
+                mtus_of({leg.span for leg in self._match.legs}),
+            )
+        ramp, mtus = self._ramp
+        return None if ramp is None else self._sole.closed(ramp, mtus if mtu is None else np.array([mtu]), bracket)
 
 
 class _Search:
@@ -80,17 +100,27 @@ class _Search:
 
     def _narrow(self, mtu: int | None) -> None:
         """Lower the quantity to the largest that fits in one MTU, or in all."""
-        tried = {self.quantity_w // self._tick_w: self.too_much}
+        before = self.quantity_w // self._tick_w
+        tried = {before: self.too_much}
 
         def excess(ticks: int) -> float:
             """At a number of ticks; at none, minus the room of what binds."""
             if ticks == 0:
                 return -self.too_much.slack
+            return at(ticks).worst[0]
+
+        def at(ticks: int) -> JointAssessment:
+            """At a number of ticks, each once."""
             if ticks not in tried:
                 tried[ticks] = self._joint(ticks * self._tick_w, 0, mtu)
-            return tried[ticks].worst[0]
+            return tried[ticks]
 
-        ticks = largest(excess, self.quantity_w // self._tick_w)
+        bracket = bracket_of(-self.too_much.slack, before, self.too_much.worst[0])
+        ticks = self._joint.closed(mtu, bracket)
+        if ticks is None:
+            ticks = largest(excess, before)
+        elif bracket.high:
+            at(ticks + 1)
         self.quantity_w = ticks * self._tick_w
         self.too_much = tried.get(ticks + 1, self.too_much)
 
@@ -103,10 +133,12 @@ class GridCoordinator:
 
     def __init__(self, owners: Sequence[Owner], element_of: Mapping[str, str], home: Mapping[str, str]) -> None:
         self.borders = Borders(owners, home)
+        here = [owner for owner in owners if isinstance(owner, GridOwner)]
+        self._sole = here[0] if len(owners) == len(here) == 1 else None
         self._element_of = element_of
         self._held: dict[int, Holding] = {}
         self._failed_at: dict[str, int | None] = {}
-        self._watched: dict[Freed, tuple[Kind, float]] = {}
+        self._watched: dict[int | None, dict[Freed, tuple[Kind, float]]] = {}
         self._changed: dict[str, set[int | None]] = {}
 
     @property
@@ -123,7 +155,7 @@ class GridCoordinator:
             return _silence(match, silent)
 
     def _reserve(self, view: View, match: Match) -> RecordVerdict:
-        joint = Joint(self.borders, view, match)
+        joint = Joint(self.borders, view, match, self._sole)
         full = self._first_failing(match, joint) or joint(match.quantity_w)
         if full.worst[0] <= TOLERANCE:
             return self._hold(match, full, match.quantity_w, 0, None)
@@ -226,12 +258,14 @@ class GridCoordinator:
         if binding.kind:
             place, kind = Freed(binding.owner, binding.element, binding.mtu), Kind(binding.kind)
             slack = self._slack(place, kind)
-            _, before = self._watched.get(place, (kind, slack))
-            self._watched[place] = (kind, min(before, slack))
+            watched = self._watched.setdefault(_watched_at(binding.mtu, kind), {})
+            _, before = watched.get(place, (kind, slack))
+            watched[place] = (kind, min(before, slack))
 
     def unwatch(self, place: Freed) -> None:
         """Nothing sleeps at this place any more."""
-        self._watched.pop(place, None)
+        for mtu in (place.mtu, None):
+            self._watched.get(mtu, {}).pop(place, None)
 
     def _slack(self, place: Freed, kind: Kind) -> float:
         return self.borders.owners[place.owner].slack(place.element, kind, place.mtu or 0)
@@ -245,7 +279,7 @@ class GridCoordinator:
 
     def freed(self) -> tuple[Freed, ...]:
         """The watched places with any more room than when they bound."""
-        every = {place.mtu for place in self._watched}
+        every = set(self._watched)
         return self._freed(dict.fromkeys(self.borders.owners, every), TOLERANCE)
 
     def _freed(self, changed: Mapping[str, AbstractSet[int | None]], slack: float) -> tuple[Freed, ...]:
@@ -255,21 +289,30 @@ class GridCoordinator:
         is looked at all the same.
         """
         freed, silent = [], set[str]()
-        for place, (kind, before) in list(self._watched.items()):
-            mtus = changed.get(place.owner)
-            if mtus is None or place.owner in silent or (kind in PER_MTU and place.mtu not in mtus):
+        for place, kind, before in self._watched_in(changed):
+            if place.owner in silent:
                 continue
             try:
                 now = self._slack(place, kind)
             except OwnerSilent:
                 silent.add(place.owner)
-                self._changed.setdefault(place.owner, set()).update(mtus)
+                self._changed.setdefault(place.owner, set()).update(changed[place.owner])
                 continue
             if now > before + slack:
                 freed.append(place)
             elif now < before:
-                self._watched[place] = (kind, now)
+                self._watched[_watched_at(place.mtu, kind)][place] = (kind, now)
         return tuple(freed)
+
+    def _watched_in(self, changed: Mapping[str, AbstractSet[int | None]]) -> list[tuple[Freed, Kind, float]]:
+        """The watched places in MTUs in which their owner's state changed."""
+        mtus = {None}.union(*changed.values())
+        return [
+            (place, kind, before)
+            for mtu in sorted(mtus & self._watched.keys(), key=lambda mtu: -1 if mtu is None else mtu)
+            for place, (kind, before) in self._watched[mtu].items()
+            if place.owner in changed and (mtu is None or mtu in changed[place.owner])
+        ]
 
     def abort(self, matches: tuple[int, ...]) -> None:
         """Give reservations back, the last one first."""
@@ -278,6 +321,11 @@ class GridCoordinator:
             for owner in reversed(held.owners):
                 self._changed.setdefault(owner, set()).update(held.mtus)
                 self.borders.abort(match, owner)
+
+
+def _watched_at(mtu: int | None, kind: Kind) -> int | None:
+    """Under which MTU a place is watched: None where its limit is about more than one."""
+    return mtu if kind in PER_MTU else None
 
 
 def _silence(match: Match, silent: OwnerSilent) -> RecordVerdict:
@@ -311,9 +359,10 @@ class PointCoordinator:
 
         tick = view.needs.rulebook.quantity_tick_w
         quantity = match.quantity_w
-        if worst(quantity)[0].excess > 0:
+        binding = worst(quantity)
+        if binding[0].excess > 0:
             quantity = self._largest(lambda n: worst(n * tick)[0].excess, quantity // tick) * tick
-        binding = worst(min(quantity + tick, match.quantity_w))
+            binding = worst(min(quantity + tick, match.quantity_w))
         quantity = view.tradeable_w(match, quantity)
         if quantity == match.quantity_w:
             verdicts = tuple(GridVerdict(each.owner, Decision.GRANTED) for each in self._owners)

@@ -4,8 +4,7 @@ Between neighbours travel the voltage at a border (down) and the power drawn the
 still. Whoever joins them asks each owner to try its own moves, and knows borders by their names, never a bus.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence, Set
 from itertools import count
 from typing import NamedTuple, Protocol
 
@@ -164,6 +163,8 @@ class Borders:
         self.owners[owner].hold(match, trial.number)
         mtus = trial.mtus
         used, told = self._used.get(owner), self._told.get(owner)
+        if used is None and told is None:
+            return
         nothing = np.zeros((0, len(mtus)), dtype=np.complex128)
         before = _Before(
             mtus, nothing if used is None else used[:, mtus].copy(), nothing if told is None else told[:, mtus].copy()
@@ -207,28 +208,34 @@ class JointAssessment:
 
     def __init__(self, borders: Borders, moves: Sequence[Move]) -> None:
         self._borders = borders
-        touched = {mtu for span in {m.span for m in moves} for mtu in span.mtus}
-        self.mtus = np.array(sorted(touched), dtype=np.int64)
+        self.mtus = mtus_of({move.span for move in moves})
         own: dict[str, list[Move]] = {name: [] for name in borders.owners}
         for move in moves:
             if (name := borders.home.get(move.resource)) is not None:
                 own[name].append(move)
         self._parts = {name: _Part(owner, tuple(own[name])) for name, owner in borders.owners.items()}
+        self._worst: tuple[float, str, Binding | None] | None = None
         self.converged = self._settle()
 
-    @cached_property
+    @property
     def touched(self) -> list[tuple[str, Tried]]:
         """The owners whose grid changes, with what they found."""
         return [(name, part.tried) for name, part in self._parts.items() if part.tried is not None]
 
-    @cached_property
+    @property
     def worst(self) -> tuple[float, str, Binding | None]:
         """The largest excess, whose it is, and what binds; nothing fits that did not converge."""
-        if not self.converged:
-            owner, tried = next(((o, t) for o, t in self.touched if not t.converged), self.touched[0])
-            return np.inf, owner, tried.binding
+        if self._worst is None:
+            self._worst = self._most() if self.converged else self._unsettled()
+        return self._worst
+
+    def _most(self) -> tuple[float, str, Binding | None]:
         owner, tried = max(self.touched, key=lambda each: each[1].excess)
         return tried.excess, owner, tried.binding
+
+    def _unsettled(self) -> tuple[float, str, Binding | None]:
+        owner, tried = next(((o, t) for o, t in self.touched if not t.converged), self.touched[0])
+        return np.inf, owner, tried.binding
 
     @property
     def bound_at(self) -> int | None:
@@ -262,7 +269,7 @@ class JointAssessment:
             for part in reversed(self._parts.values()):
                 if part.stale and not self._assess(part):
                     return False
-            if not self._carry_voltages():
+            if len(self._parts) == 1 or not self._carry_voltages():
                 return True
         return False
 
@@ -302,6 +309,14 @@ class JointAssessment:
             return accepted
         told: Complexes = tried.voltages[self._borders.watched[border.parent].index(border.name)]
         return told
+
+
+def mtus_of(spans: Set[Span]) -> Integers:
+    """The MTUs of spans, in order."""
+    if len(spans) == 1:
+        (span,) = spans
+        return np.arange(span.first, span.end)
+    return np.array(sorted({mtu for span in spans for mtu in span.mtus}), dtype=np.int64)
 
 
 def within(moves: Sequence[Move], mtu: int) -> tuple[Move, ...]:

@@ -20,9 +20,13 @@ class Journal:
 
     def note(self, event: Event) -> None:
         """Keep what has to be told later."""
-        self.arrivals += _is_answer_at_the_door(event)
         match event:
+            case OrderPlaced(order):
+                self.arrivals += not order.residual
+            case OrderAmended() | OrderWithdrawn():
+                self.arrivals += 1
             case CommandRefused(command, subject, reason, detail) if command.endswith("Order"):
+                self.arrivals += 1
                 self.refusals.append(Refusal(subject, str(reason), detail, "", "", None, None, 0))
             case MatchProposed(proposed):
                 self._proposed = proposed
@@ -49,11 +53,3 @@ class Journal:
         decision = binding.decision if event.quantity_w else Decision.REFUSED
         where = (binding.owner, binding.element, binding.mtu, binding.headroom_w)
         self.refusals.append(Refusal(pairs, GRID_LIMIT, str(decision), *where, event.quantity_w))
-
-
-def _is_answer_at_the_door(event: Event) -> bool:
-    if isinstance(event, CommandRefused):
-        return event.command.endswith("Order")
-    if isinstance(event, OrderPlaced):
-        return not event.order.residual
-    return isinstance(event, OrderAmended | OrderWithdrawn)

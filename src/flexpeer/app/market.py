@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from flexpeer.app.ports import Batch, EventLog, Owners
 from flexpeer.market.granting import Freed, RecordVerdict, ReportHeadroom
 from flexpeer.market.machine import Advance, Command, Event, State, decide, evolve, has_work, view
-from flexpeer.market.matching.books import Books
+from flexpeer.market.matching.books import NOTHING_TO_FOLLOW, Books
 from flexpeer.market.matching.compiled_book import CompiledBook
 from flexpeer.market.matching.meetings import LineMoved, MeetingsWoken
 from flexpeer.market.needs import DayOpened
@@ -38,6 +38,7 @@ from flexpeer.market.trades import (
 )
 
 AT_THE_DOOR = OrderPlaced | OrderAmended | OrderWithdrawn | CommandRefused
+WAKING = (MeetingsWoken, LineMoved)
 Listener = Callable[[Event], None]
 
 
@@ -208,14 +209,17 @@ class Market:
             self.owners.hold(cleared[0].trade.match, held)
 
     def _apply(self, event: Event) -> None:
-        woken = self._places(event)
+        kind = type(event)
+        woken = self._places(event) if kind in WAKING else set()
         self.state = evolve(self.state, event)
         if isinstance(event, DayOpened):
             self.books = make_books(event.rulebook.priority)
-        self.books.evolve(view(self.state, self.books), event)
-        if isinstance(event, GateOpened) and self._make_owners is not None:
+        if kind not in NOTHING_TO_FOLLOW:
+            self.books.evolve(view(self.state, self.books), event)
+        if kind is GateOpened and self._make_owners is not None:
             self.owners = self._make_owners(self.state)
-        self._asleep(tuple(woken))
+        if woken:
+            self._asleep(tuple(woken))
         for listener in self._listeners:
             listener(event)
 
@@ -241,16 +245,18 @@ class Market:
         """Owners commit what became trades, once the log outlives the program, and abort what was released."""
         if self.owners is None:
             return
+        concluded: dict[int, None] = {}
         for event in events:
-            if isinstance(event, ReservationsReleased):
+            if isinstance(event, TradeConcluded):
+                concluded[event.trade.match] = None
+            elif isinstance(event, ReservationsReleased):
                 self.owners.abort(event.matches)
             elif isinstance(event, VerdictRecorded) and event.quantity_w == 0:
                 self.owners.abort((event.match,))
-        concluded = dict.fromkeys(event.trade.match for event in events if isinstance(event, TradeConcluded))
         if concluded and not durable and self.owners.elsewhere:
             self._log.sync()
         freed = [place for match in concluded for place in self.owners.commit(match)]
-        if self.state.orders.gate is Gate.OPEN:
+        if freed and self.state.orders.gate is Gate.OPEN:
             self._freed = (*self._freed, *self._asleep(tuple(freed)))
 
 

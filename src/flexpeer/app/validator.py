@@ -13,10 +13,12 @@ import numpy as np
 
 from flexpeer.app.joint_check import BorderEnd, Trial, Tried
 from flexpeer.app.tangents import Past, Responses, Slopes, Tangent, limits_past
+from flexpeer.grid.bracket import Bracket
 from flexpeer.grid.excess import NO_SOURCES, Change
 from flexpeer.grid.limits import TOLERANCE, Kind, Limits, Readings
 from flexpeer.grid.network import Complexes, Flags, Floats, Integers, Network
 from flexpeer.grid.powerflow import DayFlow
+from flexpeer.grid.ramp import Row
 from flexpeer.grid.screening import Assessment, Snapshot, TradeScreen
 from flexpeer.grid.sensitivity import Metric, Quantity
 from flexpeer.market.needs import CongestionPoint, Direction, Watts
@@ -112,17 +114,22 @@ class GridOwner:
         """Buses and changes of injection there (rows, mtus), W + j var: of moves, and of what areas below draw."""
         buses = [self._own.bus_of[move.resource] for move in trial.moves]
         buses += [self._buses[name] for name in trial.drawn]
+        at = np.array(buses, dtype=np.int64)
+        if len(trial.mtus) == 1 and not trial.drawn:
+            return at, np.array([move.change_w for move in trial.moves], dtype=np.complex128)[:, None]
         changes = np.zeros((len(buses), len(trial.mtus)), dtype=np.complex128)
         for row, move in enumerate(trial.moves):
             first, end = np.searchsorted(trial.mtus, (move.span.first, move.span.end))
             changes[row, first:end] = move.change_w
         for row, drawn in enumerate(trial.drawn.values(), len(trial.moves)):
             changes[row] = -drawn
-        return np.array(buses, dtype=np.int64), changes
+        return at, changes
 
     def warm_up(self) -> None:
         """Try nothing, so that everything is compiled before the first order waits for it."""
-        self.attempt(Trial(0, (), np.zeros(1, dtype=np.int64), {}, None, ()))
+        first = np.zeros(1, dtype=np.int64)
+        self.attempt(Trial(0, (), first, {}, None, ()))
+        self.closed(np.zeros((0, len(Row._fields)), dtype=np.int64), first, Bracket(0, 0.0, 0, 0.0))
 
     def _last(self, trial: int) -> Assessment:
         if self._tried is None or self._tried[0] != trial:
@@ -172,11 +179,19 @@ class GridOwner:
             felt[name] = self._slopes(per_w, above)
         return Responses(given, felt)
 
+    @property
+    def bus_of(self) -> Mapping[str, int]:
+        """The buses of its resources."""
+        return self._own.bus_of
+
+    def closed(self, ramp: Integers, mtus: Integers, bracket: Bracket) -> int | None:
+        """The most ticks in a bracket that fit in some MTUs; None if only trials can tell."""
+        return self.screen.closed(ramp, mtus, bracket)
+
     def hold(self, match: int, trial: int) -> None:
         """Make the trial of this number, the last one, current."""
         assessment = self._last(trial)
-        self._held[match] = self.screen.snapshot(assessment.mtus)
-        self.screen.accept(assessment)
+        self._held[match] = self.screen.hold(assessment)
         self._tried = None
 
     def commit(self, match: int) -> None:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flexpeer.grid.bracket import Bracket
+from flexpeer.grid.bracket import Bracket, closed_in, guess
+from flexpeer.grid.checking import GridCheck, check, grid_check, replaced
 from flexpeer.grid.excess import (
     NO_SOURCES,
     Accepted,
@@ -22,7 +23,6 @@ from flexpeer.grid.excess import (
     Excess,
     adopt,
     begun,
-    checked,
     excess,
     means_after,
     measured,
@@ -39,7 +39,8 @@ from flexpeer.grid.limits import (
     window_means,
 )
 from flexpeer.grid.network import S_BASE_VA, Complexes, Floats, Integers
-from flexpeer.grid.powerflow import DayFlow, FlowResult, FlowStatus, flow, per_unit
+from flexpeer.grid.powerflow import DayFlow, FlowModel, FlowResult, FlowStatus, flow, per_unit
+from flexpeer.grid.ramp import closed
 from flexpeer.grid.sensitivity import Metric, Sensitivity, sensitivity
 
 
@@ -115,6 +116,7 @@ class TradeScreen:
         self._state = self._flow(per_unit(p_w, q_var), voltages, self._every, None)
         self._allowed = self._starting_limits()
         self._now = Accepted(self._gauges, self._state, self._allowed)
+        self._grids: dict[int, GridCheck] = {}
         self._changes = 0
         self._changed_at = np.zeros(day.periods, dtype=np.int64)
 
@@ -164,10 +166,24 @@ class TradeScreen:
         """What a change would do; nothing is changed."""
         groups = self._day.groups(change.mtus)
         if len(groups) == 1 and not groups[0][0].controlled:
-            v, power_w, settled, found = checked(groups[0][0].circuit, self._now, change)
+            v, power_w, settled, worst, kind, at, column, room = check(self._grid(groups[0][0]), *change)
             if settled:
-                return self._assessment(found, change, v, power_w)
+                return self._assessment(Excess(worst, kind, at, column, room), change, v, power_w)
         return self._assess_slowly(change)
+
+    def closed(self, ramp: Integers, mtus: Integers, bracket: Bracket) -> int | None:
+        """The most ticks in a bracket that fit in some MTUs (`ramp.closed`); None where only `assess` can tell."""
+        groups = self._day.groups(mtus)
+        if len(groups) > 1 or groups[0][0].controlled:
+            return None
+        return closed(self._grid(groups[0][0]), ramp, mtus, bracket)
+
+    def _grid(self, model: FlowModel) -> GridCheck:
+        """What kernels know of a topology and the state."""
+        known = self._grids.get(id(model))
+        if known is None:
+            known = self._grids[id(model)] = grid_check(model.circuit, self._now)
+        return known
 
     def _assess_slowly(self, change: Change) -> Assessment:
         """Any topologies, by whatever finds a state."""
@@ -213,6 +229,19 @@ class TradeScreen:
         if not assessment.fits:
             raise ValueError("a change that does not fit cannot be accepted")
         self._adopt(assessment)
+
+    def hold(self, assessment: Assessment) -> Snapshot:
+        """`accept` it; what there was before."""
+        groups = self._day.groups(assessment.mtus)
+        if len(groups) > 1 or not assessment.fits:
+            snapshot = self.snapshot(assessment.mtus)
+            self.accept(assessment)
+            return snapshot
+        self._require_current(assessment)
+        hours, grid = self._with_hours(assessment.mtus), self._grid(groups[0][0])
+        before = replaced(grid, assessment.change, assessment.v_new, assessment.source_power_w, hours)
+        self._mark(assessment.mtus)
+        return Snapshot(hours, *before)
 
     def set_source_voltage(self, mtus: Integers, source_v: Complexes) -> Assessment:
         """Take over voltages (sources, mtus) that another grid dictates, whether or not everything then fits.
@@ -330,11 +359,16 @@ def largest(excess_at: Callable[[int], float], quantity_w: int) -> int:
     last = excess_at(quantity_w)
     if quantity_w <= 0 or last <= TOLERANCE:
         return max(quantity_w, 0)
-    goal = TOLERANCE / 2
-    bracket = Bracket(0, excess_at(0) - goal, quantity_w, last - goal)
-    if bracket.under > 0:
-        return 0
+    bracket = bracket_of(excess_at(0), quantity_w, last)
     while bracket.high - bracket.low > 1:
-        guess = bracket.guess()
-        bracket = bracket.narrowed(guess, excess_at(guess) - goal)
+        at = guess(bracket)
+        bracket = closed_in(bracket, at, excess_at(at) - TOLERANCE / 2)
     return bracket.low
+
+
+def bracket_of(at_nothing: float, quantity_w: int, at_quantity: float) -> Bracket:
+    """Between nothing and a quantity that does not fit, given the excess at both; empty where there is no room."""
+    goal = TOLERANCE / 2
+    if at_nothing - goal > 0:
+        return Bracket(0, 0.0, 0, 0.0)
+    return Bracket(0, float(at_nothing - goal), quantity_w, float(at_quantity - goal))

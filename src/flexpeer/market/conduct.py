@@ -56,6 +56,10 @@ class Seen(NamedTuple):
     activations: Activations
 
 
+LOOKED_AT = frozenset((OrderPlaced, ForecastPublished, MeterRecorded, DeliveryVerified))
+"""Events about which anything can be flagged."""
+
+
 def flags(seen: Seen, conduct: Conduct, decided: Iterable[object]) -> list[ConductFlagged]:
     """What is to be flagged about events just decided, given the state before them; about the meter, once."""
     found: list[ConductFlagged] = []

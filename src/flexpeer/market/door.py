@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
-from functools import cached_property
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -40,6 +39,7 @@ from flexpeer.market.rulebook import Exchange
 from flexpeer.periods import Span
 from flexpeer.quantities import MINOR_PER_MAJOR, PRICE_LIMIT_MINOR, QUANTITY_LIMIT_W, decimal_text
 
+REGULATIONS = tuple(Regulation)
 Refusal = tuple[Reason, str]
 Outcome = list[OrderPlaced | OrderAmended | OrderWithdrawn | GateOpened | GateClosed | CommandRefused]
 
@@ -55,48 +55,40 @@ class Door(NamedTuple):
 
 
 class Asked:
-    """An order that asks to be let in, and what the door makes of it: each found when first asked for."""
+    """An order that asks to be let in, and what the door makes of it.
+
+    `dso`: whether it is a DSO's own purchase. `zone`: the congestion point it is restricted to. `span`: its MTUs.
+    `possible`: the regulations it could have; `regulation`: as stated, or the only one that is possible.
+    """
 
     def __init__(self, door: Door, command: PlaceOrder) -> None:
         self.door, self.command = door, command
+        self.dso = door.participants.is_dso(command.unit)
+        self.zone = self._zone()
+        self.span = door.needs.day.span(command.start, command.end) if door.needs.day else None
+        self.possible = self._possible()
+        self.regulation = command.regulation if command.regulation in self.possible else None
+        if command.regulation is None and len(self.possible) == 1:
+            self.regulation = self.possible[0]
 
-    @cached_property
-    def dso(self) -> bool:
-        """Whether it is a DSO's own purchase."""
-        return self.door.participants.is_dso(self.command.unit)
-
-    @cached_property
-    def zone(self) -> str:
-        """The congestion point it is restricted to: as named; for a DSO's purchase else the only one there is."""
+    def _zone(self) -> str:
+        """As named; for a DSO's purchase else the only one there is."""
         points = self.door.needs.points
         if self.command.zone is None and self.dso and len(points) == 1:
             return next(iter(points))
         return self.command.zone or EVERYWHERE
 
-    @cached_property
-    def span(self) -> Span | None:
-        """Its MTUs."""
-        day = self.door.needs.day
-        return day.span(self.command.start, self.command.end) if day else None
-
-    @cached_property
-    def possible(self) -> tuple[Regulation, ...]:
-        """The regulations it could have: of the point it names, else of points in need."""
-        door, relieved_by = self.door, tuple(Regulation)
-        if self.span is None:
+    def _possible(self) -> tuple[Regulation, ...]:
+        """Those of the point it names, else of points in need."""
+        needs, relieved_by = self.door.needs, REGULATIONS
+        if self.span is None or (self.zone and self.zone not in needs.points):
             return ()
         if self.zone:
-            relieved_by = (relieving(door.needs.points[self.zone].direction),)
-        elif door.needs.rulebook.exchange is not Exchange.BALANCED:
-            relieved_by = tuple(r for r in Regulation if door.places.counted(EVERYWHERE, r, self.span))
-        return relieved_by if self.command.side is Side.SELL else tuple(each.opposite for each in relieved_by)
-
-    @cached_property
-    def regulation(self) -> Regulation | None:
-        """As stated, or the only one that is possible."""
-        if self.command.regulation is not None:
-            return self.command.regulation if self.command.regulation in self.possible else None
-        return self.possible[0] if len(self.possible) == 1 else None
+            relieved_by = (relieving(needs.points[self.zone].direction),)
+        elif needs.rulebook.exchange is not Exchange.BALANCED:
+            counted = self.door.places.counted
+            relieved_by = tuple([each for each in REGULATIONS if counted(EVERYWHERE, each, self.span)])
+        return relieved_by if self.command.side is Side.SELL else tuple([each.opposite for each in relieved_by])
 
 
 def _check_gate(asked: Asked) -> Refusal | None:

@@ -67,7 +67,7 @@ def record_verdict(view: View, command: RecordVerdict) -> list[object]:
         return [CommandRefused("RecordVerdict", f"{command.match}", Reason.NO_SUCH_MATCH)]
     if not _possible(view, pending, command):
         return [CommandRefused("RecordVerdict", f"{command.match}", Reason.VERDICT_IMPOSSIBLE)]
-    granted = acceptable(view, pending, command.quantity_w)
+    granted = acceptable(view, pending, command.quantity_w) if command.quantity_w else 0
     events: list[object] = [
         VerdictRecorded(command.match, granted, command.raised_w if granted else 0, command.verdicts)
     ]
@@ -76,7 +76,7 @@ def record_verdict(view: View, command: RecordVerdict) -> list[object]:
         match = pending.at(granted, command.raised_w)
         events += [MatchReserved(match)] if conditional(taker) else concluded(view, match)
     if granted < pending.quantity_w:
-        events.append(_blocked(view, pending, command))
+        events.append(_blocked(view, pending, command, granted))
     return events
 
 
@@ -84,7 +84,8 @@ def _possible(view: View, pending: Match, command: RecordVerdict) -> bool:
     """Whether the answer is within the proposal, the seller's order and both orders' prices."""
     if not (0 <= command.quantity_w <= pending.quantity_w and command.raised_w >= 0):
         return False
-    if view.tradeable_w(pending, command.quantity_w) != command.quantity_w:
+    whole = command.quantity_w == pending.quantity_w
+    if not whole and view.tradeable_w(pending, command.quantity_w) != command.quantity_w:
         return False
     if not command.raised_w:
         return True
@@ -113,10 +114,9 @@ def raise_limit_w(view: View, match: Match, quantity_w: int) -> int:
     return max(room, 0)
 
 
-def _blocked(view: View, match: Match, command: RecordVerdict) -> MeetingBlocked:
+def _blocked(view: View, match: Match, command: RecordVerdict, granted: int) -> MeetingBlocked:
     answers = (verdict for verdict in command.verdicts if verdict.decision is not Decision.GRANTED)
     binding = next(answers, GridVerdict("", Decision.REFUSED))
-    granted = acceptable(view, match, command.quantity_w)
     held = conditional(view.orders.orders[match.taker]) and granted > 0
     tentative = held or bool(view.trades.reserved)
     block = Block(binding.owner, binding.element, binding.mtu, orders_of(match), tentative)
@@ -141,9 +141,11 @@ def energy_freed(
     """The units that waited for a resource's energy, once that resource has traded."""
     resources = view.participants.resources
     moved = {name for event in concluded_now for name in event.moves_w if resources[name].energy_wm is not None}
+    if not moved:
+        return []
     found = [
         name
-        for name, block in (matching.blocks.items() if moved else ())
+        for name, block in matching.blocks.items()
         if block.element.startswith(f"{ENERGY}:") and block.element.removeprefix(f"{ENERGY}:") in moved
     ]
     units = {view.orders.orders[order].unit for name in found for order in matching.blocks[name].orders}

@@ -5,8 +5,9 @@ is a fold of the same events, kept beside the state because it is large; `Books.
 it anew. Feeding orders: after any event, as long as `has_work(state)`, decide `Advance()`.
 """
 
+from collections.abc import Callable
 from hashlib import sha256
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec.structs import replace
@@ -115,17 +116,24 @@ def has_work(state: State) -> bool:
 def decide(state: State, books: Books, command: Command) -> list[Event]:
     """The events a command leads to; a refusal is an event too. Nothing changes."""
     events = _decided(state, books, command)
-    trade_events = tuple(event for event in events if isinstance(event, trades.TradeConcluded))
-    if trade_events and not isinstance(command, pool.ClearOrders):
+    kinds = {type(event) for event in events}
+    if trades.TradeConcluded in kinds and not isinstance(command, pool.ClearOrders):
+        trade_events = tuple(event for event in events if isinstance(event, trades.TradeConcluded))
         here = view(state, books)
         events += granting.energy_freed(here, state.matching, books, trade_events)
         events += granting.minimum_met(here, state.matching, books, trade_events)
+    if kinds.isdisjoint(conduct.LOOKED_AT):
+        return events
     seen = conduct.Seen(state.participants, state.needs, state.orders, state.trades, state.activations)
     return events + conduct.flags(seen, state.conduct, events)
 
 
 def _decided(state: State, books: Books, command: Command) -> list[Any]:
     match command:
+        case Advance():
+            return sweep.advance(view(state, books), state.matching, books) if has_work(state) else []
+        case granting.RecordVerdict():
+            return granting.record_verdict(view(state, books), command)
         case needs.OpenDay() | needs.PublishForecast() | needs.AnnounceOutage() | needs.DefineCongestionPoint():
             return needs.decide(state.needs, state.participants, _frozen(state), command)
         case (
@@ -140,10 +148,6 @@ def _decided(state: State, books: Books, command: Command) -> list[Any]:
             orders.PlaceOrder() | orders.AmendOrder() | orders.WithdrawOrder() | orders.OpenGate() | orders.CloseGate()
         ):
             return _at_the_door(state, books, command)
-        case Advance():
-            return sweep.advance(view(state, books), state.matching, books) if has_work(state) else []
-        case granting.RecordVerdict():
-            return granting.record_verdict(view(state, books), command)
         case granting.ReportHeadroom():
             return granting.report_headroom(view(state, books), state.matching, books, command)
         case pool.ClearOrders():
@@ -231,39 +235,71 @@ def _at_the_door(state: State, books: Books, command: Command) -> list[Any]:
 
 def evolve(state: State, event: Event) -> State:
     """The state after an event."""
-    count, mtu_count = state.events + 1, state.needs.mtu_count
-    if isinstance(event, meetings.Event):
-        return replace(state, events=count, matching=meetings.evolve(state.matching, event))
-    if isinstance(event, CommandRefused):
-        return replace(state, events=count)
-    match event:
-        case trades.TradeConcluded():
-            book = state.orders
-            for order, quantity_w in event.fills_w.items():
-                book = book.filled(state.participants, order, quantity_w, mtu_count)
-            return replace(state, events=count, orders=book, trades=trades.evolve(state.trades, mtu_count, event))
-        case trades.MatchProposed() | trades.VerdictRecorded() | trades.MatchReserved() | trades.ReservationsReleased():
-            matching = meetings.evolve(state.matching, event)
-            return replace(state, events=count, trades=trades.evolve(state.trades, mtu_count, event), matching=matching)
-        case trades.OrdersCleared():
-            return replace(state, events=count, trades=trades.evolve(state.trades, mtu_count, event))
-    if isinstance(event, orders.Event):
-        after = orders.evolve(state.orders, state.participants, mtu_count, event)
-        matching, flagged = meetings.evolve(state.matching, event), conduct.evolve(state.conduct, event)
-        return replace(state, events=count, orders=after, matching=matching, conduct=flagged)
-    if isinstance(event, participants.Event):
-        return replace(state, events=count, participants=participants.evolve(state.participants, event))
-    if isinstance(event, needs.Event):
-        return replace(state, events=count, needs=needs.evolve(state.needs, event))
+    return _EVOLVE.get(type(event), _evolve_afterwards)(state, event)
+
+
+def _evolve_refused(state: State, _event: Any) -> State:
+    return replace(state, events=state.events + 1)
+
+
+def _evolve_matching(state: State, event: Any) -> State:
+    return replace(state, events=state.events + 1, matching=meetings.evolve(state.matching, event))
+
+
+def _evolve_trades(state: State, event: Any) -> State:
+    after = trades.evolve(state.trades, state.needs.mtu_count, event)
+    return replace(state, events=state.events + 1, trades=after)
+
+
+def _evolve_met(state: State, event: Any) -> State:
+    after, matching = trades.evolve(state.trades, state.needs.mtu_count, event), meetings.evolve(state.matching, event)
+    return replace(state, events=state.events + 1, trades=after, matching=matching)
+
+
+def _evolve_concluded(state: State, event: Any) -> State:
+    book, mtu_count = state.orders, state.needs.mtu_count
+    for order, quantity_w in event.fills_w.items():
+        book = book.filled(state.participants, order, quantity_w, mtu_count)
+    after = trades.evolve(state.trades, mtu_count, event)
+    return replace(state, events=state.events + 1, orders=book, trades=after)
+
+
+def _evolve_orders(state: State, event: Any) -> State:
+    after = orders.evolve(state.orders, state.participants, state.needs.mtu_count, event)
+    matching, flagged = meetings.evolve(state.matching, event), conduct.evolve(state.conduct, event)
+    return replace(state, events=state.events + 1, orders=after, matching=matching, conduct=flagged)
+
+
+def _evolve_participants(state: State, event: Any) -> State:
+    return replace(state, events=state.events + 1, participants=participants.evolve(state.participants, event))
+
+
+def _evolve_needs(state: State, event: Any) -> State:
+    return replace(state, events=state.events + 1, needs=needs.evolve(state.needs, event))
+
+
+def _evolve_afterwards(state: State, event: Any) -> State:
     return replace(
         state,
-        events=count,
+        events=state.events + 1,
         activations=activation.evolve(state.activations, event),
         settlements=settlement.evolve(state.settlements, event),
         kpis=kpi.evolve(state.kpis, event),
         conduct=conduct.evolve(state.conduct, event),
         stages=timeline.evolve(state.stages, event),
     )
+
+
+_EVOLVE: dict[type, Callable[[State, Any], State]] = {
+    **dict.fromkeys(get_args(meetings.Event), _evolve_matching),
+    **dict.fromkeys(get_args(trades.Event), _evolve_trades),
+    **dict.fromkeys((trades.MatchProposed, trades.ReservationsReleased), _evolve_met),
+    **dict.fromkeys(get_args(orders.Event), _evolve_orders),
+    **dict.fromkeys(get_args(participants.Event), _evolve_participants),
+    **dict.fromkeys(get_args(needs.Event), _evolve_needs),
+    trades.TradeConcluded: _evolve_concluded,
+    CommandRefused: _evolve_refused,
+}
 
 
 def _plain(value: Any) -> Any:

@@ -38,6 +38,8 @@ class Regulation(StrEnum):
     UP = "UP"
     DOWN = "DOWN"
 
+    __hash__ = str.__hash__
+
     @property
     def sign(self) -> int:
         """+1 for UP, -1 for DOWN: the sign of the change of injection."""

@@ -20,6 +20,8 @@ class Side(StrEnum):
     BUY = "BUY"
     SELL = "SELL"
 
+    __hash__ = str.__hash__
+
     @property
     def opposite(self) -> Side:
         """The side it trades with."""
@@ -218,23 +220,28 @@ class Orders(msgspec.Struct, frozen=True):
         status = Status.OPEN if left else Status.FILLED
         return self._changed(participants, replace(order, remaining_w=left, status=status), mtu_count)
 
-    def _changed(self, participants: Participants, after: Order, mtu_count: int) -> Self:
-        """The orders with one of them new or different, and the open watts to match."""
-        before = self.orders.get(after.order)
-        more_w: dict[str, int] = {}
-        for order, sign in ((before, -1), (after, 1)):
-            if order is not None and order.status is Status.OPEN:
-                for resource, share in participants.shares(order.unit, order.remaining_w).items():
-                    more_w[resource] = more_w.get(resource, 0) + sign * share
+    def _changed(self, participants: Participants, after: Order, mtu_count: int, **more: object) -> Self:
+        """The orders with one of them new or different (and `more` fields), and the open watts to match."""
         up = after.regulation is Regulation.UP
         table = self.open_up_w if up else self.open_down_w
-        for resource, watts in more_w.items():
+        for resource, watts in self._opened_w(participants, after).items():
             row = list(table.get(resource, (0,) * mtu_count))
             for mtu in after.span.mtus:
                 row[mtu] += watts
             table = table.insert(resource, tuple(row))
         orders = self.orders.insert(after.order, after)
-        return replace(self, orders=orders, open_up_w=table) if up else replace(self, orders=orders, open_down_w=table)
+        opened = {"open_up_w": table} if up else {"open_down_w": table}
+        return replace(self, orders=orders, **opened, **more)
+
+    def _opened_w(self, participants: Participants, after: Order) -> dict[str, int]:
+        """How much more the resources of an order may move than before it was new or different."""
+        before = self.orders.get(after.order)
+        before_w = before.remaining_w if before is not None and before.status is Status.OPEN else 0
+        after_w = after.remaining_w if after.status is Status.OPEN else 0
+        if after.unit in participants.resources:
+            return {after.unit: after_w - before_w}
+        less, more = participants.shares(after.unit, before_w), participants.shares(after.unit, after_w)
+        return {resource: share - less[resource] for resource, share in more.items()}
 
 
 def evolve(orders: Orders, participants: Participants, mtu_count: int, event: Event) -> Orders:
@@ -245,10 +252,9 @@ def evolve(orders: Orders, participants: Participants, mtu_count: int, event: Ev
         case GateClosed():
             return replace(orders, gate=Gate.CLOSED)
         case OrderPlaced(order, digest):
-            placed = orders._changed(participants, order, mtu_count)
             digests = orders.digests.insert(order.key, digest)
             following = max(orders.next_number, order.number + 1)
-            return replace(placed, digests=digests, next_number=following)
+            return orders._changed(participants, order, mtu_count, digests=digests, next_number=following)
         case OrderAmended(order_id, number, quantity_w, price_minor):
             before = orders.orders[order_id]
             after = replace(
@@ -260,8 +266,7 @@ def evolve(orders: Orders, participants: Participants, mtu_count: int, event: Ev
                 price_minor=price_minor,
                 status=Status.OPEN if quantity_w > before.executed_w else Status.FILLED,
             )
-            amended = orders._changed(participants, after, mtu_count)
-            return replace(amended, next_number=max(orders.next_number, number + 1))
+            return orders._changed(participants, after, mtu_count, next_number=max(orders.next_number, number + 1))
         case OrderWithdrawn() | OrderKilled() | OrderExpired():
             gone = replace(orders.orders[event.order], status=_GONE[type(event)])
             return orders._changed(participants, gone, mtu_count)

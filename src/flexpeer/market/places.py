@@ -53,6 +53,7 @@ class Places:
         self._limited: dict[str, bool] = {}
         self._starts: dict[str, Watts] = {}
         self._points: dict[Regulation, tuple[str, ...]] = {}
+        self._relieved: dict[Regulation, frozenset[str]] = {}
         self._ratios: dict[tuple[str, str, Regulation, int, int], Ratio | None] = {}
         self._reaches: dict[tuple[str, Regulation, int, int, bool], int] = {}
         self._counted: dict[tuple[str, Regulation, int, int], tuple[tuple[str, int], ...]] = {}
@@ -153,9 +154,14 @@ class Places:
         key = (self.name(place), relieved_by, span.first, span.end, buys)
         known = self._reaches.get(key)
         if known is None:
-            counted = self.counted(place.zone, relieved_by, span)
-            rows = self._impacted_ppm(place.unit, buys=buys)
-            impacts = [rows[point][mtu] if point in rows else 0 for point, mtu in counted]
+            impacts = [
+                row[mtu]
+                for point, row in self._impacted_ppm(place.unit, buys=buys).items()
+                if place.zone or point in self._relieved_by(relieved_by)
+                for mtu in span.mtus
+                if self._counts_at(place.zone, point, mtu)
+            ]
+            impacts += [0] * (len(impacts) < len(self.counted(place.zone, relieved_by, span)))
             known = self._reaches[key] = min(impacts) if place.zone else max(impacts)
         return known
 
@@ -163,8 +169,13 @@ class Places:
         """The points at which a unit has any impact, with its factors."""
         known = self._impacted.get((unit, buys))
         if known is None:
-            rows = ((point, self.impact_ppm(unit, point, buys=buys)) for point in self.needs.points)
-            known = self._impacted[unit, buys] = {point: row for point, row in rows if any(row)}
+            members = self.participants.members(unit)
+            if len(members) == 1:
+                name, tables = members[0].resource, self.needs.impacts_ppm.items()
+                found = {point: table[name] for point, table in tables if name in table and point in self.needs.points}
+            else:
+                found = {point: self.impact_ppm(unit, point, buys=buys) for point in self.needs.points}
+            known = self._impacted[unit, buys] = {point: row for point, row in found.items() if any(row)}
         return known
 
     def ratio(self, buy: Place, sell: Place, relieved_by: Regulation, span: Span) -> Ratio | None:
@@ -183,36 +194,46 @@ class Places:
             return Ratio(buy.zone, 1, 1) if buy.zone == sell.zone else None
         floor = max(self.needs.rulebook.min_impact_ppm, 1)
         most: Ratio | None = None
-        for point, mtu in self.counted(buy.zone, relieved_by, span):
-            load = self.impact_ppm(buy.unit, point, buys=True)[mtu]
-            if load <= 0:
+        loads, reliefs = self._impacted_ppm(buy.unit, buys=True), self._impacted_ppm(sell.unit, buys=False)
+        for point in sorted(loads):
+            if not buy.zone and point not in self._relieved_by(relieved_by):
                 continue
-            relief = self.impact_ppm(sell.unit, point)[mtu] if sell.zone in (EVERYWHERE, point) else 0
-            if relief < floor:
-                return None
-            if most is None or load * most.ppm_sell > most.ppm_buy * relief:
-                most = Ratio(point, load, relief)
+            for mtu in span.mtus:
+                load = loads[point][mtu]
+                if load <= 0 or not self._counts_at(buy.zone, point, mtu):
+                    continue
+                relief = reliefs[point][mtu] if point in reliefs and sell.zone in (EVERYWHERE, point) else 0
+                if relief < floor:
+                    return None
+                if most is None or load * most.ppm_sell > most.ppm_buy * relief:
+                    most = Ratio(point, load, relief)
         return most
 
-    def loads_ppm(self, place: Place, relieved_by: Regulation) -> list[Watts]:
-        """What a watt that a place buys loads each of `points(relieved_by)` with, where it counts there, per MTU."""
-        whole = Span(0, self.needs.mtu_count)
-        counted = set(self.counted(place.zone, relieved_by, whole))
-        return [
-            tuple(
-                max(ppm, 0) if (point, mtu) in counted else 0
-                for mtu, ppm in enumerate(self.impact_ppm(place.unit, point, buys=True))
-            )
-            for point in self.points(relieved_by)
-        ]
+    def loads_ppm(self, place: Place, relieved_by: Regulation) -> dict[str, Watts]:
+        """What a watt that a place buys loads points with, where it counts there, per MTU; the others are left out."""
+        rows = {
+            point: tuple(max(ppm, 0) if self._counts_at(place.zone, point, mtu) else 0 for mtu, ppm in enumerate(row))
+            for point, row in self._impacted_ppm(place.unit, buys=True).items()
+            if point in self._relieved_by(relieved_by)
+        }
+        return {point: row for point, row in rows.items() if any(row)}
 
-    def reliefs_ppm(self, place: Place, relieved_by: Regulation) -> list[Watts]:
-        """What a watt that a place sells relieves `points(relieved_by)` by, per MTU; 0 below the least impact."""
+    def reliefs_ppm(self, place: Place, relieved_by: Regulation) -> dict[str, Watts]:
+        """What a watt that a place sells relieves points by, per MTU, 0 below the least impact; others are left out."""
         floor = max(self.needs.rulebook.min_impact_ppm, 1)
-        return [
-            tuple(
-                ppm if place.zone in (EVERYWHERE, point) and ppm >= floor else 0
-                for ppm in self.impact_ppm(place.unit, point)
-            )
-            for point in self.points(relieved_by)
-        ]
+        rows = {
+            point: tuple(ppm if ppm >= floor else 0 for ppm in row)
+            for point, row in self._impacted_ppm(place.unit, buys=False).items()
+            if point in self._relieved_by(relieved_by) and place.zone in (EVERYWHERE, point)
+        }
+        return {point: row for point, row in rows.items() if any(row)}
+
+    def _counts_at(self, zone: str, point: str, mtu: int) -> bool:
+        """Whether an order restricted to a point, or to none, counts at a point of its direction."""
+        return zone == point if zone else self.in_need(point, mtu)
+
+    def _relieved_by(self, regulation: Regulation) -> frozenset[str]:
+        known = self._relieved.get(regulation)
+        if known is None:
+            known = self._relieved[regulation] = frozenset(self.points(regulation))
+        return known

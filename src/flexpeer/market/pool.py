@@ -145,13 +145,7 @@ def counts_ppm(view: View, order: Order) -> dict[At, int]:
     place, sells = place_of(order), order.side is Side.SELL
     relieved_by = order.regulation if sells else order.regulation.opposite
     rows = view.places.reliefs_ppm(place, relieved_by) if sells else view.places.loads_ppm(place, relieved_by)
-    points = view.places.points(relieved_by)
-    return {
-        (point, mtu): sign * row[mtu]
-        for point, row in zip(points, rows, strict=True)
-        for mtu in order.span.mtus
-        if row[mtu]
-    }
+    return {(point, mtu): sign * row[mtu] for point, row in sorted(rows.items()) for mtu in order.span.mtus if row[mtu]}
 
 
 def worse_point(view: View, cleared: Sequence[Cleared]) -> str | None:

@@ -217,7 +217,12 @@ def leg_moves(participants: Participants, orders: Orders, leg: Leg) -> dict[str,
     A portfolio's members share what is executed of the order in all, so that rounding does not pile up on one.
     """
     changes: dict[str, int] = {}
-    for order_id, acts, quantity_w in leg.parties:
+    for order_id, acts, quantity_w in (
+        (leg.buy, Side.BUY, leg.quantity_buy_w),
+        (leg.sell, Side.SELL, leg.quantity_sell_w),
+    ):
+        if not order_id:
+            continue
         order = orders.orders[order_id]
         gives_w = quantity_w if acts is order.side else -quantity_w
         members = participants.members(order.unit)

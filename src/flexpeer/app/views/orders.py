@@ -102,6 +102,7 @@ class OrderOutcomes:
         self._sleeping = Sleeping()
         self._proposed: Match | None = None
         self._day: MarketDay | None = None
+        self._times: dict[int, str] = {}
 
     def rows(self) -> tuple[OrderLine, ...]:
         """Every order that has come to the door, in order of arrival."""
@@ -207,7 +208,11 @@ class OrderOutcomes:
                     known.why = why
 
     def _during(self, mtu: int | None) -> str:
-        return "" if mtu is None or self._day is None else f" at {self._day.local(mtu)}"
+        if mtu is None or self._day is None:
+            return ""
+        if mtu not in self._times:
+            self._times[mtu] = f" at {self._day.local(mtu)}"
+        return self._times[mtu]
 
     def _line(self, name: str, known: _Known, asleep: Why | None) -> OrderLine:
         status, left_w = known.status, known.left_w

@@ -1,34 +1,26 @@
 """The seam of matching: the resting orders of one side, regulation and span, place by place."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
-class Terms:
-    """On what terms the orders of one place exchange with each place of a book, in the order in which places came.
+class Terms(NamedTuple):
+    """On what terms the orders of one place exchange with each place there is, by its index.
 
     A taker that would pay `limit` (a BUY's price, or a SELL's negated) for a watt crosses a resting order that asks
     `ask` (a SELL's price, or a BUY's negated) when `ask * own <= limit * its`: `own` and `its` are the impact factors
     that set the ratio. `own` is 0 for a place it cannot exchange with; `asleep` marks those it does not meet for now.
     """
 
-    def __init__(self) -> None:
-        self.own: Numbers = np.zeros(0, dtype=np.int64)
-        self.its: Numbers = np.zeros(0, dtype=np.int64)
-        self.asleep: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
-
-    def __len__(self) -> int:
-        return len(self.own)
-
-    def extend(self, own: Numbers, its: Numbers) -> None:
-        """Further places."""
-        self.own, self.its = np.concatenate((self.own, own)), np.concatenate((self.its, its))
-        self.asleep = np.concatenate((self.asleep, np.zeros(len(own), dtype=np.bool_)))
+    own: Numbers
+    its: Numbers
+    asleep: Flags
 
 
 class Book(Protocol):

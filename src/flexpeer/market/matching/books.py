@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flexpeer.compiled import compiled
-from flexpeer.market.matching.book import Book, Numbers, Terms
+from flexpeer.market.matching.book import Book, Flags, Terms
+from flexpeer.market.matching.exchange import PlaceTerms
 from flexpeer.market.matching.meetings import (
     Block,
     LineMoved,
@@ -21,24 +21,26 @@ from flexpeer.market.matching.meetings import (
     SweepEnded,
     WakingEnded,
 )
-from flexpeer.market.matching.view import View, place_of
+from flexpeer.market.matching.view import View
 from flexpeer.market.needs import Needs, Regulation
 from flexpeer.market.orders import (
     Order,
     OrderAmended,
     OrderExpired,
     OrderKilled,
+    OrderPlaced,
     OrderWithdrawn,
     Side,
     Status,
 )
 from flexpeer.market.participants import Participants
-from flexpeer.market.places import Place, Places
-from flexpeer.market.rulebook import Exchange
-from flexpeer.market.trades import ReservationsReleased, TradeConcluded
+from flexpeer.market.places import Places
+from flexpeer.market.trades import MatchProposed, ReservationsReleased, TradeConcluded, VerdictRecorded
 from flexpeer.periods import Span
 
 MakeBook = Callable[[], Book]
+NOTHING_TO_FOLLOW = frozenset((OrderPlaced, MatchProposed, VerdictRecorded))
+"""Events that change no book."""
 
 
 class Page(NamedTuple):
@@ -54,33 +56,10 @@ class Page(NamedTuple):
 
 
 class Stand(NamedTuple):
-    """A book, the places that have had orders in it, and the index of each."""
+    """A book, and the names of the places that have had orders in it, in that order."""
 
     book: Book
-    places: list[Place]
-    at: dict[str, int]
-
-
-@compiled
-def _exchange(loads: Numbers, reliefs: Numbers, most_load: Numbers, most_relief: Numbers) -> None:
-    """The impact factors that set the ratio of each pair (rows); 0 and 0 where the seller cannot serve the buyer.
-
-    `loads`, `reliefs` are (pairs or 1, points x MTUs), ppm, 0 where an order does not count. As `Places.ratio`.
-    """
-    for pair in range(len(most_load)):
-        load_row, relief_row = loads[pair % len(loads)], reliefs[pair % len(reliefs)]
-        most_load[pair], most_relief[pair] = 0, 1
-        for at in range(len(load_row)):
-            load, relief = load_row[at], relief_row[at]
-            if load == 0:
-                continue
-            if relief == 0:
-                most_load[pair], most_relief[pair] = 0, 0
-                break
-            if load * most_relief[pair] > most_load[pair] * relief:
-                most_load[pair], most_relief[pair] = load, relief
-        if most_load[pair] == 0:
-            most_relief[pair] = 0
+    places: dict[str, None]
 
 
 class Books:
@@ -89,14 +68,13 @@ class Books:
     def __init__(self, make_book: MakeBook) -> None:
         self._make_book = make_book
         self.places = Places(Participants(), Needs())
+        self._exchange = PlaceTerms(self.places)
         self._pages: dict[Page, Stand] = {}
         self._spans: dict[tuple[Side, Regulation], tuple[Span, ...]] = {}
         self._around: dict[Page, tuple[Span, ...]] = {}
-        self._terms: dict[tuple[str, Page, Span], Terms] = {}
-        self._factors: dict[tuple[str, Regulation, Side], Numbers] = {}
-        self._counts: dict[tuple[Page, Span], Numbers] = {}
         self._blocks: dict[str, Block] = {}
-        self._asleep: dict[tuple[str, Page], set[str]] = {}
+        self._asleep: dict[tuple[str, Page], Flags] = {}
+        self._nobody: Flags = np.zeros(64, dtype=np.bool_)
         self._asleep_at: dict[tuple[str, str, int | None], set[str]] = {}
         self._awake: set[str] = set()
         self._tentative: list[str] = []
@@ -110,20 +88,20 @@ class Books:
         """Follow an event; `view` is the market after it. Orders rest here once they have had their first sweep."""
         self._follow(view)
         match event:
-            case OrderAmended(order_id):
-                self._drop(order_id)
-                self._rest(view.orders.orders[order_id])
+            case TradeConcluded():
+                for order_id in event.fills_w:
+                    self._filled(view.orders.orders[order_id])
             case SweepEnded(order_id, number):
                 self._reached = max(self._reached, number)
                 self._tentative.clear()
                 self._rest(view.orders.orders[order_id])
+            case OrderAmended(order_id):
+                self._drop(order_id)
+                self._rest(view.orders.orders[order_id])
             case OrderWithdrawn() | OrderKilled() | OrderExpired():
                 self._drop(event.order)
-            case TradeConcluded():
-                for order_id in event.fills_w:
-                    self._filled(view.orders.orders[order_id])
             case _:
-                self._follow_meetings(event)
+                self._follow_meetings(view, event)
 
     def _filled(self, order: Order) -> None:
         if order.status is not Status.OPEN:
@@ -135,10 +113,10 @@ class Books:
         if order.number <= self._reached and order.order not in self._resting:
             self._add(order)
 
-    def _follow_meetings(self, event: object) -> None:
+    def _follow_meetings(self, view: View, event: object) -> None:
         match event:
             case MeetingBlocked(name, block):
-                self._sleep(name, block)
+                self._sleep(view, name, block)
             case MeetingsWoken(names, _, later):
                 for name in () if later else names:
                     self._wake(name)
@@ -164,7 +142,7 @@ class Books:
         for order in sorted(view.orders.orders.values(), key=lambda order: order.number):
             self._rest(order)
         for name, block in matching.blocks.items():
-            self._sleep(name, block)
+            self._sleep(view, name, block)
         self._awake = set(matching.awake)
         self._line = [(0, name) for name in sorted(self._awake)]
 
@@ -197,7 +175,7 @@ class Books:
         stand = self._pages.get(page.opposite(span))
         if stand is None or not len(stand.book):
             return
-        terms = self._of(view, order, page, span)
+        terms = self._terms(view, order, page, span)
         limit = order.price_minor if order.side is Side.BUY else -order.price_minor
         for number in stand.book.candidates(terms, limit, before):
             met = view.current(self._order_of[number], number)
@@ -243,10 +221,11 @@ class Books:
             return 0
         sells = self._pages.get(Page(Side.SELL, meeting.relieved_by, meeting.span))
         buys = self._pages.get(Page(Side.BUY, meeting.relieved_by.opposite, meeting.span))
-        if sells is None or buys is None or meeting.buy not in buys.at or meeting.sell not in sells.at:
+        at, place = self._exchange.at(meeting.buy), self._exchange.at(meeting.sell)
+        if sells is None or buys is None or at is None or place is None:
             return 0
-        place, at = sells.at[meeting.sell], buys.at[meeting.buy]
-        ratio = self.places.ratio(buys.places[at], sells.places[place], meeting.relieved_by, meeting.span)
+        known = self._exchange.known
+        ratio = self.places.ratio(known[at], known[place], meeting.relieved_by, meeting.span)
         if ratio is None:
             return 0
         return sells.book.first_crossing(place, buys.book, at, (ratio.ppm_sell, ratio.ppm_buy), after)
@@ -261,14 +240,13 @@ class Books:
         stand = self._pages.get(page.opposite(order.span))
         sells = order.side is Side.SELL
         relieved_by = order.regulation if sells else order.regulation.opposite
-        for place in stand.places if stand else ():
-            its = self.places.name(place)
+        for its in stand.places if stand else ():
             buy, sell = (its, order.place) if sells else (order.place, its)
             name = Meeting(buy, sell, relieved_by, order.span).name
             if name not in self._blocks:
                 yield name
 
-    def _sleep(self, name: str, block: Block) -> None:
+    def _sleep(self, view: View, name: str, block: Block) -> None:
         """A meeting is avoided from now on."""
         self._wake(name)
         self._awake.discard(name)
@@ -276,6 +254,8 @@ class Books:
         self._asleep_at.setdefault((block.owner, block.element, block.mtu), set()).add(name)
         if block.tentative:
             self._tentative.append(name)
+        for order in block.orders:
+            self._exchange.index(view.orders.orders[order])
         self._mark(name, asleep=True)
 
     def _wake(self, name: str) -> None:
@@ -292,72 +272,34 @@ class Books:
             return
         for side, own, its in ((Side.BUY, meeting.buy, meeting.sell), (Side.SELL, meeting.sell, meeting.buy)):
             regulation = meeting.relieved_by if side is Side.SELL else meeting.relieved_by.opposite
-            page = Page(side, regulation, meeting.span)
-            others = self._asleep.setdefault((own, page), set())
-            others.add(its) if asleep else others.discard(its)
-            terms, stand = self._terms.get((own, page, meeting.span)), self._pages.get(page.opposite(meeting.span))
-            at = stand.at.get(its) if stand else None
-            if terms is not None and at is not None and at < len(terms):
-                terms.asleep[at] = asleep
+            at, page = self._exchange.at(its), Page(side, regulation, meeting.span)
+            assert at is not None, "a meeting sleeps between places of orders"
+            self._sleepers(own, page)[at] = asleep
 
-    def _of(self, view: View, order: Order, page: Page, span: Span) -> Terms:
+    def _sleepers(self, place: str, page: Page) -> Flags:
+        """Which places those of one do not meet for now in the book opposite a page."""
+        known, count = self._asleep.get((place, page)), len(self._exchange.known)
+        if known is None or len(known) < count:
+            room = np.zeros(2 * count, dtype=np.bool_)
+            if known is not None:
+                room[: len(known)] = known
+            known = self._asleep[place, page] = room
+        return known
+
+    def _terms(self, view: View, order: Order, page: Page, span: Span) -> Terms:
         """The terms of an order's place in the book of a span."""
         self._follow(view)
-        key = (order.place, page, span)
-        terms = self._terms.get(key)
-        if terms is None:
-            terms = self._terms[key] = Terms()
-        stand = self._pages[page.opposite(span)]
-        if len(terms) < len(stand.places):
-            self._extend(terms, order, page, stand, span)
-        return terms
+        rates = self._exchange.of(order, span if order.span.covers(span) else order.span)
+        if span == order.span and (order.place, page) in self._asleep:
+            return Terms(rates.own, rates.its, self._sleepers(order.place, page))
+        if len(self._nobody) < len(rates.own):
+            self._nobody = np.zeros(2 * len(rates.own), dtype=np.bool_)
+        return Terms(rates.own, rates.its, self._nobody)
 
     def _follow(self, view: View) -> None:
         """Forget what was derived from other participants, points or needs."""
-        if view.places is not self.places:
-            self.places = view.places
-            self._terms.clear()
-            self._factors.clear()
-            self._counts.clear()
-
-    def _extend(self, terms: Terms, order: Order, page: Page, stand: Stand, span: Span) -> None:
-        known, new = len(terms), stand.places[len(terms) :]
-        if self.places.needs.rulebook.exchange is Exchange.BALANCED:
-            alike = np.array([place.zone == order.zone for place in new], dtype=np.int64)
-            terms.extend(alike, alike)
-        else:
-            common = span if order.span.covers(span) else order.span
-            own = self._factor(place_of(order), page.regulation, page.side, common)[None, :]
-            its = self._counted(page.opposite(span), stand, common)[known:]
-            found = np.zeros((2, len(new)), dtype=np.int64)
-            loads, reliefs = (own, its) if page.side is Side.BUY else (its, own)
-            _exchange(loads, reliefs, found[0], found[1])
-            terms.extend(found[0], found[1]) if page.side is Side.BUY else terms.extend(found[1], found[0])
-        asleep = self._asleep.get((order.place, page)) if span == order.span else None
-        if asleep:
-            terms.asleep[known:] = [self.places.name(place) in asleep for place in new]
-
-    def _counted(self, page: Page, stand: Stand, span: Span) -> Numbers:
-        """What `_factor` has of each place of a book for a span within the book's own, (places, points x MTUs)."""
-        known = self._counts.get((page, span))
-        new = stand.places[0 if known is None else len(known) :]
-        if new:
-            rows = np.stack([self._factor(place, page.regulation, page.side, span) for place in new])
-            known = self._counts[page, span] = rows if known is None else np.concatenate((known, rows))
-        assert known is not None, "a book has places"
-        return known
-
-    def _factor(self, place: Place, regulation: Regulation, side: Side, span: Span) -> Numbers:
-        """What a watt of a place's orders counts for at each point and MTU of a span, one after the other, ppm."""
-        key = (self.places.name(place), regulation, side)
-        known = self._factors.get(key)
-        if known is None:
-            sells = side is Side.SELL
-            relieved_by = regulation if sells else regulation.opposite
-            rows = self.places.reliefs_ppm(place, relieved_by) if sells else self.places.loads_ppm(place, relieved_by)
-            known = np.array(rows, dtype=np.int64).reshape(len(rows), self.places.needs.mtu_count)
-            self._factors[key] = known
-        return np.ascontiguousarray(known[:, span.first : span.end]).ravel()
+        self.places = view.places
+        self._exchange.follow(view.places)
 
     def _add(self, order: Order) -> None:
         if order.status is not Status.OPEN or order.residual:
@@ -365,14 +307,13 @@ class Books:
         page = Page(order.side, order.regulation, order.span)
         stand = self._pages.get(page)
         if stand is None:
-            stand = self._pages[page] = Stand(self._make_book(), [], {})
+            stand = self._pages[page] = Stand(self._make_book(), {})
             group = (order.side, order.regulation)
             self._spans[group] = tuple(sorted((*self._spans.get(group, ()), order.span)))
             self._around.clear()
-        at = stand.at.setdefault(order.place, len(stand.places))
-        if at == len(stand.places):
-            stand.places.append(place_of(order))
-        stand.book.add(order.number, at, order.price_minor if order.side is Side.SELL else -order.price_minor)
+        stand.places[order.place] = None
+        ask_minor = order.price_minor if order.side is Side.SELL else -order.price_minor
+        stand.book.add(order.number, self._exchange.index(order), ask_minor)
         self._resting[order.order] = (order.number, page, order.unit)
         self._order_of[order.number] = order.order
         self._of_unit.setdefault(order.unit, set()).add(order.order)

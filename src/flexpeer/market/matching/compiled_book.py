@@ -3,15 +3,13 @@
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flexpeer.compiled import compiled
 from flexpeer.market.matching import ranked_tree as tree
-from flexpeer.market.matching.book import Book, Numbers, Terms
+from flexpeer.market.matching.book import Book, Flags, Numbers, Terms
 from flexpeer.market.rulebook import Priority
 from flexpeer.quantities import PRICE_LIMIT_MINOR
 
-Flags = NDArray[np.bool_]
 _FIRST_ROWS, _FIRST_PLACES = 32, 8
 _NO_NEED = 0
 _UNIT = 1
@@ -35,24 +33,24 @@ def _cheaper(ask: int, own: int, its: int, other_ask: int, other_own: int, other
 
 
 @compiled
-def _best(nodes: tree.Nodes, firsts: Numbers, own: Numbers, its: Numbers, by_price: bool) -> int:
-    """The place whose first candidate comes first, or -1."""
+def _best(nodes: tree.Nodes, firsts: Numbers, places: Numbers, own: Numbers, its: Numbers, by_price: bool) -> int:
+    """The tree whose first candidate comes first, or -1; `places` are the places of the trees."""
     best = -1
-    for place in range(len(firsts)):
-        node = firsts[place]
+    for at in range(len(firsts)):
+        node = firsts[at]
         if node == tree.NONE:
             continue
         if best == -1:
-            best = place
+            best = at
             continue
-        known = firsts[best]
+        known, place, other = firsts[best], places[at], places[best]
         order = 0
         if by_price:
             order = _cheaper(
-                nodes[node, tree.PRICE], own[place], its[place], nodes[known, tree.PRICE], own[best], its[best]
+                nodes[node, tree.PRICE], own[place], its[place], nodes[known, tree.PRICE], own[other], its[other]
             )
         if order < 0 or (order == 0 and nodes[node, tree.NUMBER] < nodes[known, tree.NUMBER]):
-            best = place
+            best = at
     return best
 
 
@@ -60,6 +58,7 @@ def _best(nodes: tree.Nodes, firsts: Numbers, own: Numbers, its: Numbers, by_pri
 def _open(  # noqa: PLR0913, PLR0917 (a kernel takes arrays one by one)
     nodes: tree.Nodes,
     roots: Numbers,
+    places: Numbers,
     own: Numbers,
     its: Numbers,
     asleep: Flags,
@@ -67,14 +66,12 @@ def _open(  # noqa: PLR0913, PLR0917 (a kernel takes arrays one by one)
     by_price: bool,
     firsts: Numbers,
 ) -> int:
-    """Fill in the first candidate of each place; the place whose comes first, or -1."""
-    for place in range(len(firsts)):
-        firsts[place] = tree.NONE
-        if own[place] > 0 and not asleep[place] and roots[place] != tree.NONE:
-            firsts[place] = tree.first_match(
-                nodes, roots[place], _limit(limit, own[place], its[place]), _UNIT, _NO_NEED
-            )
-    return int(_best(nodes, firsts, own, its, by_price))
+    """Fill in the first candidate of each tree; the one whose comes first, or -1."""
+    for at in range(len(firsts)):
+        firsts[at], place = tree.NONE, places[at]
+        if roots[at] != tree.NONE and place < len(own) and own[place] > 0 and not asleep[place]:
+            firsts[at] = tree.first_match(nodes, roots[at], _limit(limit, own[place], its[place]), _UNIT, _NO_NEED)
+    return int(_best(nodes, firsts, places, own, its, by_price))
 
 
 @compiled
@@ -130,7 +127,7 @@ def _first_crossing(ours: tree.Nodes, root: int, theirs: tree.Nodes, other: int,
 
 
 class _Trees:
-    """Ranked trees, one for each place, in one array; rows of removed orders are used again."""
+    """Ranked trees, one for each place with orders, in one array; rows of removed orders are used again."""
 
     def __init__(self, *, by_price: bool) -> None:
         self._by_price = by_price
@@ -138,22 +135,22 @@ class _Trees:
         self.roots: Numbers = np.full(_FIRST_PLACES, tree.NONE, dtype=np.int64)
         self._free = list(reversed(range(_FIRST_ROWS)))
 
-    def add(self, number: int, place: int, ask_minor: int) -> int:
-        """Put an order in; its row."""
+    def add(self, number: int, at: int, ask_minor: int) -> int:
+        """Put an order in a tree; its row."""
         if not self._free:
             rows = len(self.nodes)
             self.nodes = np.concatenate((self.nodes, np.empty_like(self.nodes)))
             self._free.extend(reversed(range(rows, 2 * rows)))
-        while place >= len(self.roots):
+        while at >= len(self.roots):
             self.roots = np.concatenate((self.roots, np.full_like(self.roots, tree.NONE)))
         row = self._free.pop()
         self.nodes[row, tree.NUMBER : tree.CAPACITY + 1] = (number, ask_minor, _UNIT, _NO_NEED)
-        self.roots[place] = tree.insert(self.nodes, self.roots[place], row, self._by_price)
+        self.roots[at] = tree.insert(self.nodes, self.roots[at], row, self._by_price)
         return row
 
-    def remove(self, row: int, place: int) -> None:
+    def remove(self, row: int, at: int) -> None:
         """Take an order out."""
-        self.roots[place] = tree.remove(self.nodes, self.roots[place], row)
+        self.roots[at] = tree.remove(self.nodes, self.roots[at], row)
         self._free.append(row)
 
 
@@ -165,6 +162,8 @@ class CompiledBook:
         self._ranked = _Trees(by_price=self._by_price)
         self._arrived = _Trees(by_price=False) if self._by_price else self._ranked
         self._where: dict[int, tuple[int, int, int]] = {}
+        self._tree_of: dict[int, int] = {}
+        self._places: Numbers = np.empty(_FIRST_PLACES, dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self._where)
@@ -173,16 +172,20 @@ class CompiledBook:
         """See `Book.add`."""
         assert number not in self._where
         assert abs(ask_minor) <= PRICE_LIMIT_MINOR
-        row = self._ranked.add(number, place, ask_minor)
-        other = self._arrived.add(number, place, ask_minor) if self._by_price else row
-        self._where[number] = place, row, other
+        at = self._tree_of.setdefault(place, len(self._tree_of))
+        if at == len(self._places):
+            self._places = np.concatenate((self._places, np.empty_like(self._places)))
+        self._places[at] = place
+        row = self._ranked.add(number, at, ask_minor)
+        other = self._arrived.add(number, at, ask_minor) if self._by_price else row
+        self._where[number] = at, row, other
 
     def remove(self, number: int) -> None:
         """See `Book.remove`."""
-        place, row, other = self._where.pop(number)
-        self._ranked.remove(row, place)
+        at, row, other = self._where.pop(number)
+        self._ranked.remove(row, at)
         if self._by_price:
-            self._arrived.remove(other, place)
+            self._arrived.remove(other, at)
 
     def resting(self) -> tuple[int, ...]:
         """See `Book.resting`."""
@@ -190,24 +193,26 @@ class CompiledBook:
 
     def candidates(self, terms: Terms, limit_minor: int, before: int) -> Iterator[int]:
         """See `Book.candidates`."""
-        nodes, roots, own, its = self._ranked.nodes, self._ranked.roots, terms.own, terms.its
-        firsts: Numbers = np.empty(min(len(own), len(roots)), dtype=np.int64)
-        best = _open(nodes, roots, own, its, terms.asleep, limit_minor, self._by_price, firsts)
+        nodes, places, (own, its, asleep) = self._ranked.nodes, self._places, terms
+        firsts: Numbers = np.empty(len(self._tree_of), dtype=np.int64)
+        best = _open(nodes, self._ranked.roots, places, own, its, asleep, limit_minor, self._by_price, firsts)
         while best >= 0:
-            node, number = int(firsts[best]), int(nodes[firsts[best], tree.NUMBER])
+            node, place = int(firsts[best]), places[best]
+            number = int(nodes[node, tree.NUMBER])
             if number < before:
                 yield number
             elif not self._by_price:
                 firsts[best] = tree.NONE
             if firsts[best] != tree.NONE:
-                limit = limit_minor * int(its[best]) // int(own[best])
+                limit = limit_minor * int(its[place]) // int(own[place])
                 firsts[best] = tree.next_match(nodes, node, limit, _UNIT, _NO_NEED)
-            best = _best(nodes, firsts, own, its, self._by_price)
+            best = _best(nodes, firsts, places, own, its, self._by_price)
 
     def first_crossing(self, place: int, other: Book, at: int, terms: tuple[int, int], after: int) -> int:
         """See `Book.first_crossing`."""
         assert isinstance(other, CompiledBook)
-        ours, theirs = self._arrived, other._arrived
-        if place >= len(ours.roots) or at >= len(theirs.roots):
+        ours, theirs = self._tree_of.get(place), other._tree_of.get(at)
+        if ours is None or theirs is None:
             return 0
-        return int(_first_crossing(ours.nodes, ours.roots[place], theirs.nodes, theirs.roots[at], *terms, after))
+        own, its = self._arrived, other._arrived
+        return int(_first_crossing(own.nodes, own.roots[ours], its.nodes, its.roots[theirs], *terms, after))

@@ -21,6 +21,9 @@ from flexpeer.periods import Span
 ENERGY = "energy"
 
 
+_NAME = msgspec.json.Decoder(tuple[str, str, Regulation, int, int])
+
+
 class Meeting(NamedTuple):
     """Two places whose orders of one span meet: the buyers', the sellers', and the sellers' regulation."""
 
@@ -39,7 +42,7 @@ class Meeting(NamedTuple):
         """The meeting of a name; None for other things that sleep."""
         if name.startswith("[["):
             return None
-        buy, sell, relieved_by, first, end = msgspec.json.decode(name, type=tuple[str, str, Regulation, int, int])
+        buy, sell, relieved_by, first, end = _NAME.decode(name)
         return cls(buy, sell, relieved_by, Span(first, end))
 
 

@@ -54,7 +54,7 @@ class NaiveBook:
             order
             for order in self._resting
             if order.number < before
-            and order.place < len(terms)
+            and order.place < len(terms.own)
             and terms.own[order.place] > 0
             and not terms.asleep[order.place]
             and _cost(order, terms) <= limit_minor

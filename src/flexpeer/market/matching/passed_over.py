@@ -18,11 +18,13 @@ class PassedOver:
 
     def __init__(self, view: View, taker: Order) -> None:
         self._view, self._taker = view, taker
-        self._found: dict[Obstacle, list[PutOff]] = {obstacle: [] for obstacle in Obstacle}
+        self._found: dict[Obstacle, list[PutOff]] = {}
 
     def all(self) -> tuple[PutOff, ...]:
         """By kind, each in the order in which they were met."""
-        return tuple(dict.fromkeys(put_off for some in self._found.values() for put_off in some))
+        if not self._found:
+            return ()
+        return tuple(dict.fromkeys(put_off for kind in Obstacle for put_off in self._found.get(kind, ())))
 
     def own(self, others: list[Order]) -> None:
         """Orders of its own organisation."""
@@ -69,11 +71,11 @@ class PassedOver:
         return ((buy.order, sell.order),)
 
     def _full(self, obstacle: Obstacle) -> bool:
-        return len(self._found[obstacle]) >= TOLD
+        return len(self._found.get(obstacle, ())) >= TOLD
 
     def _keep(self, obstacle: Obstacle, pairs: Pairs, owner: str, element: str, mtu: int) -> None:
         if not self._full(obstacle):
-            self._found[obstacle].append(PutOff(obstacle, pairs, owner, element, mtu))
+            self._found.setdefault(obstacle, []).append(PutOff(obstacle, pairs, owner, element, mtu))
 
 
 def _pairs(match: Match) -> Pairs:

@@ -83,9 +83,9 @@ def advance(view: View, matching: Matching, books: Books) -> list[object]:
                 passed.asleep(matching.blocks.get(pair_of(orders_of(match))), match)
                 continue
             allowed, bound = view.within_energy(match)
-            quantity = acceptable(view, match, view.tradeable_w(match, allowed))
-            if quantity:
-                return [*blocked, MatchProposed(match.at(quantity))]
+            asked = match if allowed == match.quantity_w else _lowered(view, match, allowed)
+            if asked is not None:
+                return [*blocked, MatchProposed(asked)]
             if bound:
                 out = _out_of_energy(view, match, bound, allowed)
                 blocked.append(out)
@@ -93,6 +93,12 @@ def advance(view: View, matching: Matching, books: Books) -> list[object]:
             if allowed == 0 and _is_of(view, taker, bound):
                 break
     return [*blocked, *_finish(view, taker, passed)]
+
+
+def _lowered(view: View, match: Match, allowed_w: int) -> Match | None:
+    """A match at what energy limits leave of it, if both sides take that."""
+    quantity = acceptable(view, match, view.tradeable_w(match, allowed_w))
+    return match.at(quantity) if quantity else None
 
 
 def _before_its_turn(matching: Matching, taker: Order) -> list[object]:
@@ -177,7 +183,8 @@ def _leg_quantity_w(view: View, spanning: Side, leg: Leg) -> int:
 
 def acceptable(view: View, match: Match, quantity_w: int) -> int:
     """The quantity, or 0 where it moves nothing or leaves a resting order below its minimum acceptance."""
-    for leg in match.at(quantity_w).legs:
+    asked = match if quantity_w == match.quantity_w else match.at(quantity_w)
+    for leg in asked.legs:
         for order_id, fill_w in ((leg.buy, leg.quantity_buy_w), (leg.sell, leg.quantity_sell_w)):
             order = view.orders.orders[order_id]
             executed = order.quantity_w - view.left_w(order)

@@ -24,6 +24,8 @@ class View(NamedTuple):
 
     def left_w(self, order: Order) -> int:
         """What of an order is neither traded nor reserved."""
+        if not self.trades.reserved:
+            return order.remaining_w
         return order.remaining_w - self.trades.reserved_w(order.order)
 
     def current(self, order_id: str, number: int) -> Order | None:
@@ -63,6 +65,8 @@ class View(NamedTuple):
 
     def within_energy(self, match: Match) -> tuple[int, str]:
         """The largest quantity of a match that energy limits allow, and the resource that binds it ("": none does)."""
+        if not any(self.places.limited(unit) for leg in match.legs for unit in (leg.buy_unit, leg.sell_unit)):
+            return match.quantity_w, ""
         full = self._changes_w((match,))
         rooms = self._energy_rooms(list(full))
         bound = _energy_bound(rooms, full)
