@@ -42,7 +42,7 @@ class Workbook(NamedTuple):
 
 
 def read_workbook(path: Path) -> Workbook:
-    """All of a workbook, or `BadInput` with one finding; of a damaged one the library raises whatever it stumbles over."""
+    """All of a workbook, or `BadInput` with one finding: whatever the library stumbles over in a damaged one."""
     openpyxl = _library(path.name)
     try:
         with open_file(path) as stream:
