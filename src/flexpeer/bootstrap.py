@@ -145,7 +145,7 @@ def run_day(
 
 
 def write_day(outcome: DayOutcome, result: dict[str, Any], folder: Path, watch: StageWatch) -> None:
-    """All of a finished day's results but the log, into an existing folder; `result` gets the times of its stages."""
+    """All of a finished day's results but the log, into an existing folder; `result` gets its times and files."""
     with watch.stage("report"):
         report = render_report(outcome)
     with watch.stage("organisations"):

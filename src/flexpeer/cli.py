@@ -5,77 +5,41 @@ Results go to standard output (one JSON object with `--json`), progress and find
 
 import gc
 import json
-import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from importlib.abc import Loader
-from importlib.machinery import ModuleSpec
-from importlib.util import LazyLoader, find_spec, module_from_spec
+from contextlib import contextmanager, nullcontext, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from typer.core import TyperGroup
 
-from flexpeer import __version__, narration
+from flexpeer import __version__, narration, trading
+from flexpeer.adapters.folders import beside, replaced_folder
 from flexpeer.adapters.meeting_place import Place
 from flexpeer.adapters.reading import problem_of
-from flexpeer.errors import BadInput, Unusable, bad_input, printable
-from flexpeer.interrupts import INTERRUPT, end_interrupted, undisturbed
+from flexpeer.errors import BadInput, Unusable, bad_input
+from flexpeer.interrupts import INTERRUPT, end_interrupted
+from flexpeer.loading import when_used
 from flexpeer.market.machine import state_hash
-
-
-class _Undisturbed(Loader):
-    """Loads a module without interrupts."""
-
-    def __init__(self, loader: Loader) -> None:
-        self._loader = loader
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """As usual."""
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Without interrupts; afterwards the module knows its own loader."""
-        assert module.__spec__ is not None
-        module.__spec__.loader = module.__loader__ = self._loader
-        with undisturbed():
-            self._loader.exec_module(module)
-
-
-def _when_used(name: str) -> ModuleType:
-    """A module that loads when it is first used: a hundred DSOs on one machine do not need a market's day each."""
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = find_spec(name)
-    assert spec is not None
-    assert spec.loader is not None
-    spec.loader = LazyLoader(_Undisturbed(spec.loader))
-    module = sys.modules[name] = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
+from flexpeer.terminal import ERRORS, AsJson, say, show, taken, told, with_progress
 
 if TYPE_CHECKING:
-    from flexpeer import bench_service, bootstrap, day_nodes, day_story, playing, serving
+    from flexpeer import beginning, bench_service, bootstrap, day_nodes, day_story, playing, serving
     from flexpeer.adapters import store
     from flexpeer.laboratory import bench_clearing, clearings, nodes
 else:
-    bench_service, bootstrap, day_nodes, day_story, playing, serving = map(
-        _when_used,
-        [f"flexpeer.{name}" for name in ("bench_service", "bootstrap", "day_nodes", "day_story", "playing", "serving")],
+    beginning, bench_service, bootstrap, day_nodes, day_story, playing, serving = (
+        when_used(f"flexpeer.{name}")
+        for name in ("beginning", "bench_service", "bootstrap", "day_nodes", "day_story", "playing", "serving")
     )
-    store = _when_used("flexpeer.adapters.store")
+    store = when_used("flexpeer.adapters.store")
     bench_clearing, clearings, nodes = map(
-        _when_used, [f"flexpeer.laboratory.{name}" for name in ("bench_clearing", "clearings", "nodes")]
+        when_used, [f"flexpeer.laboratory.{name}" for name in ("bench_clearing", "clearings", "nodes")]
     )
 
 FINDINGS_SHOWN = 30
-STANDARD_OUTPUT = "standard output"
 INTERRUPTED = {"node": "no results were written; promises that were made are kept"}
 ROLES = "--dso with --problem or --scenario, the same with --peer and --problem, or --market-operator"
 DAY_ROLES = "--dso with --scenario, or --market-operator with --out"
@@ -93,7 +57,7 @@ class _Edge(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Exit status 2 with findings, 130 when interrupted."""
         try:
-            with _taken():
+            with taken():
                 pass
             with _interrupts(ctx):
                 return super().invoke(ctx)
@@ -109,28 +73,8 @@ def _interrupts(ctx: Any) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        _told(f"interrupted: {INTERRUPTED.get(ctx.invoked_subcommand or '', 'nothing was written')}")
+        told(f"interrupted: {INTERRUPTED.get(ctx.invoked_subcommand or '', 'nothing was written')}")
         raise typer.Exit(INTERRUPT) from error
-
-
-def _say(text: str) -> None:
-    """The answer, on standard output; names cannot do anything to a terminal. `Unusable` if nobody takes it."""
-    with _taken():
-        typer.echo(printable(text, keep="\n"))
-
-
-@contextmanager
-def _taken() -> Iterator[None]:
-    """`Unusable` if standard output is closed or full; then nothing more goes there."""
-    if sys.stdout is None:
-        raise Unusable(STANDARD_OUTPUT, "it is closed", "somewhere to write to")
-    try:
-        yield
-        sys.stdout.flush()
-    except OSError as error:
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise Unusable(STANDARD_OUTPUT, f"cannot be written: {error.strerror}", "somewhere to write to") from error
 
 
 app = typer.Typer(
@@ -145,12 +89,13 @@ grid_app = typer.Typer(help="Look at grid files.", no_args_is_help=True)
 audit_app = typer.Typer(help="Check event logs.", no_args_is_help=True)
 app.add_typer(grid_app, name="grid")
 app.add_typer(audit_app, name="audit")
+app.add_typer(trading.order_app, name="order")
+app.add_typer(trading.book_app, name="book")
+app.command()(trading.trades)
+app.command()(trading.settlement)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Data = Annotated[str, typer.Argument(help="A market's folder, or the URL of its database.")]
 Out = Annotated[Path, typer.Option("--out", help="New or empty folder for the results.")]
-
-_ERRORS = narration.Screen(stderr=True)
 
 
 def _version(wanted: bool) -> None:
@@ -169,43 +114,54 @@ def _refuse(error: BadInput, as_json: bool) -> typer.Exit:
     if as_json:
         rows = [finding._asdict() for finding in error.findings]
         with suppress(BadInput):
-            _say(json.dumps({"error": "bad input", "findings": rows}, ensure_ascii=False))
+            say(json.dumps({"error": "bad input", "findings": rows}, ensure_ascii=False))
     for finding in error.findings[:FINDINGS_SHOWN]:
-        _told(str(finding))
+        told(str(finding))
     if isinstance(error, Unusable):
         return typer.Exit(2)
     more = len(error.findings) - FINDINGS_SHOWN
     tail = f", {more} more not shown (all with --json)" if more > 0 else ""
     with suppress(OSError):
-        _ERRORS.print(f"bad input: {len(error.findings)} finding(s){tail}", style="bold red", soft_wrap=True)
+        ERRORS.print(f"bad input: {len(error.findings)} finding(s){tail}", style="bold red", soft_wrap=True)
     return typer.Exit(2)
-
-
-def _with_progress(work: Callable[[Callable[[int, int], None]], Any], what: str = "orders") -> Any:
-    """Run `work` with a bar of `what` on standard error, if that is a terminal."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=_ERRORS, transient=True, disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task(what, total=None)
-        return work(lambda done, total: bar.update(task, completed=done, total=total))
 
 
 def _shower(out: Path, as_json: bool) -> Callable[[Any, dict[str, Any]], None]:
     """What tells how a day went."""
 
-    def show(outcome: Any, result: dict[str, Any]) -> None:
+    def shown(outcome: Any, result: dict[str, Any]) -> None:
         if as_json:
-            _say(json.dumps(result, ensure_ascii=False))
+            say(json.dumps(result, ensure_ascii=False))
             return
-        with _taken():
-            narration.Screen().print(day_story.story(outcome, result, out))
+        show(day_story.story(outcome, result, out))
 
-    return show
+    return shown
+
+
+@app.command("init")
+def init_scenario(
+    grid: Annotated[str, typer.Argument(help="A grid file or folder, cigre_mv, cigre_lv or simbench:CODE.")],
+    folder: Annotated[Path, typer.Argument(help="New or empty folder for the scenario.")],
+    day: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Delivery day; tomorrow.")] = None,
+    mtu_minutes: Annotated[int, typer.Option(help="15 or 60.")] = 60,
+    as_json: AsJson = False,
+) -> None:
+    """Make a scenario folder from a grid file: who is there and what is forecast, ready to be edited and run."""
+    facts = beginning.begin(grid, folder, (day or datetime.now() + timedelta(days=1)).date(), mtu_minutes)
+    say(json.dumps(facts, ensure_ascii=False) if as_json else narration.begun(facts))
 
 
 @app.command()
-def run(scenario: Annotated[Path, typer.Argument(help="Scenario folder.")], out: Out, as_json: AsJson = False) -> None:
+def run(
+    scenario: Annotated[Path, typer.Argument(help="Scenario folder.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the results; SCENARIO-results.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace results that are there.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Run a market day on a scenario folder and write its results."""
-    _with_progress(lambda tell: bootstrap.run_folder(scenario, out, tell, show=_shower(out, as_json)))
+    place = out or beside(scenario)
+    with replaced_folder(place, "result.json") if force else nullcontext(place) as target:
+        with_progress(lambda tell: bootstrap.run_folder(scenario, target, tell, show=_shower(place, as_json)))
 
 
 @app.command()
@@ -219,19 +175,18 @@ def sweep(
     """Run a market day under every combination of rules, a row for each; exit 1 if one fails."""
     from flexpeer.library import variants  # noqa: PLC0415 - it loads all that a day needs
 
-    rows = _with_progress(lambda tell: variants.sweep_folder(scenario, rule, processes, tell, out), "variants")
+    rows = with_progress(lambda tell: variants.sweep_folder(scenario, rule, processes, tell, out), "variants")
     if as_json:
-        _say(json.dumps({"rows": rows}, ensure_ascii=False, default=float))
+        say(json.dumps({"rows": rows}, ensure_ascii=False, default=float))
     else:
-        with _taken():
-            narration.Screen().print(narration.variants(rows, [each.partition("=")[0] for each in rule], out))
+        show(narration.variants(rows, [each.partition("=")[0] for each in rule], out))
     raise typer.Exit(1 if any(row["error"] for row in rows) else 0)
 
 
 @app.command()
 def demo(out: Out = Path("out/demo"), as_json: AsJson = False) -> None:
     """Run the built-in market day and write its scenario and results."""
-    _with_progress(lambda tell: bootstrap.run_demo(out, tell, _shower(out, as_json)))
+    with_progress(lambda tell: bootstrap.run_demo(out, tell, _shower(out, as_json)))
 
 
 @app.command()
@@ -259,9 +214,9 @@ def _ready(as_json: bool, *, logins: bool) -> Callable[[dict[str, Any]], None]:
     """What tells where a service is, and in the demo who may come in."""
 
     def tell(facts: dict[str, Any]) -> None:
-        _say(json.dumps(facts) if as_json else f"serving at {facts['url']}, credentials in {facts['credentials']}")
+        say(json.dumps(facts) if as_json else f"serving at {facts['url']}, credentials in {facts['credentials']}")
         if logins and not as_json:
-            _say(narration.logins(json.loads(Path(facts["credentials"]).read_text(encoding="utf-8"))))
+            say(narration.logins(json.loads(Path(facts["credentials"]).read_text(encoding="utf-8"))))
 
     return tell
 
@@ -275,8 +230,8 @@ def play(
     as_json: AsJson = False,
 ) -> None:
     """Send a scenario's orders over the API as its FSPs would, move the virtual clock on, and tell the day's result."""
-    result = _with_progress(lambda tell: playing.play(scenario, credentials, url, clients, tell))
-    _say(json.dumps(result, ensure_ascii=False) if as_json else narration.played(result))
+    result = with_progress(lambda tell: playing.play(scenario, credentials, url, clients, tell))
+    say(json.dumps(result, ensure_ascii=False) if as_json else narration.played(result))
 
 
 @app.command()
@@ -285,9 +240,9 @@ def replay(log: Annotated[Path, typer.Argument(help="An events.log.")], as_json:
     state = bootstrap.replay(log)
     facts = {"state_hash": state_hash(state), "events": state.events, "trades": len(state.trades.trades)}
     if as_json:
-        _say(json.dumps(facts))
+        say(json.dumps(facts))
     else:
-        _say(f"{facts['events']} events, {facts['trades']} trades, state hash {facts['state_hash']}")
+        say(f"{facts['events']} events, {facts['trades']} trades, state hash {facts['state_hash']}")
 
 
 @audit_app.command("verify")
@@ -300,13 +255,13 @@ def audit_verify(
     events, seal, damages = bootstrap.audit(log, head)
     if as_json:
         rows = [damage._asdict() for damage in damages]
-        _say(json.dumps({"whole": not damages, "records": events, "damages": rows}))
+        say(json.dumps({"whole": not damages, "records": events, "damages": rows}))
     else:
         for damage in damages[:FINDINGS_SHOWN]:
             record = f"record {damage.record}" if damage.record is not None else "the log"
-            _say(f"{log}{f':{damage.line}' if damage.line else ''}: {record}: {damage.problem}")
+            say(f"{log}{f':{damage.line}' if damage.line else ''}: {record}: {damage.problem}")
         sealed = f", sealed with state hash {seal.state_hash}" if seal else ""
-        _say(f"damaged: {len(damages)} finding(s)" if damages else f"whole: {events} events{sealed}")
+        say(f"damaged: {len(damages)} finding(s)" if damages else f"whole: {events} events{sealed}")
     raise typer.Exit(1 if damages else 0)
 
 
@@ -314,7 +269,7 @@ def audit_verify(
 def backup(data: Data, file: Annotated[Path, typer.Argument(help="A new file.")], as_json: AsJson = False) -> None:
     """Copy all of a market's store into a file, also while a server runs."""
     counts = store.backup(_place(data), file)
-    _say(json.dumps(counts) if as_json else f"{file}: {narration.store_counts(counts)}")
+    say(json.dumps(counts) if as_json else f"{file}: {narration.store_counts(counts)}")
 
 
 @app.command()
@@ -323,7 +278,7 @@ def restore(
 ) -> None:
     """Make a market's store from a backup, in a new or empty place."""
     counts = store.restore(file, _place(data))
-    _say(json.dumps(counts) if as_json else f"{data}: {narration.store_counts(counts)}")
+    say(json.dumps(counts) if as_json else f"{data}: {narration.store_counts(counts)}")
 
 
 def _place(data: str) -> Path | str:
@@ -337,7 +292,7 @@ def grid_check(
 ) -> None:
     """Read a grid, run its own power flow and print a summary."""
     summary = bootstrap.check_grid(file)
-    _say(json.dumps(summary, ensure_ascii=False) if as_json else narration.grid_summary(summary))
+    say(json.dumps(summary, ensure_ascii=False) if as_json else narration.grid_summary(summary))
     raise typer.Exit(0 if summary["converged"] else 1)
 
 
@@ -352,10 +307,10 @@ def grid_needs(
     """Find where relief is needed, and the least power that gives it; exit 1 if nothing gives all of it."""
     needs = bootstrap.grid_needs(scenario, conditional)
     if as_json:
-        _say(json.dumps(needs, ensure_ascii=False))
+        say(json.dumps(needs, ensure_ascii=False))
     else:
-        with _taken():
-            narration.Screen().print(narration.needs_summary(needs))
+        show(narration.needs_summary(needs))
+        say(f"Next: flexpeer run {scenario}")
     raise typer.Exit(0 if not needs["left"] else 1)
 
 
@@ -373,13 +328,13 @@ def clear_problem(
     if verify and problem.is_dir():
         facts, damages = clearings.verify_publication(problem)
     else:
-        found = _with_progress(lambda tell: clearings.clear_file(problem, engine, out, tell), "clearing")
+        found = with_progress(lambda tell: clearings.clear_file(problem, engine, out, tell), "clearing")
         facts, damages = found.facts, clearings.verify_clearing(problem, found) if verify else []
         if publish is not None:
             clearings.publish_clearing(found, publish)
     facts |= {"verified": not damages, "damages": damages} if verify else {}
     told = narration.publication_story(facts) if "parties" in facts else narration.clearing_story(facts, out)
-    _say(json.dumps(facts) if as_json else told)
+    say(json.dumps(facts) if as_json else told)
     raise typer.Exit(1 if damages else 0)
 
 
@@ -394,7 +349,7 @@ def split_problem(
     of_day = problem.is_dir()
     facts = day_nodes.split_scenario(problem, out) if of_day else nodes.split_file(problem, out, agent or ())
     story = narration.day_split_story if of_day else narration.split_story
-    _say(json.dumps(facts, ensure_ascii=False) if as_json else story(facts, out))
+    say(json.dumps(facts, ensure_ascii=False) if as_json else story(facts, out))
 
 
 @app.command()
@@ -428,21 +383,16 @@ def node(  # noqa: PLR0913 - options of any role
             case Path() | None, _, None, None if of_day and agents is None:
                 facts = _day_node(dso, scenario, market_operator, place, out)
             case Path(), None, None, None if agents is None and out is None:
-                facts = nodes.run_market_operator(market_operator, place, _told)
+                facts = nodes.run_market_operator(market_operator, place, told)
             case None, str(), None, Path():
-                facts = nodes.run_dso(dso, problem, place, out, _told, agents)
+                facts = nodes.run_dso(dso, problem, place, out, told, agents)
             case None, str(), str(), Path() if agents is None:
                 facts = nodes.run_agent(peer, dso, problem, place, out)
             case _:
                 raise bad_input("node", "has no role", ROLES, field="dso")
     story = narration.day_node_story if "status" not in facts or "in_doubt" in facts else narration.node_story
-    _say(json.dumps(facts, ensure_ascii=False) if as_json else story(facts))
+    say(json.dumps(facts, ensure_ascii=False) if as_json else story(facts))
     raise typer.Exit(0 if facts["accepted"] else 1)
-
-
-def _told(text: str) -> None:
-    with suppress(OSError):
-        _ERRORS.print(text, soft_wrap=True)
 
 
 @contextmanager
@@ -464,9 +414,9 @@ def _day_node(
 ) -> dict[str, Any]:
     """Either role of a market day."""
     if dso is not None and scenario is not None and market_operator is None:
-        return day_nodes.run_day_dso(dso, scenario, place, out, _told)
+        return day_nodes.run_day_dso(dso, scenario, place, out, told)
     if market_operator is not None and dso is None and scenario is None and out is not None:
-        found: dict[str, Any] = _with_progress(
+        found: dict[str, Any] = with_progress(
             lambda tell: day_nodes.run_day_operator(market_operator, place, out, tell)
         )
         return found
@@ -481,10 +431,10 @@ def bench(
 ) -> None:
     """Measure an engine beside its rivals in one run."""
     others = {"clearing": lambda only, _tell: bench_clearing.rows(case=only), "service": bench_service.rows}
-    rows, missing = bootstrap.bench(name, case, _told, others)
+    rows, missing = bootstrap.bench(name, case, told, others)
     if missing and not as_json:
-        _told(f"not installed: {', '.join(missing)} (make bench-deps)")
-    _say(json.dumps({"rows": rows, "missing": missing}) if as_json else narration.bench_table(rows))
+        told(f"not installed: {', '.join(missing)} (make bench-deps)")
+    say(json.dumps({"rows": rows, "missing": missing}) if as_json else narration.bench_table(rows))
 
 
 def main() -> None:

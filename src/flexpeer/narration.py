@@ -292,6 +292,20 @@ def _bench_cell(key: str, value: Any) -> str:
     return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if type(value) is int else f"{value}"
 
 
+def begun(facts: Mapping[str, Any]) -> str:
+    """What a first scenario has, and what comes next."""
+    kinds = ", ".join(f"{count} {kind}" for kind, count in facts["kinds"].items()) or "nothing that can move"
+    powers = "the file's own profiles" if facts["profiles"] else "the file's powers all day, to be replaced"
+    lines = [
+        f"{facts['folder']}: {facts['buses']} buses, {facts['organisations']} organisations, "
+        f"{facts['resources']} resources ({kinds})",
+        f"forecast.csv has {powers}; scenario.toml says what else to look at.",
+        *(f"odd: {finding}" for finding in facts["findings"][:ROWS]),
+        f"Next: flexpeer grid needs {facts['folder']}",
+    ]
+    return "\n".join(lines)
+
+
 def store_counts(counts: Mapping[str, int]) -> str:
     """How much a backup holds."""
     words = {"days": "logs", "records": "records", "heads": "signed heads", "documents": "documents"}

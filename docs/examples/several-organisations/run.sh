@@ -2,7 +2,16 @@
 # A regional DSO, three local DSOs below it and the market operator clear a day together on one machine, each with a
 # NATS server of its own on loopback; one peer has an agent of its own at its DSO.
 # Usage: run.sh FOLDER [PORT]; the results are in FOLDER. PORT is the hub's, the next one that of dso-1's server.
+# It runs the flexpeer on the path or, where there is none, that of this repository's own environment.
 set -eu
+if ! command -v flexpeer >/dev/null || ! python3 -c 'import flexpeer' 2>/dev/null; then
+    own=$(cd "$(dirname "$0")" && pwd -P)/../../../.venv/bin
+    if [ ! -x "$own/flexpeer" ]; then
+        echo "run.sh: no flexpeer on the path, and none in $own (make .venv/installed)" >&2
+        exit 2
+    fi
+    PATH=$own:$PATH
+fi
 folder=$1
 port=${2:-7422}
 hub=127.0.0.1:$port

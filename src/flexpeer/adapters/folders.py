@@ -22,6 +22,30 @@ def require_fresh(out: Path) -> None:
         raise _unwritable(out, error) from error
 
 
+def beside(folder: Path) -> Path:
+    """Where a folder's results go unless somebody says otherwise."""
+    name = f"{folder.resolve().name}-results"
+    return folder.with_name(name) if folder.name not in ("", "..") else folder.resolve().with_name(name)
+
+
+@contextmanager
+def replaced_folder(out: Path, known: str) -> Iterator[Path]:
+    """A new folder beside `out` that takes its place when all went well.
+
+    What is there may go only if it has a file `known`, or nothing; `BadInput` where it holds anything else.
+    """
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        yield out
+        return
+    if out.is_symlink() or not (out / known).is_file():
+        raise bad_input(str(out), f"holds other things than results: there is no {known} in it", "a folder of results")
+    with tempfile.TemporaryDirectory(prefix=".flexpeer-", dir=out.parent) as scratch:
+        fresh, old = Path(scratch) / "new", Path(scratch) / "old"
+        yield fresh
+        out.rename(old)
+        fresh.rename(out)
+
+
 def _unwritable(out: Path, error: OSError) -> Unusable:
     return Unusable(str(out), f"cannot be written: {error.strerror or error}", "a place that can be written")
 

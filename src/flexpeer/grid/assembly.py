@@ -89,6 +89,20 @@ class ControlledRow(NamedTuple):
     q_max_var: float = math.inf
 
 
+class Plate(NamedTuple):
+    """What a file says of an element beside its power, for a first market: nothing in the power flow depends on it.
+
+    Its name and kind (load, generation, pv, wind, battery, ...), the powers it may have (injection positive), what it
+    can store; empty or NaN where the file does not say.
+    """
+
+    name: str = ""
+    kind: str = ""
+    p_min_w: float = math.nan
+    p_max_w: float = math.nan
+    energy_wh: float = math.nan
+
+
 class InjectionRow(NamedTuple):
     """A constant power at a bus; injection positive, loads negative.
 
@@ -99,6 +113,7 @@ class InjectionRow(NamedTuple):
     p_w: float
     q_var: float
     phase: str = ""
+    plate: Plate = Plate()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from flexpeer.adapters.gridfiles.cim_draft import Draft
 from flexpeer.adapters.gridfiles.cim_objects import Item, Model
-from flexpeer.grid.assembly import InjectionRow, ShuntRow
+from flexpeer.grid.assembly import InjectionRow, Plate, ShuntRow
 
 CONSUMERS = ("EnergyConsumer", "ConformLoad", "NonConformLoad", "StationSupply")
 SHUNTS = ("LinearShuntCompensator", "NonlinearShuntCompensator", "EquivalentShunt")
@@ -35,7 +35,7 @@ def read_loads(draft: Draft) -> None:
         bus = draft.live_bus(consumer)
         if bus is not None:
             drawn = _consumption(draft.model, consumer)
-            draft.injections.append(InjectionRow(bus, -drawn.real, -drawn.imag))
+            draft.injections.append(InjectionRow(bus, -drawn.real, -drawn.imag, "", Plate(consumer.name, "load")))
             _note_response(draft.model, consumer)
 
 

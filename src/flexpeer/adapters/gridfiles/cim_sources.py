@@ -25,10 +25,11 @@ from flexpeer.adapters.gridfiles.cim_machines import (
     state_voltages,
     stated_voltage,
 )
-from flexpeer.grid.assembly import ControlledRow, InjectionRow, SourceRow
+from flexpeer.grid.assembly import ControlledRow, InjectionRow, Plate, SourceRow
 
 PRIORITIES = ("ExternalNetworkInjection.referencePriority", "SynchronousMachine.referencePriority")
 INFEED = "ExternalNetworkInjection"
+KINDS = dict.fromkeys(("SynchronousMachine", "AsynchronousMachine", "PowerElectronicsConnection"), "generation")
 PREFERENCE = ("ExternalNetworkInjection", "SynchronousMachine", "EquivalentInjection", "EnergySource")
 EXPECTED = "a referencePriority above 0, or an EnergySource with its voltage"
 
@@ -129,7 +130,8 @@ def _inject(draft: Draft, machine: Machine, *, held: bool) -> None:
     note_unpowered(draft.model, item)
     if item.kind == INFEED and power == 0 and held:
         item.note("", "is not the source and injects no power, as its p of 0 says", EXPECTED)
-    draft.injections.append(InjectionRow(bus, power.real, 0.0 if regulates and held else power.imag))
+    q_var = 0.0 if regulates and held else power.imag
+    draft.injections.append(InjectionRow(bus, power.real, q_var, "", Plate(item.name, KINDS.get(item.kind, ""))))
     if item.kind == "StaticVarCompensator":
         known = "holds its voltage; its slope and range are passed over" if regulates else "reactive power as stated"
         item.note("", f"a static var compensator: {known}", "fixed shunts or machines")

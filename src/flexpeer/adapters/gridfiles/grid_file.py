@@ -6,7 +6,7 @@ from functools import cached_property
 from math import ceil
 
 from flexpeer.errors import BadInput, Finding
-from flexpeer.grid.assembly import GridRows, assemble, bus_injections, faults, unreached
+from flexpeer.grid.assembly import GridRows, InjectionRow, assemble, bus_injections, faults, unreached
 from flexpeer.grid.network import Floats, Network
 from flexpeer.grid.unbalance import unbalances
 
@@ -19,6 +19,7 @@ class GridFile:
 
     `p_w` and `q_var` are (buses,), injection positive; `profile_p_w` and `profile_q_var` are
     (buses, periods) or None. `areas` names each bus's zone, empty where the file has none.
+    `injections` are the elements that add up to `p_w` and `q_var`, where the file has such.
     `findings` are what was read differently from what the file may have meant; errors never get here.
     Aliases map other names of the file to names of the network. `owners` is the DSO of each bus where grids of several
     DSOs were joined, else empty.
@@ -34,6 +35,7 @@ class GridFile:
     profile_p_w: Floats | None = None
     profile_q_var: Floats | None = None
     owners: tuple[str, ...] = ()
+    injections: tuple[InjectionRow, ...] = ()
 
     @cached_property
     def _bus_positions(self) -> dict[str, int]:
@@ -88,6 +90,7 @@ def grid_file(read: ReadRows, where: str) -> GridFile:
         findings=read.findings + islands + tuple(_unequal(rows, where)),
         bus_aliases=read.bus_aliases,
         branch_aliases=read.branch_aliases,
+        injections=rows.injections,
     )
 
 

@@ -25,6 +25,7 @@ from flexpeer.grid.assembly import (
     ControlledRow,
     GridRows,
     InjectionRow,
+    Plate,
     ShuntRow,
     SourceRow,
     bypassed_shunt,
@@ -218,7 +219,8 @@ def _generation(
     for number, listed in gens.items():
         name = draft.names[number]
         for gen in listed if name not in free else ():
-            yield InjectionRow(name, 1e6 * gen["PG"], 0.0 if name in holding else 1e6 * gen["QG"])
+            q_var = 0.0 if name in holding else 1e6 * gen["QG"]
+            yield InjectionRow(name, 1e6 * gen["PG"], q_var, "", Plate(kind="generation"))
 
 
 class Branches(NamedTuple):

@@ -24,6 +24,7 @@ from flexpeer.grid.assembly import (
     BusRow,
     GridRows,
     InjectionRow,
+    Plate,
     ShuntRow,
     SourceRow,
     open_end_shunt,
@@ -35,6 +36,7 @@ SERIES, SHUNT, GENERATING = (
     ("capacitor", "reactor"),
     ("generator", "pvsystem", "storage"),
 )
+KINDS = {"load": "load", "pvsystem": "pv", "storage": "battery", "generator": "generation"}
 PASSED_OVER = frozenset(
     (
         *("regcontrol", "capcontrol", "swtcontrol", "energymeter", "monitor", "sensor", "fuse", "recloser", "relay"),
@@ -325,7 +327,8 @@ def _by_phase(part: Part, power_va: complex) -> Iterator[InjectionRow]:
     named = [PHASES[node - 1] for node in part.nodes[0] if 1 <= node <= len(PHASES)]
     phases = sorted(set(named)) if 0 < len(set(named)) < len(PHASES) else [""]
     for phase in phases:
-        yield InjectionRow(part.buses[0], power_va.real / len(phases), power_va.imag / len(phases), phase)
+        power = power_va / len(phases)
+        yield InjectionRow(part.buses[0], power.real, power.imag, phase, Plate(part.label, KINDS.get(part.kind, "")))
 
 
 def _generators(draft: Draft) -> None:

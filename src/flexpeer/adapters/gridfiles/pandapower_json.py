@@ -14,8 +14,10 @@ from flexpeer.adapters.gridfiles.pandapower_draft import Draft, draft_of
 from flexpeer.adapters.gridfiles.pandapower_tables import KNOWN_TABLES, Element, aliases, pandapower_tables
 from flexpeer.adapters.gridfiles.pandapower_voltages import read_voltages
 from flexpeer.errors import Finding
-from flexpeer.grid.assembly import PHASES, GridRows, InjectionRow, ShuntRow
+from flexpeer.grid.assembly import PHASES, GridRows, InjectionRow, Plate, ShuntRow
 
+KINDS = {"pv": "pv", "solar": "pv", "wp": "wind", "wind": "wind", "hydro": "hydro", "chp": "chp", "bio": "biomass"}
+"""What static generators are called, by words in their column `type`."""
 INJECTION_SIGN = {"load": -1.0, "storage": -1.0, "sgen": 1.0}
 VOLTAGE_DEPENDENCE = (
     "const_z_percent",
@@ -84,8 +86,17 @@ def _injections(draft: Draft) -> Iterator[InjectionRow]:
             if draft.at_live_bus(element):
                 factor = sign * 1e6 * element.number("scaling", 1.0)
                 p_w, q_var = element.number("p_mw") * factor, element.number("q_mvar", 0.0) * factor
-                yield InjectionRow(draft.nodes[element.reference("bus")], p_w, q_var)
+                yield InjectionRow(draft.nodes[element.reference("bus")], p_w, q_var, "", _plate(table, element))
                 _note_voltage_dependence(draft, element)
+
+
+def _plate(table: str, element: Element) -> Plate:
+    text = str(element.values.get("type") or "").lower()
+    kind = next((kind for word, kind in KINDS.items() if word in text), "generation") if table == "sgen" else table
+    ends = sorted(element.stated(column) * INJECTION_SIGN[table] * 1e6 for column in ("min_p_mw", "max_p_mw"))
+    stored_wh = 1e6 * element.stated("max_e_mwh") if table == "storage" else math.nan
+    kind = "battery" if table == "storage" else kind
+    return Plate(element.given_name, kind, ends[0], ends[1], stored_wh)
 
 
 def _note_voltage_dependence(draft: Draft, element: Element) -> None:

@@ -99,6 +99,12 @@ class Element:
             return default if math.isnan(value) else value
         return default if value is None else self.number(column)
 
+    def stated(self, column: str) -> float:
+        """A number that nothing depends on; NaN for none, and for whatever is no finite one."""
+        value = self.values.get(column)
+        usable = isinstance(value, int | float) and not isinstance(value, bool) and is_usable(value)
+        return float(value) if usable and isinstance(value, int | float) else math.nan
+
     def positive(self, column: str, default: float | None = None) -> float:
         """A positive number."""
         value = self.number(column, default)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from flexpeer.adapters.gridfiles.pandapower_draft import Draft
 from flexpeer.adapters.gridfiles.pandapower_tables import Element
-from flexpeer.grid.assembly import BranchRow, BusRow, ControlledRow, InjectionRow, SourceRow
+from flexpeer.grid.assembly import BranchRow, BusRow, ControlledRow, InjectionRow, Plate, SourceRow
 
 SAME_SETPOINT = 1e-5
 
@@ -55,7 +55,13 @@ def read_voltages(draft: Draft) -> HeldVoltages:
         groups.setdefault(generator.bus, []).append(generator)
     controlled = [_controlled(bus, group) for bus, group in groups.items() if bus not in at_sources]
     controlled += _extended_wards(draft)
-    injections = (InjectionRow(one.bus, one.p_w, 0.0) for one in generators if not one.is_slack)
+    injections = (
+        InjectionRow(
+            one.bus, one.p_w, 0.0, "", Plate(one.element.given_name, "generation" if one.element.table == "gen" else "")
+        )
+        for one in generators
+        if not one.is_slack
+    )
     return HeldVoltages(tuple(sources), tuple(controlled), tuple(injections))
 
 

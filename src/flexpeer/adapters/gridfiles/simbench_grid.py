@@ -70,6 +70,20 @@ def simbench_day(code: str, delivery_day: date, timezone: str = "Europe/Stockhol
     return replace(loaded.grid, profile_p_w=powers["p_mw"], profile_q_var=powers["q_mvar"])
 
 
+def simbench_elements(code: str, delivery_day: date, timezone: str) -> dict[str, Floats]:
+    """What each named load, plant and storage injects on a day, W per quarter-hour."""
+    loaded = _loaded(code)
+    steps = profile_steps(loaded.profiles["load"]["time"].tolist(), delivery_day, timezone)
+    return {
+        element["name"]: SIGN[table] * 1e6 * element["scaling"] * element[column]
+        * _relative(loaded, (table, column), element.get("profile"), steps, f"{table} {index}")
+        for table, column in SUFFIX
+        if column == "p_mw"
+        for index, element in zip(loaded.tables[table].index, loaded.tables[table].to_dict("records"), strict=True)
+        if element["in_service"] and not element.get("slack")
+    }  # fmt: skip
+
+
 def profile_steps(labels: Sequence[str], delivery_day: date, timezone: str) -> list[int]:
     """The row of the profile year for each quarter-hour of a local day.
 
