@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from flexpeer import __version__, narration, trading
-from flexpeer.adapters.folders import replaced_folder
+from flexpeer.adapters.folders import beside, replaced_folder
 from flexpeer.adapters.meeting_place import Place
 from flexpeer.adapters.reading import problem_of
 from flexpeer.errors import BadInput, Unusable, bad_input
@@ -40,7 +40,6 @@ else:
     )
 
 FINDINGS_SHOWN = 30
-RESULT_FILE = "result.json"
 INTERRUPTED = {"node": "no results were written; promises that were made are kept"}
 ROLES = "--dso with --problem or --scenario, the same with --peer and --problem, or --market-operator"
 DAY_ROLES = "--dso with --scenario, or --market-operator with --out"
@@ -160,9 +159,8 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a market day on a scenario folder and write its results."""
-    whole = scenario.resolve()
-    place = out or (scenario if scenario.name else whole).with_name(f"{whole.name}-results")
-    with replaced_folder(place, RESULT_FILE) if force else nullcontext(place) as target:
+    place = out or beside(scenario)
+    with replaced_folder(place, "result.json") if force else nullcontext(place) as target:
         with_progress(lambda tell: bootstrap.run_folder(scenario, target, tell, show=_shower(place, as_json)))
 
 

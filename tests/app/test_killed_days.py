@@ -56,7 +56,7 @@ def test_the_demo_goes_on_after_a_sample_of_its_batches(demo: tuple[Scenario, Gr
     """`python -m tests.app.test_killed_days` tries every one."""
     whole = MemoryLog()
     ended = played(*demo, whole)
-    for kept in Random(1).sample(range(len(whole.batches)), 6):
+    for kept in Random(1).sample(range(len(whole.batches)), 3):
         assert reopened(*demo, whole, kept) == ended
 
 

@@ -1,12 +1,16 @@
 """The program as its user meets it: a command line in, exit status and two streams out."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from typer.testing import CliRunner
 
 from flexpeer.cli import app
+
+PROGRESS = re.compile(r"^(?:[a-z]+ [0-9,]+ of [0-9,]+, )?[0-9]+ s\n", re.MULTILINE)
+"""What a slow machine adds to standard error."""
 
 
 class Answer(NamedTuple):

@@ -1,18 +1,24 @@
 """`flexpeer init`: a grid file becomes a scenario that runs, and that injects what the file says."""
 
 import json
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tests.adapters.scenario_folder import folder_of, swap_hour
 from tests.adapters.test_gridfile_pandapower import small, table
 from tests.app.grid_days import SMALL_GRID
-from tests.cli.program import everything_in, flexpeer
+from tests.cli.program import PROGRESS, everything_in, flexpeer
 
+from flexpeer.adapters.folders import beside
 from flexpeer.app.grid_day import build
 from flexpeer.app.scenario import Scenario
 from flexpeer.bootstrap import check_grid, grid_input, read_whole
+from flexpeer.narration import Screen
+from flexpeer.terminal import with_progress
 
 DAY = ("--day", "2026-03-29")
 
@@ -140,3 +146,34 @@ def test_a_run_that_fails_leaves_the_results_there_were(tmp_path: Path) -> None:
     assert flexpeer("run", folder, "--force").code == 2
     assert (tmp_path / "swap-results" / "result.json").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["swap", "swap-results"]
+
+
+def test_where_results_go_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = folder_of(swap_hour(), tmp_path / "swap")
+    monkeypatch.chdir(folder)
+    assert beside(Path()) == tmp_path / "swap-results"
+    assert beside(Path("..")) == tmp_path.parent / f"{tmp_path.name}-results"
+    assert beside(Path("deep/er")) == Path("deep/er-results")
+
+
+def test_progress_without_a_terminal_is_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("flexpeer.terminal.EVERY_S", 0.01)
+    printed = threading.Event()
+
+    def work(tell: Callable[[int, int], None]) -> str:
+        tell(1_200, 5_000)
+        assert printed.wait(10)
+        return "done"
+
+    class Heard(Screen):
+        def print(self, *objects: Any, **options: Any) -> None:
+            super().print(*objects, **options)
+            printed.set()
+
+    monkeypatch.setattr("flexpeer.terminal.ERRORS", Heard(stderr=True))
+    assert with_progress(work, "orders") == "done"
+    lines = capsys.readouterr().err
+    assert "orders 1,200 of 5,000, 0 s\n" in lines
+    assert PROGRESS.sub("", lines) == ""

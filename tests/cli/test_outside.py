@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.adapters.scenario_folder import folder_of, swap_hour
 from tests.app.grid_days import SMALL_GRID
-from tests.cli.program import everything_in, flexpeer
+from tests.cli.program import PROGRESS, everything_in, flexpeer
 
 LONG = "a" * 300
 PROGRAM = (sys.executable, "-m", "flexpeer")
@@ -23,6 +23,7 @@ def scenario(tmp_path: Path) -> Path:
 
 
 def one_line(text: str) -> str:
+    text = PROGRESS.sub("", text)
     assert text.count("\n") == 1
     assert text.endswith("\n")
     return text

@@ -43,6 +43,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "docs" / "examples").symlink_to(ROOT / "docs" / "examples")
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr("flexpeer.terminal.EVERY_S", 1e6)
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
     monkeypatch.chdir(folder)
     return folder

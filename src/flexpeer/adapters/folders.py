@@ -22,6 +22,12 @@ def require_fresh(out: Path) -> None:
         raise _unwritable(out, error) from error
 
 
+def beside(folder: Path) -> Path:
+    """Where a folder's results go unless somebody says otherwise."""
+    name = f"{folder.resolve().name}-results"
+    return folder.with_name(name) if folder.name not in ("", "..") else folder.resolve().with_name(name)
+
+
 @contextmanager
 def replaced_folder(out: Path, known: str) -> Iterator[Path]:
     """A new folder beside `out` that takes its place when all went well.

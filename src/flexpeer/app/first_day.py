@@ -130,7 +130,7 @@ def _chosen(units: Iterable[_Unit]) -> Iterator[_Unit]:
 
 def _resource(unit: _Unit) -> Resource:
     """Generation can fall to none, a load can stop, a storage can do the opposite of what it does."""
-    most = max(map(abs, unit.p_w), default=0)
+    most = max(abs(round(unit.row.p_w)), *map(abs, unit.p_w))
     plate = unit.row.plate
     stated = [abs(round(p)) for p in (plate.p_min_w, plate.p_max_w) if math.isfinite(p)]
     largest = max([most, *stated])

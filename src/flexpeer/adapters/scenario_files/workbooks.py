@@ -6,9 +6,12 @@ as the value that the program which saved it had found.
 
 import importlib
 import re
+import warnings
 import zipfile
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from datetime import date, datetime, time, timedelta
+from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, NamedTuple
@@ -39,7 +42,7 @@ class Workbook(NamedTuple):
 
 
 def read_workbook(path: Path) -> Workbook:
-    """All of a workbook, or `BadInput` with one finding."""
+    """All of a workbook, or `BadInput` with one finding: whatever the library stumbles over in a damaged one."""
     openpyxl = _library(path.name)
     try:
         with open_file(path) as stream:
@@ -73,12 +76,15 @@ def _has_formulas(name: str, parts: zipfile.ZipFile) -> bool:
 
 
 def _sheets(openpyxl: Any, stream: Any, *, data_only: bool) -> dict[str, list[list[Any]]]:
+    """The cells of every sheet; what the library has to say of styles and the like is nobody's business here."""
     stream.seek(0)
-    book = openpyxl.load_workbook(stream, read_only=True, data_only=data_only, keep_links=False)
     found = {}
-    for sheet in book.worksheets:
-        sheet.reset_dimensions()
-        found[sheet.title] = [list(row) for row in sheet.iter_rows(values_only=True)]
+    with warnings.catch_warnings(), redirect_stdout(StringIO()):
+        warnings.simplefilter("ignore")
+        book = openpyxl.load_workbook(stream, read_only=True, data_only=data_only, keep_links=False)
+        for sheet in book.worksheets:
+            sheet.reset_dimensions()
+            found[sheet.title] = [list(row) for row in sheet.iter_rows(values_only=True)]
     return found
 
 
