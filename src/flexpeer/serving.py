@@ -33,17 +33,19 @@ from flexpeer.api.settings import ClockKind, ServiceSettings
 from flexpeer.api.webhooks import Kept, Webhooks
 from flexpeer.app.contribution import Contribution
 from flexpeer.app.day import Day
-from flexpeer.app.scenario import Scenario
+from flexpeer.app.scenario import OrderRow, Scenario
 from flexpeer.bootstrap import NewtonVerifier, StageWatch, contributed, read_whole, write_demo
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.market.machine import State
 from flexpeer.market.participants import Role
 from flexpeer.market.timeline import Stage
 from flexpeer.periods import parse_instant
+from flexpeer.simulation.arrivals import spread
 from flexpeer.web.site import Visitor, site_routes
 
 SCENARIO, CREDENTIALS = "scenario", "credentials.json"
 ACCOUNTS, TOKEN_KEY, OPERATOR_KEY, CLOCK, WEBHOOKS = "accounts", "token-key", "operator-key", "clock", "webhooks"
+COMING, DEMO_SPEED = "coming", 120.0
 SAID = "said/"
 OPERATOR = "Market operator"
 KEY_BYTES = 32
@@ -73,6 +75,8 @@ def settings_of(given: dict[str, Any]) -> ServiceSettings:
 
 def serve(settings: ServiceSettings, scenario: Path | None, *, demo: bool, tell: Tell) -> bool:
     """Serve until a signal ends it; whether it ended well. `tell` hears once, when it is ready."""
+    if demo and "speed" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"speed": DEMO_SPEED})
     _log_lines(settings)
     sys.setswitchinterval(SWITCH_S)
     with _store(settings) as store:
@@ -111,8 +115,10 @@ def _make(store: Store, data: Path, scenario: Path | None, *, demo: bool) -> Non
         folder = Path(scratch) / SCENARIO
         if scenario is None:
             write_demo(folder)
-        read, _ = read_whole(scenario or folder, (ORDERS,))
+        read, _ = read_whole(scenario or folder, () if demo else (ORDERS,))
         _copy(scenario or folder, data / SCENARIO)
+    if demo:
+        store.keep_document(COMING, msgspec.json.encode(read.orders).decode())
     accounts, logins = new_accounts(_holders(read))
     _write_credentials(data / CREDENTIALS, logins)
     for name in (TOKEN_KEY, OPERATOR_KEY):
@@ -172,7 +178,16 @@ def _served(store: Store, folder: Path) -> ServedDay:
         store.keep_document(prefix + dso, msgspec.json.encode(contribution).decode())
 
     known = {name.removeprefix(prefix): _document(store, name, Contribution) for name in store.documents(prefix)}
-    return ServedDay(opening, known, keep)
+    return ServedDay(opening, known, keep, _coming(store, scenario))
+
+
+def _coming(store: Store, scenario: Scenario) -> list[tuple[int, OrderRow]]:
+    """The demo's orders, when each comes; none in any other market."""
+    if store.document(COMING) is None:
+        return []
+    instants = dict(scenario.rulebook.timeline.instants(scenario.day))
+    orders = _document(store, COMING, tuple[OrderRow, ...])
+    return spread(orders, instants[Stage.OPEN], instants[Stage.CLOSED])
 
 
 def _clock(store: Store, settings: ServiceSettings, day: Day) -> Clock:

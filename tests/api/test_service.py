@@ -5,7 +5,9 @@ from collections.abc import Iterable
 
 import pytest
 from tests.api.small_service import (
+    ACCOUNTS,
     DSO,
+    LOGINS,
     MARKET,
     MILL,
     NORTH,
@@ -16,6 +18,7 @@ from tests.api.small_service import (
     basic,
     order,
     running,
+    serving,
 )
 from tests.cases.days import NoWatch
 from tests.docs.pages import DOCS
@@ -24,9 +27,11 @@ from tests.market.small_market import MemoryLog
 from flexpeer.api.clocks import SystemClock, VirtualClock
 from flexpeer.api.limits import Limits
 from flexpeer.api.log_lines import lines
+from flexpeer.api.service import ServedDay
 from flexpeer.app.day import Day
 from flexpeer.market.machine import state_hash
 from flexpeer.market.timeline import Stage
+from flexpeer.simulation.arrivals import spread
 from flexpeer.wire.chain import read_events
 
 ORDERS = (DOCS / "examples" / "maintenance-hours" / "orders.csv").read_text(encoding="utf-8").splitlines(keepends=True)
@@ -160,6 +165,79 @@ def test_a_real_clock_never_goes_back_and_a_virtual_one_runs_as_fast_as_told() -
     virtual.move(200)
     assert (virtual.now(), kept) == (200, [200])
     assert VirtualClock(5).seconds_until(6) is None
+
+
+def test_a_virtual_clock_keeps_its_fraction_of_a_minute_when_it_changes_speed() -> None:
+    now, kept = [0.0], list[int]()
+    clock = VirtualClock(100, 60.0, kept.append, lambda: now[0])
+    now[0] = 1.5
+    clock.run_at(0.0)
+    now[0] = 60.0
+    assert (clock.now(), clock.speed, clock.seconds_until(102), kept) == (101, 0.0, None, [101])
+    clock.run_at(600.0)
+    assert clock.seconds_until(102) == pytest.approx(0.05)
+    clock.move(101)
+    assert clock.seconds_until(102) == pytest.approx(0.05)
+
+
+def test_the_operator_says_how_fast_the_clock_runs() -> None:
+    async def story(here: Running) -> None:
+        async with here.client(OPERATOR) as client:
+            for speed in (600, 0):
+                answer = await client.post("/api/clock", json={"speed": speed})
+                assert (answer.status_code, answer.json()["speed"]) == (200, speed)
+            opened = await client.post("/api/clock", json={"speed": 0.5, "to": "2026-04-19T10:30:00+02:00"})
+            assert (opened.json()["reached"][0]["stage"], opened.json()["speed"]) == ("open", 0.5)
+            for wrong in ({}, {"speed": -1}, {"speed": 1e7}):
+                assert (await client.post("/api/clock", json=wrong)).status_code == 400
+        async with here.client(MILL) as client:
+            assert (await client.get("/api/clock")).json()["speed"] == 0.5
+            assert (await client.post("/api/clock", json={"speed": 0})).status_code == 403
+
+    with running() as here:
+        asyncio.run(story(here))
+
+
+def coming(log: MemoryLog) -> ServedDay:
+    """The example's day, whose orders come by themselves."""
+    day = Day(SCENARIO, MemoryLog(), NoWatch())
+    orders = spread(SCENARIO.orders, day.instant(Stage.OPEN), day.instant(Stage.CLOSED))
+    return ServedDay(lambda hear, _: Day(SCENARIO, log, NoWatch(), listeners=(hear,)), coming=orders)
+
+
+@pytest.mark.parametrize("restart_after_hours", [0, 8, 20])
+def test_orders_that_come_by_themselves_end_in_the_trades_of_run(restart_after_hours: int) -> None:
+    log, ran = MemoryLog(), Day(SCENARIO, MemoryLog(), NoWatch()).run()
+
+    async def first(here: Running) -> None:
+        await here.open_gate()
+        assert not here.day.published.state.orders.orders
+        at = here.service.clock.now() + 60 * restart_after_hours
+        await here.service.done(lambda: here.service.move_clock(at))
+        came = here.day.published.state.orders.orders.values()
+        assert all(here.day.day.instant(Stage.OPEN) < order.at <= at for order in came)
+        assert (len(came) > 0) is (restart_after_hours > 0)
+
+    async def then(here: Running) -> None:
+        for stage in list(Stage)[3:]:
+            await here.move(stage)
+
+    with serving(coming(log), ACCOUNTS, LOGINS) as here:
+        asyncio.run(first(here))
+    with serving(coming(log), ACCOUNTS, LOGINS) as here:
+        asyncio.run(then(here))
+        state = here.day.published.state
+        assert state.trades.trades == ran.state.trades.trades
+        assert here.day.day.orders.rows() == ran.orders
+        assert state_hash(state) == state_hash(here.day.day.market.state)
+
+
+def test_orders_are_spread_in_order_of_arrival_inside_the_gate() -> None:
+    rows = spread(SCENARIO.orders[::-1], 100, 160)
+    assert [row.arrival for _, row in rows] == sorted(row.arrival for row in SCENARIO.orders)
+    assert [at for at, _ in rows] == sorted(at for at, _ in rows)
+    assert (rows[0][0], max(at for at, _ in rows) < 160) == (101, True)
+    assert spread((), 1, 2) == []
 
 
 def test_a_clients_limits_are_its_own() -> None:

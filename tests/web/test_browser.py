@@ -149,3 +149,27 @@ def test_whoever_has_left_sees_no_page(market: Market) -> None:
     person.page.goto(f"{market.url}/orders")
     assert person.page.url.endswith("/login?to=/orders")
     person.leave()
+
+
+def test_a_demo_trades_by_itself_at_the_speed_its_operator_likes(market: Market, tmp_path: Path) -> None:
+    words = ("--scenario", str(EXAMPLE), "--demo")
+    with served(tmp_path / "demo", free_port(), *words) as (_, facts):
+        logins = json.loads(Path(facts["credentials"]).read_text(encoding="utf-8"))["organisations"]
+        demo = Market(facts["url"], logins, market.browser)
+        operator, wind = Person(demo, OPERATOR), Person(demo, "North Wind", 390)
+        bar = operator.page.locator("#clock-bar")
+        expect(bar).to_contain_text("120 times as fast")
+        bar.get_by_role("button", name="Pause").click()
+        expect(bar).to_contain_text("paused")
+        bar.get_by_role("button", name="Run").click()
+        bar.get_by_role("button", name="Faster").click()
+        expect(bar).to_contain_text("600 times as fast")
+        expect(wind.page.locator("#clock-bar")).to_contain_text("600 times as fast", timeout=30_000)
+        expect(wind.page.locator("#clock-bar")).to_contain_text("The market operator moves it.")
+        expect(wind.page.locator("#clock-bar button")).to_have_count(0)
+        bar.get_by_role("button", name="Pause").click()
+        bar.get_by_role("button", name="On to: closed").click()
+        expect(operator.page.locator("li.done", has_text="closed")).to_have_count(1, timeout=WAIT_MS)
+        expect(wind.open("/trades").locator("tbody tr")).not_to_have_count(0)
+        for person in (operator, wind):
+            person.leave()

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from flexpeer.api.declining import denied
-from flexpeer.api.edge import JSON, Answer, Asked, Route
+from flexpeer.api.edge import JSON, Answer, Asked, Route, malformed
 from flexpeer.api.listing import listed
 from flexpeer.api.log_lines import lines, sealed_head
 from flexpeer.api.permissions import Action
@@ -27,24 +27,28 @@ Heads = Callable[[str], Sequence[SignedHead]]
 async def clock(asked: Asked) -> Answer:
     """What time it is in the market."""
     here = asked.service.clock
-    return Answer(200, ClockDocument(utc(here.now()), here.virtual))
+    return Answer(200, ClockDocument(utc(here.now()), here.virtual, here.speed))
 
 
 async def move_clock(asked: Asked) -> Answer:
-    """Go forward; the answer comes when all that is due has happened."""
-    service = asked.service
-    to = instant(asked.of(ClockMove).to, "$.to")
+    """Go forward, or at another speed; the answer comes when all that is due has happened."""
+    service, wanted = asked.service, asked.of(ClockMove)
+    if wanted.to is None and wanted.speed is None:
+        raise malformed("Object missing required field `to` or `speed`")
+    to = None if wanted.to is None else instant(wanted.to, "$.to")
     if not service.clock.virtual:
         raise denied(Denial.CLOCK_IS_REAL)
 
     def act() -> list[tuple[str, Stage]]:
-        if to < service.clock.now():
+        if to is not None and to < service.clock.now():
             raise denied(Denial.CLOCK_GOES_FORWARD, f"it is {utc(service.clock.now())}")
-        return service.move_clock(to)
+        if wanted.speed is not None:
+            service.clock.run_at(wanted.speed)
+        return [] if to is None else service.move_clock(to)
 
     reached = await service.done(act)
     done = tuple(StageDone(market_id, MarketStatus(stage)) for market_id, stage in reached)
-    return Answer(200, ClockDocument(utc(service.clock.now()), True, done))
+    return Answer(200, ClockDocument(utc(service.clock.now()), True, service.clock.speed, done))
 
 
 async def log(asked: Asked) -> Answer:

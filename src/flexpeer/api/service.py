@@ -20,6 +20,7 @@ from flexpeer.api.declining import Declined
 from flexpeer.api.published import Published
 from flexpeer.app.contribution import Contribution
 from flexpeer.app.day import Day
+from flexpeer.app.scenario import OrderRow
 from flexpeer.market.machine import Event
 from flexpeer.market.timeline import Stage
 
@@ -31,6 +32,7 @@ LATE_S = 60.0
 Said = Mapping[str, Contribution]
 Opening = Callable[[Callable[[Event], None], Said], Day]
 Keep = Callable[[str, Contribution], None]
+Coming = Sequence[tuple[int, OrderRow]]
 
 
 class Stopped(Exception):
@@ -45,16 +47,20 @@ class ServedDay:
     """A day, and what is published of it.
 
     `opening` makes the day with a listener for its events and with what DSOs have `said`; `keep` makes last what one
-    says now.
+    says now. Orders that are `coming` are placed at their instants, ascending; those that the log knows have come.
     """
 
-    def __init__(self, opening: Opening, said: Said | None = None, keep: Keep = _kept_nowhere) -> None:
+    def __init__(
+        self, opening: Opening, said: Said | None = None, keep: Keep = _kept_nowhere, coming: Coming = ()
+    ) -> None:
         self._fresh: list[Event] = []
         self._opening, self._keep = opening, keep
         self.said: Said = dict(said or {})
         self.day = opening(self._fresh.append, self.said)
         self.market_id = self.day.scenario.day.delivery_day.isoformat()
         self.published = Published()
+        known = {line.order for line in self.day.orders.rows()} if coming else set()
+        self._coming = deque(each for each in coming if each[1].order not in known)
 
     @property
     def is_fixed(self) -> bool:
@@ -91,6 +97,22 @@ class ServedDay:
         return True
 
     def next_due(self) -> int | None:
+        """The instant of the next stage or of the next order that comes; None when all have come."""
+        stage = self.next_stage()
+        if not self._coming:
+            return stage
+        return self._coming[0][0] if stage is None else min(stage, self._coming[0][0])
+
+    def due(self, at: int) -> Sequence[Stage]:
+        """Do what `next_due` told of: an order whose turn it is, or the stages until then."""
+        if not self._coming or self._coming[0][0] > at:
+            return self.day.due(at)
+        _, row = self._coming.popleft()
+        self.day.market.work_through()
+        self.day.market.submit(self.day.command(row, at))
+        return ()
+
+    def next_stage(self) -> int | None:
         """The instant of the next stage; None when all are done."""
         done = self.day.market.state.stages.stage.place
         return next((at for stage, at in self.day.timeline if stage.place > done), None)
@@ -142,7 +164,7 @@ class Service:
     def lateness_s(self) -> float:
         """Real seconds that the next stage of any day is late by, beyond what a stage may take; 0 if none is."""
         now = self.clock.now()
-        late = [now - due for day in self.days.values() if (due := day.next_due()) is not None and due <= now]
+        late = [now - due for day in self.days.values() if (due := day.next_stage()) is not None and due <= now]
         return max(0.0, max(late, default=0) * 60.0 - LATE_S)
 
     def ask(self, work: Callable[[], T]) -> "Future[T]":
@@ -234,7 +256,7 @@ class Service:
         reached: list[tuple[str, Stage]] = []
         for name, served in sorted(self.days.items()):
             while (due := served.next_due()) is not None and due <= now:
-                reached += [(name, stage) for stage in served.day.due(due)]
+                reached += [(name, stage) for stage in served.due(due)]
                 self._waiting.add(name)
                 self._commit()
         return reached

@@ -15,10 +15,14 @@ class TokenDocument(Telling, frozen=True, rename=None):
     expires_in: int
 
 
-class ClockMove(Asking, frozen=True):
-    """Where to move the virtual clock."""
+Speed = Annotated[float, Meta(ge=0.0, le=1e6)]
 
-    to: Instant
+
+class ClockMove(Asking, frozen=True):
+    """Where to move the virtual clock, and how many times as fast as real time it then runs (0: it stands)."""
+
+    to: Instant | None = None
+    speed: Speed | None = None
 
 
 class StageDone(Telling, frozen=True):
@@ -29,10 +33,11 @@ class StageDone(Telling, frozen=True):
 
 
 class ClockDocument(Telling, frozen=True):
-    """The market's time, and what happened on the way there."""
+    """The market's time, how many times as fast as real time it runs, and what happened on the way there."""
 
     now: str
     virtual: bool
+    speed: float
     reached: tuple[StageDone, ...] = ()
 
 

@@ -1,7 +1,8 @@
 // One page: its market, what is drawn, and what draws it again when something happens there.
 import { all, get } from "./api.js";
+import { drawClock, keepTime } from "./clock.js";
 import { el, meta, show } from "./html.js";
-import { moment, t } from "./text.js";
+import { t } from "./text.js";
 
 const TYPES = ["StageReached", "OrderPlaced", "OrderAmended", "OrderWithdrawn", "OrderKilled", "OrderExpired", "TradeConcluded",
   "CommandRefused", "VerdictRecorded", "NeedPublished", "TradesConfirmed", "SettlementIssued", "KpisReported", "GridChecked", "ProductChecked"];
@@ -36,7 +37,7 @@ async function started() {
     try {
       market = await choose();
       const clock = await get("/api/clock");
-      document.getElementById("clock").textContent = moment(clock.now, market.timezone);
+      drawClock(market, clock, tell, () => draw());
       await page.draw(content, { ...context, market, clock });
     } catch (error) {
       show(content, el("p", { class: "bad", role: "alert" }, `${error.message}${error.accepted ? ` ${t("Accepted would be: {what}", { what: error.accepted })}` : ""}`));
@@ -49,6 +50,7 @@ async function started() {
     }
   }
   await draw();
+  keepTime(tell);
   const events = new EventSource(`/api/events?marketId=${encodeURIComponent(market.id)}&after=${market.events}`);
   let waiting = null;
   const happened = () => {

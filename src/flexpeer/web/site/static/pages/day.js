@@ -1,5 +1,5 @@
 // The day at a glance: its stages, and for each congestion point what is needed, covered and left.
-import { all, ask } from "../api.js";
+import { all } from "../api.js";
 import { energy, needPicture, spread } from "../draw.js";
 import { el, show, status } from "../html.js";
 import { day, moment, mw, mwh, percent, t } from "../text.js";
@@ -10,24 +10,6 @@ function stages(market) {
     el("li", { class: stage.reached ? "done" : stage === next ? "next" : null, "aria-current": stage === next ? "step" : null },
       status(stage.reached ? "good" : stage === next ? "on" : "", t(stage.stage)),
       el("small", {}, moment(stage.at, market.timezone)))));
-}
-
-function clockTools({ market, clock, role, tell, refresh }) {
-  if (role !== "MARKET_OPERATOR" || !clock.virtual) return null;
-  const move = (to, text) => el("button", { type: "button", onclick: async (event) => {
-    event.target.disabled = true;
-    tell(t("Moving the clock; what is due happens now ..."));
-    try {
-      await ask("POST", "/api/clock", { to });
-      tell(t("The clock has moved."));
-    } catch (error) {
-      tell(error.message, "bad");
-    }
-    refresh();
-  } }, text);
-  const next = market.timeline.find((stage) => !stage.reached);
-  const later = new Date(Date.parse(clock.now) + 3600000).toISOString();
-  return el("div", { class: "tools" }, next && move(next.at, t("On to: {stage}", { stage: t(next.stage) })), move(later, t("One hour on")));
 }
 
 function card(name, rows, market) {
@@ -42,8 +24,7 @@ function card(name, rows, market) {
     el("p", {}, covered, ` ${t("of {need} (grid side), at most {most} at once", { need: mwh(wanted), most: mw(Math.max(...need)) })}`)) };
 }
 
-export async function draw(root, context) {
-  const { market } = context;
+export async function draw(root, { market }) {
   const [zones, trades] = await Promise.all([all("/api/FlexibilityZones", { marketId: market.id }), all("/api/Trades", { marketId: market.id }).catch(() => [])]);
   const names = [...new Set(zones.map((zone) => zone.id))];
   const cards = names.map((name) => card(name, zones.filter((zone) => zone.id === name), market)).sort((a, b) => b.still - a.still || b.wanted - a.wanted);
@@ -51,7 +32,7 @@ export async function draw(root, context) {
   const still = cards.reduce((sum, each) => sum + each.still, 0);
   const tile = (title, value, about) => el("div", {}, el("dt", {}, title), el("dd", {}, value, about && el("small", {}, about)));
   show(root,
-    el("p", { class: "soft" }, `${market.name}, ${day(market.periodFrom, market.timezone)}`), stages(market), clockTools(context),
+    el("p", { class: "soft" }, `${market.name}, ${day(market.periodFrom, market.timezone)}`), stages(market),
     el("dl", { class: "tiles" },
       tile(t("Congestion points"), String(names.length), t("with a need: {count}", { count: cards.filter((each) => each.wanted > 0).length })),
       tile(t("Needed"), mwh(wanted), t("grid side, all points")),
