@@ -83,8 +83,7 @@ def serve(settings: ServiceSettings, scenario: Path | None, *, demo: bool, tell:
         _make(store, settings.data, scenario, demo=demo)
         ending = _Ending()
         service, parts = _parts(store, settings, ending)
-        app = make_app(parts)
-        app.router.routes += site_routes(_Doors(parts.sessions))
+        app = make_app(parts, site_routes(_Doors(parts.sessions)))
         server = _Server(app, service, settings, tell)
         ending.server = server
         service.start()

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from tests.cases.days import NoWatch
 from tests.docs.pages import DOCS
 from tests.market.small_market import MemoryLog
@@ -58,7 +58,7 @@ def no_heads(_market: str) -> tuple[SignedHead, ...]:
 class Running:
     """A service, its application, and clients of organisations."""
 
-    def __init__(self, parts: Parts, app: FastAPI, logins: dict[str, Login]) -> None:
+    def __init__(self, parts: Parts, app: ASGIApp, logins: dict[str, Login]) -> None:
         self.parts, self.app, self._logins = parts, app, logins
         self.service, self.doorkeeper = parts.service, parts.doorkeeper
         (self.day,) = parts.service.days.values()

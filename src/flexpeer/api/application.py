@@ -4,7 +4,7 @@ import asyncio
 import base64
 import binascii
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flexpeer.api import forecasts, grid_limits, grids, markets, orders, outcomes, plans, portfolios
@@ -68,8 +69,8 @@ def routes_of(limits: Limits, webhooks: Webhooks, heads: Heads) -> tuple[Route, 
     )
 
 
-def make_app(parts: Parts) -> FastAPI:
-    """The application; the caller starts and stops the service."""
+def make_app(parts: Parts, pages: Sequence[BaseRoute] = ()) -> ASGIApp:
+    """The application, with these `pages` too; the caller starts and stops the service."""
     metrics = Metrics(parts.service)
     edge = Edge(parts.service, parts.doorkeeper, parts.limits, LOG.warning, parts.sessions)
     routes = routes_of(parts.limits, parts.webhooks, parts.heads)
@@ -89,8 +90,8 @@ def make_app(parts: Parts) -> FastAPI:
             direct[route.method, route.path] = endpoint
     _open_routes(app, parts, metrics, document)
     app.add_exception_handler(HTTPException, _as_problem)
-    app.add_middleware(Observed, metrics=metrics, direct=direct)
-    return app
+    app.router.routes += pages
+    return Observed(app, metrics, direct)
 
 
 def starlette_path(path: str) -> str:
