@@ -85,6 +85,8 @@ PAGES: Final = (
     Page("/trades", "trades", "Trades", TRADERS | OVERSEERS),
     Page("/grid-check", "verdicts", "Grid check", TRADERS | OVERSEERS),
     Page("/resources", "resources", "Resources", TRADERS | OVERSEERS),
+    Page("/grid", "grid", "My grid", frozenset(DSO_ROLES)),
+    Page("/uploads", "uploads", "Files", frozenset(OFFERING_ROLES)),
     Page("/money", "money", "Money", TRADERS | OVERSEERS),
     Page("/kpis", "kpis", "Key figures", frozenset(DSO_ROLES) | OVERSEERS),
     Page("/audit", "audit", "Audit trail", OVERSEERS),
