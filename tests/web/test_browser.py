@@ -39,19 +39,26 @@ def grids(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return grid_folder(tmp_path_factory.mktemp("grids"))
 
 
+def _heard(page: Page) -> list[str]:
+    """What goes wrong on a page, as it happens."""
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    return wrong
+
+
 class Person:
     """Somebody at a browser; what goes wrong there is kept."""
 
     def __init__(self, market: Market, organisation: str, width: int = 1400, *, dark: bool = False, locale: str = "en"):
-        self.market, self.wrong = market, list[str]()
+        self.market = market
         login = market.logins[organisation]
         context = market.browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", locale=locale
         )
         context.set_default_timeout(WAIT_MS)
         self.page: Page = context.new_page()
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" else None)
+        self.wrong = _heard(self.page)
         self.page.on("request", lambda asked: self._from_here(asked.url))
         self.page.on("dialog", lambda dialog: dialog.accept())
         self.page.goto(f"{market.url}/login")
@@ -94,6 +101,25 @@ def _order(person: Person, resource: str, side: str, hours: tuple[str, str], qua
     page.get_by_role("button", name="Send the order").click()
 
 
+def _anybody_sees(market: Market, price: str) -> None:
+    """The public page, without a login: results, figures and rules, nobody's names, nothing cut."""
+    for width, dark in ((390, True), (1400, False)):
+        context = market.browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+        )
+        page = context.new_page()
+        wrong = _heard(page)
+        page.goto(f"{market.url}/login")
+        page.get_by_role("link", name="Public market").click()
+        page.wait_for_selector("main:not([aria-busy])")
+        expect(page.locator("tbody").first).to_contain_text(price)
+        expect(page.locator("main")).to_contain_text("priority")
+        assert not any(name in page.inner_text("main") for name in market.logins)
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        assert wrong == []
+        context.close()
+
+
 def test_from_a_login_to_a_settled_trade(market: Market) -> None:
     """A mill sells, a wind farm buys; the market operator moves the clock; a DSO looks on."""
     operator, mill = Person(market, OPERATOR), Person(market, "Pellet Mill", locale="en-GB")
@@ -124,6 +150,7 @@ def test_from_a_login_to_a_settled_trade(market: Market) -> None:
     expect(wind.page.locator("section").nth(1)).to_contain_text("N1")
     expect(mill.open("/money").locator("tbody tr")).to_contain_text("480.00")
     expect(operator.open("/kpis").locator("tbody tr")).not_to_have_count(0)
+    _anybody_sees(market, "240")
     expect(operator.open("/audit").locator("section").nth(1)).to_contain_text("StageReached")
     for person in (operator, mill, wind, grid):
         person.leave()
