@@ -33,8 +33,11 @@ BYTES = {"Content-Type": "application/octet-stream"}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return grid_folder(tmp_path_factory.mktemp("market"))
+
+
+def grid_folder(made: Path) -> Path:
     """A scenario of three DSOs, one above the other, and `grids`, the file of each."""
-    made = tmp_path_factory.mktemp("market")
     texts = three_levels(with_orders(small_day(), random_orders(SMALL_UNITS, ["Cable 3"], 3)))
     folder_of(texts, made / "scenario")
     given, grid = read_whole(made / "scenario")

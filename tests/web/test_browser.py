@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
+from tests.api.test_grids_over_api import grid_folder
 from tests.cli.test_serve_and_play import EXAMPLE, free_port, served
 from tests.web.chromium import chromium
 
@@ -33,19 +34,31 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
         yield Market(facts["url"], logins, browser)
 
 
+@pytest.fixture(scope="module")
+def grids(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return grid_folder(tmp_path_factory.mktemp("grids"))
+
+
+def _heard(page: Page) -> list[str]:
+    """What goes wrong on a page, as it happens."""
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    return wrong
+
+
 class Person:
     """Somebody at a browser; what goes wrong there is kept."""
 
     def __init__(self, market: Market, organisation: str, width: int = 1400, *, dark: bool = False, locale: str = "en"):
-        self.market, self.wrong = market, list[str]()
+        self.market = market
         login = market.logins[organisation]
         context = market.browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", locale=locale
         )
         context.set_default_timeout(WAIT_MS)
         self.page: Page = context.new_page()
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" else None)
+        self.wrong = _heard(self.page)
         self.page.on("request", lambda asked: self._from_here(asked.url))
         self.page.on("dialog", lambda dialog: dialog.accept())
         self.page.goto(f"{market.url}/login")
@@ -88,6 +101,25 @@ def _order(person: Person, resource: str, side: str, hours: tuple[str, str], qua
     page.get_by_role("button", name="Send the order").click()
 
 
+def _anybody_sees(market: Market, price: str) -> None:
+    """The public page, without a login: results, figures and rules, nobody's names, nothing cut."""
+    for width, dark in ((390, True), (1400, False)):
+        context = market.browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+        )
+        page = context.new_page()
+        wrong = _heard(page)
+        page.goto(f"{market.url}/login")
+        page.get_by_role("link", name="Public market").click()
+        page.wait_for_selector("main:not([aria-busy])")
+        expect(page.locator("tbody").first).to_contain_text(price)
+        expect(page.locator("main")).to_contain_text("priority")
+        assert not any(name in page.inner_text("main") for name in market.logins)
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        assert wrong == []
+        context.close()
+
+
 def test_from_a_login_to_a_settled_trade(market: Market) -> None:
     """A mill sells, a wind farm buys; the market operator moves the clock; a DSO looks on."""
     operator, mill = Person(market, OPERATOR), Person(market, "Pellet Mill", locale="en-GB")
@@ -118,6 +150,7 @@ def test_from_a_login_to_a_settled_trade(market: Market) -> None:
     expect(wind.page.locator("section").nth(1)).to_contain_text("N1")
     expect(mill.open("/money").locator("tbody tr")).to_contain_text("480.00")
     expect(operator.open("/kpis").locator("tbody tr")).not_to_have_count(0)
+    _anybody_sees(market, "240")
     expect(operator.open("/audit").locator("section").nth(1)).to_contain_text("StageReached")
     for person in (operator, mill, wind, grid):
         person.leave()
@@ -140,6 +173,76 @@ def test_every_page_fits(market: Market, organisation: str, width: int, dark: bo
             )
             assert unnamed == 0, each.path
     person.leave()
+
+
+def _csv(text: str) -> dict[str, Any]:
+    return {"name": "file.csv", "mimeType": "text/csv", "buffer": text.encode()}
+
+
+def _sent(page: Page, title: str, file: dict[str, Any]) -> Locator:
+    """The card of a file, once it is answered."""
+    card = page.locator("section.card").filter(has=page.get_by_role("heading", name=title, exact=True))
+    card.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
+    card.get_by_role("button", name="Send the file").click()
+    expect(card.locator("p.good, p.warn, p.bad").first).to_be_visible(timeout=WAIT_MS)
+    return card
+
+
+def test_files_of_an_fsp_are_answered_line_by_line(market: Market) -> None:
+    mill = Person(market, "Pellet Mill", 390)
+    page = mill.open("/uploads")
+    rows = "Dryer,2026-04-21T10:00+02:00,-1000\n"
+    expect(_sent(page, "Plans", _csv(f"resource,from,p_w\n{rows}")).locator("p").last).to_contain_text("own plan")
+    broken = _sent(page, "Plans", _csv(f"resource,from,p_w\n{rows}Dryer,2026-04-21T10:00+02:00,much\n"))
+    expect(broken.locator("tbody tr")).to_contain_text("line 3")
+    orders = "order,resource,side,from,to,quantity_w,price\nF1,Dryer,SELL,2026-04-21T10:00+02:00,soon,1000,300\n"
+    answered = _sent(page, "Orders", _csv(orders))
+    expect(answered.locator("p.warn")).to_contain_text("1 refused")
+    expect(answered.locator("tbody tr")).to_contain_text("periodTo")
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    mill.wrong.clear()
+    mill.leave()
+
+
+def test_a_dso_brings_its_grid_until_the_need_is_published(grids: Path, market: Market, tmp_path: Path) -> None:
+    with served(tmp_path / "market", free_port(), "--scenario", str(grids / "scenario")) as (_, facts):
+        logins = json.loads(Path(facts["credentials"]).read_text(encoding="utf-8"))["organisations"]
+        here = Market(facts["url"], logins, market.browser)
+        dso = next(name for name, at in logins.items() if at["role"] == "LOCAL_DSO")
+        grid, operator = Person(here, dso, 390, dark=True), Person(here, OPERATOR)
+        page = grid.open("/grid")
+        assert "What to do next" in page.inner_text("main")
+        own = json.loads((grids / "grids" / f"{dso}.json").read_text(encoding="utf-8"))
+        file = {"name": "own.json", "mimeType": "application/json", "buffer": b'{"format": 1}'}
+        expect(_sent(page, "Grid file", file).locator("tbody tr")).not_to_have_count(0)
+        grid.wrong.clear()
+        file["buffer"] = json.dumps(own).encode()
+        expect(_sent(page, "Grid file", file)).to_contain_text("this is your grid now")
+        broken = _sent(
+            page, "Forecast", _csv("from,bus,p_w,q_var\n2026-01-15T12:00+01:00,Nowhere,1,0\nnoon,Nowhere,1,0\n")
+        )
+        expect(broken.locator("tbody tr")).to_have_count(2)
+        grid.wrong.clear()
+        branch = page.locator("#branches option").first.get_attribute("value") or ""
+        outages = page.locator("section.card").filter(has=page.get_by_role("heading", name="Outages", exact=True))
+        outages.get_by_label("Branch").fill(branch)
+        outages.get_by_label("Limit in MW").fill("0,25")
+        outages.get_by_role("button", name="Send", exact=True).click()
+        expect(outages.locator("tbody tr")).to_contain_text("0.25 MW", timeout=WAIT_MS)
+        outages.get_by_role("button", name="Take back").click()
+        expect(outages.locator("tbody tr")).to_have_count(0, timeout=WAIT_MS)
+        limits = page.locator("section.card").filter(has=page.get_by_role("heading", name="Limits", exact=True))
+        limits.get_by_label("Branch").fill(branch)
+        limits.get_by_label("Current in A").fill("150")
+        limits.get_by_role("button", name="Send", exact=True).first.click()
+        expect(limits.locator("tbody tr")).to_contain_text("150 A", timeout=WAIT_MS)
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        _click_on_to(operator, "open")
+        page = grid.open("/grid")
+        expect(page.get_by_role("button", name="Send the file").first).to_be_disabled()
+        expect(page.locator("p.warn")).to_contain_text("too late")
+        for person in (grid, operator):
+            person.leave()
 
 
 def test_whoever_has_left_sees_no_page(market: Market) -> None:

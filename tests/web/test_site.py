@@ -78,6 +78,16 @@ def test_a_wrong_password_is_told_and_a_foreign_form_is_nobody(browser: TestClie
     assert all(part in cookie for part in ("__host-session", "httponly", "secure", "samesite=lax", "path=/"))
 
 
+def test_the_public_page_is_for_everybody_and_found_from_the_login(browser: TestClient) -> None:
+    assert 'href="/public"' in browser.get("/login").text
+    answer = browser.get("/public")
+    assert answer.status_code == 200
+    assert "/static/public.js" in answer.text
+    assert 'name="word"' not in answer.text
+    assert browser.post("/language", data={"language": "sv", "to": "/public"}).headers["location"] == "/public"
+    assert "Öppen marknad" in browser.get("/public").text
+
+
 def test_going_out_ends_the_session(browser: TestClient) -> None:
     _enter(browser, Role.FSP)
     assert browser.get("/").status_code == 200

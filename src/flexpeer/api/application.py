@@ -30,6 +30,7 @@ from flexpeer.api.limits import Limits
 from flexpeer.api.metrics import Metrics
 from flexpeer.api.openapi import openapi_document
 from flexpeer.api.operating import Heads, Operating
+from flexpeer.api.public import Public
 from flexpeer.api.service import Service
 from flexpeer.api.sessions import Sessions
 from flexpeer.api.webhooks import Webhooks
@@ -112,6 +113,14 @@ def _open_routes(app: FastAPI, parts: Parts, metrics: Metrics, document: bytes) 
             )  # fmt: skip
             return problem_response(declined.problem)
 
+    public = Public(parts.service, parts.limits)
+
+    async def anybody(_request: Request) -> Response:
+        try:
+            return response(public.answer())
+        except Declined as declined:
+            return problem_response(declined.problem)
+
     async def healthz(_request: Request) -> Response:
         return response(Answer(200, Health("ok")))
 
@@ -127,6 +136,7 @@ def _open_routes(app: FastAPI, parts: Parts, metrics: Metrics, document: bytes) 
 
     app.add_route("/api/token", token, methods=["POST"])
     for path, handle in (
+        ("/api/Public", anybody),
         ("/healthz", healthz),
         ("/readyz", readyz),
         ("/openapi.json", openapi),

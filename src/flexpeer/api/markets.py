@@ -59,6 +59,7 @@ async def market_document(served: ServedDay, now: int) -> MarketDocument:
         timezone=day.timezone,
         period_from=utc(day.start),
         period_to=utc(day.instant(day.mtu_count)),
+        has_grid=served.day.physical is not None,
         gate=GateDocument(utc(served.day.instant(Stage.OPEN)), utc(served.day.instant(Stage.CLOSED))),
         timeline=tuple(StageInstant(MarketStatus(s), utc(at), s.place <= state.stages.stage.place) for s, at in stages),
         mtu_minutes=day.mtu_minutes,

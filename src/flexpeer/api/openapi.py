@@ -10,6 +10,7 @@ from flexpeer import __version__
 from flexpeer.api.edge import JSON, Route
 from flexpeer.wire.api_operations import Health, TokenDocument
 from flexpeer.wire.api_problems import MEDIA_TYPE, STATUS, Problem
+from flexpeer.wire.api_public import PublicDayList
 
 REFERENCE = "#/components/schemas/{name}"
 ERRORS = sorted(set(STATUS.values()))
@@ -52,7 +53,7 @@ def openapi_document(routes: Sequence[Route]) -> Json:
 
 def _shapes(routes: Sequence[Route]) -> list[Any]:
     """Every shape of bodies and answers."""
-    found = [Problem, Health, TokenDocument]
+    found = [Problem, Health, TokenDocument, PublicDayList]
     for route in routes:
         found += [shape for shape in (*route.answers.values(), *route.bodies.values()) if shape is not None]
     return found
@@ -158,6 +159,8 @@ def _open_operations() -> Iterator[tuple[str, str, Json]]:
         "responses": {"200": _json("A token", TokenDocument)} | _problems(),
     }
     yield "/api/token", "post", token
+    public = {"200": _json("Days, rules, open books and results", PublicDayList)} | _problems()
+    yield "/api/Public", "get", _open("getPublic", "What anybody may see: nobody's names", public)
     health = {"200": _json("It works", Health)}
     yield "/healthz", "get", _open("getHealthz", "Whether the program runs", health)
     ready = health | {"503": _json("It does not work", Health)}

@@ -224,7 +224,7 @@ class StageInstant(Telling, frozen=True):
 
 
 class MarketDocument(Telling, frozen=True):
-    """One delivery day. `line` counts the orders that wait for their sweep."""
+    """One delivery day. `line` counts the orders that wait for their sweep; without a grid there are only points."""
 
     id: str
     name: str
@@ -235,6 +235,7 @@ class MarketDocument(Telling, frozen=True):
     timezone: str
     period_from: str
     period_to: str
+    has_grid: bool
     gate: GateDocument
     timeline: tuple[StageInstant, ...]
     mtu_minutes: int

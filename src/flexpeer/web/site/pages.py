@@ -17,6 +17,7 @@ from flexpeer.market.participants import DSO_ROLES, OFFERING_ROLES, Role
 from flexpeer.web.site.language import LANGUAGES, catalogue, language_of, name_of
 
 LANGUAGE_COOKIE: Final = "language"
+PUBLIC: Final = "/public"
 MOST_FORM_BYTES: Final = 10_000
 TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 SAFE: Final = {
@@ -85,6 +86,8 @@ PAGES: Final = (
     Page("/trades", "trades", "Trades", TRADERS | OVERSEERS),
     Page("/grid-check", "verdicts", "Grid check", TRADERS | OVERSEERS),
     Page("/resources", "resources", "Resources", TRADERS | OVERSEERS),
+    Page("/grid", "grid", "My grid", frozenset(DSO_ROLES)),
+    Page("/uploads", "uploads", "Files", frozenset(OFFERING_ROLES)),
     Page("/money", "money", "Money", TRADERS | OVERSEERS),
     Page("/kpis", "kpis", "Key figures", frozenset(DSO_ROLES) | OVERSEERS),
     Page("/audit", "audit", "Audit trail", OVERSEERS),
@@ -100,6 +103,7 @@ def site_routes(doors: Doors) -> list[Route]:
     found = [Route(page.path, _page(doors, page), methods=["GET"]) for page in PAGES]
     return [
         *found,
+        Route(PUBLIC, _public, methods=["GET"]),
         Route("/login", _login(doors), methods=["GET", "POST"]),
         Route("/logout", _logout(doors), methods=["POST"]),
         Route("/language", _choose_language, methods=["POST"]),
@@ -116,6 +120,10 @@ def _page(doors: Doors, page: Page) -> Callable[[Request], object]:
         return _rendered("page.html", request, 200 if allowed else 403, page=page, visitor=visitor, allowed=allowed)
 
     return shown
+
+
+async def _public(request: Request) -> Response:
+    return _rendered("public.html", request, 200)
 
 
 def _login(doors: Doors) -> Callable[[Request], object]:
@@ -198,7 +206,7 @@ def _same_origin(request: Request) -> bool:
 
 def _where(path: str) -> str:
     """A page of ours to go on to."""
-    return path if any(path == page.path for page in PAGES) else "/"
+    return path if path == PUBLIC or any(path == page.path for page in PAGES) else "/"
 
 
 def _rendered(template: str, request: Request, status: int, **given: object) -> Response:

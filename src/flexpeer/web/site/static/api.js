@@ -5,14 +5,14 @@ import { t } from "./text.js";
 export class Refusal extends Error {
   constructor(problem) {
     super(problem.detail || problem.title || t("It was refused."));
-    Object.assign(this, { status: problem.status, reason: problem.reason, accepted: problem.accepted });
+    Object.assign(this, { status: problem.status, reason: problem.reason, accepted: problem.accepted, findings: problem["validation-errors"] });
   }
 }
 
 export async function ask(method, path, body, headers = {}) {
   const sent = { ...headers };
   if (method !== "GET") sent["X-CSRF-Token"] = meta("word");
-  if (body !== undefined && typeof body !== "string") {
+  if (body !== undefined && typeof body !== "string" && !(body instanceof Blob)) {
     sent["Content-Type"] = "application/json";
     body = JSON.stringify(body);
   }

@@ -1,6 +1,7 @@
 // A new order: while one types, what it counts for at each point, and who is there to meet it.
 import { all, ask } from "../api.js";
 import { energy, spread } from "../draw.js";
+import { field, instants as between, option } from "../form.js";
 import { el, show } from "../html.js";
 import { table } from "../table.js";
 import { hours, money, moment, mw, number, t, time } from "../text.js";
@@ -8,13 +9,6 @@ import { hours, money, moment, mw, number, t, time } from "../text.js";
 const LEAST = 0.001;
 let drawn = false;
 export const still = () => drawn;
-
-function periods(market) {
-  const step = market.mtuMinutes * 60000;
-  const found = [];
-  for (let at = Date.parse(market.periodFrom); at <= Date.parse(market.periodTo); at += step) found.push(new Date(at).toISOString());
-  return found;
-}
 
 function ahead(market, zones, portfolio, side, from, to, quantity, price) {
   const rows = zones.filter((zone) => zone.portfolioIds.includes(portfolio) && zone.periodFrom < to && zone.periodTo > from);
@@ -35,13 +29,11 @@ export async function draw(root, { market, organisation, role, tell }) {
     show(root, el("p", { class: "soft" }, t("You have no resource yet. Register one, and have it prequalified, under “Resources”.")));
     return;
   }
-  const option = (value, text, selected) => el("option", { value, selected }, text);
   const local = (instant) => `${time(instant, market.timezone)}`;
-  const instants = periods(market);
+  const instants = between(market);
   const hour = 60 / market.mtuMinutes;
   const needed = zones.filter((zone) => Number(zone.flexibilityNeed) > 0).map((zone) => zone.periodFrom).sort()[0];
   const begins = Math.max(0, instants.indexOf(needed ? new Date(needed).toISOString() : instants[0]));
-  const field = (name, title, input) => (input.setAttribute("name", name), el("label", {}, title, input));
   const form = el("form", { class: "bid" },
     buysRelief ? null : field("portfolioId", t("Resource or portfolio"), el("select", { required: true }, mine.map((each) => option(each.id, each.name)))),
     field("side", t("Side"), el("select", {}, buysRelief ? [option("Buy", t("Buy"))] : [option("Sell", t("Sell: I relieve the grid")), option("Buy", t("Buy: I need more room"))])),

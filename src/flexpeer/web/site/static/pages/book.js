@@ -2,8 +2,8 @@
 import { all } from "../api.js";
 import { bookPicture } from "../draw.js";
 import { el, show } from "../html.js";
-import { table } from "../table.js";
-import { hours, money, mw, t } from "../text.js";
+import { openOrders } from "../parts.js";
+import { t } from "../text.js";
 
 const chosen = { regulation: "" };
 
@@ -14,12 +14,5 @@ export async function draw(root, context) {
     [["", t("both directions")], ["Up", t("relief by Up")], ["Down", t("relief by Down")]].map(([value, text]) => el("option", { value, selected: value === chosen.regulation }, text)));
   const relief = (order) => (order.side === "Sell" ? order.regulationType : order.regulationType === "Up" ? "Down" : "Up");
   const found = orders.filter((order) => !chosen.regulation || relief(order) === chosen.regulation);
-  show(root, el("div", { class: "tools" }, el("label", {}, t("Direction"), select)), bookPicture(found), table(t("Open orders, in order of arrival"), [
-    [t("Side"), (order) => t(order.side), true, (order) => `${order.side} ${t(order.side)}`],
-    [t("Regulation"), (order) => t(order.regulationType), true, (order) => t(order.regulationType)],
-    [t("Hours"), (order) => hours(order.periodFrom, order.periodTo, market.timezone), true, (order) => hours(order.periodFrom, order.periodTo, market.timezone)],
-    [t("Quantity (resource side)"), (order) => mw(order.quantity)],
-    [t("Price per MWh"), (order) => money(order.unitPrice, market.currency)],
-    [t("Congestion point"), (order) => order.flexibilityZoneId || t("all that it relieves"), true, (order) => order.flexibilityZoneId || ""],
-  ], found, t("No order is open. Orders come with “New order”, while the gate is open.")));
+  show(root, el("div", { class: "tools" }, el("label", {}, t("Direction"), select)), bookPicture(found), openOrders(found, market, t("No order is open. Orders come with “New order”, while the gate is open.")));
 }

@@ -2,15 +2,8 @@
 import { all } from "../api.js";
 import { energy, needPicture, spread } from "../draw.js";
 import { el, show, status } from "../html.js";
-import { day, moment, mw, mwh, percent, t } from "../text.js";
-
-function stages(market) {
-  const next = market.timeline.find((stage) => !stage.reached);
-  return el("ol", { class: "stages" }, market.timeline.slice(1).map((stage) =>
-    el("li", { class: stage.reached ? "done" : stage === next ? "next" : null, "aria-current": stage === next ? "step" : null },
-      status(stage.reached ? "good" : stage === next ? "on" : "", t(stage.stage)),
-      el("small", {}, moment(stage.at, market.timezone)))));
-}
+import { dayStages } from "../parts.js";
+import { day, mw, mwh, percent, t } from "../text.js";
 
 function card(name, rows, market) {
   const need = spread(rows, market, "flexibilityNeed");
@@ -32,7 +25,7 @@ export async function draw(root, { market }) {
   const still = cards.reduce((sum, each) => sum + each.still, 0);
   const tile = (title, value, about) => el("div", {}, el("dt", {}, title), el("dd", {}, value, about && el("small", {}, about)));
   show(root,
-    el("p", { class: "soft" }, `${market.name}, ${day(market.periodFrom, market.timezone)}`), stages(market),
+    el("p", { class: "soft" }, `${market.name}, ${day(market.periodFrom, market.timezone)}`), dayStages(market),
     el("dl", { class: "tiles" },
       tile(t("Congestion points"), String(names.length), t("with a need: {count}", { count: cards.filter((each) => each.wanted > 0).length })),
       tile(t("Needed"), mwh(wanted), t("grid side, all points")),
