@@ -188,20 +188,22 @@ def _sent(page: Page, title: str, file: dict[str, Any]) -> Locator:
     return card
 
 
-def test_files_of_an_fsp_are_answered_line_by_line(market: Market) -> None:
-    mill = Person(market, "Pellet Mill", 390)
-    page = mill.open("/uploads")
-    rows = "Dryer,2026-04-21T10:00+02:00,-1000\n"
-    expect(_sent(page, "Plans", _csv(f"resource,from,p_w\n{rows}")).locator("p").last).to_contain_text("own plan")
-    broken = _sent(page, "Plans", _csv(f"resource,from,p_w\n{rows}Dryer,2026-04-21T10:00+02:00,much\n"))
-    expect(broken.locator("tbody tr")).to_contain_text("line 3")
-    orders = "order,resource,side,from,to,quantity_w,price\nF1,Dryer,SELL,2026-04-21T10:00+02:00,soon,1000,300\n"
-    answered = _sent(page, "Orders", _csv(orders))
-    expect(answered.locator("p.warn")).to_contain_text("1 refused")
-    expect(answered.locator("tbody tr")).to_contain_text("periodTo")
-    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-    mill.wrong.clear()
-    mill.leave()
+def test_files_of_an_fsp_are_answered_line_by_line(market: Market, tmp_path: Path) -> None:
+    with served(tmp_path / "market", free_port(), "--scenario", str(EXAMPLE)) as (_, facts):
+        logins = json.loads(Path(facts["credentials"]).read_text(encoding="utf-8"))["organisations"]
+        mill = Person(Market(facts["url"], logins, market.browser), "Pellet Mill", 390)
+        page = mill.open("/uploads")
+        rows = "Dryer,2026-04-21T10:00+02:00,-1000\n"
+        expect(_sent(page, "Plans", _csv(f"resource,from,p_w\n{rows}")).locator("p").last).to_contain_text("own plan")
+        broken = _sent(page, "Plans", _csv(f"resource,from,p_w\n{rows}Dryer,2026-04-21T10:00+02:00,much\n"))
+        expect(broken.locator("tbody tr")).to_contain_text("line 3")
+        orders = "order,resource,side,from,to,quantity_w,price\nF1,Dryer,SELL,2026-04-21T10:00+02:00,soon,1000,300\n"
+        answered = _sent(page, "Orders", _csv(orders))
+        expect(answered.locator("p.warn")).to_contain_text("1 refused")
+        expect(answered.locator("tbody tr")).to_contain_text("periodTo")
+        assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        mill.wrong.clear()
+        mill.leave()
 
 
 def test_a_dso_brings_its_grid_until_the_need_is_published(grids: Path, market: Market, tmp_path: Path) -> None:
