@@ -9,7 +9,10 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from flexpeer.market.kpi import KpiReport
 from flexpeer.market.participants import Role
+from flexpeer.market.rulebook import Rulebook
+from flexpeer.market.timeline import Timeline
 from flexpeer.web.site import Visitor, site_routes
 from flexpeer.web.site.language import LANGUAGES, catalogue, language_of
 from flexpeer.web.site.pages import CALLED, PAGES
@@ -121,6 +124,12 @@ def test_every_message_is_translated_with_its_values(language: str) -> None:
     assert _messages() - words.keys() == set()
     for text, translated in words.items():
         assert sorted(re.findall(r"\{\w+\}", text)) == sorted(re.findall(r"\{\w+\}", translated)), text
+
+
+@pytest.mark.parametrize("language", [each for each in LANGUAGES if each != "en"])
+def test_names_of_rules_and_key_figures_are_translated(language: str) -> None:
+    names = {*Rulebook.__struct_fields__, *Timeline.__struct_fields__, *KpiReport.__struct_fields__}
+    assert {name.replace("_", " ") for name in names} - catalogue(language).keys() == set()
 
 
 def test_every_page_has_its_module_and_nothing_comes_from_elsewhere() -> None:

@@ -58,10 +58,13 @@ export function drawClock(market, clock, tell, refresh) {
   tick();
   const next = market.timeline.find((stage) => !stage.reached);
   const says = JSON.stringify([clock.virtual, clock.speed, next && next.stage]);
-  if (says === drawn || bar.contains(document.activeElement) && bar.hasAttribute("aria-busy")) return;
+  if (says === drawn || bar.hasAttribute("aria-busy")) return;
   drawn = says;
+  const held = bar.contains(document.activeElement) ? document.activeElement.textContent : null;
   bar.hidden = !clock.virtual;
   show(bar, pace(clock), meta("role") === "MARKET_OPERATOR" ? tools(market, clock, tell) : el("small", {}, t("The market operator moves it.")));
+  const buttons = [...bar.querySelectorAll("button:enabled")];
+  if (held !== null && buttons.length) (buttons.find((button) => button.textContent === held) || buttons[0]).focus();
 }
 
 // Ticks, and asks now and then, since nobody is told of another speed.
