@@ -10,7 +10,7 @@ function card(name, rows, market) {
   const left = spread(rows, market, "residualNeed");
   const [wanted, still] = [energy(need, market), energy(left, market)];
   const first = rows[0];
-  const covered = wanted ? status(still > 0 ? "warn" : "good", still > 0 ? t("{left} left", { left: mwh(still) }) : t("covered")) : status("", t("no need"));
+  const covered = wanted ? status(still > 0 ? "warn" : "good", still > 0 ? t("{left} left", { left: mwh(still) }) : t("relieved by rule and trades")) : status("", t("no need"));
   return { wanted, still, node: el("article", { class: "card" },
     el("h3", {}, name), el("p", { class: "soft" }, `${first.dso}, ${t(first.direction)}, ${t("relieved by {direction}", { direction: t(first.regulationType) })}`),
     needPicture(need, left, market, name),
@@ -29,9 +29,9 @@ export async function draw(root, { market }) {
     el("dl", { class: "tiles" },
       tile(t("Congestion points"), String(names.length), t("with a need: {count}", { count: cards.filter((each) => each.wanted > 0).length })),
       tile(t("Needed"), mwh(wanted), t("grid side, all points")),
-      tile(t("Covered"), wanted ? percent(1 - still / wanted) : "–", t("{left} left", { left: mwh(still) })),
+      tile(t("Relieved by rule and trades"), wanted ? percent(1 - still / wanted) : "–", t("{left} left", { left: mwh(still) })),
       tile(t("Trades you may see"), String(trades.length))),
     el("h2", {}, t("Congestion points")),
-    names.length ? [el("ul", { class: "legend" }, el("li", { class: "n" }, t("needed")), el("li", { class: "l" }, t("left after trades"))), el("div", { class: "cards" }, cards.map((each) => each.node))]
+    names.length ? [el("ul", { class: "legend" }, el("li", { class: "n" }, t("needed")), el("li", { class: "l" }, t("left after rule and trades"))), el("div", { class: "cards" }, cards.map((each) => each.node))]
       : el("p", { class: "soft" }, t("No congestion point is published yet. Needs are published when the gate opens.")));
 }
