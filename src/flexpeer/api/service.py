@@ -165,7 +165,8 @@ class Service:
         """Real seconds that the next stage of any day is late by, beyond what a stage may take; 0 if none is."""
         now = self.clock.now()
         late = [now - due for day in self.days.values() if (due := day.next_stage()) is not None and due <= now]
-        return max(0.0, max(late, default=0) * 60.0 - LATE_S)
+        speed = self.clock.speed
+        return max(0.0, max(late, default=0) * 60.0 / speed - LATE_S) if speed else 0.0
 
     def ask(self, work: Callable[[], T]) -> "Future[T]":
         """Have the writer do something; the answer comes when what it led to is durable."""
