@@ -25,11 +25,14 @@ FACTORS = (1_000_000, 1_000_000, 900_000, 700_000, 400_000)
 
 
 class Seen(NamedTuple):
-    """What is wrong with a clearing (nothing: empty), what the pool kept (minor units), and its prices by order."""
+    """What is wrong with a day's clearings (nothing: empty), what the pool kept (minor units), and prices by order.
+
+    Those are, for each of its trades, the first MTU and what a MWh costs there.
+    """
 
     wrong: tuple[str, ...]
     kept_minor: float
-    prices: dict[str, int]
+    prices: dict[str, list[tuple[int, int]]]
     cleared: int
 
 
@@ -119,7 +122,7 @@ def looked_at(given: Scenario) -> Seen:
     for trade in state.trades.trades.values():
         if trade.phase is Phase.CLEARING:
             trades.setdefault(trade.match, []).append(trade)
-    wrong, kept, prices = [], 0, {}
+    wrong, kept, prices = [], 0, dict[str, list[tuple[int, int]]]()
     for match, legs in trades.items():
         taken = 0
         for trade in legs:
@@ -133,7 +136,8 @@ def looked_at(given: Scenario) -> Seen:
                 wrong.append(f"{party.order} at {trade.leg.price_minor} past its limit {order.price_minor}")
             if party.quantity_w % given.rulebook.quantity_tick_w:
                 wrong.append(f"{party.order} is off its tick")
-            prices[party.order.rpartition(":")[0] or party.order] = trade.leg.price_minor
+            at = (trade.leg.span.first, trade.leg.price_minor)
+            prices.setdefault(party.order.rpartition(":")[0] or party.order, []).append(at)
         kept += taken
         if taken < 0:
             wrong.append(f"the account is short by {-taken} in {match}")
@@ -143,7 +147,7 @@ def looked_at(given: Scenario) -> Seen:
         if not 0 <= order.executed_w <= order.quantity_w or 0 < order.executed_w < order.min_quantity_w
     ]
     happened = sum(isinstance(event, OrdersCleared) for event in log.events)
-    return Seen(tuple(wrong), kept / 1e6, prices, happened)
+    return Seen(tuple(wrong), kept / 1e6, {order: sorted(each) for order, each in prices.items()}, happened)
 
 
 def main(count: int, first: int = 0) -> int:
