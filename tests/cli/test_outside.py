@@ -91,10 +91,21 @@ def test_an_input_that_is_a_link_to_nothing_or_cannot_be_called_that(tmp_path: P
     assert everything_in(tmp_path) == {"link"}
 
 
+def _heeds_interrupts() -> None:
+    """Also where the tests run behind a shell's `&`, which has programs ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupt_says_that_nothing_was_written(tmp_path: Path) -> None:
     """Interrupted while it loads, which takes longest on a machine that is busy."""
     words = [*PROGRAM, "demo", "--out", str(tmp_path / "out")]
-    running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_heeds_interrupts,  # noqa: PLW1509 - no thread of the tests holds anything that it needs
+    )
     while not any("numpy" in line for line in Path(f"/proc/{running.pid}/maps").read_text().splitlines()):
         assert running.poll() is None
     running.send_signal(signal.SIGINT)

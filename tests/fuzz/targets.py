@@ -1,6 +1,7 @@
 """What is fuzzed: valid inputs as files by name, how each file is changed, and what reads them."""
 
 import json
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -102,10 +103,9 @@ def _run(folder: Path) -> None:
 def _logs() -> list[Files]:
     def make(folder: Path) -> None:
         with tempfile.TemporaryDirectory() as scenario:
-            run_folder(folder_of(swap_hour(), Path(scenario)), folder / "out", _nothing)
-        for file in (folder / "out").iterdir():
-            if file.name != LOG_NAME:
-                file.unlink()
+            run_folder(folder_of(swap_hour(), Path(scenario)), Path(scenario) / "out", _nothing)
+            (folder / "out").mkdir()
+            shutil.copy(Path(scenario) / "out" / LOG_NAME, folder / "out" / LOG_NAME)
 
     return [_made(make)]
 
