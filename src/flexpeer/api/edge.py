@@ -52,6 +52,11 @@ class Asked(NamedTuple):
         """The object that the path names."""
         return str(self.request.path_params["id"])
 
+    @property
+    def media(self) -> str:
+        """What the body is."""
+        return media_of(self.request)
+
     def day(self, market_id: str) -> ServedDay:
         """A market; declined where there is none."""
         found = self.service.days.get(market_id)
@@ -167,9 +172,14 @@ class Edge:
         return session.caller if right else None
 
 
+def media_of(request: Request) -> str:
+    """The media type of a body, without its parameters."""
+    return request.headers.get("content-type", JSON).split(";")[0].strip().lower()
+
+
 async def body_of(request: Request, route: Route) -> bytes:
     """The body, if its media type is one the route takes and it is not too large."""
-    media = request.headers.get("content-type", JSON).split(";")[0].strip().lower()
+    media = media_of(request)
     if media not in route.bodies and BYTES not in route.bodies:
         raise denied(Denial.UNSUPPORTED_MEDIA_TYPE)
     pieces, size = [], 0

@@ -129,8 +129,7 @@ class _Judge:
 
 
 def _sent(asked: Asked) -> list[Value | ValidationError]:
-    media = asked.request.headers.get("content-type", JSON).split(";")[0].strip().lower()
-    return list(_csv_values(asked.body) if media == CSV else _json_values(asked.body))
+    return list(_csv_values(asked.body) if asked.media == CSV else _json_values(asked.body))
 
 
 def _json_values(body: bytes) -> Iterator[Value | ValidationError]:

@@ -187,8 +187,7 @@ async def place(asked: Asked) -> Answer:
 
 async def import_orders(asked: Asked) -> Answer:
     """Orders of a file or an array, each as if it came alone, in order and in one batch."""
-    media = asked.request.headers.get("content-type", JSON).split(";")[0].strip().lower()
-    rows = csv_rows(asked.body, asked.query.market_id) if media == CSV else json_rows(asked.body)
+    rows = csv_rows(asked.body, asked.query.market_id) if asked.media == CSV else json_rows(asked.body)
     prepared = [_prepared(asked, row) for row in rows]
 
     def all_of_them() -> list[bool | Declined]:

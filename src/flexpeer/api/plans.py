@@ -40,8 +40,7 @@ class Interval(NamedTuple):
 
 def sent(asked: Asked) -> list[Interval]:
     """Every interval of a body; declined with all that is wrong with it."""
-    media = asked.request.headers.get("content-type", JSON).split(";")[0].strip().lower()
-    makers = _csv_rows(asked.body) if media == CSV else _json_rows(asked.body)
+    makers = _csv_rows(asked.body) if asked.media == CSV else _json_rows(asked.body)
     found, wrong = [], []
     for place, make in makers:
         try:
