@@ -1,7 +1,9 @@
 """What one route is, and how every request goes: who asks, may it, what is asked, answer or problem document."""
 
+import csv
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from hmac import compare_digest
+from io import StringIO
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -79,7 +81,8 @@ class Asked(NamedTuple):
 
     def of(self, shape: type[S]) -> S:
         """The body as JSON of a shape."""
-        return decoded(self.body, shape)
+        found: S = decoded(self.body, shape)
+        return found
 
 
 Handle = Callable[[Asked], Awaitable[Answer]]
@@ -191,12 +194,22 @@ async def body_of(request: Request, route: Route) -> bytes:
     return b"".join(pieces)
 
 
-def decoded(body: bytes, shape: type[S]) -> S:
+def decoded(body: bytes, shape: Any) -> Any:
     """JSON of a shape; declined with what is wrong and where."""
     try:
         return msgspec.json.decode(body, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(str(error)) from error
+
+
+def csv_table(body: bytes) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The header of a CSV body, and its rows with their lines; declined where it is no CSV."""
+    try:
+        reader = csv.DictReader(StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
+        rows = [(reader.line_num, row) for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise malformed(f"this is no CSV: {error}") from error
+    return list(reader.fieldnames or ()), rows
 
 
 def query_of(request: Request, shape: type[S]) -> S:

@@ -1,15 +1,13 @@
 """Forecasts of one's own buses and of the resources one connects, until the need is published."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
-from io import StringIO
 from typing import NamedTuple
 
 import msgspec
 
 from flexpeer.api.declining import Declined, denied
-from flexpeer.api.edge import CSV, JSON, Answer, Asked, Route, malformed
+from flexpeer.api.edge import CSV, JSON, Answer, Asked, Route, csv_table, decoded, malformed
 from flexpeer.api.grids import OwnGrid, market_of, revise
 from flexpeer.api.permissions import Action
 from flexpeer.api.service import ServedDay
@@ -133,11 +131,7 @@ def _sent(asked: Asked) -> list[Value | ValidationError]:
 
 
 def _json_values(body: bytes) -> Iterator[Value | ValidationError]:
-    try:
-        rows = msgspec.json.decode(body, type=Forecasts)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise malformed(str(error)) from error
-    for number, row in enumerate(rows):
+    for number, row in enumerate(decoded(body, Forecasts)):
         yield _converted(f"$[{number}]", row)
 
 
@@ -152,16 +146,10 @@ def _converted(place: str, row: ForecastRequest) -> Value | ValidationError:
 
 def _csv_values(body: bytes) -> Iterator[Value | ValidationError]:
     """Rows of `forecast.csv`: `from`, `bus` or `resource`, `p_w`, `q_var`."""
-    try:
-        reader = csv.DictReader(StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
-        rows = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise malformed(f"this is no CSV: {error}") from error
-    names = set(reader.fieldnames or ())
-    if not COLUMNS <= names <= COLUMNS | OWNERS or not names & OWNERS:
-        raise malformed(
-            f"the columns are {', '.join(reader.fieldnames or ())}; expected from, bus or resource, p_w, q_var"
-        )
+    names, rows = csv_table(body)
+    known = set(names)
+    if not COLUMNS <= known <= COLUMNS | OWNERS or not known & OWNERS:
+        raise malformed(f"the columns are {', '.join(names)}; expected from, bus or resource, p_w, q_var")
     for line, row in rows:
         yield _csv_value(f"line {line}", row)
 

@@ -1,15 +1,13 @@
 """Many orders in one body: a JSON array, or `orders.csv` as a scenario has it; each line stands or falls alone."""
 
-import csv
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
-from io import StringIO
 from typing import Any, NamedTuple
 
 import msgspec
 
 from flexpeer.api.declining import Declined, denied
-from flexpeer.api.edge import malformed
+from flexpeer.api.edge import csv_table, malformed
 from flexpeer.api.units import WATTS_PER_MW
 from flexpeer.wire.api import OrderRequest, ValidationError
 from flexpeer.wire.api_problems import Denial
@@ -49,12 +47,8 @@ def csv_rows(body: bytes, market_id: str | None) -> list[Row]:
     if market_id is None:
         missing = ValidationError("marketId", "missing in the query", None)
         raise denied(Denial.MALFORMED, "a CSV file is for the market that the query names", [missing])
-    try:
-        reader = csv.DictReader(StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
-        rows = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise malformed(f"this is no CSV: {error}") from error
-    _known_header(list(reader.fieldnames or ()))
+    names, rows = csv_table(body)
+    _known_header(names)
     _not_too_many(len(rows))
     return [Row(line, _converted(row, market_id)) for line, row in rows]
 

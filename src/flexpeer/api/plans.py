@@ -1,16 +1,12 @@
 """Plans (baselines, frozen at the gate) and meter readings: sent as intervals or CSV, kept per MTU."""
 
-import csv
 from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
-from io import StringIO
 from typing import NamedTuple
-
-import msgspec
 
 from flexpeer.api.declining import Declined, denied
 from flexpeer.api.documents import period
-from flexpeer.api.edge import CSV, JSON, Answer, Asked, Handle, Route, malformed
+from flexpeer.api.edge import CSV, JSON, Answer, Asked, Handle, Route, csv_table, decoded, malformed
 from flexpeer.api.listing import listed, matching
 from flexpeer.api.permissions import Action, Owned
 from flexpeer.api.service import ServedDay
@@ -54,11 +50,7 @@ def sent(asked: Asked) -> list[Interval]:
 
 
 def _json_rows(body: bytes) -> Iterator[tuple[str, Callable[[], Interval]]]:
-    try:
-        rows = msgspec.json.decode(body, type=Intervals)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise malformed(str(error)) from error
-    for number, row in enumerate(rows):
+    for number, row in enumerate(decoded(body, Intervals)):
         place = f"$[{number}]"
         yield place, lambda row=row, place=place: _interval(place, row)  # type: ignore[misc]
 
@@ -69,13 +61,9 @@ def _interval(place: str, row: IntervalRequest) -> Interval:
 
 
 def _csv_rows(body: bytes) -> Iterator[tuple[str, Callable[[], Interval]]]:
-    try:
-        reader = csv.DictReader(StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
-        rows = [(reader.line_num, row) for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise malformed(f"this is no CSV: {error}") from error
-    if sorted(reader.fieldnames or ()) != sorted(COLUMNS):
-        raise malformed(f"the columns are {', '.join(reader.fieldnames or ())}; expected {', '.join(COLUMNS)}")
+    names, rows = csv_table(body)
+    if sorted(names) != sorted(COLUMNS):
+        raise malformed(f"the columns are {', '.join(names)}; expected {', '.join(COLUMNS)}")
     for line, row in rows:
         place = f"line {line}"
         yield place, lambda row=row, place=place: _csv_interval(place, row)  # type: ignore[misc]
