@@ -20,7 +20,7 @@ import numpy as np
 from flexpeer.app.gate.rounding import SLACK
 from flexpeer.app.gate.share import GateShare, shares_of
 from flexpeer.app.market import Market
-from flexpeer.app.optimum import Cuts, Row
+from flexpeer.app.ports import Cuts, LimitRow
 from flexpeer.clearing.limit_rows import Bands
 from flexpeer.clearing.price_newton import NewtonStatus
 from flexpeer.clearing.problem import WATTS_PER_KW, Flags, Floats
@@ -254,7 +254,7 @@ class GateClearing:
             moves |= share.moves_w()
         return self._add_tangents(list(self._cuts.violated(moves)))
 
-    def _add_tangents(self, rows: list[Row]) -> bool:
+    def _add_tangents(self, rows: list[LimitRow]) -> bool:
         for share in self._shares:
             share.add_tangents(rows)
         self._more_rows(np.array([max(row.room_w, 0.0) for row in rows]))
