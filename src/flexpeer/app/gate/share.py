@@ -75,10 +75,9 @@ class GateShare:
         return {name: order.regulation.sign * share / PPM for name, share in shares.items()}
 
     def loaded(self) -> set[At]:
-        """Congestion points and MTUs that its orders can load."""
-        return {
-            at for order, counts in zip(self.orders, self._counts, strict=True) for at in counts if self._loads(order)
-        }
+        """Congestion points and MTUs that its orders can load, by a BUY or by taking back what a SELL relieved."""
+        loads = (self._loads(order) or low_w < 0.0 for order, low_w in zip(self.orders, self.low_w, strict=True))
+        return {at for counts, some in zip(self._counts, loads, strict=True) for at in counts if some}
 
     def sides(self) -> dict[Both, set[bool]]:
         """Which sides of each point and MTU (loading: True) its orders can be on, by organisation."""
