@@ -248,7 +248,7 @@ class Optimum:
     """The best of all orders that the door let in, by linear programs; per limit and MTU one tangent, the latest.
 
     max  sum_o sign price hours q_o - ceiling sum s
-    s.t. excess + G (q - q_latest) <= s,  0 <= s <= what the starting point is past it
+    s.t. excess + G (q - q_latest) <= s,  0 <= s <= what the starting point, and trades until the gate, are past it
          what BUYs load a point in need, by its impact factors, is no more than what SELLs relieve
     """
 
@@ -262,8 +262,20 @@ class Optimum:
         price = np.array([order.price_minor / 100.0 for order in self.orders])
         self._worth = sign * price * self._active.sum(axis=1) / 1e6
         self._start = {name: np.array(row, dtype=float) for name, row in outcome.start_w.items()}
-        self._past_at_start = np.maximum(self.excess_w(np.zeros(len(self.orders))), 0.0)
+        begun = (np.zeros(len(self.orders)), self._traded())
+        self._past = np.maximum(np.minimum(*(self.excess_w(each) for each in begun)), 0.0)
         self._rules = self._no_point_worse(sign)
+
+    def _traded(self) -> Floats:
+        """What was traded until the gate; the clearing may take it back, but may leave nothing worse."""
+        length = {order.order: len(order.span) for order in self.orders}
+        found = dict.fromkeys(length, 0.0)
+        for trade in self._outcome.state.trades.trades.values():
+            leg, hours = trade.leg, len(trade.leg.span)
+            if trade.phase == "continuous":
+                found[leg.buy] += leg.quantity_buy_w * hours / length[leg.buy]
+                found[leg.sell] += leg.quantity_sell_w * hours / length[leg.sell]
+        return np.array(list(found.values()))
 
     @property
     def levels(self) -> int:
@@ -275,14 +287,18 @@ class Optimum:
         """(limits, mtus) with these quantities executed."""
         return self._limits.excess_w(self._schedules_w(quantities_w), self.mtus)
 
+    def cost(self, quantities_w: Floats) -> float:
+        """What SELLs ask less what BUYs bid, major units."""
+        return -float(self._worth @ quantities_w)
+
     def gained(self, quantities_w: Floats) -> float:
         """What orders gain, less what is left at the ceiling: major units."""
         past = np.maximum(self.excess_w(quantities_w), 0.0).sum()
-        return float(self._worth @ quantities_w) - CEILING * float(past) / 1e6
+        return -self.cost(quantities_w) - CEILING * float(past) / 1e6
 
     def solved(self) -> tuple[Floats, float]:
         """Quantities that keep every limit, and what they gain."""
-        quantities = np.zeros(len(self.orders))
+        quantities = self._traded()
         for _ in range(ROUNDS):
             before, quantities = quantities, self._solved(quantities)
             if np.abs(quantities - before).max() < 1.0:
@@ -297,23 +313,18 @@ class Optimum:
         return found
 
     def _solved(self, latest: Floats) -> Floats:
-        per_order = self.per_order(latest)
-        rows = per_order.reshape(-1, len(latest))
-        excess = self.excess_w(latest).ravel()
-        slack = self._past_at_start.ravel()
-        count = len(rows)
-        above = np.hstack((rows, -np.eye(count)))
-        rules = np.hstack((self._rules, np.zeros((len(self._rules), count))))
-        bounds = [*((0.0, o.quantity_w / 1e3) for o in self.orders), *((0.0, s / 1e3) for s in slack)]
-        found = linprog(
-            np.concatenate((-self._worth, np.full(count, CEILING / 1e6))) * 1e3,
-            A_ub=np.vstack((above, rules)),
-            b_ub=np.concatenate((rows @ latest - excess, np.zeros(len(self._rules)))) / 1e3,
-            bounds=bounds,
-            method="highs",
-        )
-        assert found.status == 0, found.message
-        return np.asarray(found.x[: len(latest)]) * 1e3
+        """The program with the tangents at `latest`; where they leave nothing, limits give way a little."""
+        rows, past = self.per_order(latest).reshape(-1, len(latest)), self._past.ravel()
+        above = np.vstack((np.hstack((rows, -np.eye(len(rows)))), np.pad(self._rules, ((0, 0), (0, len(rows))))))
+        room = np.concatenate((rows @ latest - self.excess_w(latest).ravel(), np.zeros(len(self._rules))))
+        value = np.concatenate((-self._worth, np.full(len(rows), CEILING / 1e6)))
+        for way_w in (0.0, *(PAST_W * 10.0**n for n in range(3))):
+            most = np.concatenate(([o.quantity_w for o in self.orders], past + way_w)) / 1e3
+            bounds = list(zip(np.zeros(len(most)), most, strict=True))
+            found = linprog(value * 1e3, A_ub=above, b_ub=room / 1e3, bounds=bounds, method="highs")
+            if found.status == 0:
+                return np.asarray(found.x[: len(latest)]) * 1e3
+        raise AssertionError(found.message)
 
     def _no_point_worse(self, sign: Floats) -> Floats:
         needs = self._outcome.state.needs

@@ -1,9 +1,9 @@
 """A base day and a stress day of fourteen secondary substations below the CIGRE medium-voltage network.
 
 The network is that of a published benchmark of local flexibility markets: every load of a 20 kV bus but the two largest
-is moved behind transformers of 100, 360 and 600 kVA, as few as carry its nominal power. Its load curve and its offers
-are not published in a form that may be kept here; both are drawn here, in its size: an evening peak at the nominal load,
-an offer per substation and hour. On the stress day cars charge in the evening.
+is moved behind transformers of 100, 360 and 600 kVA, as few as carry its nominal power. Its loads and offers are not
+ours to keep; both are drawn here, in its size: an evening peak near the nominal load, an offer per substation and hour.
+On the stress day cars charge in the evening.
 """
 
 import math
@@ -15,7 +15,7 @@ from tests.cases.days import DAY
 from tests.cases.nested_feeders import CEILING, Feeder
 
 from flexpeer.app.scenario import OrderRow, Organisation, Profile, Resource, Scenario
-from flexpeer.grid.assembly import BranchRow, BusRow, GridRows, InjectionRow
+from flexpeer.grid.assembly import BranchRow, BusRow, GridRows
 from flexpeer.grid.cigre import mv_rows
 from flexpeer.market.kpi import Alternative, Costs
 from flexpeer.market.rulebook import DsoPurchase, Rulebook

@@ -243,7 +243,7 @@ class GateClearing:
         return self._add_tangents(list(self._cuts.violated(moves)))
 
     def _add_tangents(self, rows: list[Row]) -> bool:
-        """No move keeps them; but one that says nothing of this allocation then, as losses bend a limit, is as found."""
+        """No move keeps them; but one that would let this allocation pass then, as losses bend a limit, is as found."""
         for share in self._shares:
             share.add_tangents(rows)
         found = np.array([row.room_w for row in rows])
