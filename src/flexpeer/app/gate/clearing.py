@@ -255,9 +255,13 @@ class GateClearing:
         return self._add_tangents(list(self._cuts.violated(moves)))
 
     def _add_tangents(self, rows: list[LimitRow]) -> bool:
+        """No move keeps them; but one that would let this allocation pass then, as losses bend a limit, is as found."""
         for share in self._shares:
             share.add_tangents(rows)
-        self._more_rows(np.array([max(row.room_w, 0.0) for row in rows]))
+        found = np.array([row.room_w for row in rows])
+        used = np.sum([share.used()[len(self._bound) :] for share in self._shares], axis=0)
+        kept = np.maximum(found, 0.0)
+        self._more_rows(np.where(used > kept + SLACK, kept, found))
         return bool(rows)
 
     def _more_rows(self, bound: Floats) -> None:

@@ -137,6 +137,8 @@ class JointAssessment:
         return self._worst
 
     def _most(self) -> tuple[float, str, Binding | None]:
+        if not self.touched:
+            return 0.0, "", None
         owner, tried = max(self.touched, key=lambda each: each[1].excess)
         return tried.excess, owner, tried.binding
 
