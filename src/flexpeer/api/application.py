@@ -33,6 +33,7 @@ from flexpeer.api.operating import Heads, Operating
 from flexpeer.api.public import Public
 from flexpeer.api.service import Service
 from flexpeer.api.sessions import Sessions
+from flexpeer.api.users import Users
 from flexpeer.api.webhooks import Webhooks
 from flexpeer.wire.api_operations import Health, TokenDocument
 from flexpeer.wire.api_problems import Denial
@@ -53,7 +54,7 @@ class Parts(NamedTuple):
     sessions: Sessions
 
 
-def routes_of(limits: Limits, webhooks: Webhooks, heads: Heads) -> tuple[Route, ...]:
+def routes_of(parts: Parts) -> tuple[Route, ...]:
     """Every route that asks who may."""
     return (
         *markets.ROUTES,
@@ -64,9 +65,10 @@ def routes_of(limits: Limits, webhooks: Webhooks, heads: Heads) -> tuple[Route, 
         *grids.ROUTES,
         *forecasts.ROUTES,
         *grid_limits.ROUTES,
-        *Feed(limits).routes,
-        *webhooks.routes,
-        *Operating(heads).routes,
+        *Feed(parts.limits).routes,
+        *parts.webhooks.routes,
+        *Operating(parts.heads).routes,
+        *Users(parts.doorkeeper).routes,
     )
 
 
@@ -74,7 +76,7 @@ def make_app(parts: Parts, pages: Sequence[BaseRoute] = ()) -> ASGIApp:
     """The application, with these `pages` too; the caller starts and stops the service."""
     metrics = Metrics(parts.service)
     edge = Edge(parts.service, parts.doorkeeper, parts.limits, LOG.warning, parts.sessions)
-    routes = routes_of(parts.limits, parts.webhooks, parts.heads)
+    routes = routes_of(parts)
     document = msgspec.json.encode(openapi_document(routes))
 
     @asynccontextmanager
