@@ -69,6 +69,8 @@ ROUTES = all_routes()
 
 def path_of(route: Route, name: str) -> str:
     path = route.path.replace("{id}", name)
+    if route.path.startswith("/api/Invoices"):
+        return f"{path}?month={MARKET[:7]}"
     return f"{path}?marketId={MARKET}" if route.path in ("/api/Log", "/api/events") else path
 
 

@@ -21,7 +21,18 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flexpeer.api import forecasts, grid_limits, grids, markets, orders, outcomes, plans, portfolios
+from flexpeer.api import (
+    forecasts,
+    grid_limits,
+    grids,
+    invoices,
+    markets,
+    order_imports,
+    orders,
+    outcomes,
+    plans,
+    portfolios,
+)
 from flexpeer.api.accounts import Doorkeeper
 from flexpeer.api.declining import Declined, denied
 from flexpeer.api.edge import BODY_BYTES, NUMBER, ROUTE, Answer, Edge, Route, problem_response, response
@@ -60,7 +71,9 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
         *markets.ROUTES,
         *portfolios.ROUTES,
         *orders.ROUTES,
+        *order_imports.ROUTES,
         *outcomes.ROUTES,
+        *invoices.ROUTES,
         *plans.ROUTES,
         *grids.ROUTES,
         *forecasts.ROUTES,
