@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from flexpeer.adapters.ed25519 import Ed25519Signatures
 from flexpeer.adapters.folders import write_private
 from flexpeer.adapters.scenario_files.layouts import ORDERS
+from flexpeer.adapters.scenario_files.sent_sheets import sent_csv
 from flexpeer.adapters.store import Store
 from flexpeer.api.accounts import AccountHolder, Accounts, Doorkeeper, Login, new_accounts
 from flexpeer.api.application import Parts, make_app
@@ -159,7 +160,7 @@ def _parts(store: Store, settings: ServiceSettings, ending: "_Ending") -> tuple[
     webhooks = Webhooks(kept, lambda now: store.keep_document(WEBHOOKS, msgspec.json.encode(now).decode()))
     limits = Limits(settings.requests_per_second, settings.burst, settings.streams)
     sessions = Sessions(doorkeeper, bytes.fromhex(_text(store, TOKEN_KEY)))
-    return service, Parts(service, doorkeeper, limits, store.heads, webhooks, sessions)
+    return service, Parts(service, doorkeeper, limits, store.heads, webhooks, sessions, sent_csv)
 
 
 def _served(store: Store, folder: Path) -> ServedDay:

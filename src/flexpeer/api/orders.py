@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from flexpeer.api.declining import Declined, denied, refused, refused_command
 from flexpeer.api.documents import dsos_of, order_document, order_owned, public_order
-from flexpeer.api.edge import CSV, JSON, Answer, Asked, Route, encode
+from flexpeer.api.edge import CSV, JSON, XLSX, Answer, Asked, Route, encode
 from flexpeer.api.import_rows import Row, csv_rows, json_rows
 from flexpeer.api.listing import listed, matching
 from flexpeer.api.permissions import Action, Owned
@@ -187,7 +187,8 @@ async def place(asked: Asked) -> Answer:
 
 async def import_orders(asked: Asked) -> Answer:
     """Orders of a file or an array, each as if it came alone, in order and in one batch."""
-    rows = csv_rows(asked.body, asked.query.market_id) if asked.media == CSV else json_rows(asked.body)
+    table = await asked.table("orders")
+    rows = json_rows(asked.body) if table is None else csv_rows(table, asked.query.market_id)
     prepared = [_prepared(asked, row) for row in rows]
 
     def all_of_them() -> list[bool | Declined]:
@@ -340,7 +341,7 @@ ROUTES = (
     ),
     Route(
         "POST", "/api/Orders/import", Action.PLACE_ORDERS, import_orders, "Place many orders, answered line by line",
-        {200: ImportResult}, query=ListQuery, bodies={JSON: Rows, CSV: None},
+        {200: ImportResult}, query=ListQuery, bodies={JSON: Rows, CSV: None, XLSX: None},
     ),
     Route(
         "GET", "/api/Orders/{id}", Action.READ_ORDERS, read, "One order", {200: OrderDocument}, query=ListQuery
