@@ -23,7 +23,7 @@ from flexpeer.app.market import Market
 from flexpeer.app.optimum import Cuts, Row
 from flexpeer.clearing.limit_rows import Bands
 from flexpeer.clearing.price_newton import NewtonStatus
-from flexpeer.clearing.problem import WATTS_PER_KW, Floats
+from flexpeer.clearing.problem import WATTS_PER_KW, Flags, Floats
 from flexpeer.clearing.row_newton import price_limits
 from flexpeer.market.machine import view
 from flexpeer.market.pool import At, Both, Cleared, balance, room_beside_ppm_w, room_ppm_w
@@ -104,15 +104,18 @@ class GateClearing:
 
     def _find_feasible(self) -> None:
         """An allocation that violates nothing known and leaves nobody with a loss, or the last one tried."""
+        passed = np.zeros(0)
         while True:
             self.rounds += 1
             self._solve()
-            kept = self._round()
+            before, passed = passed.sum(), self._round()
             if self.rounds >= ROUNDS:
                 return
+            if before and passed.sum() >= before:
+                self._release_last(passed > 0.0)
             short = [share.short_of_minimum() for share in self._shares]
             added = self._add_past_energy()
-            if any(short) or added or not kept:
+            if any(short) or added or passed.any():
                 continue
             if self._add_past_limits():
                 continue
@@ -141,8 +144,16 @@ class GateClearing:
         for share, party in zip(self._shares, parties, strict=True):
             share.take(party, self._price)
 
-    def _round(self) -> bool:
-        """Whole watts within bounds. Whether all rows are kept; if not, other prices will, aimed below what passed."""
+    def _release_last(self, passed: Flags) -> None:
+        """Where no price keeps rows (rows,) that are `passed`: whoever came last of those held to minima there goes."""
+        last = [share.last_held(passed) for share in self._shares]
+        came = max((number for number in last if number is not None), default=None)
+        if came is not None:
+            self._shares[last.index(came)].leave_out(came)
+            self._margin[:] = 0.0
+
+    def _round(self) -> Floats:
+        """Whole watts within bounds; by how much rows are passed, (rows,): from now on prices aim below by that."""
         turns = [share.watts() for share in self._shares]
         room = self._bound - np.sum([share.used() for share in self._shares], axis=0)
         for repair in range(REPAIRS):
@@ -152,8 +163,9 @@ class GateClearing:
             watts.improve(room)
         for share in self._shares:
             share.by_arrival()
-        self._margin = self._margin + np.where(room < -SLACK, np.ceil(-room), 0.0)
-        return bool((room >= -SLACK).all())
+        passed = np.where(room < -SLACK, np.ceil(-room), 0.0)
+        self._margin = self._margin + passed
+        return passed
 
     def _priced(self) -> tuple[Cleared, ...]:
         """The allocation at prices that the orders in it support, such that the pool is not short; () for none.
