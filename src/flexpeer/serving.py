@@ -14,6 +14,7 @@ import structlog
 import uvicorn
 from pydantic import ValidationError
 
+from flexpeer.adapters.scenario_files.sent_sheets import sent_csv
 from flexpeer.adapters.store import Store
 from flexpeer.api.application import Parts, make_app
 from flexpeer.api.doors import Doors
@@ -88,7 +89,7 @@ def _parts(store: Store, settings: ServiceSettings, ending: "_Ending") -> tuple[
     service = Service(market.days, market.registry, market.clock, ending)
     limits = Limits(settings.requests_per_second, settings.burst, settings.streams)
     sessions = Sessions(market.doorkeeper, market.token_key)
-    parts = Parts(service, market.doorkeeper, limits, store.heads, market.webhooks, sessions)
+    parts = Parts(service, market.doorkeeper, limits, store.heads, market.webhooks, sessions, sent_csv)
     if settings.oidc_issuer is None:
         return service, parts, None
     secret = settings.oidc_client_secret

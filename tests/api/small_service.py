@@ -12,6 +12,7 @@ from tests.docs.pages import DOCS
 from tests.market.small_market import MemoryLog
 
 from flexpeer.adapters.scenario_files import read_scenario
+from flexpeer.adapters.scenario_files.sent_sheets import sent_csv
 from flexpeer.api.accounts import AccountHolder, Credentials, Doorkeeper, Login, accounts_of, new_accounts
 from flexpeer.api.application import Parts, make_app
 from flexpeer.api.clocks import VirtualClock
@@ -135,7 +136,7 @@ def serving(
     doorkeeper = Doorkeeper(registry, credentials, KEY)
     webhooks = Webhooks(Kept(), lambda _kept: None, (0.01, 0.01))
     sessions = Sessions(doorkeeper, KEY)
-    parts = Parts(service, doorkeeper, limits or Limits(1e6, 10**6, 10), no_heads, webhooks, sessions)
+    parts = Parts(service, doorkeeper, limits or Limits(1e6, 10**6, 10), no_heads, webhooks, sessions, sent_csv)
     app = make_app(parts)
     service.start()
     try:

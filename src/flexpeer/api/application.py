@@ -35,7 +35,7 @@ from flexpeer.api import (
 )
 from flexpeer.api.accounts import Doorkeeper
 from flexpeer.api.declining import Declined, denied
-from flexpeer.api.edge import BODY_BYTES, NUMBER, ROUTE, Answer, Edge, Route, problem_response, response
+from flexpeer.api.edge import BODY_BYTES, NUMBER, ROUTE, Answer, Edge, Route, Sheets, problem_response, response
 from flexpeer.api.feed import Feed
 from flexpeer.api.limits import Limits
 from flexpeer.api.metrics import Metrics
@@ -63,6 +63,7 @@ class Parts(NamedTuple):
     heads: Heads
     webhooks: Webhooks
     sessions: Sessions
+    sheets: Sheets
 
 
 def routes_of(parts: Parts) -> tuple[Route, ...]:
@@ -88,7 +89,7 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
 def make_app(parts: Parts, pages: Sequence[BaseRoute] = ()) -> ASGIApp:
     """The application, with these `pages` too; the caller starts and stops the service."""
     metrics = Metrics(parts.service)
-    edge = Edge(parts.service, parts.doorkeeper, parts.limits, LOG.warning, parts.sessions)
+    edge = Edge(parts.service, parts.doorkeeper, parts.limits, LOG.warning, parts.sheets, parts.sessions)
     routes = routes_of(parts)
     document = msgspec.json.encode(openapi_document(routes))
 
