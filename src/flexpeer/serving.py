@@ -26,14 +26,18 @@ from flexpeer.adapters.store import Store
 from flexpeer.api.accounts import AccountHolder, Accounts, Doorkeeper, Login, new_accounts
 from flexpeer.api.application import Parts, make_app
 from flexpeer.api.clocks import Clock, SystemClock, VirtualClock
+from flexpeer.api.declining import Declined
 from flexpeer.api.limits import Limits
+from flexpeer.api.live_grids import LiveGrids
 from flexpeer.api.service import Said, ServedDay, Service
 from flexpeer.api.sessions import COOKIE, Session, Sessions
 from flexpeer.api.settings import ClockKind, ServiceSettings
+from flexpeer.api.standing import KeptStanding, Standing
 from flexpeer.api.webhooks import Kept, Webhooks
 from flexpeer.app.contribution import Contribution
 from flexpeer.app.day import Day
 from flexpeer.app.scenario import OrderRow, Scenario
+from flexpeer.app.views.live_grid import own_part
 from flexpeer.bootstrap import NewtonVerifier, StageWatch, contributed, read_whole, write_demo
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.market.machine import State
@@ -41,10 +45,13 @@ from flexpeer.market.participants import Role
 from flexpeer.market.timeline import Stage
 from flexpeer.periods import parse_instant
 from flexpeer.simulation.arrivals import spread
+from flexpeer.web.grid_map import Subject
 from flexpeer.web.site import Visitor, site_routes
+from flexpeer.web.site.maps import Shown
 
 SCENARIO, CREDENTIALS = "scenario", "credentials.json"
 ACCOUNTS, TOKEN_KEY, OPERATOR_KEY, CLOCK, WEBHOOKS = "accounts", "token-key", "operator-key", "clock", "webhooks"
+STANDING = "standing-orders"
 COMING, DEMO_SPEED = "coming", 120.0
 SAID = "said/"
 OPERATOR = "Market operator"
@@ -83,7 +90,7 @@ def serve(settings: ServiceSettings, scenario: Path | None, *, demo: bool, tell:
         _make(store, settings.data, scenario, demo=demo)
         ending = _Ending()
         service, parts = _parts(store, settings, ending)
-        app = make_app(parts, site_routes(_Doors(parts.sessions)))
+        app = make_app(parts, site_routes(_Doors(parts.sessions), _Maps(service, parts.grids)))
         server = _Server(app, service, settings, tell)
         ending.server = server
         service.start()
@@ -152,14 +159,16 @@ def _parts(store: Store, settings: ServiceSettings, ending: "_Ending") -> tuple[
     store.sign_with(Ed25519Signatures(key, {}))
     served = _served(store, settings.data / SCENARIO)
     clock = _clock(store, settings, served.day)
-    service = Service({served.market_id: served}, clock, ending)
+    known = KeptStanding() if store.document(STANDING) is None else _document(store, STANDING, KeptStanding)
+    standing = Standing(known, lambda now: store.keep_document(STANDING, msgspec.json.encode(now).decode()))
+    service = Service({served.market_id: served}, clock, ending, standing.renew)
     accounts = _document(store, ACCOUNTS, Accounts)
     doorkeeper = Doorkeeper(accounts, bytes.fromhex(_text(store, TOKEN_KEY)), settings.token_life_s)
     kept = Kept() if store.document(WEBHOOKS) is None else _document(store, WEBHOOKS, Kept)
     webhooks = Webhooks(kept, lambda now: store.keep_document(WEBHOOKS, msgspec.json.encode(now).decode()))
     limits = Limits(settings.requests_per_second, settings.burst, settings.streams)
     sessions = Sessions(doorkeeper, bytes.fromhex(_text(store, TOKEN_KEY)))
-    return service, Parts(service, doorkeeper, limits, store.heads, webhooks, sessions)
+    return service, Parts(service, doorkeeper, limits, store.heads, webhooks, sessions, LiveGrids(), standing)
 
 
 def _served(store: Store, folder: Path) -> ServedDay:
@@ -250,6 +259,32 @@ class _Doors:
     def known(self, cookie: str | None) -> Visitor | None:
         """Somebody who has entered before."""
         return _visitor(self._sessions.known(cookie))
+
+
+class _Maps:
+    """What DSOs see of their grids, for the pages."""
+
+    def __init__(self, service: Service, grids: LiveGrids) -> None:
+        self._service, self._grids = service, grids
+
+    async def own(self, organisation: str, market_id: str) -> Shown | None:
+        """An organisation's part of a market's grid; nothing where its forecast has no power flow."""
+        served = self._service.days.get(market_id)
+        if served is None or served.day.physical is None:
+            return None
+        side, needs = served.day.physical, served.published.state.needs
+        try:
+            found = await self._grids.of(served)
+        except Declined:
+            return None
+        part = own_part(side, found.live, organisation)
+        if part is None:
+            return None
+        day, answers = served.day.scenario.day, served.published.answers
+        bound = (v.element for a in answers for v in a.verdict.verdicts if v.element and v.owner == organisation)
+        own = (row for name, row in needs.needs_w.items() if needs.points[name].dso == organisation)
+        need_w = tuple(map(sum, zip(*own, strict=True))) or (0,) * day.mtu_count
+        return Shown(Subject(part.picture, part.before, part.now, tuple(bound), need_w), day, found.late)
 
 
 def _visitor(session: Session | None) -> Visitor | None:

@@ -16,8 +16,10 @@ from flexpeer.api.accounts import AccountHolder, Accounts, Doorkeeper, Login, ne
 from flexpeer.api.application import Parts, make_app
 from flexpeer.api.clocks import VirtualClock
 from flexpeer.api.limits import Limits
+from flexpeer.api.live_grids import LiveGrids
 from flexpeer.api.service import ServedDay, Service
 from flexpeer.api.sessions import Sessions
+from flexpeer.api.standing import KeptStanding, Standing
 from flexpeer.api.webhooks import Kept, Webhooks
 from flexpeer.app.day import Day
 from flexpeer.app.ports import EventLog
@@ -106,11 +108,14 @@ def serving(
 ) -> Iterator[Running]:
     """The same for any day, and whoever has an account there."""
     clock = VirtualClock(served.day.instant(Stage.OPEN) - 1)
-    service = Service({served.market_id: served}, clock, lambda: None)
+    standing = Standing(KeptStanding(), lambda _kept: None)
+    service = Service({served.market_id: served}, clock, lambda: None, standing.renew)
     doorkeeper = Doorkeeper(accounts, KEY)
     webhooks = Webhooks(Kept(), lambda _kept: None, (0.01, 0.01))
     sessions = Sessions(doorkeeper, KEY)
-    parts = Parts(service, doorkeeper, limits or Limits(1e6, 10**6, 10), no_heads, webhooks, sessions)
+    parts = Parts(
+        service, doorkeeper, limits or Limits(1e6, 10**6, 10), no_heads, webhooks, sessions, LiveGrids(), standing
+    )
     app = make_app(parts)
     service.start()
     try:

@@ -25,14 +25,18 @@ from flexpeer.api import forecasts, grid_limits, grids, markets, orders, outcome
 from flexpeer.api.accounts import Doorkeeper
 from flexpeer.api.declining import Declined, denied
 from flexpeer.api.edge import BODY_BYTES, NUMBER, ROUTE, Answer, Edge, Route, problem_response, response
+from flexpeer.api.evidence import Evidence
 from flexpeer.api.feed import Feed
 from flexpeer.api.limits import Limits
+from flexpeer.api.live import Live
+from flexpeer.api.live_grids import LiveGrids
 from flexpeer.api.metrics import Metrics
 from flexpeer.api.openapi import openapi_document
 from flexpeer.api.operating import Heads, Operating
 from flexpeer.api.public import Public
 from flexpeer.api.service import Service
 from flexpeer.api.sessions import Sessions
+from flexpeer.api.standing import Standing
 from flexpeer.api.webhooks import Webhooks
 from flexpeer.wire.api_operations import Health, TokenDocument
 from flexpeer.wire.api_problems import Denial
@@ -51,9 +55,11 @@ class Parts(NamedTuple):
     heads: Heads
     webhooks: Webhooks
     sessions: Sessions
+    grids: LiveGrids
+    standing: Standing
 
 
-def routes_of(limits: Limits, webhooks: Webhooks, heads: Heads) -> tuple[Route, ...]:
+def routes_of(parts: Parts) -> tuple[Route, ...]:
     """Every route that asks who may."""
     return (
         *markets.ROUTES,
@@ -64,9 +70,12 @@ def routes_of(limits: Limits, webhooks: Webhooks, heads: Heads) -> tuple[Route, 
         *grids.ROUTES,
         *forecasts.ROUTES,
         *grid_limits.ROUTES,
-        *Feed(limits).routes,
-        *webhooks.routes,
-        *Operating(heads).routes,
+        *Live(parts.grids).routes,
+        *parts.standing.routes,
+        *Evidence(parts.heads).routes,
+        *Feed(parts.limits).routes,
+        *parts.webhooks.routes,
+        *Operating(parts.heads).routes,
     )
 
 
@@ -74,7 +83,7 @@ def make_app(parts: Parts, pages: Sequence[BaseRoute] = ()) -> ASGIApp:
     """The application, with these `pages` too; the caller starts and stops the service."""
     metrics = Metrics(parts.service)
     edge = Edge(parts.service, parts.doorkeeper, parts.limits, LOG.warning, parts.sessions)
-    routes = routes_of(parts.limits, parts.webhooks, parts.heads)
+    routes = routes_of(parts)
     document = msgspec.json.encode(openapi_document(routes))
 
     @asynccontextmanager

@@ -97,6 +97,12 @@ class DeadLetterList(Telling, frozen=True):
     links: tuple[Link, ...]
 
 
+class EvidenceQuery(Asking, frozen=True):
+    """The market whose evidence is wanted."""
+
+    market_id: Name
+
+
 class HeadDocument(Telling, frozen=True):
     """The log's (n, hash) when a stage was reached, signed with the operator's Ed25519 key.
 

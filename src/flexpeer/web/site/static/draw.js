@@ -93,3 +93,27 @@ export function bookPicture(orders) {
     el("ul", { class: "legend" }, el("li", { class: "s" }, t("Offers (SELL), per MWh of the resource")), el("li", { class: "b" }, t("Bids (BUY), per MWh of the resource"))),
   );
 }
+
+// What flows through a point by forecast and now, against its limit: MW in the loading direction, grid side.
+export function flowPicture(flow, market, name) {
+  const rows = [flow.before, flow.now, flow.limit].map((row) => row.map((value) => (value === null ? NaN : Number(value))));
+  const values = rows.flat().filter(Number.isFinite);
+  const low = Math.min(0, ...values);
+  const high = Math.max(...values, 0.001);
+  const y = (value) => BASE - ((BASE - 12) * (value - low)) / (high - low);
+  const line = (row, css) => {
+    let path = "";
+    let drawn = false;
+    row.forEach((value, place) => {
+      const [from, to] = [place, place + 1].map((at) => (LEFT + ((WIDTH - LEFT) * at) / row.length).toFixed(1));
+      if (Number.isFinite(value)) path += `${drawn ? "L" : "M"}${from} ${y(value).toFixed(1)}L${to} ${y(value).toFixed(1)}`;
+      drawn = Number.isFinite(value);
+    });
+    return svg("path", { class: `curve ${css}`, d: path });
+  };
+  const most = (row) => mw(Math.max(...row.filter(Number.isFinite), low));
+  const label = t("{name}: at most {before} by forecast, {now} now, limit {limit}", { name, before: most(rows[0]), now: most(rows[1]), limit: most(rows[2]) });
+  return svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT - 14}`, role: "img", "aria-label": label },
+    svg("path", { class: "axis", d: `M${LEFT} ${y(0).toFixed(1)}H${WIDTH}` }), line(rows[0], "forecast"), line(rows[1], "now"), line(rows[2], "limit"),
+    svg("text", { x: 0, y: 18 }, number(high, 1)), svg("text", { x: 0, y: y(0) + 4 }, "0 MW"));
+}
