@@ -206,6 +206,8 @@ def serve(  # noqa: PLR0913 - what may be set about a service
     """Serve a market to FSPs and DSOs until it is interrupted; on the same folder it goes on where it was."""
     given = {"data": data, "database": database, "host": host, "port": port, "speed": speed, "start": start}
     settings = serving.settings_of({**given, "clock": clock or ("virtual" if demo else None)})
+    if demo and not as_json:
+        say("making the market and opening its gate: some seconds, the first time up to two minutes ...")
     ended_well = serving.serve(settings, scenario, demo=demo, tell=_ready(as_json, logins=demo))
     raise typer.Exit(0 if ended_well else 1)
 
@@ -216,7 +218,8 @@ def _ready(as_json: bool, *, logins: bool) -> Callable[[dict[str, Any]], None]:
     def tell(facts: dict[str, Any]) -> None:
         say(json.dumps(facts) if as_json else f"serving at {facts['url']}, credentials in {facts['credentials']}")
         if logins and not as_json:
-            say(narration.logins(json.loads(Path(facts["credentials"]).read_text(encoding="utf-8"))))
+            credentials = Path(facts["credentials"])
+            say(narration.logins(json.loads(credentials.read_text(encoding="utf-8")), str(credentials)))
 
     return tell
 

@@ -8,7 +8,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple, TypeVar
@@ -29,7 +29,7 @@ from flexpeer.api.clocks import Clock, SystemClock, VirtualClock
 from flexpeer.api.declining import Declined
 from flexpeer.api.limits import Limits
 from flexpeer.api.live_grids import LiveGrids
-from flexpeer.api.service import Said, ServedDay, Service
+from flexpeer.api.service import Said, ServedDay, Service, Stopped
 from flexpeer.api.sessions import COOKIE, Session, Sessions
 from flexpeer.api.settings import ClockKind, ServiceSettings
 from flexpeer.api.standing import KeptStanding, Standing
@@ -95,12 +95,28 @@ def serve(settings: ServiceSettings, scenario: Path | None, *, demo: bool, tell:
         ending.server = server
         service.start()
         try:
+            if demo and service.clock.virtual:
+                _open_gate(service)
             server.serve_until_told()
         finally:
             service.stop()
     if service.failure is not None:
         structlog.get_logger("flexpeer").error("the writer failed", problem=str(service.failure))
     return service.failure is None
+
+
+def _open_gate(service: Service) -> None:
+    """A demo is a market that runs: the gate is open before anybody looks, and the clock waits for that."""
+    speed = service.clock.speed
+    opens = min(served.day.instant(Stage.OPEN) for served in service.days.values())
+
+    def act() -> None:
+        service.clock.run_at(0.0)
+        service.move_clock(max(opens, service.clock.now()))
+        service.clock.run_at(speed)
+
+    with suppress(Stopped):
+        service.ask(act).result()
 
 
 @contextmanager

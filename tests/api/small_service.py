@@ -93,28 +93,35 @@ class Running:
 
 @contextmanager
 def running(
-    log: EventLog | None = None, scenario: Scenario = SCENARIO, limits: Limits | None = None
+    log: EventLog | None = None,
+    scenario: Scenario = SCENARIO,
+    limits: Limits | None = None,
+    standing: Standing | None = None,
 ) -> Iterator[Running]:
     """A service that has announced its day; its virtual clock stands just before the gate opens."""
     kept = log or MemoryLog()
     served = ServedDay(lambda listener, _said: Day(scenario, kept, NoWatch(), listeners=(listener,)))
-    with serving(served, ACCOUNTS, LOGINS, limits) as here:
+    with serving(served, ACCOUNTS, LOGINS, limits, standing) as here:
         yield here
 
 
 @contextmanager
 def serving(
-    served: ServedDay, accounts: Accounts, logins: dict[str, Login], limits: Limits | None = None
+    served: ServedDay,
+    accounts: Accounts,
+    logins: dict[str, Login],
+    limits: Limits | None = None,
+    standing: Standing | None = None,
 ) -> Iterator[Running]:
     """The same for any day, and whoever has an account there."""
     clock = VirtualClock(served.day.instant(Stage.OPEN) - 1)
-    standing = Standing(KeptStanding(), lambda _kept: None)
-    service = Service({served.market_id: served}, clock, lambda: None, standing.renew)
+    known = standing or Standing(KeptStanding(), lambda _kept: None)
+    service = Service({served.market_id: served}, clock, lambda: None, known.renew)
     doorkeeper = Doorkeeper(accounts, KEY)
     webhooks = Webhooks(Kept(), lambda _kept: None, (0.01, 0.01))
     sessions = Sessions(doorkeeper, KEY)
     parts = Parts(
-        service, doorkeeper, limits or Limits(1e6, 10**6, 10), no_heads, webhooks, sessions, LiveGrids(), standing
+        service, doorkeeper, limits or Limits(1e6, 10**6, 10), no_heads, webhooks, sessions, LiveGrids(), known
     )
     app = make_app(parts)
     service.start()

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flexpeer.api import forecasts, grid_limits, grids, markets, orders, outcomes, plans, portfolios
 from flexpeer.api.accounts import Doorkeeper
+from flexpeer.api.book_feed import BookFeed
 from flexpeer.api.declining import Declined, denied
 from flexpeer.api.edge import BODY_BYTES, NUMBER, ROUTE, Answer, Edge, Route, problem_response, response
 from flexpeer.api.evidence import Evidence
@@ -74,6 +75,7 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
         *parts.standing.routes,
         *Evidence(parts.heads).routes,
         *Feed(parts.limits).routes,
+        *BookFeed(parts.limits).routes,
         *parts.webhooks.routes,
         *Operating(parts.heads).routes,
     )

@@ -3,9 +3,24 @@
 from decimal import Decimal
 from typing import Any
 
-from flexpeer.wire.api import Link, OwnerVerdict, RegulationWord, SideWord, Telling
+from flexpeer.wire.api import Link, OwnerVerdict, PublicOrderDocument, RegulationWord, SideWord, Telling
 
 Row = tuple[Decimal | None, ...]
+
+
+class BookOrder(Telling, frozen=True):
+    """An open order of the public book; `key` is the same as long as the stream lasts."""
+
+    key: int
+    order: PublicOrderDocument
+
+
+class BookChange(Telling, frozen=True):
+    """Orders that came or changed, and the keys of those that are gone; `whole`: these are all there are."""
+
+    whole: bool
+    orders: tuple[BookOrder, ...]
+    gone: tuple[int, ...] = ()
 
 
 class FlowDocument(Telling, frozen=True):

@@ -30,7 +30,6 @@ def map_document(shown: Shown) -> dict[str, Any]:
         "drawings": [str(drawn) for drawn in found.drawings],
         "data": found.data,
         "areas": found.areas,
-        "stressed": found.stressed,
         "times": clock.all(),
         "buses": network.bus_count,
         "branches": network.branch_count,

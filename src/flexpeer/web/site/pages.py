@@ -142,9 +142,7 @@ def _drawn_map(doors: Doors, maps: Maps) -> Callable[[Request], object]:
         if visitor.role not in DSO_ROLES:
             return Response(status_code=403, headers=SAFE)
         shown = await maps.own(visitor.organisation, request.query_params.get("market", ""))
-        if shown is None:
-            return Response(status_code=404, headers=SAFE)
-        document = await asyncio.to_thread(map_document, shown)
+        document = None if shown is None else await asyncio.to_thread(map_document, shown)
         return JSONResponse(document, headers={**SAFE, "Cache-Control": "no-store"})
 
     return drawn

@@ -6,6 +6,7 @@ const WIDTH = 360;
 const HEIGHT = 120;
 const LEFT = 40;
 const BASE = 100;
+const MOST_STEPS = 400;
 
 // One value for each market time unit of the day from rows that hold for a period.
 export function spread(rows, market, field) {
@@ -63,15 +64,16 @@ export function bookPicture(orders) {
   const buys = curve("Buy", -1);
   const points = [...sells, ...buys];
   if (!points.length) return null;
-  const low = Math.min(...points.map(([price]) => price));
-  const high = Math.max(...points.map(([price]) => price));
-  const most = Math.max(...points.map(([, sum]) => sum));
+  const low = points.reduce((least, [price]) => Math.min(least, price), Infinity);
+  const high = points.reduce((highest, [price]) => Math.max(highest, price), -Infinity);
+  const most = points.reduce((highest, [, sum]) => Math.max(highest, sum), 0);
   const x = (sum) => LEFT + ((WIDTH - LEFT - 8) * sum) / most;
   const y = (price) => BASE - ((BASE - 12) * (price - low)) / (high - low || 1);
   const steps = (pairs) => {
     let path = "";
     let before = 0;
-    for (const [price, sum] of pairs) {
+    const kept = pairs.length <= MOST_STEPS ? pairs : pairs.filter((_, place) => place % Math.ceil(pairs.length / MOST_STEPS) === 0 || place === pairs.length - 1);
+    for (const [price, sum] of kept) {
       path += `${path ? "L" : "M"}${x(before).toFixed(1)} ${y(price).toFixed(1)}L${x(sum).toFixed(1)} ${y(price).toFixed(1)}`;
       before = sum;
     }

@@ -104,7 +104,7 @@ export async function draw(root, { market, organisation, role, tell }) {
     button.disabled = false;
     look();
   });
-  const open = market.status === "open" ? null : el("p", { class: "warn" }, t("The gate is {status}: orders are taken while it is open, {from} to {to}.", { status: t(market.status), from: moment(market.gate.opens, market.timezone), to: moment(market.gate.closes, market.timezone) }));
+  const open = market.status === "open" ? null : el("p", { class: "warn" }, (market.status === "announced" ? t("The gate opens {from}: orders are taken from then to {to}.", { from: moment(market.gate.opens, market.timezone), to: moment(market.gate.closes, market.timezone) }) : t("The gate closed {to}: this day takes no more orders. A standing order comes to the next one.", { to: moment(market.gate.closes, market.timezone) })));
   show(root, open, el("div", { class: "two" }, el("div", {}, form, answer), side));
   await look();
 }

@@ -6,12 +6,14 @@ import { dayStages, until } from "../parts.js";
 import { table } from "../table.js";
 import { day, money, mw, mwh, number, percent, t } from "../text.js";
 
+const NOTHING = 0.005;
+
 function card(name, rows, market, flow) {
   const need = spread(rows, market, "flexibilityNeed");
   const left = spread(rows, market, "residualNeed");
   const [wanted, still] = [energy(need, market), energy(left, market)];
   const first = rows[0];
-  const covered = wanted ? status(still > 0 ? "warn" : "good", still > 0 ? t("{left} left", { left: mwh(still) }) : t("relieved by rule and trades")) : status("", t("no need"));
+  const covered = wanted ? status(still > NOTHING ? "warn" : "good", still > NOTHING ? t("{left} left", { left: mwh(still) }) : t("relieved by rule and trades")) : status("", t("no need"));
   return { wanted, still, node: el("article", { class: "card" },
     el("h3", {}, name), el("p", { class: "soft" }, `${first.dso}, ${t(first.direction)}, ${t("relieved by {direction}", { direction: t(first.regulationType) })}`),
     flow ? flowPicture(flow, market, name) : null, needPicture(need, left, market, name),

@@ -101,16 +101,16 @@ function limits(market, known, fixed, tell, refresh) {
       [t("Limit"), (each) => each.limit],
       ["", (each) => (fixed ? "" : removing(t("Take back"), t("Take the limit of {element} back?", { element: each.element }), () => ask("PUT", path, without(each.list, each.row)), tell, refresh)), true],
     ], rows, t("You have stated no limit; those of the grid file hold.")),
-    stated(t("State a congestion point"), t("Where the points of this market are stated: what loads it, and its limit in MW (empty: its rating) or, for voltages, in pu."), [
-      field("id", t("Name"), el("input", { required: true, autocomplete: "off" })), field("element", t("Branch, source or bus"), el("input", { list: "elements", required: true, autocomplete: "off" })),
-      field("direction", t("Loaded by"), el("select", {}, ["export", "import", "high", "low"].map((each) => option(each, t(each))))), field("limit", t("Limit in MW"), number_(false)), field("limitPu", t("Limit in pu"), number_(false)),
-    ], point, thanked(t("Stated."), tell, refresh)),
     stated(t("State a rating"), t("What a branch may carry at its first end in these hours."), [
       field("element", t("Branch"), el("input", { list: "branches", required: true, autocomplete: "off" })), periodFields(market), field("current", t("Current in A"), number_(true)),
     ], rating, thanked(t("Stated."), tell, refresh)),
     stated(t("State a voltage band"), t("A side that is left empty stays as it is."), [
       field("busId", t("Bus"), el("input", { list: "buses", required: true, autocomplete: "off" })), periodFields(market), field("minimumPu", t("Least, pu"), number_(false)), field("maximumPu", t("Most, pu"), number_(false)),
-    ], band, thanked(t("Stated."), tell, refresh)));
+    ], band, thanked(t("Stated."), tell, refresh)),
+    stated(t("State a congestion point"), t("Where the points of this market are stated: what loads it, and its limit in MW (empty: its rating) or, for voltages, in pu."), [
+      field("id", t("Name"), el("input", { required: true, autocomplete: "off" })), field("element", t("Branch, source or bus"), el("input", { list: "elements", required: true, autocomplete: "off" })),
+      field("direction", t("Loaded by"), el("select", {}, ["export", "import", "high", "low"].map((each) => option(each, t(each))))), field("limit", t("Limit in MW"), number_(false)), field("limitPu", t("Limit in pu"), number_(false)),
+    ], point, thanked(t("Stated."), tell, refresh)));
 }
 
 export async function draw(root, context) {

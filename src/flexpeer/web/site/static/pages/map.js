@@ -6,6 +6,7 @@ import { table } from "../table.js";
 import { number, t } from "../text.js";
 
 const AGAIN_MS = 5000;
+const SHOWN = 8;
 const chosen = { mtu: null, state: "before" };
 let later = null;
 
@@ -42,22 +43,30 @@ function figure(map) {
     el("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": t("Map of the grid") }, drawings), legend(map.areas));
 }
 
+// The most loaded branches of the day, and when they are.
+function stressed({ data, times }) {
+  const highest = (row) => row.reduce((best, loading, mtu) => (loading > row[best] ? mtu : best), 0);
+  const told = (row) => `${number(row[highest(row)], 1)} %, ${times[highest(row)]}`;
+  return data.names.map((name, n) => ({ name, before: data.before[n], after: data.after[n] })).map((row) => ({ ...row, most: Math.max(...row.before, ...row.after) }))
+    .filter((row) => row.most >= 0).sort((a, b) => b.most - a.most).slice(0, SHOWN).map((row) => ({ name: row.name, before: told(row.before), after: told(row.after) }));
+}
+
 export async function draw(root, { market, refresh }) {
   clearTimeout(later);
   const answer = await fetch(`/drawings/map?market=${encodeURIComponent(market.id)}`, { cache: "no-store" });
-  if (!answer.ok) {
+  const map = answer.ok ? await answer.json() : null;
+  if (!map) {
     show(root, el("p", { class: "soft" }, t("There is no map: this market has no grid of yours, or its forecast has no power flow. Bring a grid and a forecast under “My grid”.")));
     return;
   }
-  const map = await answer.json();
   const held = document.activeElement && document.activeElement.type === "range" && root.contains(document.activeElement);
   const drawn = figure(map);
   show(root, el("p", { class: "soft" }, t("Your own part: {buses} buses and {branches} branches; drawn are {drawn}.", { buses: number(map.buses, 0), branches: number(map.branches, 0), drawn: number(map.data.branches.length, 0) })), drawn,
     table(t("Most loaded branches of the day (grid side)"), [
-      [t("Branch"), ([name]) => name, true, ([name]) => name],
-      [t("Highest by forecast"), ([, before]) => before],
-      [t("Highest now"), ([, , now]) => now],
-    ], map.stressed, t("No branch has a rating.")));
+      [t("Branch"), (row) => row.name, true],
+      [t("Highest by forecast"), (row) => row.before],
+      [t("Highest now"), (row) => row.after],
+    ], stressed(map), t("No branch has a rating.")));
   drawMap(drawn, map.data, map.times, say);
   if (held) drawn.querySelector("input[type=range]").focus();
   if (map.late) later = setTimeout(refresh, AGAIN_MS);

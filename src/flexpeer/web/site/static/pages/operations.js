@@ -38,7 +38,7 @@ function clearing(cleared, market) {
     [t("How the search ended"), (row) => row.status.toLowerCase(), true],
     [t("Trades"), (row) => number(row.trades, 0)],
     [t("Moved (resource side)"), (row) => mwh(row.volume)],
-    [t("Grid owners"), (row) => row.verdicts.map((verdict) => el("div", {}, status(verdict.decision === "GRANTED" ? "good" : "bad", `${verdict.dso}: ${t(verdict.decision)}`))), true],
+    [t("Grid owners"), (row) => row.verdicts.map((verdict) => el("div", {}, status(verdict.decision === "GRANTED" ? "good" : "bad", `${verdict.dso}: ${t(verdict.decision.toLowerCase())}`))), true],
   ], cleared, market.status === "announced" || market.status === "open" ? t("The clearing runs when the gate has closed.") : t("Nothing was left that a clearing could trade."));
 }
 
@@ -46,7 +46,7 @@ function rules(markets) {
   const names = Object.keys(markets[0].rulebook);
   const text = (value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : value === null ? "–" : String(value));
   const changes = markets.slice(1).flatMap((market, n) => names.filter((name) => text(market.rulebook[name]) !== text(markets[n].rulebook[name])).map((name) => ({ day: market.id, name, from: text(markets[n].rulebook[name]), to: text(market.rulebook[name]) })));
-  return el("section", {}, el("h2", {}, t("Rulebook")), el("p", {}, t("Each day has the rulebook it was opened with; {count} days since {first}.", { count: markets.length, first: markets[0].id })),
+  return el("section", {}, el("h2", {}, t("Rulebook")), el("p", {}, t("Each day has the rulebook it was opened with. Days here: {count}, the first {first}.", { count: markets.length, first: markets[0].id })),
     table(t("What changed from one day to the next"), [
       [t("Delivery day"), (row) => row.day, true], [t("Rule"), (row) => t(row.name.replaceAll("_", " ")), true], [t("Before"), (row) => row.from, true], [t("Since then"), (row) => row.to, true],
     ], changes, t("No rule has changed.")),
