@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from markupsafe import Markup
 
-from flexpeer.app.outcome import Congestion, DayOutcome, GridPicture
+from flexpeer.app.views.outcome import Congestion, DayOutcome, GridPicture
 from flexpeer.grid.network import Flags, Floats
 from flexpeer.web.figures import BOLD_LETTER, NARROW, WIDE, Canvas, Drawings, drawing, shortened, text, tooltip
 from flexpeer.web.grid_layout import NO_PARENT, Tree, places, spanning_tree

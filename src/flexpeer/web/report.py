@@ -8,9 +8,9 @@ from typing import Any
 
 from jinja2 import Template
 
-from flexpeer.app.outcome import Congestion, DayOutcome
-from flexpeer.app.results import clearing_balance, settlement_sum, volume_wh
+from flexpeer.app.views.outcome import Congestion, DayOutcome
 from flexpeer.app.views.remaining import Remaining, by_grid, remaining
+from flexpeer.app.views.results import clearing_balance, settlement_sum, volume_wh
 from flexpeer.market.kpi import KpiReport
 from flexpeer.market.reasons import EXPECTED
 from flexpeer.quantities import MINOR_PER_MAJOR
