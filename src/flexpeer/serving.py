@@ -37,7 +37,7 @@ from flexpeer.api.webhooks import Kept, Webhooks
 from flexpeer.app.contribution import Contribution
 from flexpeer.app.day import Day
 from flexpeer.app.scenario import OrderRow, Scenario
-from flexpeer.app.views.live_grid import own_part
+from flexpeer.app.study.live_grid import own_part
 from flexpeer.bootstrap import NewtonVerifier, StageWatch, contributed, read_whole, write_demo
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.market.machine import State

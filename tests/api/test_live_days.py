@@ -6,7 +6,7 @@ import io
 import json
 import random
 import zipfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,14 @@ from tests.market.small_market import MemoryLog
 
 from flexpeer.api.live_grids import LiveGrids
 from flexpeer.api.standing import KeptStanding, Standing
-from flexpeer.app.views.live_grid import live_grid, own_part
+from flexpeer.app.study.live_grid import live_grid, own_part
 from flexpeer.app.views.so_far import kpis_so_far
 from flexpeer.market.timeline import Stage
 from flexpeer.market.trades import Decision
 
 STANDING = {"portfolioId": "Dryer", "side": "Sell", "timeFrom": "10:00", "timeTo": "12:00"}
 STANDING |= {"quantity": 1, "unitPrice": 240}  # type: ignore[dict-item]
-Story = Callable[[Running], Awaitable[None]]
+Story = Callable[[Running], Coroutine[Any, Any, None]]
 
 
 def play(story: Story, log: MemoryLog | None = None) -> None:
@@ -163,7 +163,7 @@ def test_a_dso_is_shown_its_own_part_of_the_grid(tmp_path: Path) -> None:
         day, state = here.day.day, here.day.published.state
         side = day.physical
         assert side is not None
-        live = live_grid(day, state)
+        live = live_grid(side, day.before_w(), day.schedules_w(state))
         assert live.readings_before is not None
         names, seen = side.grid.network.branch_names, set[str]()
         for dso in set(side.grid.owners):

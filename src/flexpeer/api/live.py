@@ -14,8 +14,8 @@ from flexpeer.api.orders import placing
 from flexpeer.api.permissions import Action
 from flexpeer.api.units import megawatts, price
 from flexpeer.app.day import ceiling_minor
-from flexpeer.app.results import kpi_object
 from flexpeer.app.views.prospects import Meeting, Previews, Prospects
+from flexpeer.app.views.results import kpi_object
 from flexpeer.app.views.so_far import kpis_so_far, residual_need_w
 from flexpeer.market.machine import State
 from flexpeer.market.orders import PlaceOrder

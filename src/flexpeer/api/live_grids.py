@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from flexpeer.api.declining import bad_file
 from flexpeer.api.service import ServedDay
-from flexpeer.app.views.live_grid import LiveGrid, live_grid
+from flexpeer.app.day import Day
+from flexpeer.app.study.live_grid import LiveGrid, live_grid
 from flexpeer.errors import BadInput
+from flexpeer.market.machine import State
 
 PAUSE_TIMES = 10.0
 Key = tuple[int, int, str]
@@ -45,9 +47,17 @@ class LiveGrids:
                 return Found(kept.live, kept.key != key)
             began = self._seconds()
             try:
-                live = await asyncio.to_thread(live_grid, day, state)
+                live = await asyncio.to_thread(_found, day, state)
             except BadInput as error:
                 raise bad_file(error) from error
             took = self._seconds() - began
             self._kept[served.market_id] = _Kept(key, live, self._seconds() + PAUSE_TIMES * took)
             return Found(live, late=False)
+
+
+def _found(day: Day, state: State) -> LiveGrid:
+    """By forecast and with the trades of a state, from what never changes while a day lasts."""
+    before_w, now_w = day.before_w(), day.schedules_w(state)
+    if day.physical is None:
+        return LiveGrid(day.side.flows(before_w), day.side.flows(now_w))
+    return live_grid(day.physical, before_w, now_w)

@@ -1,16 +1,16 @@
 """The grid of a day that is still traded: loadings and flows of the forecast and of the schedules so far."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from flexpeer.app.day import Day
-from flexpeer.app.outcome import Congestion, GridPicture
-from flexpeer.app.physical_side import PhysicalSide
 from flexpeer.app.ports import Flows
+from flexpeer.app.study.physical_side import PhysicalSide
+from flexpeer.app.views.outcome import Congestion, GridPicture
 from flexpeer.grid.areas import Area, split
 from flexpeer.grid.limits import Kind, Readings
-from flexpeer.market.machine import State
+from flexpeer.market.needs import Watts
 
 VOLTAGES = (Kind.HIGH, Kind.LOW)
 
@@ -35,12 +35,8 @@ class OwnPart(NamedTuple):
     now: tuple[Congestion, ...]
 
 
-def live_grid(day: Day, state: State) -> LiveGrid:
-    """Both, in a state of the day; `BadInput` where the forecast has no power flow. Reads nothing that ever changes."""
-    before_w, now_w = day.before_w(), day.schedules_w(state)
-    side = day.physical
-    if side is None:
-        return LiveGrid(day.side.flows(before_w), day.side.flows(now_w))
+def live_grid(side: PhysicalSide, before_w: Mapping[str, Watts], now_w: Mapping[str, Watts]) -> LiveGrid:
+    """Both, under these schedules; `BadInput` where they have no power flow. Changes nothing."""
     before = side.grid.solve(before_w, "schedules")
     now = before if now_w == before_w else side.grid.solve(now_w, "schedules")
     return LiveGrid(side.flows_in(before), side.flows_in(now), before[1], now[1])
