@@ -142,10 +142,14 @@ class Day:
 
     def after_w(self) -> dict[str, Watts]:
         """Every resource's starting point with its trades."""
-        moves = self.market.state.trades.moves_w
+        return self.schedules_w(self.market.state)
+
+    def schedules_w(self, state: State) -> dict[str, Watts]:
+        """Every resource's starting point with the trades of a state of this day."""
+        moves = state.trades.moves_w
         return {
             name: tuple(s + m for s, m in zip(start, moves[name], strict=True)) if name in moves else start
-            for name, start in self.start_w().items()
+            for name, start in self._start_w(state).items()
         }
 
     def _owners(self, state: State) -> Owners:

@@ -117,7 +117,10 @@ class PhysicalSide:
 
     def flows(self, schedules_w: Schedules) -> Flows:
         """Flow (in the loading direction) and limit of each point, W per MTU, with these schedules."""
-        state = self.grid.solve(schedules_w, "schedules")
+        return self.flows_in(self.grid.solve(schedules_w, "schedules"))
+
+    def flows_in(self, state: State) -> Flows:
+        """The same in a state of the day."""
         rows = ((p.point.congestion_point, self._flow(p, state), self._limit(p)) for p in self._points)
         return {name: (tuple(flow.tolist()), tuple(limit.tolist())) for name, flow, limit in rows}
 
