@@ -90,7 +90,9 @@ def test_programs_trade_as_one_process_does(folders: Path, tmp_path: Path) -> No
     assert sorted(each.name for each in pages.iterdir()) == sorted(each.name for each in whole.iterdir())
     for each in pages.glob("*.csv"):
         own, same = (table(place / each.name) for place in (pages, whole))
-        assert [row for row in own if row["what"] != "need"] == [row for row in same if row["what"] != "need"], each.name
+        assert [row for row in own if row["what"] != "need"] == [row for row in same if row["what"] != "need"], (
+            each.name
+        )
     assert (result["max_loading_percent_before"], result["welfare_optimum"], result["verified_by"]) == (None,) * 3
     assert all(dso["told"] and not dso["unconfirmed"] and not dso["silences"] for dso in result["dsos"].values())
     assert all(dso["accepted"] and not dso["in_doubt"] for dso in told.values())

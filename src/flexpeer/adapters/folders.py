@@ -10,7 +10,6 @@ from pathlib import Path
 
 from flexpeer.errors import Unusable, bad_input
 
-
 FRESH = "a new or empty folder"
 
 
