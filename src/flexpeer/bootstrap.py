@@ -29,13 +29,13 @@ from flexpeer.adapters.scenario_files.layouts import METER, ORDERS, Layout
 from flexpeer.adapters.signed_heads import read_heads
 from flexpeer.app.contribution import Contribution, SentGrid, with_contributions
 from flexpeer.app.day import Day
-from flexpeer.app.grid_day import GridInput, owners_of
-from flexpeer.app.least_relief import needs_object
-from flexpeer.app.outcome import DayOutcome
-from flexpeer.app.results import result_object
 from flexpeer.app.scenario import Scenario
-from flexpeer.app.verification import IndependentFlow
+from flexpeer.app.study.grid_day import GridInput, owners_of
+from flexpeer.app.study.least_relief import needs_object
+from flexpeer.app.study.verification import IndependentFlow
+from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.app.views.own_day import own_days
+from flexpeer.app.views.results import result_object
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.grid.joining import Joint
 from flexpeer.grid.limits import Readings, limits_of, read

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from flexpeer.app.outcome import DayOutcome
+from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.app.views.remaining import by_grid, point_mwh, remaining
 from flexpeer.market.kpi import obligations
 from flexpeer.narration import ROWS, and_more, mwh_cell, titled, warned

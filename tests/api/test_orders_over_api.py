@@ -200,6 +200,46 @@ def test_a_file_is_answered_line_by_line() -> None:
     play(story)
 
 
+def test_a_file_amends_and_withdraws_what_is_there_and_what_came_with_it() -> None:
+    head = "order,action,resource,side,from,to,quantity_w,price\n"
+    period = "2026-04-21T10:00+02:00,2026-04-21T12:00+02:00"
+    rows = [
+        f"F1,place,Dryer,SELL,{period},1000000,240",
+        f"F1,amend,Dryer,SELL,{period},500000,240",
+        f"F2,,Dryer,SELL,{period},1000000,250",
+        f"F2,withdraw,Dryer,SELL,{period},1000000,250",
+        f"F2,withdraw,Dryer,SELL,{period},1000000,250",
+        f"none,amend,Dryer,SELL,{period},1000000,250",
+        f"F1,sell,Dryer,SELL,{period},1000000,250",
+        f"F3,place,Dryer,SELL,{period},90000000,250",
+        f"F3,withdraw,Dryer,SELL,{period},90000000,250",
+    ]
+    file = (head + "\n".join(rows)).encode()
+
+    async def story(here: Running) -> None:
+        address, headers = f"/api/Orders/import?marketId={MARKET}", {"Content-Type": "text/csv"}
+        async with here.client(MILL) as mill, here.client(DSO) as dso, here.client(NORTH) as north:
+            items = (await mill.post(address, content=file, headers=headers)).json()["items"]
+            assert [line["status"] for line in items[:5]] == [201, 200, 201, 204, 422]
+            assert [line["status"] for line in items[5:]] == [404, 400, 422, 404]
+            assert [line["id"] for line in items[:5]] == ["F1", "F1", "F2", "F2", "F2"]
+            told = (await mill.get("/api/Orders/F1")).json()
+            assert told["pricePoints"] == [{"quantity": 0.5, "unitPrice": 240}]
+            changes = [
+                {"action": "amend", "id": "F1", "pricePoints": [{"quantity": "0.25", "unitPrice": 240}]},
+                {"action": "amend", "id": "F1"},
+                {"action": "withdraw", "id": "F1", "marketId": MARKET},
+            ]
+            for other in (dso, north):
+                foreign = (await other.post("/api/Orders/import", json=changes)).json()["items"]
+                assert [line["status"] for line in foreign] == [404, 400, 404]
+            own = (await mill.post("/api/Orders/import", json=changes)).json()["items"]
+            assert [line["status"] for line in own] == [200, 400, 204]
+            assert (await mill.get("/api/Orders/F1")).json()["completionType"] == "Cancelled"
+
+    play(story)
+
+
 def test_a_workbook_is_answered_row_by_row() -> None:
     header, *rows = rows_of((DOCS / "examples" / "maintenance-hours" / "orders.csv").read_text(encoding="utf-8"))
     columns = [place for place, name in enumerate(header) if name != "arrival"]

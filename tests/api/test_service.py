@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 from tests.adapters.spreadsheets import workbook
 from tests.api.small_service import (
-    ACCOUNTS,
+    CREDENTIALS,
     DSO,
     LOGINS,
     MARKET,
@@ -225,9 +225,9 @@ def test_orders_that_come_by_themselves_end_in_the_trades_of_run(restart_after_h
         for stage in list(Stage)[3:]:
             await here.move(stage)
 
-    with serving(coming(log), ACCOUNTS, LOGINS) as here:
+    with serving(coming(log), CREDENTIALS, LOGINS) as here:
         asyncio.run(first(here))
-    with serving(coming(log), ACCOUNTS, LOGINS) as here:
+    with serving(coming(log), CREDENTIALS, LOGINS) as here:
         asyncio.run(then(here))
         state = here.day.published.state
         assert state.trades.trades == ran.state.trades.trades

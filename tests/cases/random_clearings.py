@@ -159,7 +159,12 @@ def main(count: int, first: int = 0) -> int:
     warnings.simplefilter("error", RuntimeWarning)
     wrong, cleared, moved, kept, gap_ppm = 0, 0, 0, [0.0], 0
     for seed in range(first, first + count):
-        seen, beside = looked_at(day_of(seed)), looked_at(day_of(seed, hopeless(seed)))
+        try:
+            seen, beside = looked_at(day_of(seed)), looked_at(day_of(seed, hopeless(seed)))
+        except RuntimeWarning as warning:
+            wrong += 1
+            print(seed, warning, sep=" | ", flush=True)
+            continue
         found = [*seen.wrong, *beside.wrong]
         if seen.prices != beside.prices:
             found.append("hopeless orders change prices")
@@ -170,6 +175,8 @@ def main(count: int, first: int = 0) -> int:
         wrong += bool(found)
         if found:
             print(seed, *found[:3], sep=" | ", flush=True)
+        if (seed - first) % 500 == 499:
+            print(f"{seed - first + 1} of {count} days", file=sys.stderr)
     print(
         f"{count} days, {cleared} clearings, {wrong} wrong, {moved} with moved prices; "
         f"the pool keeps {min(kept):g} to {max(kept):g} minor units a day; at most {gap_ppm} ppm from the optimum"

@@ -17,8 +17,8 @@ from tests.app.grid_days import SMALL_GRID
 from tests.cli.program import PROGRESS, everything_in, flexpeer
 
 from flexpeer.adapters.folders import beside
-from flexpeer.app.grid_day import build
 from flexpeer.app.scenario import Scenario
+from flexpeer.app.study.grid_day import build
 from flexpeer.bootstrap import check_grid, grid_input, read_whole
 from flexpeer.narration import Screen
 from flexpeer.terminal import with_progress

@@ -20,7 +20,7 @@ import numpy as np
 from flexpeer.app.gate.rounding import SLACK
 from flexpeer.app.gate.share import GateShare, shares_of
 from flexpeer.app.market import Market
-from flexpeer.app.optimum import Cuts, Row
+from flexpeer.app.ports import Cuts, LimitRow
 from flexpeer.clearing.limit_rows import Bands
 from flexpeer.clearing.price_newton import NewtonStatus
 from flexpeer.clearing.problem import WATTS_PER_KW, Flags, Floats
@@ -254,10 +254,14 @@ class GateClearing:
             moves |= share.moves_w()
         return self._add_tangents(list(self._cuts.violated(moves)))
 
-    def _add_tangents(self, rows: list[Row]) -> bool:
+    def _add_tangents(self, rows: list[LimitRow]) -> bool:
+        """No move keeps them; but one that would let this allocation pass then, as losses bend a limit, is as found."""
         for share in self._shares:
             share.add_tangents(rows)
-        self._more_rows(np.array([max(row.room_w, 0.0) for row in rows]))
+        found = np.array([row.room_w for row in rows])
+        used = np.sum([share.used()[len(self._bound) :] for share in self._shares], axis=0)
+        kept = np.maximum(found, 0.0)
+        self._more_rows(np.where(used > kept + SLACK, kept, found))
         return bool(rows)
 
     def _more_rows(self, bound: Floats) -> None:

@@ -22,7 +22,7 @@ import scipy.sparse as sp
 
 from flexpeer.app.gate.moved import Moved
 from flexpeer.app.gate.rounding import SLACK, Watts
-from flexpeer.app.optimum import Row
+from flexpeer.app.ports import LimitRow
 from flexpeer.clearing.problem import WATTS_PER_KW, Flags, Floats, Integers, PeerKind, Problem
 from flexpeer.clearing.row_party import PeersHere, Sparse
 from flexpeer.market.machine import State, view
@@ -113,7 +113,7 @@ class GateShare:
         )
         self._add(entries, len(both))
 
-    def add_tangents(self, rows: Sequence[Row]) -> None:
+    def add_tangents(self, rows: Sequence[LimitRow]) -> None:
         """Rows (5)."""
         entries = (
             (at, column, sum(slope * row.slopes.get(name, 0.0) for name, slope in self._slopes[column].items()))

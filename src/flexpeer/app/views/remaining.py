@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import NamedTuple
 
-from flexpeer.app.outcome import DayOutcome, PointDay
+from flexpeer.app.views.outcome import DayOutcome, PointDay
 from flexpeer.market.trades import Decision
 from flexpeer.quantities import WATT_MINUTES_PER_MWH
 

@@ -34,7 +34,7 @@ export async function draw(root, { market, organisation }) {
   }
   const name = JSON.stringify(mine[0].id);
   const hours = instants(market);
-  const gate = market.status === "open" ? null : el("p", { class: "warn" }, t("The gate is {status}: orders are taken while it is open, {from} to {to}.", { status: t(market.status), from: opensAt(market), to: closesAt(market) }));
+  const gate = market.status === "open" ? null : el("p", { class: "warn" }, (market.status === "announced" ? t("The gate opens {from}: orders are taken from then to {to}.", { from: opensAt(market), to: closesAt(market) }) : t("The gate closed {to}: this day takes no more orders. A standing order comes to the next one.", { to: closesAt(market) })));
   root.addEventListener("input", () => { touched = true; });
   show(root, gate,
     upload({
