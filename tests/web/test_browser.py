@@ -17,6 +17,7 @@ from flexpeer.web.site.pages import PAGES
 
 WAIT_MS = 300_000
 SHOWN = ((390, "dark"), (1400, "light"), (1600, "dark"))
+LOGIN_ACTIONS = len(("user", "password", "log in"))
 WIDEST_READ = 1400
 AXE = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 OPERATOR = "Market operator"
@@ -264,6 +265,51 @@ def test_a_dso_brings_its_grid_until_the_need_is_published(grids: Path, market: 
             person.leave()
 
 
+def test_a_resource_waits_in_its_dsos_inbox(market: Market) -> None:
+    mill, grid = Person(market, "Pellet Mill"), Person(market, "Coast Grid", 390, locale="sv")
+    for name in ("Boiler", "Kiln"):
+        page = mill.open("/resources")
+        card = page.locator("section.card").filter(has=page.get_by_role("heading", name="Register a resource"))
+        for label, text in (
+            ("Name", name),
+            ("Kind", "load"),
+            ("DSO", "Coast Grid"),
+            ("Bus it is connected to", "Town"),
+        ):
+            card.get_by_label(label, exact=True).fill(text)
+        card.get_by_label("Least in MW").fill("-0,5")
+        card.get_by_label("Most in MW").fill("0")
+        card.get_by_role("button", name="Register").click()
+        expect(page.locator("tbody")).to_contain_text(name, timeout=WAIT_MS)
+    page = grid.open("/resources")
+    request = page.locator("article.card").filter(has_text="Boiler")
+    request.get_by_role("button", name="Godta").click()
+    expect(page.locator("article.card")).to_have_count(1, timeout=WAIT_MS)
+    request = page.locator("article.card").filter(has_text="Kiln")
+    request.get_by_role("button", name="Avvisa").click()
+    expect(request.get_by_role("alert")).to_contain_text("Säg varför")
+    request.get_by_label("Skäl (krävs").fill("no cable there")
+    request.get_by_role("button", name="Avvisa").click()
+    expect(page.locator("article.card")).to_have_count(0, timeout=WAIT_MS)
+    page = mill.open("/resources")
+    expect(page.locator("tr").filter(has_text="Boiler")).to_contain_text("passed, Coast Grid")
+    expect(page.locator("tr").filter(has_text="Kiln")).to_contain_text("no cable there")
+    for person in (mill, grid):
+        person.leave()
+
+
+def test_a_standing_order_is_made_and_ended_on_its_page(market: Market) -> None:
+    mill = Person(market, "Pellet Mill", 390)
+    page = mill.open("/standing")
+    assert "You have no standing order" in page.inner_text("main")
+    page.get_by_label("Quantity in MW").fill("0,5")
+    page.get_by_role("button", name="Make the standing order").click()
+    expect(page.locator("tbody tr")).to_contain_text("waits for the next gate", timeout=WAIT_MS)
+    page.get_by_role("button", name="End").click()
+    expect(page.locator("tbody tr")).to_have_count(0, timeout=WAIT_MS)
+    mill.leave()
+
+
 def test_whoever_has_left_sees_no_page(market: Market) -> None:
     person = Person(market, "North Wind")
     person.page.get_by_role("button", name="Log out").click()
@@ -273,12 +319,25 @@ def test_whoever_has_left_sees_no_page(market: Market) -> None:
     person.leave()
 
 
+def _own_order(person: Person) -> int:
+    """What somebody new clicks, after the login, until an order of theirs is accepted."""
+    page = person.page
+    clicks = [page.get_by_role("link", name="New order"), page.get_by_role("button", name="Send the order")]
+    clicks[0].click()
+    expect(page.locator("form.bid")).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator("main")).to_contain_text("It would be accepted", timeout=WAIT_MS)
+    clicks[1].click()
+    expect(page.locator("p.good")).to_contain_text("Accepted as number", timeout=WAIT_MS)
+    return len(clicks)
+
+
 def test_a_demo_trades_by_itself_at_the_speed_its_operator_likes(market: Market, tmp_path: Path) -> None:
     words = ("--scenario", str(EXAMPLE), "--demo")
     with served(tmp_path / "demo", free_port(), *words) as (_, facts):
         logins = json.loads(Path(facts["credentials"]).read_text(encoding="utf-8"))["organisations"]
         demo = Market(facts["url"], logins, market.browser)
         operator, wind = Person(demo, OPERATOR), Person(demo, "North Wind", 390)
+        assert _own_order(wind) + LOGIN_ACTIONS <= 10
         bar = operator.page.locator("#clock-bar")
         expect(bar).to_contain_text("120 times as fast")
         bar.get_by_role("button", name="Pause").click()

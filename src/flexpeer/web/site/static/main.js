@@ -24,7 +24,7 @@ async function choose() {
 
 async function started() {
   const page = await import(`./pages/${main.dataset.page}.js`);
-  let market = await choose();
+  let market = null;
   const context = { role: meta("role"), organisation: meta("organisation"), tell, refresh: () => draw() };
   let drawing = false;
   let again = false;
@@ -35,8 +35,8 @@ async function started() {
     }
     drawing = true;
     try {
-      market = await choose();
-      const clock = await get("/api/clock");
+      const [found, clock] = await Promise.all([choose(), get("/api/clock")]);
+      market = found;
       drawClock(market, clock, tell, () => draw());
       await page.draw(content, { ...context, market, clock });
     } catch (error) {
