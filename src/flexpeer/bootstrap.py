@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from flexpeer.adapters.folders import new_folder, require_fresh
+from flexpeer.adapters.folders import FRESH, new_folder, require_fresh
 from flexpeer.adapters.gridfiles import GridFile, open_grid, write_flexpeer_json
 from flexpeer.adapters.gridfiles.opening import built_in
 from flexpeer.adapters.gridfiles.several_grids import joined, separated
@@ -120,7 +120,7 @@ def run_folder(
 
     With `scenario_copy` the scenario itself is kept beside the results under that name.
     """
-    require_fresh(out)
+    require_fresh(out, f"{FRESH}, or --force to replace results")
     watch = StageWatch(on_progress)
     with watch.stage("reading"):
         scenario, opened = read_whole(folder)

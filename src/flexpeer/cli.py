@@ -199,7 +199,9 @@ def serve(  # noqa: PLR0913 - what may be set about a service
     clock: Annotated[str | None, typer.Option(help="virtual or system.")] = None,
     speed: Annotated[float | None, typer.Option(help="Times real time that a virtual clock runs.")] = None,
     start: Annotated[str | None, typer.Option(help="Instant at which a virtual clock starts.")] = None,
-    scenario: Annotated[Path | None, typer.Option(help="Scenario folder to make the market from, once.")] = None,
+    scenario: Annotated[
+        list[Path] | None, typer.Option(help="Scenario folder of a day, to make the market or the day from, once.")
+    ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="The built-in market day, with a virtual clock.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -208,7 +210,7 @@ def serve(  # noqa: PLR0913 - what may be set about a service
     settings = serving.settings_of({**given, "clock": clock or ("virtual" if demo else None)})
     if demo and not as_json:
         say("making the market and opening its gate: some seconds, the first time up to two minutes ...")
-    ended_well = serving.serve(settings, scenario, demo=demo, tell=_ready(as_json, logins=demo))
+    ended_well = serving.serve(settings, scenario or (), demo=demo, tell=_ready(as_json, logins=demo))
     raise typer.Exit(0 if ended_well else 1)
 
 
@@ -217,6 +219,8 @@ def _ready(as_json: bool, *, logins: bool) -> Callable[[dict[str, Any]], None]:
 
     def tell(facts: dict[str, Any]) -> None:
         say(json.dumps(facts) if as_json else f"serving at {facts['url']}, credentials in {facts['credentials']}")
+        if "link" in facts and not as_json:
+            say(f"one-time link for the market operator: {facts['link']}")
         if logins and not as_json:
             credentials = Path(facts["credentials"])
             say(narration.logins(json.loads(credentials.read_text(encoding="utf-8")), str(credentials)))

@@ -136,7 +136,12 @@ def _grouped(rows: Sequence[Mapping[str, Any]], *keys: str) -> dict[tuple[str, .
 
 
 def _peak_and_energy(watts: Sequence[int], hours: float) -> tuple[str, str]:
-    return f"{max(watts) / 1e6:.3f}", f"{sum(watts) * hours / 1e6:.3f}"
+    return f"{max(watts) / 1e6:.3f}", mwh_cell(sum(watts) * hours / 1e6)
+
+
+def mwh_cell(mwh: float) -> str:
+    """An energy in a column of MWh: what is there is never shown as none."""
+    return "<0.001" if 0 < mwh < 0.001 else f"{mwh:.3f}"
 
 
 def grid_summary(summary: Mapping[str, Any]) -> str:

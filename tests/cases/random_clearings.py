@@ -170,6 +170,8 @@ def main(count: int, first: int = 0) -> int:
         wrong += bool(found)
         if found:
             print(seed, *found[:3], sep=" | ", flush=True)
+        if (seed - first) % 500 == 499:
+            print(f"{seed - first + 1} of {count} days", file=sys.stderr)
     print(
         f"{count} days, {cleared} clearings, {wrong} wrong, {moved} with moved prices; "
         f"the pool keeps {min(kept):g} to {max(kept):g} minor units a day; at most {gap_ppm} ppm from the optimum"

@@ -134,10 +134,11 @@ def _routes() -> str:
     """Every route with its roles, shapes and query, as the edge enforces them."""
     lines = ["| route | what | roles | query | body | answer |", "|---|---|---|---|---|---|"]
     with running() as here:
-        routes = routes_of(here.parts)
-    for route in sorted(routes, key=_place):
-        roles = RULES[route.action].roles
-        who = "all" if roles == frozenset(Role) else ", ".join(role for role in Role if role in roles)
+        routes = sorted(routes_of(here.parts), key=_place)
+    for route in routes:
+        rule = RULES[route.action]
+        who = "all" if rule.roles == frozenset(Role) else ", ".join(role for role in Role if role in rule.roles)
+        who += "; owners" if rule.owners else "; persons" if rule.persons else ""
         query = [] if route.query is None else [field.encode_name for field in msgspec.structs.fields(route.query)]
         bodies = ", ".join(_shape(shape, media) for media, shape in route.bodies.items())
         answers = ", ".join(f"{status} {_shape(shape, route.media)}" for status, shape in route.answers.items())

@@ -21,11 +21,22 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flexpeer.api import forecasts, grid_limits, grids, markets, orders, outcomes, plans, portfolios
+from flexpeer.api import (
+    forecasts,
+    grid_limits,
+    grids,
+    invoices,
+    markets,
+    order_imports,
+    orders,
+    outcomes,
+    plans,
+    portfolios,
+)
 from flexpeer.api.accounts import Doorkeeper
 from flexpeer.api.book_feed import BookFeed
 from flexpeer.api.declining import Declined, denied
-from flexpeer.api.edge import BODY_BYTES, NUMBER, ROUTE, Answer, Edge, Route, problem_response, response
+from flexpeer.api.edge import BODY_BYTES, NUMBER, ROUTE, Answer, Edge, Route, Sheets, problem_response, response
 from flexpeer.api.evidence import Evidence
 from flexpeer.api.feed import Feed
 from flexpeer.api.limits import Limits
@@ -38,6 +49,7 @@ from flexpeer.api.public import Public
 from flexpeer.api.service import Service
 from flexpeer.api.sessions import Sessions
 from flexpeer.api.standing import Standing
+from flexpeer.api.users import Users
 from flexpeer.api.webhooks import Webhooks
 from flexpeer.wire.api_operations import Health, TokenDocument
 from flexpeer.wire.api_problems import Denial
@@ -56,6 +68,7 @@ class Parts(NamedTuple):
     heads: Heads
     webhooks: Webhooks
     sessions: Sessions
+    sheets: Sheets
     grids: LiveGrids
     standing: Standing
 
@@ -66,7 +79,9 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
         *markets.ROUTES,
         *portfolios.ROUTES,
         *orders.ROUTES,
+        *order_imports.ROUTES,
         *outcomes.ROUTES,
+        *invoices.ROUTES,
         *plans.ROUTES,
         *grids.ROUTES,
         *forecasts.ROUTES,
@@ -78,13 +93,14 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
         *BookFeed(parts.limits).routes,
         *parts.webhooks.routes,
         *Operating(parts.heads).routes,
+        *Users(parts.doorkeeper).routes,
     )
 
 
 def make_app(parts: Parts, pages: Sequence[BaseRoute] = ()) -> ASGIApp:
     """The application, with these `pages` too; the caller starts and stops the service."""
     metrics = Metrics(parts.service)
-    edge = Edge(parts.service, parts.doorkeeper, parts.limits, LOG.warning, parts.sessions)
+    edge = Edge(parts.service, parts.doorkeeper, parts.limits, LOG.warning, parts.sheets, parts.sessions)
     routes = routes_of(parts)
     document = msgspec.json.encode(openapi_document(routes))
 

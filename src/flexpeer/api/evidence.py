@@ -25,7 +25,8 @@ from flexpeer.api.outcomes import accounts_of, orders_of, seen_sides
 from flexpeer.api.permissions import Action, Caller, Owned, Permission, may
 from flexpeer.api.service import ServedDay
 from flexpeer.api.zones import zone_documents
-from flexpeer.wire.api_operations import EvidenceQuery, HeadDocument
+from flexpeer.wire.api_operations import EvidenceQuery
+from flexpeer.wire.heads import SignedHead
 
 MEDIA = "application/zip"
 NO_TIME = (1980, 1, 1, 0, 0, 0)
@@ -48,7 +49,7 @@ class Evidence:
     async def read(self, asked: Asked) -> Answer:
         """A ZIP archive."""
         served = asked.day(asked.query.market_id)
-        heads = [msgspec.convert(head, HeadDocument, from_attributes=True) for head in self._heads(served.market_id)]
+        heads = self._heads(served.market_id)
         tables = _tables(asked, served)
         content = await asyncio.to_thread(_archive, asked.caller, served, tables, heads)
         name = f'attachment; filename="evidence-{served.market_id}.zip"'
@@ -109,7 +110,7 @@ def _may_settle(caller: Caller, organisation: str) -> bool:
     return may(caller, Action.READ_SETTLEMENT, Owned(organisation)) is Permission.ALLOWED
 
 
-def _archive(caller: Caller, served: ServedDay, tables: Tables, heads: Sequence[HeadDocument]) -> bytes:
+def _archive(caller: Caller, served: ServedDay, tables: Tables, heads: Sequence[SignedHead]) -> bytes:
     files = {f"{name}.json": encode(rows) for name, rows in tables.items()}
     files |= {f"{name}.csv": _csv(rows) for name, rows in tables.items()}
     files["heads.json"] = encode(heads)

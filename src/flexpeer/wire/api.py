@@ -128,6 +128,25 @@ class OrderChange(Asking, frozen=True):
     price_points: PricePoints
 
 
+class ActionWord(StrEnum):
+    """What an entry of an import does to an order that is there."""
+
+    AMEND = "amend"
+    WITHDRAW = "withdraw"
+
+
+class ImportedChange(Asking, frozen=True):
+    """An entry of an import that changes an order: other quantities and prices (`amend`), or none (`withdraw`).
+
+    Without a market it is the latest that knows the order.
+    """
+
+    action: ActionWord
+    id: Name
+    price_points: PricePoints | None = None
+    market_id: Name | None = None
+
+
 class Link(Telling, frozen=True):
     """Where to go on: `rel` is `next` for the following page."""
 

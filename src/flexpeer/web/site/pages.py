@@ -20,6 +20,8 @@ from flexpeer.web.site.maps import Maps, map_document
 
 LANGUAGE_COOKIE: Final = "language"
 PUBLIC: Final = "/public"
+JOIN: Final = "/join"
+SHORTEST_PASSWORD: Final = 12
 DRAWN_MAP: Final = "/drawings/map"
 MODULES: Final = ("main.js", "api.js", "clock.js", "html.js", "text.js", "table.js", "parts.js")
 """What every page is made of: asked for at once, not one after the other."""
@@ -68,8 +70,18 @@ class Doors(Protocol):
     def cookie(self) -> str:
         """A name that begins with `__Host-`."""
 
-    def enter(self, user: str, password: str) -> Visitor | None:
-        """Somebody with the right password."""
+    @property
+    def provider(self) -> str | None:
+        """The page that leads to an identity provider, if people may log in at one."""
+
+    async def enter(self, user: str, password: str, code: str) -> Visitor | None:
+        """Somebody with the right password, and the right code if they have codes."""
+
+    def invited(self, word: str) -> str | None:
+        """Whose one-time link it is, while it may be used."""
+
+    async def join(self, word: str, password: str) -> Visitor | None:
+        """Somebody who comes with a one-time link and chooses a password."""
 
     def known(self, cookie: str | None) -> Visitor | None:
         """Somebody who has entered before."""
@@ -116,6 +128,7 @@ def site_routes(doors: Doors, maps: Maps) -> list[Route]:
         *found,
         Route(PUBLIC, _public, methods=["GET"]),
         Route("/login", _login(doors), methods=["GET", "POST"]),
+        Route(JOIN, _join(doors), methods=["GET", "POST"]),
         Route("/logout", _logout(doors), methods=["POST"]),
         Route("/language", _choose_language, methods=["POST"]),
         Route(DRAWN_MAP, _drawn_map(doors, maps), methods=["GET"]),
@@ -156,18 +169,41 @@ async def _public(request: Request) -> Response:
 
 def _login(doors: Doors) -> Callable[[Request], object]:
     async def entered(request: Request) -> Response:
-        to = _where(request.query_params.get("to", "/"))
+        to, provider = _where(request.query_params.get("to", "/")), doors.provider
+        wrong = "wrong" in request.query_params
         if request.method == "GET":
-            return _rendered("login.html", request, 200, to=to, wrong=False, user="")
+            return _rendered("login.html", request, 200, to=to, wrong=wrong, user="", provider=provider)
         form = await _form(request)
-        visitor = doors.enter(form.get("user", ""), form.get("password", "")) if _same_origin(request) else None
+        user, visitor = form.get("user", ""), None
+        if _same_origin(request):
+            visitor = await doors.enter(user, form.get("password", ""), form.get("code", ""))
         if visitor is None:
-            return _rendered("login.html", request, 401, to=to, wrong=True, user=form.get("user", ""))
-        answer = RedirectResponse(to, 303, SAFE)
-        answer.set_cookie(doors.cookie, visitor.cookie, secure=True, httponly=True, samesite="lax", path="/")
-        return answer
+            return _rendered("login.html", request, 401, to=to, wrong=True, user=user, provider=provider)
+        return _let_in(doors, visitor, to)
 
     return entered
+
+
+def _join(doors: Doors) -> Callable[[Request], object]:
+    async def joined(request: Request) -> Response:
+        word, wrong = request.query_params.get("link", ""), False
+        if request.method == "POST":
+            password = (await _form(request)).get("password", "")
+            wrong = len(password) < SHORTEST_PASSWORD
+            visitor = await doors.join(word, password) if _same_origin(request) and not wrong else None
+            if visitor is not None:
+                return _let_in(doors, visitor, "/")
+        user = doors.invited(word)
+        status = 404 if user is None else 200 if request.method == "GET" else 422
+        return _rendered("join.html", request, status, user=user, wrong=wrong, word=word, least=SHORTEST_PASSWORD)
+
+    return joined
+
+
+def _let_in(doors: Doors, visitor: Visitor, to: str) -> Response:
+    answer = RedirectResponse(to, 303, SAFE)
+    answer.set_cookie(doors.cookie, visitor.cookie, secure=True, httponly=True, samesite="lax", path="/")
+    return answer
 
 
 def _logout(doors: Doors) -> Callable[[Request], object]:

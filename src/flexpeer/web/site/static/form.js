@@ -76,6 +76,10 @@ export async function send(button, answer, request, done) {
   button.disabled = false;
 }
 
+export const SHEETS = ".csv,.xlsx";
+const XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+export const sheetMedia = (file) => ({ "Content-Type": file.name.toLowerCase().endsWith(".xlsx") ? XLSX : "text/csv" });
+
 // A card with one file to send. `columns` are those of a CSV file; `more` is a field beside it; `request(file)` is what is asked; `done(told)` nodes.
 export function upload({ title, about, accept, columns, example, more, request, done }) {
   const file = el("input", { type: "file", accept, required: true });

@@ -1,6 +1,6 @@
 // A DSO's own grid: its elements, and what it brings before the need is published.
 import { all, ask, get } from "../api.js";
-import { exact, field, opensAt, option, periodFields, removing, send, span, upload } from "../form.js";
+import { SHEETS, exact, field, opensAt, option, periodFields, removing, send, sheetMedia, span, upload } from "../form.js";
 import { el, show } from "../html.js";
 import { table } from "../table.js";
 import { mw, number, t } from "../text.js";
@@ -155,9 +155,9 @@ export async function draw(root, context) {
         },
       }),
       upload({
-        title: t("Forecast"), accept: ".csv,text/csv", columns: ["from", "bus", "p_w", "q_var"], about: t("Of your buses (all that is no listed resource) and of resources you connect (column resource in place of bus): W and var per market time unit, injection positive. What is not in the file stays as it was."),
+        title: t("Forecast"), accept: SHEETS, columns: ["from", "bus", "p_w", "q_var"], about: t("Of your buses (all that is no listed resource) and of resources you connect (column resource in place of bus): W and var per market time unit, injection positive. What is not in the file stays as it was."),
         example: `from,bus,p_w,q_var\n${new Date(Date.parse(market.periodFrom)).toISOString()},${JSON.stringify(first)},-1000,0\n`,
-        request: (file) => ["POST", `/api/Forecasts/import?marketId=${marketId}`, file, { "Content-Type": "text/csv" }],
+        request: (file) => ["POST", `/api/Forecasts/import?marketId=${marketId}`, file, sheetMedia(file)],
         done: (told) => el("p", { class: "good" }, t("{values} values of {series} buses and resources taken.", { values: number(told.values, 0), series: number(told.series, 0) }), " ", t("The need is found from them when the gate opens, {when}.", { when: opensAt(market) })),
       }),
       parts.outages, parts.limits));
