@@ -34,7 +34,7 @@ from flexpeer.web.grid_map import Subject
 from flexpeer.web.site.maps import Shown, map_document
 from flexpeer.web.site.pages import PAGES
 
-ORDERS, PER_SECOND, WATTS_PER_MW, DEAR = 2_000, 100, 1_000_000, 2_900
+ORDERS, PER_SECOND, CONNECTIONS, WATTS_PER_MW, DEAR = 2_000, 100, 16, 1_000_000, 2_900
 ROLES = ("REGIONAL_DSO", "FSP", "MARKET_OPERATOR")
 LARGE = "5,507 buses, power flow, day"
 WATCH = """() => {
@@ -129,29 +129,44 @@ def clicks(browser: Browser, here: Demo) -> Iterator[Row]:
     visit.page.context.close()
 
 
-def sender(here: Demo, organisation: str, acknowledged: list[float]) -> None:
-    """Orders that meet nobody, at their pace; when each was acknowledged."""
-    login = here.logins[organisation]
-    with httpx.Client(base_url=here.url, timeout=60) as client:
-        token = client.post("/api/token", auth=(login["client_id"], login["client_secret"])).json()["access_token"]
-        client.headers["Authorization"] = f"Bearer {token}"
-        unit = client.get("/api/Portfolios").json()["items"][0]["id"]
-        market = client.get("/api/Markets").json()["items"][-1]
-        zone = next(
-            z for z in client.get("/api/FlexibilityZones?take=1000").json()["items"] if unit in z["portfolioIds"]
-        )
+class Sender:
+    """Orders that meet nobody, at their pace over several connections; when each was acknowledged."""
+
+    def __init__(self, here: Demo, organisation: str) -> None:
+        login = here.logins[organisation]
+        self._client = httpx.Client(base_url=here.url, timeout=60)
+        who = (login["client_id"], login["client_secret"])
+        token = self._client.post("/api/token", auth=who).json()["access_token"]
+        self._client.headers["Authorization"] = f"Bearer {token}"
+        self._body = self._template()
+        self.acknowledged: list[float] = []
+        self._threads = [threading.Thread(target=self._run, args=(n,)) for n in range(CONNECTIONS)]
+        self._began = time.perf_counter()
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are more to come."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def _template(self) -> dict[str, Any]:
+        unit = self._client.get("/api/Portfolios").json()["items"][0]["id"]
+        market = next(each for each in self._client.get("/api/Markets").json()["items"] if each["status"] == "open")
+        zones = self._client.get(f"/api/FlexibilityZones?take=1000&marketId={market['id']}").json()["items"]
+        zone = next(each for each in zones if unit in each["portfolioIds"])
+        named = {"marketId": market["id"], "portfolioId": unit, "flexibilityZoneId": zone["id"], "side": "Sell"}
         least = str(Decimal(market["rulebook"]["min_quantity_w"]) / WATTS_PER_MW)
-        began = time.perf_counter()
-        for number in range(ORDERS):
-            time.sleep(max(0.0, began + number / PER_SECOND - time.perf_counter()))
-            body = {
-                "marketId": market["id"], "portfolioId": unit, "side": "Sell", "periodFrom": zone["periodFrom"],
-                "periodTo": zone["periodTo"], "flexibilityZoneId": zone["id"],
-                "pricePoints": [{"quantity": least, "unitPrice": str(DEAR + number % 50)}],
-            }  # fmt: skip
-            answer = client.post("/api/Orders", json=body)
+        return {**named, "periodFrom": zone["periodFrom"], "periodTo": zone["periodTo"], "quantity": least}
+
+    def _run(self, first: int) -> None:
+        for number in range(first, ORDERS, CONNECTIONS):
+            time.sleep(max(0.0, self._began + number / PER_SECOND - time.perf_counter()))
+            body = dict(self._body)
+            body["pricePoints"] = [{"quantity": body.pop("quantity"), "unitPrice": str(DEAR + number % 50)}]
+            answer = self._client.post("/api/Orders", json=body)
             assert answer.is_success, answer.text
-            acknowledged.append(time.time() * 1e3)
+            self.acknowledged.append(time.time() * 1e3)
 
 
 def book(browser: Browser, here: Demo) -> Iterator[Row]:
@@ -162,13 +177,11 @@ def book(browser: Browser, here: Demo) -> Iterator[Row]:
     visit.open("/book")
     base = int(visit.page.get_attribute("#content", "data-drawn") or 0)
     visit.page.evaluate(WATCH)
-    acknowledged: list[float] = []
-    thread = threading.Thread(target=sender, args=(here, here.of("FSP"), acknowledged))
-    thread.start()
-    while thread.is_alive():
+    sender = Sender(here, here.of("FSP"))
+    while sender.busy:
         visit.page.wait_for_timeout(200)
     visit.page.wait_for_timeout(1000)
-    seen = visit.page.evaluate("window.seen")
+    seen, acknowledged = visit.page.evaluate("window.seen"), sorted(sender.acknowledged)
     late = []
     for number, at in enumerate(acknowledged, 1):
         shown = next((when for when, count in seen if count >= base + number), None)
