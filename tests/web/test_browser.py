@@ -29,6 +29,7 @@ class Market(NamedTuple):
     url: str
     logins: dict[str, Any]
     browser: Browser
+    link: str = ""
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
     data = tmp_path_factory.mktemp("served") / "market"
     with chromium() as browser, served(data, free_port(), "--scenario", str(EXAMPLE)) as (_, facts):
         logins = json.loads(Path(facts["credentials"]).read_text(encoding="utf-8"))["organisations"]
-        yield Market(facts["url"], logins, browser)
+        yield Market(facts["url"], logins, browser, facts["link"])
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,16 @@ def _heard(page: Page) -> list[str]:
 class Person:
     """Somebody at a browser; what goes wrong there is kept."""
 
-    def __init__(self, market: Market, organisation: str, width: int = 1400, *, dark: bool = False, locale: str = "en"):
+    def __init__(
+        self,
+        market: Market,
+        organisation: str,
+        width: int = 1400,
+        *,
+        dark: bool = False,
+        locale: str = "en",
+        link: str = "",
+    ):
         self.market = market
         login = market.logins[organisation]
         context = market.browser.new_context(
@@ -66,8 +76,9 @@ class Person:
         self.wrong = _heard(self.page)
         self.page.on("request", lambda asked: self._from_here(asked.url))
         self.page.on("dialog", lambda dialog: dialog.accept())
-        self.page.goto(f"{market.url}/login")
-        self.page.fill("input[name=user]", login["user"])
+        self.page.goto(link or f"{market.url}/login")
+        if not link:
+            self.page.fill("input[name=user]", login["user"])
         self.page.fill("input[name=password]", login["password"])
         self.page.click("button.main")
         self.ready()
@@ -125,9 +136,9 @@ def _anybody_sees(market: Market, price: str) -> None:
         context.close()
 
 
-def test_from_a_login_to_a_settled_trade(market: Market) -> None:
-    """A mill sells, a wind farm buys; the market operator moves the clock; a DSO looks on."""
-    operator, mill = Person(market, OPERATOR), Person(market, "Pellet Mill", locale="en-GB")
+def test_from_a_one_time_link_to_a_metered_and_settled_trade(market: Market) -> None:
+    """A mill sells, a wind farm buys; a DSO looks on; the market operator, who came with the link, moves the clock."""
+    operator, mill = Person(market, OPERATOR, link=market.link), Person(market, "Pellet Mill", locale="en-GB")
     wind, grid = Person(market, "North Wind", locale="en-GB"), Person(market, "Coast Grid")
     early = ("Dryer", "Sell", ("10:00", "12:00"), "1", "240")
     _order(mill, *early)
@@ -149,8 +160,14 @@ def test_from_a_login_to_a_settled_trade(market: Market) -> None:
     expect(page.locator("tbody")).to_contain_text("8,888", timeout=WAIT_MS)
     page.get_by_role("button", name="Withdraw", exact=True).click()
     expect(page.locator("tbody")).to_contain_text("Cancelled", timeout=WAIT_MS)
-    for stage in ("closed", "cleared", "confirmed", "delivered", "verified", "settled"):
+    for stage in ("closed", "cleared", "confirmed", "delivered"):
         _click_on_to(operator, stage)
+    assert "Dryer" in mill.open("/delivery").inner_text("main")
+    read = [f"Dryer,2026-04-21T{hour}:00+02:00,-2000000\n" for hour in (10, 11)]
+    _sent(mill.open("/uploads"), "Meter readings", _csv(f"resource,from,p_w\n{''.join(read)}"))
+    for stage in ("verified", "settled"):
+        _click_on_to(operator, stage)
+    expect(mill.open("/delivery").locator("tbody tr")).to_contain_text("100%")
     expect(wind.open("/trades").locator("section").first).to_contain_text("240")
     expect(wind.page.locator("section").nth(1)).to_contain_text("N1")
     expect(mill.open("/money").locator("tbody tr").first).to_contain_text("480.00")
