@@ -36,26 +36,35 @@ def entered(browser: Browser, url: str, login: dict[str, Any], device: str, sche
     return page
 
 
+def take(page: Page, url: str, role: Role, out: Path, name: str) -> None:
+    """Every page of a role, as its visitor's window shows it."""
+    for each in PAGES:
+        if role not in each.roles:
+            continue
+        page.goto(url + each.path)
+        page.wait_for_selector("main:not([aria-busy])")
+        width, high = page.evaluate("[window.innerWidth, document.documentElement.scrollHeight]")
+        picture = out / f"{role.lower()}-{each.module}-{name}.png"
+        part: Any = {"x": 0, "y": 0, "width": width, "height": min(SLICE, high)}
+        page.screenshot(path=str(picture), full_page=True, clip=part)
+        print(picture)
+
+
 def main(out: str) -> None:
     """Take them and say where they are."""
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, chromium() as browser:
-        with served(Path(scratch) / "demo", free_port(), "--demo") as (_, facts):
-            logins = json.loads(Path(facts["credentials"]).read_text(encoding="utf-8"))["organisations"].values()
-            for role, device, scheme in product(ROLES, WIDTHS, SCHEMES):
-                login = next(each for each in logins if each["role"] == role)
-                page = entered(browser, facts["url"], login, device, scheme)
-                for each in PAGES:
-                    if role in each.roles:
-                        page.goto(facts["url"] + each.path)
-                        page.wait_for_selector("main:not([aria-busy])")
-                        high = min(SLICE, page.evaluate("document.documentElement.scrollHeight"))
-                        picture = folder / f"{role.lower()}-{each.module}-{device}-{scheme}.png"
-                        part: Any = {"x": 0, "y": 0, "width": WIDTHS[device], "height": high}
-                        page.screenshot(path=str(picture), full_page=True, clip=part)
-                        print(picture)
-                page.context.close()
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        chromium() as browser,
+        served(Path(scratch) / "demo", free_port(), "--demo") as (_, facts),
+    ):
+        logins = json.loads(Path(facts["credentials"]).read_text(encoding="utf-8"))["organisations"].values()
+        for role, device, scheme in product(ROLES, WIDTHS, SCHEMES):
+            login = next(each for each in logins if each["role"] == role)
+            page = entered(browser, facts["url"], login, device, scheme)
+            take(page, facts["url"], role, folder, f"{device}-{scheme}")
+            page.context.close()
 
 
 if __name__ == "__main__":
