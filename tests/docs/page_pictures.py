@@ -1,7 +1,7 @@
 """Pictures of the pages for documents and for a look: `python -m tests.docs.page_pictures OUT`.
 
-Serves the demo and takes every page of a DSO, an FSP and the market operator, as a desk and as a telephone show it, light
-and dark, in English and Swedish by turns. They are made again, never committed.
+Serves the demo and takes every page of a DSO, an FSP and the market operator, as a desk and as a telephone show it,
+light in English and dark in Swedish. They are made again, never committed.
 """
 
 import json
