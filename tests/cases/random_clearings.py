@@ -159,7 +159,12 @@ def main(count: int, first: int = 0) -> int:
     warnings.simplefilter("error", RuntimeWarning)
     wrong, cleared, moved, kept, gap_ppm = 0, 0, 0, [0.0], 0
     for seed in range(first, first + count):
-        seen, beside = looked_at(day_of(seed)), looked_at(day_of(seed, hopeless(seed)))
+        try:
+            seen, beside = looked_at(day_of(seed)), looked_at(day_of(seed, hopeless(seed)))
+        except RuntimeWarning as warning:
+            wrong += 1
+            print(seed, warning, sep=" | ", flush=True)
+            continue
         found = [*seen.wrong, *beside.wrong]
         if seen.prices != beside.prices:
             found.append("hopeless orders change prices")
