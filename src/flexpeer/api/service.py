@@ -246,6 +246,7 @@ class Service:
     def _run(self) -> None:
         try:
             self._due()
+            self._commit()
             for served in self.days.values():
                 self._on_open(served, self.clock.now())
             while True:
