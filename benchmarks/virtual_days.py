@@ -1,8 +1,8 @@
-"""Seven days in a row on one service: what memory each leaves behind. `python benchmarks/virtual_days.py [ORDERS]`
+"""Seven days in a row on one service, and what memory each leaves behind: `python benchmarks/virtual_days.py [ORDERS]`.
 
-Each day of a market of 64 congestion points gets so many orders, all days on one writer and one SQLite store. A line for
-each day says what the program holds after it, its log included; what a day needs beyond its own would grow from line to
-line.
+Each day of a market of 64 congestion points gets so many orders, all days on one writer and one SQLite store. A line
+for each day says what the program holds after it, its log included; what grew beyond the days' own would grow from line
+to line.
 """
 
 import gc
