@@ -65,7 +65,7 @@ def main(count: int) -> None:
         with Store.open(data) as store:
             make_market(store, data, [Path(folder) / str(number) for number in range(DAYS)], demo=False)
             market = open_market(store, settings_of({"data": data, "clock": "virtual"}))
-            service = Service(market.days, market.registry, market.clock, lambda: None)
+            service = Service(market.days, market.registry, market.clock, lambda: None, market.standing.renew)
             service.start()
             before = resident_mb()
             print(f"{DAYS} days announced: {before:.0f} MB", flush=True)

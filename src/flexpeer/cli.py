@@ -208,6 +208,8 @@ def serve(  # noqa: PLR0913 - what may be set about a service
     """Serve a market to FSPs and DSOs until it is interrupted; on the same folder it goes on where it was."""
     given = {"data": data, "database": database, "host": host, "port": port, "speed": speed, "start": start}
     settings = serving.settings_of({**given, "clock": clock or ("virtual" if demo else None)})
+    if demo and not as_json:
+        say("making the market and opening its gate: some seconds, the first time up to two minutes ...")
     ended_well = serving.serve(settings, scenario or (), demo=demo, tell=_ready(as_json, logins=demo))
     raise typer.Exit(0 if ended_well else 1)
 
@@ -220,7 +222,8 @@ def _ready(as_json: bool, *, logins: bool) -> Callable[[dict[str, Any]], None]:
         if "link" in facts and not as_json:
             say(f"one-time link for the market operator: {facts['link']}")
         if logins and not as_json:
-            say(narration.logins(json.loads(Path(facts["credentials"]).read_text(encoding="utf-8"))))
+            credentials = Path(facts["credentials"])
+            say(narration.logins(json.loads(credentials.read_text(encoding="utf-8")), str(credentials)))
 
     return tell
 

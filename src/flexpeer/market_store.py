@@ -23,6 +23,7 @@ from flexpeer.api.accounts import AccountHolder, Credentials, Doorkeeper, Login,
 from flexpeer.api.clocks import Clock, SystemClock, VirtualClock
 from flexpeer.api.service import Said, ServedDay
 from flexpeer.api.settings import ClockKind, ServiceSettings
+from flexpeer.api.standing import KeptStanding, Standing
 from flexpeer.api.webhooks import Kept, Webhooks
 from flexpeer.app.contribution import Contribution
 from flexpeer.app.day import Day
@@ -49,6 +50,7 @@ from flexpeer.simulation.arrivals import spread
 
 CREDENTIALS = "credentials.json"
 ACCOUNTS, TOKEN_KEY, OPERATOR_KEY, CLOCK, WEBHOOKS = "accounts", "token-key", "operator-key", "clock", "webhooks"
+STANDING = "standing-orders"
 COMING, SAID, SCENARIO, SCENARIOS = "coming", "said/", "scenario", "scenario/"
 OPERATOR = "Market operator"
 KEY_BYTES = 32
@@ -63,6 +65,7 @@ class Opened(NamedTuple):
     doorkeeper: Doorkeeper
     clock: Clock
     webhooks: Webhooks
+    standing: Standing
     token_key: bytes
 
 
@@ -200,7 +203,9 @@ def open_market(store: Store, settings: ServiceSettings) -> Opened:
     doorkeeper = Doorkeeper(registry, credentials, token_key, keep, settings.token_life_s)
     kept = Kept() if store.document(WEBHOOKS) is None else _document(store, WEBHOOKS, Kept)
     webhooks = Webhooks(kept, lambda now: store.keep_document(WEBHOOKS, msgspec.json.encode(now).decode()))
-    return Opened(days, registry, doorkeeper, clock, webhooks, token_key)
+    known = KeptStanding() if store.document(STANDING) is None else _document(store, STANDING, KeptStanding)
+    standing = Standing(known, lambda now: store.keep_document(STANDING, msgspec.json.encode(now).decode()))
+    return Opened(days, registry, doorkeeper, clock, webhooks, standing, token_key)
 
 
 def _served(store: Store, market_id: str, registry: Registry) -> ServedDay:

@@ -5,7 +5,7 @@ import logging
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,18 +14,25 @@ import structlog
 import uvicorn
 from pydantic import ValidationError
 
+from flexpeer.adapters.scenario_files.sent_sheets import sent_csv
 from flexpeer.adapters.store import Store
 from flexpeer.api.application import Parts, make_app
+from flexpeer.api.declining import Declined
 from flexpeer.api.doors import Doors
 from flexpeer.api.limits import Limits
+from flexpeer.api.live_grids import LiveGrids
 from flexpeer.api.oidc import Oidc, Provider
-from flexpeer.api.service import Service
+from flexpeer.api.service import Service, Stopped
 from flexpeer.api.sessions import COOKIE, Session, Sessions
 from flexpeer.api.settings import ServiceSettings
 from flexpeer.api.users import JOIN
+from flexpeer.app.study.live_grid import own_part
 from flexpeer.errors import BadInput, Finding, bad_input
+from flexpeer.market.timeline import Stage
 from flexpeer.market_store import CREDENTIALS, make_market, open_market
+from flexpeer.web.grid_map import Subject
 from flexpeer.web.site import Visitor, site_routes
+from flexpeer.web.site.maps import Shown
 
 DEMO_SPEED = 120.0
 SWITCH_S = 0.001
@@ -55,11 +62,14 @@ def serve(settings: ServiceSettings, scenarios: Sequence[Path], *, demo: bool, t
         ending = _Ending()
         service, parts, oidc = _parts(store, settings, ending)
         doors = Doors(service, parts.doorkeeper, parts.sessions, oidc)
-        app = make_app(parts, [*doors.provider_routes(), *site_routes(_Doors(doors))])
+        pages = site_routes(_Doors(doors), _Maps(service, parts.grids))
+        app = make_app(parts, [*doors.provider_routes(), *pages])
         server = _Server(app, service, settings, _with_link(tell, word))
         ending.server = server
         service.start()
         try:
+            if demo and service.clock.virtual:
+                _open_gate(service)
             server.serve_until_told()
         finally:
             service.stop()
@@ -75,6 +85,20 @@ def _with_link(tell: Tell, word: str | None) -> Tell:
     return lambda facts: tell({**facts, "link": f"{facts['url']}{JOIN}{word}"})
 
 
+def _open_gate(service: Service) -> None:
+    """A demo is a market that runs: the gate is open before anybody looks, and the clock waits for that."""
+    speed = service.clock.speed
+    opens = min(served.day.instant(Stage.OPEN) for served in service.days.values())
+
+    def act() -> None:
+        service.clock.run_at(0.0)
+        service.move_clock(max(opens, service.clock.now()))
+        service.clock.run_at(speed)
+
+    with suppress(Stopped):
+        service.ask(act).result()
+
+
 @contextmanager
 def _store(settings: ServiceSettings) -> Iterator[Store]:
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -85,10 +109,13 @@ def _store(settings: ServiceSettings) -> Iterator[Store]:
 def _parts(store: Store, settings: ServiceSettings, ending: "_Ending") -> tuple[Service, Parts, Oidc | None]:
     """The service on its store, all that its application needs, and where else people may log in."""
     market = open_market(store, settings)
-    service = Service(market.days, market.registry, market.clock, ending)
+    service = Service(market.days, market.registry, market.clock, ending, market.standing.renew)
     limits = Limits(settings.requests_per_second, settings.burst, settings.streams)
     sessions = Sessions(market.doorkeeper, market.token_key)
-    parts = Parts(service, market.doorkeeper, limits, store.heads, market.webhooks, sessions)
+    parts = Parts(
+        service, market.doorkeeper, limits, store.heads, market.webhooks, sessions, sent_csv, LiveGrids(),
+        market.standing,
+    )  # fmt: skip
     if settings.oidc_issuer is None:
         return service, parts, None
     secret = settings.oidc_client_secret
@@ -128,6 +155,32 @@ class _Doors:
     def known(self, cookie: str | None) -> Visitor | None:
         """Somebody who has entered before."""
         return _visitor(self._doors.known(cookie))
+
+
+class _Maps:
+    """What DSOs see of their grids, for the pages."""
+
+    def __init__(self, service: Service, grids: LiveGrids) -> None:
+        self._service, self._grids = service, grids
+
+    async def own(self, organisation: str, market_id: str) -> Shown | None:
+        """An organisation's part of a market's grid; nothing where its forecast has no power flow."""
+        served = self._service.days.get(market_id)
+        if served is None or served.day.physical is None:
+            return None
+        side, needs = served.day.physical, served.published.state.needs
+        try:
+            found = await self._grids.of(served)
+        except Declined:
+            return None
+        part = own_part(side, found.live, organisation)
+        if part is None:
+            return None
+        day, answers = served.day.scenario.day, served.published.answers
+        bound = (v.element for a in answers for v in a.verdict.verdicts if v.element and v.owner == organisation)
+        own = (row for name, row in needs.needs_w.items() if needs.points[name].dso == organisation)
+        need_w = tuple(map(sum, zip(*own, strict=True))) or (0,) * day.mtu_count
+        return Shown(Subject(part.picture, part.before, part.now, tuple(bound), need_w), day, found.late)
 
 
 def _visitor(session: Session | None) -> Visitor | None:

@@ -12,12 +12,15 @@ from tests.docs.pages import DOCS
 from tests.market.small_market import MemoryLog
 
 from flexpeer.adapters.scenario_files import read_scenario
+from flexpeer.adapters.scenario_files.sent_sheets import sent_csv
 from flexpeer.api.accounts import AccountHolder, Credentials, Doorkeeper, Login, accounts_of, new_accounts
 from flexpeer.api.application import Parts, make_app
 from flexpeer.api.clocks import VirtualClock
 from flexpeer.api.limits import Limits
+from flexpeer.api.live_grids import LiveGrids
 from flexpeer.api.service import ServedDay, Service
 from flexpeer.api.sessions import COOKIE, WORD_HEADER, Sessions
+from flexpeer.api.standing import KeptStanding, Standing
 from flexpeer.api.webhooks import Kept, Webhooks
 from flexpeer.app.day import Day
 from flexpeer.app.ports import EventLog
@@ -105,12 +108,15 @@ class Running:
 
 @contextmanager
 def running(
-    log: EventLog | None = None, scenario: Scenario = SCENARIO, limits: Limits | None = None
+    log: EventLog | None = None,
+    scenario: Scenario = SCENARIO,
+    limits: Limits | None = None,
+    standing: Standing | None = None,
 ) -> Iterator[Running]:
     """A service that has announced its day; its virtual clock stands just before the gate opens."""
     kept = log or MemoryLog()
     served = ServedDay(lambda listener, _said: Day(scenario, kept, NoWatch(), listeners=(listener,)))
-    with serving(served, CREDENTIALS, LOGINS, limits) as here:
+    with serving(served, CREDENTIALS, LOGINS, limits, standing) as here:
         yield here
 
 
@@ -126,16 +132,31 @@ def registry_of(logins: dict[str, Login], day: Day | None = None) -> Registry:
 
 @contextmanager
 def serving(
-    served: ServedDay, credentials: Credentials, logins: dict[str, Login], limits: Limits | None = None
+    served: ServedDay,
+    credentials: Credentials,
+    logins: dict[str, Login],
+    limits: Limits | None = None,
+    standing: Standing | None = None,
 ) -> Iterator[Running]:
     """The same for any day, and whoever has an account there."""
     clock = VirtualClock(served.day.instant(Stage.OPEN) - 1)
     registry = registry_of(logins, served.day)
-    service = Service({served.market_id: served}, registry, clock, lambda: None)
+    known = standing or Standing(KeptStanding(), lambda _kept: None)
+    service = Service({served.market_id: served}, registry, clock, lambda: None, known.renew)
     doorkeeper = Doorkeeper(registry, credentials, KEY)
     webhooks = Webhooks(Kept(), lambda _kept: None, (0.01, 0.01))
     sessions = Sessions(doorkeeper, KEY)
-    parts = Parts(service, doorkeeper, limits or Limits(1e6, 10**6, 10), no_heads, webhooks, sessions)
+    parts = Parts(
+        service,
+        doorkeeper,
+        limits or Limits(1e6, 10**6, 10),
+        no_heads,
+        webhooks,
+        sessions,
+        sent_csv,
+        LiveGrids(),
+        known,
+    )
     app = make_app(parts)
     service.start()
     try:

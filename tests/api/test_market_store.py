@@ -44,7 +44,7 @@ def opened(data: Path, *scenarios: Path) -> Iterator[tuple[Opened, Service]]:
     with Store.open(data) as store:
         make_market(store, data, scenarios, demo=False)
         market = open_market(store, settings_of({"data": data, "clock": "virtual"}))
-        service = Service(market.days, market.registry, market.clock, lambda: None)
+        service = Service(market.days, market.registry, market.clock, lambda: None, market.standing.renew)
         service.start()
         service.ask(lambda: None).result()
         try:

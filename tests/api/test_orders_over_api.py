@@ -1,17 +1,23 @@
 """Orders over the API: placed once however often they are sent, refused with a reason, amended, imported."""
 
 import asyncio
+import zipfile
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from io import BytesIO
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.adapters.spreadsheets import rows_of, workbook
 from tests.api.small_service import DSO, MARKET, MILL, NORTH, Running, order, running
 from tests.docs.pages import DOCS
 
+from flexpeer.adapters.scenario_files.sent_sheets import BOUNDS
 from flexpeer.api.declining import Declined
+from flexpeer.api.edge import XLSX
 from flexpeer.api.units import instant, megawatts, minor_units, price, utc, watts
 from flexpeer.market.reasons import EXPECTED, Reason
 from flexpeer.quantities import PRICE_LIMIT_MINOR, QUANTITY_LIMIT_W
@@ -230,6 +236,45 @@ def test_a_file_amends_and_withdraws_what_is_there_and_what_came_with_it() -> No
             own = (await mill.post("/api/Orders/import", json=changes)).json()["items"]
             assert [line["status"] for line in own] == [200, 400, 204]
             assert (await mill.get("/api/Orders/F1")).json()["completionType"] == "Cancelled"
+
+    play(story)
+
+
+def test_a_workbook_is_answered_row_by_row() -> None:
+    header, *rows = rows_of((DOCS / "examples" / "maintenance-hours" / "orders.csv").read_text(encoding="utf-8"))
+    columns = [place for place, name in enumerate(header) if name != "arrival"]
+    local = [[f"{cell[:10]} {cell[11:16]}" if "T" in cell else cell for cell in row] for row in rows]
+    kilowatts = [
+        [Decimal(row[at]) / 1000 if header[at] == "quantity_w" else row[at] for at in columns] for row in local
+    ]
+    cells: list[list[Any]] = [[{"quantity_w": "quantity_kw"}.get(header[at], header[at]) for at in columns], *kilowatts]
+    first = dict(zip(cells[0], cells[1], strict=True))
+    bad = [*cells, list((first | {"order": "Z1", "to": "noon", "quantity_kw": "x", "price": 1.2345}).values())]
+    address, headers = f"/api/Orders/import?marketId={MARKET}", {"Content-Type": XLSX}
+
+    async def story(here: Running) -> None:
+        async with here.client(DSO) as client:
+
+            async def sent(content: bytes) -> httpx.Response:
+                return await client.post(address, content=content, headers=headers)
+
+            answer = (await sent(workbook({"Sheet1": cells}))).json()
+            assert [(line["line"], line["status"]) for line in answer["items"]] == [
+                (2, 201), (3, 201), (4, 201), (5, 201), (6, 201), (7, 422),
+            ]  # fmt: skip
+            refused = await sent(workbook({"Sheet1": bad}))
+            assert (refused.status_code, refused.json()["reason"]) == (422, "bad_file")
+            assert [each["property"] for each in refused.json()["validation-errors"]] == [
+                "orders.xlsx sheet Sheet1:8"
+            ] * 3
+            bomb = BytesIO(workbook({"Sheet1": cells}))
+            with zipfile.ZipFile(bomb, "a", zipfile.ZIP_DEFLATED) as parts:
+                parts.writestr("xl/worksheets/sheet2.xml", bytes(BOUNDS.unpacked_bytes), compresslevel=1)
+            for content in (b"", b"PK\x03\x04", b"order;side", bomb.getvalue()):
+                problem = await sent(content)
+                assert problem.status_code == 422
+                assert problem.headers["content-type"] == "application/problem+json"
+                assert len(problem.json()["validation-errors"]) == 1
 
     play(story)
 

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Iterable
+from datetime import datetime
 
 import pytest
+from tests.adapters.spreadsheets import workbook
 from tests.api.small_service import (
     CREDENTIALS,
     DSO,
@@ -25,6 +27,7 @@ from tests.docs.pages import DOCS
 from tests.market.small_market import MemoryLog
 
 from flexpeer.api.clocks import SystemClock, VirtualClock
+from flexpeer.api.edge import XLSX
 from flexpeer.api.limits import Limits
 from flexpeer.api.log_lines import lines
 from flexpeer.api.service import ServedDay
@@ -293,6 +296,11 @@ def test_plans_until_the_gate_and_meters_after_it() -> None:
             assert sent.json() == {"accepted": 1, "refused": 0}
             kept = (await client.get("/api/BaselineIntervals?portfolioId=Dryer")).json()["items"]
             assert [each["quantity"] for each in kept] == [-1, -2, -1]
+            book = workbook({"plans": [["resource", "from", "p_mw"], ["Dryer", datetime(2026, 4, 21, 5), -0.5]]})
+            sheet = await client.post("/api/BaselineIntervals/import", content=book, headers={"Content-Type": XLSX})
+            assert sheet.json() == {"accepted": 1, "refused": 0}
+            kept = (await client.get("/api/BaselineIntervals?portfolioId=Dryer")).json()["items"]
+            assert [each["quantity"] for each in kept] == [-1, -2, -1, -0.5, -1]
             await here.move(Stage.CLOSED)
             frozen = (await client.post("/api/BaselineIntervals/import", content=plan, headers=headers)).json()
             assert (frozen["refused"], frozen["findings"][0]["message"].split(":")[0]) == (1, "frozen")

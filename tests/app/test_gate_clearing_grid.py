@@ -13,7 +13,7 @@ from tests.cases.days import NoWatch
 from tests.market.small_market import MemoryLog
 
 from flexpeer.app.day import Day as MarketDay
-from flexpeer.app.grid_cuts import GridCuts
+from flexpeer.app.study.grid_cuts import GridCuts
 from flexpeer.bootstrap import NewtonVerifier, grid_input, read_whole, write_demo
 from flexpeer.market.machine import State, evolve, state_hash
 from flexpeer.market.rulebook import Reopening, Residual
@@ -49,7 +49,7 @@ def test_owners_of_three_areas_grant_it_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("waiting", "least"), [(False, "0.995"), (True, "0.997")])
 def test_the_demo_earns_what_waits_for_its_gate(waiting: bool, least: str, tmp_path: Path) -> None:
-    """Its 98 FAK and FOK orders count in the optimum with what they traded on arrival; as day orders they wait too.
+    """Its FAK and FOK orders count in the optimum with what they traded on arrival; as day orders they wait too.
 
     What is missing are minimum acceptances (an order is rejected rather than accepted at a loss) and, in the certified
     gap too, ticks of 1 kW: the bound knows no ticks.

@@ -12,18 +12,21 @@ from flexpeer.app.scenario import Profile, Scenario
 from flexpeer.grid.areas import split
 from flexpeer.grid.cigre import NominalGrid
 from flexpeer.grid.network import Floats
+from flexpeer.periods import Span
 from flexpeer.simulation.demo import (
     CONNECTION,
     DAY,
     GRID_FILE,
     MAINTENANCE,
-    MAINTENANCE_LIMIT_W,
+    MAINTENANCE_LIMITS_W,
     STRAINED_TRANSFORMER,
+    UPPER_LINE,
+    UPPER_TRANSFORMER,
     demo_grid,
     demo_scenario,
 )
 from flexpeer.simulation.demo_participants import NORTH, REGIONAL, SOUTH, UNITS
-from flexpeer.simulation.demo_plans import owed_w
+from flexpeer.simulation.demo_plans import EVERYWHERE, Narrow, owed_w
 
 MTUS = 96
 
@@ -92,7 +95,7 @@ def test_reads_back_as_written(scenario: Scenario, grid: NominalGrid, tmp_path: 
 
 def test_every_kind_of_order_is_there(scenario: Scenario) -> None:
     zones = {(row.congestion_point, row.side) for row in scenario.orders}
-    wanted = {(zone, side) for zone in (CONNECTION, STRAINED_TRANSFORMER) for side in ("BUY", "SELL")}
+    wanted = {(zone, side) for zone in (None, STRAINED_TRANSFORMER) for side in ("BUY", "SELL")}
     assert wanted <= zones
     assert {row.time_in_force for row in scenario.orders} == {"day", "fak", "fok"}
     assert sum(row.min_quantity_w is not None for row in scenario.orders) > 20
@@ -124,7 +127,7 @@ def test_open_orders_fit_the_range_but_for_the_mistakes(scenario: Scenario) -> N
     ranges = {resource.resource: resource for resource in scenario.resources}
     past = set()
     for row in scenario.orders:
-        if row.side != "SELL" or row.congestion_point != CONNECTION or row.resource not in ranges:
+        if row.side != "SELL" or row.congestion_point is not None or row.resource not in ranges:
             continue
         sold = offered.setdefault(row.resource, [0] * MTUS)
         plan, p_min_w = scenario.resource_forecast[row.resource].p_w, ranges[row.resource].p_min_w
@@ -144,8 +147,7 @@ def test_a_few_orders_are_mistakes(scenario: Scenario) -> None:
         row
         for row in scenario.orders
         if row.price_minor > cap
-        or row.regulation is not None
-        or row.congestion_point not in (CONNECTION, STRAINED_TRANSFORMER)
+        or row.congestion_point not in (None, STRAINED_TRANSFORMER)
         or row.quantity_w < scenario.rulebook.min_quantity_w
         or row.quantity_w > 20_000_000
         or DAY.span(row.start, row.end) is None
@@ -167,8 +169,12 @@ def test_the_forecast_is_congested_where_and_when_it_is_meant_to_be(
     flow = newton_flow(network, *forecast)
     export_w = -flow.source_p_w[0].reshape(24, 4).mean(axis=1)
     maintained = export_w[MAINTENANCE.first // 4 : MAINTENANCE.end // 4]
-    assert 6 <= (maintained > MAINTENANCE_LIMIT_W).sum() <= 10
-    assert 4e6 < (maintained - MAINTENANCE_LIMIT_W).max() < 10e6
+    limit_w = MAINTENANCE_LIMITS_W[CONNECTION]
+    assert 6 <= (maintained > limit_w).sum() <= 10
+    assert 4e6 < (maintained - limit_w).max() < 10e6
+    for element in (UPPER_TRANSFORMER, UPPER_LINE):
+        past_w = -flow.p_from_w[network.branch_names.index(element)] - MAINTENANCE_LIMITS_W[element]
+        assert 24 <= (past_w[MAINTENANCE.first : MAINTENANCE.end] > 0.0).sum() <= 36
     with np.errstate(invalid="ignore"):
         loading = np.fmax(
             flow.current_from_a / network.rating_from_a[:, None], flow.current_to_a / network.rating_to_a[:, None]
@@ -187,10 +193,15 @@ def test_the_forecast_is_congested_where_and_when_it_is_meant_to_be(
 def test_nobody_is_estimated_to_owe_more_than_it_plans() -> None:
     farms = [unit for unit in UNITS if unit.kind == "wind"]
     planned = {unit.name: Profile((2_000_000,) * MTUS, (0,) * MTUS) for unit in farms}
-    owed = owed_w(UNITS, planned, {}, (None,) * 4 + (15_000_000,) * 4 + (0,) * 88)
+    narrow = [Narrow(15_000_000, Span(4, 8), EVERYWHERE), Narrow(0, Span(8, 12), EVERYWHERE)]
+    owed = owed_w(UNITS, planned, {}, [*narrow, Narrow(500_000, Span(4, 8), ("13", "14"))])
     conditional = [unit.name for unit in farms if unit.agreed]
     assert sorted(owed) == sorted(conditional)
     over_w = int(0.98 * 2_000_000 * len(farms)) - 15_000_000
     assert all(owed[name][0] == 0 for name in conditional)
-    assert sum(owed[name][4] for name in conditional) == pytest.approx(over_w, abs=len(conditional))
+    (above,) = [unit.name for unit in farms if unit.agreed and unit.bus == "Bus 14"]
+    others = [name for name in conditional if name != above]
+    share_w = over_w / len(conditional)
+    assert sum(owed[name][4] for name in others) == pytest.approx(share_w * len(others), abs=len(conditional))
+    assert share_w < owed[above][4] == 2_000_000
     assert {owed[name][8] for name in conditional} == {2_000_000}

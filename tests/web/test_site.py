@@ -15,6 +15,7 @@ from flexpeer.market.rulebook import Rulebook
 from flexpeer.market.timeline import Timeline
 from flexpeer.web.site import Visitor, site_routes
 from flexpeer.web.site.language import LANGUAGES, catalogue, language_of
+from flexpeer.web.site.maps import Shown
 from flexpeer.web.site.pages import CALLED, PAGES
 
 SITE = Path(__file__).parents[2] / "src/flexpeer/web/site"
@@ -39,10 +40,17 @@ class Doors:
         return Visitor(cookie, f"Org <{cookie}>", Role(cookie), cookie, "a word") if cookie in PASSWORDS else None
 
 
+class Maps:
+    """Nobody's grid."""
+
+    async def own(self, _organisation: str, _market: str) -> Shown | None:
+        return None
+
+
 @pytest.fixture
 def browser() -> Iterator[TestClient]:
     with TestClient(
-        Starlette(routes=site_routes(Doors())), base_url="https://market", follow_redirects=False
+        Starlette(routes=site_routes(Doors(), Maps())), base_url="https://market", follow_redirects=False
     ) as client:
         yield client
 

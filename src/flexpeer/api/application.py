@@ -34,16 +34,21 @@ from flexpeer.api import (
     portfolios,
 )
 from flexpeer.api.accounts import Doorkeeper
+from flexpeer.api.book_feed import BookFeed
 from flexpeer.api.declining import Declined, denied
-from flexpeer.api.edge import BODY_BYTES, NUMBER, ROUTE, Answer, Edge, Route, problem_response, response
+from flexpeer.api.edge import BODY_BYTES, NUMBER, ROUTE, Answer, Edge, Route, Sheets, problem_response, response
+from flexpeer.api.evidence import Evidence
 from flexpeer.api.feed import Feed
 from flexpeer.api.limits import Limits
+from flexpeer.api.live import Live
+from flexpeer.api.live_grids import LiveGrids
 from flexpeer.api.metrics import Metrics
 from flexpeer.api.openapi import openapi_document
 from flexpeer.api.operating import Heads, Operating
 from flexpeer.api.public import Public
 from flexpeer.api.service import Service
 from flexpeer.api.sessions import Sessions
+from flexpeer.api.standing import Standing
 from flexpeer.api.users import Users
 from flexpeer.api.webhooks import Webhooks
 from flexpeer.wire.api_operations import Health, TokenDocument
@@ -63,6 +68,9 @@ class Parts(NamedTuple):
     heads: Heads
     webhooks: Webhooks
     sessions: Sessions
+    sheets: Sheets
+    grids: LiveGrids
+    standing: Standing
 
 
 def routes_of(parts: Parts) -> tuple[Route, ...]:
@@ -78,7 +86,11 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
         *grids.ROUTES,
         *forecasts.ROUTES,
         *grid_limits.ROUTES,
+        *Live(parts.grids).routes,
+        *parts.standing.routes,
+        *Evidence(parts.heads).routes,
         *Feed(parts.limits).routes,
+        *BookFeed(parts.limits).routes,
         *parts.webhooks.routes,
         *Operating(parts.heads).routes,
         *Users(parts.doorkeeper).routes,
@@ -88,7 +100,7 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
 def make_app(parts: Parts, pages: Sequence[BaseRoute] = ()) -> ASGIApp:
     """The application, with these `pages` too; the caller starts and stops the service."""
     metrics = Metrics(parts.service)
-    edge = Edge(parts.service, parts.doorkeeper, parts.limits, LOG.warning, parts.sessions)
+    edge = Edge(parts.service, parts.doorkeeper, parts.limits, LOG.warning, parts.sheets, parts.sessions)
     routes = routes_of(parts)
     document = msgspec.json.encode(openapi_document(routes))
 

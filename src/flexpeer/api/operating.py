@@ -12,7 +12,7 @@ from flexpeer.api.log_lines import lines, sealed_head
 from flexpeer.api.permissions import Action
 from flexpeer.api.service import ServedDay
 from flexpeer.api.units import instant, utc
-from flexpeer.app.results import result_object
+from flexpeer.app.views.results import result_object
 from flexpeer.market.timeline import Stage
 from flexpeer.wire.api import MarketStatus
 from flexpeer.wire.api_operations import ClockDocument, ClockMove, HeadList, StageDone

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from flexpeer.api.declining import Declined, denied
 from flexpeer.api.documents import order_owned
-from flexpeer.api.edge import CSV, JSON, Answer, Asked, Route, malformed
+from flexpeer.api.edge import CSV, JSON, XLSX, Answer, Asked, Route, malformed
 from flexpeer.api.import_rows import Row, csv_rows, json_rows
 from flexpeer.api.orders import Placing, do_place, placing, submit_changes
 from flexpeer.api.permissions import Action, Permission, may
@@ -38,7 +38,8 @@ Outcome = int | Declined
 
 async def import_orders(asked: Asked) -> Answer:
     """Orders of a file or an array, each as if it came alone."""
-    rows = csv_rows(asked.body, asked.query.market_id) if asked.media == CSV else json_rows(asked.body)
+    table = await asked.table("orders")
+    rows = json_rows(asked.body) if table is None else csv_rows(table, asked.query.market_id)
     prepared = [_prepared(asked, row) for row in rows]
     outcomes = await asked.service.done(lambda: [_tried(asked, each) for each in prepared])
     lines = tuple(_line(*each) for each in zip(rows, prepared, outcomes, strict=True))
@@ -134,6 +135,6 @@ ROUTES = (
     Route(
         "POST", "/api/Orders/import", Action.PLACE_ORDERS, import_orders,
         "Place, amend and withdraw many orders, answered line by line", {200: ImportResult}, query=ListQuery,
-        bodies={JSON: Rows, CSV: None},
+        bodies={JSON: Rows, CSV: None, XLSX: None},
     ),
 )  # fmt: skip

@@ -63,6 +63,8 @@ class Action(StrEnum):
     WRITE_METER = "send meter readings"
     READ_WEBHOOKS = "read webhooks"
     WRITE_WEBHOOKS = "subscribe webhooks"
+    READ_STANDING_ORDERS = "read standing orders"
+    WRITE_STANDING_ORDERS = "make and end standing orders"
     MOVE_CLOCK = "move the virtual clock"
     READ_ACCOUNTS = "read users and clients"
     MANAGE_ACCOUNTS = "invite and revoke users, make and revoke clients"
@@ -118,6 +120,8 @@ RULES: dict[Action, Rule] = {
     Action.WRITE_METER: Rule(TRADERS, changes=True),
     Action.READ_WEBHOOKS: Rule(TRADERS, concerned_dsos=False),
     Action.WRITE_WEBHOOKS: Rule(TRADERS, concerned_dsos=False, changes=True),
+    Action.READ_STANDING_ORDERS: Rule(TRADERS, concerned_dsos=False),
+    Action.WRITE_STANDING_ORDERS: Rule(TRADERS, concerned_dsos=False, changes=True),
     Action.MOVE_CLOCK: Rule(frozenset({Role.MARKET_OPERATOR}), changes=True),
     Action.READ_ACCOUNTS: Rule(EVERYBODY, concerned_dsos=False),
     Action.MANAGE_ACCOUNTS: Rule(EVERYBODY, concerned_dsos=False, changes=True, owners=True),

@@ -130,12 +130,21 @@ class _Asked(NamedTuple):
 
 
 class Service:
-    """Days and the registry on one writer. `on_end` is called from the writer's thread when it failed."""
+    """Days and the registry on one writer. `on_end` is called from the writer's thread when it failed.
+
+    `on_open` is called there with every day whose gate has just opened, and at the start with those that are open.
+    """
 
     def __init__(
-        self, days: Mapping[str, ServedDay], registry: Registry, clock: Clock, on_end: Callable[[], None]
+        self,
+        days: Mapping[str, ServedDay],
+        registry: Registry,
+        clock: Clock,
+        on_end: Callable[[], None],
+        on_open: Callable[[ServedDay, int], None],
     ) -> None:
-        self.days, self.registry, self.clock, self._on_end = dict(days), registry, clock, on_end
+        self.days, self.registry, self.clock = dict(days), registry, clock
+        self._on_end, self._on_open = on_end, on_open
         self._waiting = set(self.days)
         self.failure: BaseException | None = None
         self._asked: deque[_Asked] = deque()
@@ -226,6 +235,8 @@ class Service:
     def _run(self) -> None:
         try:
             self._due()
+            for served in self.days.values():
+                self._on_open(served, self.clock.now())
             while True:
                 batch = self._taken()
                 if batch is None:
@@ -278,7 +289,10 @@ class Service:
         reached: list[tuple[str, Stage]] = []
         for name, served in sorted(self.days.items()):
             while (due := served.next_due()) is not None and due <= now:
-                reached += [(name, stage) for stage in served.due(due)]
+                stages = served.due(due)
+                reached += [(name, stage) for stage in stages]
+                if Stage.OPEN in stages:
+                    self._on_open(served, due)
                 self._waiting.add(name)
                 self._commit()
         return reached

@@ -1,7 +1,7 @@
 """A scenario's participants as commands: organisations, resources, portfolios and their prequalification."""
 
-from flexpeer.app.grid_day import GridDay, topmost_dso
 from flexpeer.app.scenario import Scenario
+from flexpeer.app.study.grid_day import GridDay, topmost_dso
 from flexpeer.market.participants import (
     DSO_ROLES,
     Check,

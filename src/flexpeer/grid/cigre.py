@@ -185,7 +185,7 @@ FEEDERS = {"residential": RESIDENTIAL, "industrial": INDUSTRIAL, "commercial": C
 
 def cigre_mv() -> NominalGrid:
     """The medium-voltage network: buses `Bus 0` (110 kV) to `Bus 14`, without distributed generation."""
-    return _nominal(_mv_rows(), {})
+    return _nominal(mv_rows(), {})
 
 
 def cigre_lv() -> NominalGrid:
@@ -202,7 +202,7 @@ def cigre_mv_lv(feeders: Mapping[str, Sequence[str]]) -> NominalGrid:
     `feeders` maps a 20 kV bus such as `Bus 5` to kinds out of `FEEDERS`, any number of each. The n-th feeder
     there has the buses `Bus 5.n R1`, ... and the area `5.n`. Raises `KeyError` for another bus or kind.
     """
-    medium = _mv_rows()
+    medium = mv_rows()
     v_kv = {bus.name: bus.v_kv for bus in medium.buses}
     parts = [medium]
     for bus, kinds in feeders.items():
@@ -218,7 +218,8 @@ def _nominal(rows: GridRows, aliases: Mapping[str, str]) -> NominalGrid:
     return NominalGrid(assemble(rows), *bus_injections(rows), tuple(bus.area for bus in rows.buses), dict(aliases))
 
 
-def _mv_rows() -> GridRows:
+def mv_rows() -> GridRows:
+    """The medium-voltage network as rows, with its nominal loads."""
     buses = [_bus("Bus 0", 110.0, "CIGRE_MV"), *(_bus(f"Bus {node}", 20.0, "CIGRE_MV") for node in range(1, 15))]
     lines = [_line(section, "") for section in MV_SECTIONS]
     charging = [

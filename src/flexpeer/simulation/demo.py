@@ -1,10 +1,10 @@
 """The built-in market day: maintenance in a windy winter week, with congestion in medium and in low voltage.
 
-Medium-voltage network of CIGRE with low-voltage feeders of CIGRE below it. From 07:00 to 16:00 work on the 110 kV
-line lowers what may be exported at the connection point, when wind power is at its highest: wind farms with
-conditional agreements are curtailed by rule and buy themselves free from heat, industry, storages and groups of homes
-and shops. In the evening cars and heat pumps overload one 20/0.4 kV transformer. Nothing here is measured; all is
-drawn from a seed.
+Medium-voltage network of CIGRE with low-voltage feeders of CIGRE below it. From 07:00 to 16:00, when wind power is at
+its highest, work lowers what may be exported over a line, the transformer above it and the connection point above that,
+three points in series: wind farms with conditional agreements are curtailed by rule and buy themselves free from heat,
+industry, storages and groups of homes and shops. In the evening cars and heat pumps overload one 20/0.4 kV
+transformer. Nothing here is measured; all is drawn from a seed.
 """
 
 from dataclasses import replace
@@ -20,15 +20,19 @@ from flexpeer.market.kpi import Alternative, Costs
 from flexpeer.market.rulebook import DsoPurchase, Reopening, Residual, Rulebook
 from flexpeer.periods import MarketDay, Span
 from flexpeer.quantities import MINOR_PER_MAJOR
-from flexpeer.simulation.demo_orders import Frame, Zones, orders
+from flexpeer.simulation.demo_orders import Frame, orders
 from flexpeer.simulation.demo_participants import FEEDERS, PORTFOLIO_FSP, PORTFOLIOS, UNITS, Unit, dso_of, organisations
-from flexpeer.simulation.demo_plans import MTUS, loads, owed_w, plans
+from flexpeer.simulation.demo_plans import EVERYWHERE, Narrow, loads, owed_w, plans
 
 SEED = 2026
 GRID_FILE = "grid.json"
 CONNECTION, STRAINED_TRANSFORMER = "Source", "Trafo 5.1 R0-R1"
+UPPER_TRANSFORMER, UPPER_LINE = "Trafo 0-12", "Line 12-13"
 DAY = MarketDay(date(2026, 2, 11), "Europe/Stockholm", 15)
-MAINTENANCE, MAINTENANCE_LIMIT_W = Span(7 * 4, 16 * 4), 15_000_000
+MAINTENANCE = Span(7 * 4, 16 * 4)
+MAINTENANCE_LIMITS_W = {CONNECTION: 15_000_000, UPPER_TRANSFORMER: 8_000_000, UPPER_LINE: 2_000_000}
+BEHIND = {CONNECTION: EVERYWHERE, UPPER_TRANSFORMER: ("12", "13", "14"), UPPER_LINE: ("13", "14")}
+"""The nodes behind each point of the maintenance."""
 OPERATING_VOLTAGE_PU = 1.05
 RULEBOOK = Rulebook(
     dso_purchase=DsoPurchase.AUTOMATIC,
@@ -72,9 +76,8 @@ def demo_scenario(seed: int = SEED) -> Scenario:
     rng = Random(seed)
     grid = demo_grid()
     planned, drawn = plans(UNITS, rng), loads(grid, rng)
-    limits = tuple(MAINTENANCE_LIMIT_W if mtu in MAINTENANCE.mtus else None for mtu in range(MTUS))
-    owed = owed_w(UNITS, planned, drawn, limits)
-    frame = Frame(DAY, UNITS, planned, owed, Zones(CONNECTION, STRAINED_TRANSFORMER))
+    narrow = [Narrow(limit_w, MAINTENANCE, BEHIND[point]) for point, limit_w in MAINTENANCE_LIMITS_W.items()]
+    frame = Frame(DAY, UNITS, planned, owed_w(UNITS, planned, drawn, narrow), CONNECTION, STRAINED_TRANSFORMER)
     return Scenario(
         name="Underhåll en blåsig vinterdag",
         day=DAY,
@@ -92,7 +95,7 @@ def demo_scenario(seed: int = SEED) -> Scenario:
         congestion_points=None,
         impact_ppm=None,
         obligations_w=None,
-        outages=(Outage(CONNECTION, MAINTENANCE, MAINTENANCE_LIMIT_W),),
+        outages=tuple(Outage(point, MAINTENANCE, limit_w) for point, limit_w in MAINTENANCE_LIMITS_W.items()),
         orders=orders(frame, rng),
         meter_w=None,
         portfolio_fsp=dict.fromkeys(PORTFOLIOS, PORTFOLIO_FSP),

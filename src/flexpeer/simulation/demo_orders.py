@@ -29,11 +29,14 @@ EVENING_SHARE, PORTFOLIO_SHARE, PORTFOLIO_ASKS = 0.6, 0.85, (100, 240)
 
 
 class Quote(NamedTuple):
-    """What a trader puts into one zone: its room per MTU (W), the hours it is there, and its price range."""
+    """What a trader offers: its room per MTU (W), the hours it is there, and its price range.
+
+    Where the maintenance is, it names no point (`zone` None).
+    """
 
     trader: str
     storage: bool
-    zone: str
+    zone: str | None
     side: str
     room_w: Rooms
     hours: range
@@ -41,21 +44,19 @@ class Quote(NamedTuple):
     steps: int
 
 
-class Zones(NamedTuple):
-    """The names under which the power flow finds the two congestion points."""
-
-    export: str
-    strained: str
-
-
 class Frame(NamedTuple):
-    """What orders are made from: the day, the units with their plans, and about what each farm will be curtailed by."""
+    """What orders are made from: the day, the units with their plans, and about what each farm will be curtailed by.
+
+    `connection` and `strained` are the names under which the power flow finds the connection point and the transformer
+    of the evening.
+    """
 
     day: MarketDay
     units: tuple[Unit, ...]
     planned: dict[str, Profile]
     owed_w: dict[str, Rooms]
-    zones: Zones
+    connection: str
+    strained: str
 
 
 def orders(frame: Frame, rng: Random) -> tuple[OrderRow, ...]:
@@ -72,13 +73,13 @@ def _quotes(frame: Frame) -> Iterator[Quote]:
     for unit in frame.units:
         plan, owed = frame.planned[unit.name].p_w, frame.owed_w.get(unit.name)
         if owed is not None:
-            yield Quote(unit.name, False, frame.zones.export, "BUY", owed, EXPORT_HOURS, WIND_BIDS, 3)
+            yield Quote(unit.name, False, None, "BUY", owed, EXPORT_HOURS, WIND_BIDS, 3)
         if unit.asks is not None and unit.name not in grouped:
             down, steps = _down(unit, plan), 1 + (unit.p_min_w < -500_000)
             storage = unit.start_wh is not None
-            yield Quote(unit.name, storage, frame.zones.export, "SELL", down, EXPORT_HOURS, unit.asks, steps)
+            yield Quote(unit.name, storage, None, "SELL", down, EXPORT_HOURS, unit.asks, steps)
         if unit.bus.startswith(f"Bus {STRAINED_FEEDER} ") and unit.kind != "pv":
-            yield _evening(unit, plan, frame.zones.strained)
+            yield _evening(unit, plan, frame.strained)
     yield from (_portfolio_quote(frame, *portfolio) for portfolio in PORTFOLIOS.items())
 
 
@@ -100,7 +101,7 @@ def _portfolio_quote(frame: Frame, name: str, members: tuple[str, ...]) -> Quote
     units = [unit for unit in frame.units if unit.name in members]
     rooms = [_down(unit, frame.planned[unit.name].p_w) for unit in units]
     down = tuple(round(PORTFOLIO_SHARE * sum(row)) for row in zip(*rooms, strict=True))
-    return Quote(name, False, frame.zones.export, "SELL", down, EXPORT_HOURS, PORTFOLIO_ASKS, 2)
+    return Quote(name, False, None, "SELL", down, EXPORT_HOURS, PORTFOLIO_ASKS, 2)
 
 
 def _block_orders(day: MarketDay, quote: Quote, rng: Random) -> Iterator[OrderRow]:
@@ -144,6 +145,8 @@ def _blocks(quote: Quote, rng: Random) -> Iterator[Span]:
 
 
 def _order(day: MarketDay, quote: Quote, span: Span, quantity_w: int, price_minor: int) -> OrderRow:
+    """An order says which way it moves where there may be points of both directions and it names none."""
+    says = quote.zone is None and span.end > 4 * IMPORT_HOURS.start
     return OrderRow(
         "",
         0,
@@ -154,6 +157,7 @@ def _order(day: MarketDay, quote: Quote, span: Span, quantity_w: int, price_mino
         quantity_w,
         price_minor,
         quote.zone,
+        ("UP" if quote.side == "BUY" else "DOWN") if says else None,
     )
 
 
@@ -171,21 +175,18 @@ def _with_conditions(row: OrderRow, rng: Random) -> OrderRow:
 
 def _meant_to_be_refused(frame: Frame, drawn: list[OrderRow]) -> list[OrderRow]:
     """Mistakes as they happen: one to three of each kind that the door refuses, orders sent twice among them."""
-    sent_twice = [
-        row for row in drawn if row.resource.startswith("Värmepumpar") and row.congestion_point == frame.zones.export
-    ]
-    sells = [row for row in drawn if row.side == "SELL" and row.congestion_point == frame.zones.export]
-    buys = [row for row in drawn if row.side == "BUY" and row.congestion_point == frame.zones.export]
+    sent_twice = [row for row in drawn if row.resource.startswith("Värmepumpar") and row.congestion_point is None]
+    sells = [row for row in drawn if row.side == "SELL" and row.congestion_point is None]
+    buys = [row for row in drawn if row.side == "BUY" and row.congestion_point is None]
     picked = iter(sells[:: max(1, len(sells) // 12)])
     ten_minutes = 10
     mistakes = [
         *(replace(next(picked), quantity_w=50_000_000) for _ in range(2)),
-        *(replace(next(picked), regulation="UP") for _ in range(2)),
-        *(replace(row, regulation="DOWN") for row in buys[::60][:1]),
+        *(replace(next(picked), congestion_point=frame.connection, regulation="UP") for _ in range(2)),
+        *(replace(row, congestion_point=frame.connection, regulation="DOWN") for row in buys[::60][:1]),
         *(replace(row, price_minor=400_000) for row in buys[::40][:2]),
         *(replace(next(picked), quantity_w=200) for _ in range(1)),
         *(replace(next(picked), congestion_point="Trafo 5.1") for _ in range(2)),
-        *(replace(next(picked), congestion_point=None) for _ in range(1)),
         *sent_twice[:: len(sent_twice) // 3][:3],
     ]
     late = next(picked)

@@ -2,13 +2,16 @@
 
 import math
 from random import Random
+from typing import NamedTuple
 
 from flexpeer.app.scenario import Profile
 from flexpeer.grid.cigre import NominalGrid
+from flexpeer.periods import Span
 from flexpeer.simulation.demo_participants import FEEDERS, STRAINED_FEEDER, WEAK_FEEDER, Unit
 
 MTUS = 96
 PER_HOUR = 4
+EVERYWHERE = ()
 SHAPES = {
     "wind": (0.46, 0.50, 0.55, 0.61, 0.68, 0.74, 0.80, 0.85, 0.89, 0.92, 0.94, 0.94,
              0.93, 0.91, 0.89, 0.85, 0.79, 0.70, 0.62, 0.55, 0.49, 0.45, 0.42, 0.40),
@@ -27,6 +30,14 @@ SHAPES = {
 """Fractions at the start of each local hour; kinds without a shape run level."""
 SUBSTATION_SHARE, FEEDER_SHARE, LOW_VOLTAGE_SHARE = 0.24, 0.75, 0.45
 STRAINED_SHARE, WEAK_SHARE = 0.74, 0.535
+
+
+class Narrow(NamedTuple):
+    """A limit for what is exported over a point during whole hours, and the nodes behind it."""
+
+    limit_w: int
+    span: Span
+    nodes: tuple[str, ...]
 
 
 def plans(units: tuple[Unit, ...], rng: Random) -> dict[str, Profile]:
@@ -83,21 +94,30 @@ def _customers(bus: str) -> str:
 
 
 def owed_w(
-    units: tuple[Unit, ...], planned: dict[str, Profile], drawn: dict[str, Profile], limit_w: tuple[int | None, ...]
+    units: tuple[Unit, ...], planned: dict[str, Profile], drawn: dict[str, Profile], narrow: list[Narrow]
 ) -> dict[str, tuple[int, ...]]:
-    """About what each conditional wind farm will be curtailed by at the connection point, before any power flow.
+    """About what each conditional wind farm will be curtailed by, before any power flow.
 
-    Hourly net export less losses of 2 % of the turnover over the limit, pro rata to what the farms inject.
+    At each point the hourly net export less losses of 2 % of the turnover over the limit, pro rata to what the farms
+    behind it inject; for points in series the most of any.
     """
-    farms = [unit.name for unit in units if unit.agreed and unit.kind == "wind"]
-    owed: dict[str, list[int]] = {name: [0] * MTUS for name in farms}
-    for first in range(0, MTUS, PER_HOUR):
-        limit = limit_w[first]
-        hour = range(first, first + PER_HOUR)
-        into = [sum(p.p_w[mtu] for group in (planned, drawn) for p in group.values()) for mtu in hour]
-        over = 0 if limit is None else max(0, math.floor(0.98 * sum(into) / PER_HOUR) - limit)
-        for mtu in hour:
-            whole = sum(planned[name].p_w[mtu] for name in farms)
-            for name in farms:
-                owed[name][mtu] = min(planned[name].p_w[mtu], over * planned[name].p_w[mtu] // whole)
+    bus_of = {unit.name: unit.bus for unit in units}
+    owed = {unit.name: [0] * MTUS for unit in units if unit.agreed and unit.kind == "wind"}
+    for point in narrow:
+        behind = [p for name, p in (*planned.items(), *drawn.items()) if _behind(point, bus_of.get(name, name))]
+        farms = [name for name in owed if _behind(point, bus_of[name])]
+        for first in range(point.span.first, point.span.end, PER_HOUR):
+            hour = range(first, first + PER_HOUR)
+            into = sum(p.p_w[mtu] for p in behind for mtu in hour)
+            over = max(0, math.floor(0.98 * into / PER_HOUR) - point.limit_w)
+            for mtu in hour:
+                whole = sum(planned[name].p_w[mtu] for name in farms)
+                for name in farms:
+                    owes = min(planned[name].p_w[mtu], over * planned[name].p_w[mtu] // whole)
+                    owed[name][mtu] = max(owed[name][mtu], owes)
     return {name: tuple(row) for name, row in owed.items()}
+
+
+def _behind(point: Narrow, bus: str) -> bool:
+    node = bus.removeprefix("Bus ").partition(" ")[0].partition(".")[0]
+    return point.nodes == EVERYWHERE or node in point.nodes

@@ -98,6 +98,12 @@ class DeadLetterList(Telling, frozen=True):
     links: tuple[Link, ...]
 
 
+class EvidenceQuery(Asking, frozen=True):
+    """The market whose evidence is wanted."""
+
+    market_id: Name
+
+
 class HeadList(Telling, frozen=True):
     """Heads by stage."""
 

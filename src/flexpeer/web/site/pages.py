@@ -1,5 +1,6 @@
 """Which pages there are, for whom, and how a browser gets them; what they show comes from the API."""
 
+import asyncio
 from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
@@ -10,16 +11,19 @@ from urllib.parse import parse_qs
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from flexpeer.market.participants import DSO_ROLES, OFFERING_ROLES, Role
 from flexpeer.web.site.language import LANGUAGES, catalogue, language_of, name_of
+from flexpeer.web.site.maps import Maps, map_document
 
 LANGUAGE_COOKIE: Final = "language"
 PUBLIC: Final = "/public"
 JOIN: Final = "/join"
 SHORTEST_PASSWORD: Final = 12
+DRAWN_MAP: Final = "/drawings/map"
+MODULE_END: Final = b"\nexport { drawMap };\n"
 MOST_FORM_BYTES: Final = 10_000
 TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 SAFE: Final = {
@@ -98,10 +102,15 @@ PAGES: Final = (
     Page("/trades", "trades", "Trades", TRADERS | OVERSEERS),
     Page("/grid-check", "verdicts", "Grid check", TRADERS | OVERSEERS),
     Page("/resources", "resources", "Resources", TRADERS | OVERSEERS),
+    Page("/standing", "standing", "Standing orders", TRADERS),
+    Page("/curtailment", "curtailment", "Curtailment", TRADERS | OVERSEERS),
+    Page("/map", "map", "Grid map", frozenset(DSO_ROLES)),
     Page("/grid", "grid", "My grid", frozenset(DSO_ROLES)),
     Page("/uploads", "uploads", "Files", frozenset(OFFERING_ROLES)),
+    Page("/delivery", "delivery", "Delivery", TRADERS | OVERSEERS),
     Page("/money", "money", "Money", TRADERS | OVERSEERS),
     Page("/kpis", "kpis", "Key figures", frozenset(DSO_ROLES) | OVERSEERS),
+    Page("/operations", "operations", "Operations", OVERSEERS),
     Page("/audit", "audit", "Audit trail", OVERSEERS),
 )
 
@@ -110,7 +119,7 @@ _TEMPLATES = Environment(
 )
 
 
-def site_routes(doors: Doors) -> list[Route]:
+def site_routes(doors: Doors, maps: Maps) -> list[Route]:
     """Every page, the way in and out, and what pages are made of."""
     found = [Route(page.path, _page(doors, page), methods=["GET"]) for page in PAGES]
     return [
@@ -120,6 +129,7 @@ def site_routes(doors: Doors) -> list[Route]:
         Route(JOIN, _join(doors), methods=["GET", "POST"]),
         Route("/logout", _logout(doors), methods=["POST"]),
         Route("/language", _choose_language, methods=["POST"]),
+        Route(DRAWN_MAP, _drawn_map(doors, maps), methods=["GET"]),
         Route("/static/{name:path}", _static, methods=["GET"]),
     ]
 
@@ -133,6 +143,22 @@ def _page(doors: Doors, page: Page) -> Callable[[Request], object]:
         return _rendered("page.html", request, 200 if allowed else 403, page=page, visitor=visitor, allowed=allowed)
 
     return shown
+
+
+def _drawn_map(doors: Doors, maps: Maps) -> Callable[[Request], object]:
+    """A DSO's own part of the grid, for its page to draw; nobody else's."""
+
+    async def drawn(request: Request) -> Response:
+        visitor = doors.known(request.cookies.get(doors.cookie))
+        if visitor is None:
+            return Response(status_code=401, headers=SAFE)
+        if visitor.role not in DSO_ROLES:
+            return Response(status_code=403, headers=SAFE)
+        shown = await maps.own(visitor.organisation, request.query_params.get("market", ""))
+        document = None if shown is None else await asyncio.to_thread(map_document, shown)
+        return JSONResponse(document, headers={**SAFE, "Cache-Control": "no-store"})
+
+    return drawn
 
 
 async def _public(request: Request) -> Response:
@@ -211,7 +237,7 @@ async def _static(request: Request) -> Response:
 
 @cache
 def _statics() -> dict[str, bytes]:
-    """Everything below `static`, by its path there."""
+    """Everything below `static`, by its path there, and what draws the report's map."""
     found: dict[str, bytes] = {}
 
     def gather(folder: Traversable, path: str) -> None:
@@ -222,7 +248,11 @@ def _statics() -> dict[str, bytes]:
                 found[path + entry.name] = entry.read_bytes()
 
     gather(files("flexpeer.web.site") / "static", "")
-    return found
+    report = files("flexpeer.web")
+    return found | {
+        "map.css": (report / "map.css").read_bytes(),
+        "map.js": (report / "map.js").read_bytes() + MODULE_END,
+    }
 
 
 async def _form(request: Request) -> dict[str, str]:

@@ -1,48 +1,14 @@
 """Limits that a state passes, and tangents there: what a watt injected somewhere changes of them, to first order."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from flexpeer.grid.excess import Allowed
 from flexpeer.grid.limits import Kind, Limits, Readings
-from flexpeer.grid.network import Floats, Integers
+from flexpeer.grid.network import Floats
 from flexpeer.grid.sensitivity import Metric, Quantity, Sensitivity
-
-
-class Slopes(NamedTuple):
-    """How something changes, (periods,) each.
-
-    `own` is per watt that a resource injects, `below` per watt that the area below a border injects more, `above` per
-    unit of voltage at a border of its own.
-    """
-
-    own: Mapping[str, Floats]
-    below: Mapping[str, Floats]
-    above: Mapping[str, Floats]
-
-    def at(self, periods: Integers) -> "Slopes":
-        """In some of the periods."""
-        return Slopes(*({name: row[periods] for name, row in part.items()} for part in self))
-
-    def times(self, factor: Floats) -> "Slopes":
-        """Of something that changes `factor` (periods,) times as much."""
-        return Slopes(*({name: factor * row for name, row in part.items()} for part in self))
-
-
-class Tangent(NamedTuple):
-    """A limit past what is allowed by `over` (periods,), 0 where it is not, and its slopes."""
-
-    over: Floats
-    slopes: Slopes
-
-
-class Responses(NamedTuple):
-    """At each border of an area's own, slopes of the watts it gives there; at each border below, of the voltage."""
-
-    given: Mapping[str, Slopes]
-    felt: Mapping[str, Slopes]
 
 
 class Past(NamedTuple):

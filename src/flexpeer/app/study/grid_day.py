@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace as renamed
 
-from flexpeer.app.grid_limits import day_limits
 from flexpeer.app.scenario import CongestionPoint, Scenario
+from flexpeer.app.study.grid_limits import day_limits
 from flexpeer.errors import BadInput, Finding
 from flexpeer.grid.limits import Kind, Limits, Readings, Violation, read, violations
 from flexpeer.grid.network import Flags, Floats, Network

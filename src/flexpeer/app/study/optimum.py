@@ -13,16 +13,16 @@ a DSO's purchase with what it bought, and wanted to the last. With a grid, (4) s
 solution adds the rows it violates until none is left. Solved by HiGHS.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import csr_matrix
 
+from flexpeer.app.ports import Cuts, LimitRow
 from flexpeer.grid.network import Floats
 from flexpeer.market.machine import State, view
-from flexpeer.market.needs import Watts
 from flexpeer.market.orders import Order, Side, TimeInForce
 from flexpeer.market.pool import At, counts_ppm
 from flexpeer.market.rulebook import Exchange
@@ -30,31 +30,6 @@ from flexpeer.quantities import MONEY_PER_MINOR, PPM
 
 CUT_ROUNDS = 8
 PLACES = 1_000_000
-
-
-class Row(NamedTuple):
-    """A limit of kind (4): for each resource the slope of the flow per W injected in `mtu`, and the room left (W)."""
-
-    mtu: int
-    slopes: Mapping[str, float]
-    room_w: float
-
-
-def row_at(mtu: int, per_w: Mapping[str, float], room: float, moves_w: Mapping[str, Floats]) -> Row:
-    """The row of a limit that has `room` left under moves, per resource and MTU, scaled to a largest slope of 1."""
-    here = sum(per_w.get(resource, 0.0) * float(moves[mtu]) for resource, moves in moves_w.items())
-    scale = max(map(abs, per_w.values()), default=1.0) or 1.0
-    return Row(mtu, {resource: slope / scale for resource, slope in per_w.items()}, (room + here) / scale)
-
-
-class Cuts(Protocol):
-    """Where rows of (4) come from."""
-
-    def first(self) -> Iterable[Row]:
-        """Rows to start with."""
-
-    def violated(self, moves_w: Mapping[str, Floats]) -> Iterable[Row]:
-        """Rows that these moves from the starting point violate, none if all is well."""
 
 
 class _Builder:
@@ -184,7 +159,7 @@ def _share(state: State, order: Order, resource: str) -> float:
     return order.regulation.sign * shares.get(resource, 0) / PPM
 
 
-def _limit_row(state: State, orders: list[Order], row: Row) -> tuple[dict[int, float], float]:
+def _limit_row(state: State, orders: list[Order], row: LimitRow) -> tuple[dict[int, float], float]:
     coefficients = {}
     for column, order in enumerate(orders):
         if order.span.first <= row.mtu < order.span.end:
@@ -204,25 +179,3 @@ def _moves(state: State, orders: list[Order], quantities_kw: Floats) -> dict[str
             row = moves.setdefault(name, np.zeros(state.needs.mtu_count))
             row[order.span.first : order.span.end] += order.regulation.sign * share / PPM * kilowatts * 1000.0
     return moves
-
-
-class FactorCuts:
-    """Every congestion point known by its impact factors; exact, so nothing is violated later."""
-
-    def __init__(self, state: State, room_w: Mapping[str, Watts], signs: Mapping[str, int]) -> None:
-        self._state = state
-        self._room_w = room_w
-        self._signs = signs
-
-    def first(self) -> Iterable[Row]:
-        """A row for every point and MTU."""
-        for point, room in self._room_w.items():
-            for mtu, left in enumerate(room):
-                factors = self._state.needs.impacts_ppm.get(point, {})
-                yield Row(
-                    mtu, {name: self._signs[point] * ppm[mtu] / PPM for name, ppm in factors.items()}, float(left)
-                )
-
-    def violated(self, moves_w: Mapping[str, Floats]) -> Iterable[Row]:  # noqa: ARG002
-        """None: all rows are there from the start."""
-        return ()

@@ -6,12 +6,12 @@ how a market operator runs who must not see any grid.
 
 from collections.abc import Mapping
 
-from flexpeer.app.granting import PointCoordinator
-from flexpeer.app.grid_day import topmost_dso
-from flexpeer.app.optimum import Cuts, FactorCuts
-from flexpeer.app.ports import Flows
+from flexpeer.app.granting.coordinators import PointCoordinator
+from flexpeer.app.owner.grid_owner import PointOwner
+from flexpeer.app.ports import Cuts, Flows
 from flexpeer.app.scenario import Scenario
-from flexpeer.app.validator import PointOwner
+from flexpeer.app.study.factor_cuts import FactorCuts
+from flexpeer.app.study.grid_day import topmost_dso
 from flexpeer.market.machine import State
 from flexpeer.market.needs import CongestionPoint, Direction, Watts
 from flexpeer.quantities import PPM, ceil_div

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flexpeer.app.joint_check import BorderEnd, Trial, Tried
-from flexpeer.app.tangents import Past, Responses, Slopes, Tangent, limits_past
+from flexpeer.app.owner.limits_past import Past, limits_past
+from flexpeer.app.ports import BorderEnd, Responses, Slopes, Tangent, Trial, Tried
 from flexpeer.grid.bracket import Bracket
 from flexpeer.grid.excess import NO_SOURCES, Change
 from flexpeer.grid.limits import TOLERANCE, Kind, Limits, Readings

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flexpeer.app.joint_check import Borders, JointAssessment, Owner, OwnerSilent, mtus_of, within
-from flexpeer.app.ramps import ramp_of
-from flexpeer.app.validator import GridOwner, PointExcess, PointOwner
+from flexpeer.app.granting.joint_check import Borders, JointAssessment, mtus_of, within
+from flexpeer.app.granting.ramps import ramp_of
+from flexpeer.app.owner.grid_owner import GridOwner, PointExcess, PointOwner
+from flexpeer.app.ports import Owner, OwnerSilent
 from flexpeer.grid.bracket import Bracket
 from flexpeer.grid.limits import TOLERANCE, Kind
 from flexpeer.grid.network import Integers

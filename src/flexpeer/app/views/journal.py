@@ -1,7 +1,7 @@
 """What to tell of a market while it runs: refusals, of the door and grid owners, pairs put off; how many came."""
 
-from flexpeer.app.outcome import Refusal
 from flexpeer.app.views.obstacles import GRID_LIMIT, pairs_of, told_of
+from flexpeer.app.views.outcome import Refusal
 from flexpeer.market.machine import Event
 from flexpeer.market.matching.meetings import PutOff, SweepEnded
 from flexpeer.market.orders import OrderAmended, OrderPlaced, OrderWithdrawn

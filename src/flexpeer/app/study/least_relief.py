@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flexpeer.app.grid_day import GridInput, build
-from flexpeer.app.physical_side import PhysicalSide, margin_ppm
-from flexpeer.app.plausibility import explained, flow_warnings, input_warnings
 from flexpeer.app.scenario import Resource, Scenario
+from flexpeer.app.study.grid_day import GridInput, build
+from flexpeer.app.study.physical_side import PhysicalSide, margin_ppm
+from flexpeer.app.study.plausibility import explained, flow_warnings, input_warnings
 from flexpeer.grid.limits import Violation
 from flexpeer.grid.network import Floats, Integers
 from flexpeer.grid.relief import ROUNDS, Day, Flexible, Relief, least_relief

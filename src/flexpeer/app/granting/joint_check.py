@@ -6,13 +6,12 @@ still. Whoever joins them asks each owner to try its own moves, and knows border
 
 from collections.abc import Mapping, Sequence, Set
 from itertools import count
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
-from flexpeer.app.tangents import Responses, Tangent
-from flexpeer.grid.limits import TOLERANCE, Kind
-from flexpeer.grid.network import Complexes, Floats, Integers
+from flexpeer.app.ports import BorderEnd, Owner, Tangent, Trial, Tried
+from flexpeer.grid.network import Complexes, Integers
 from flexpeer.grid.screening import Binding
 from flexpeer.market.trades import Move
 from flexpeer.periods import Span
@@ -20,98 +19,6 @@ from flexpeer.periods import Span
 BORDER_V_PU = 1e-9
 BORDER_W = 1e-4
 ROUNDS = 40
-
-
-class OwnerSilent(Exception):
-    """An owner did not answer in time; whoever carries messages to it raises this."""
-
-    def __init__(self, owner: str) -> None:
-        super().__init__(owner)
-        self.owner = owner
-
-
-class BorderEnd(NamedTuple):
-    """A border as its child knows it: a name that both sides use, and whose bus dictates the voltage."""
-
-    name: str
-    parent: str
-
-
-class Trial(NamedTuple):
-    """What an owner is asked to try in `mtus`, without making it current.
-
-    `drawn` is what children draw more at borders than in the accepted state (mtus,), W + j var; `border_v` (borders,
-    mtus) are voltages at one's own borders, per unit, None as accepted; `watched` the borders whose voltages are told.
-    """
-
-    number: int
-    moves: tuple[Move, ...]
-    mtus: Integers
-    drawn: Mapping[str, Complexes]
-    border_v: Complexes | None
-    watched: tuple[str, ...]
-
-
-class Tried(NamedTuple):
-    """What a trial leads to: `excess` as in `grid.screening`, infinite where the power flow does not converge.
-
-    `drawn` (borders, mtus) is what the area draws more at its own borders than in the accepted state, W + j var;
-    `voltages` (watched, mtus) are those of its parent's side for the areas below, per unit.
-    """
-
-    converged: bool
-    excess: float
-    binding: Binding | None
-    drawn: Complexes
-    voltages: Complexes
-
-    @property
-    def fits(self) -> bool:
-        """Whether it passes no limit and worsens nothing past its limit."""
-        return self.converged and self.excess <= TOLERANCE
-
-
-class Owner(Protocol):
-    """One grid owner, here or elsewhere; every call may raise `OwnerSilent`."""
-
-    @property
-    def owner(self) -> str:
-        """The DSO."""
-
-    @property
-    def borders(self) -> tuple[BorderEnd, ...]:
-        """Where its area hangs on others."""
-
-    @property
-    def elsewhere(self) -> bool:
-        """Whether it is another program."""
-
-    def voltages(self, borders: Sequence[str]) -> Complexes:
-        """Accepted voltages at borders, its own or those of areas below, (borders, periods), per unit."""
-
-    def attempt(self, trial: Trial) -> Tried:
-        """Try it; the last one tried may be held."""
-
-    def hold(self, match: int, trial: int) -> None:
-        """Make the trial of this number current, able to return."""
-
-    def commit(self, match: int) -> None:
-        """Keep what was held."""
-
-    def abort(self, match: int) -> None:
-        """Return to the state before the match was held."""
-
-    def slack(self, element: str, kind: Kind, mtu: int) -> float:
-        """Room of an element in the accepted state, as a fraction of its limit."""
-
-    def reading(self, element: str, kind: Kind) -> Floats:
-        """What a limit is about in the accepted state, (periods,), in the unit of its kind."""
-
-    def tangents(self, trial: int) -> tuple[Tangent, ...]:
-        """Limits that the trial of this number, the last one, takes past what is allowed, in its MTUs."""
-
-    def responses(self) -> Responses:
-        """How its borders respond in the accepted state, in every MTU."""
 
 
 class _Before(NamedTuple):
@@ -230,6 +137,8 @@ class JointAssessment:
         return self._worst
 
     def _most(self) -> tuple[float, str, Binding | None]:
+        if not self.touched:
+            return 0.0, "", None
         owner, tried = max(self.touched, key=lambda each: each[1].excess)
         return tried.excess, owner, tried.binding
 

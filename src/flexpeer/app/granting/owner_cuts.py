@@ -16,9 +16,8 @@ from itertools import groupby
 
 import numpy as np
 
-from flexpeer.app.joint_check import Borders, JointAssessment, OwnerSilent
-from flexpeer.app.optimum import Row, row_at
-from flexpeer.app.tangents import Responses, Slopes, Tangent
+from flexpeer.app.granting.joint_check import Borders, JointAssessment
+from flexpeer.app.ports import LimitRow, OwnerSilent, Responses, Slopes, Tangent
 from flexpeer.grid.network import Floats, Integers
 from flexpeer.market.trades import Move
 from flexpeer.periods import Span
@@ -31,11 +30,11 @@ class OwnerCuts:
         self._borders = borders
         self._known: dict[str, Responses] = {}
 
-    def first(self) -> Iterable[Row]:
+    def first(self) -> Iterable[LimitRow]:
         """None: the market's own balances keep the congestion points already."""
         return ()
 
-    def violated(self, moves_w: Mapping[str, Floats]) -> Iterable[Row]:
+    def violated(self, moves_w: Mapping[str, Floats]) -> Iterable[LimitRow]:
         """Tangents of limits passed, one for each of their MTUs; none where there is no power flow to say.
 
         Nor where an owner is silent, who will be asked once more before anything is granted.
@@ -44,18 +43,18 @@ class OwnerCuts:
         with suppress(OwnerSilent):
             yield from self._passed(moves, moves_w) if moves else ()
 
-    def _passed(self, moves: Sequence[Move], moves_w: Mapping[str, Floats]) -> Iterator[Row]:
+    def _passed(self, moves: Sequence[Move], moves_w: Mapping[str, Floats]) -> Iterator[LimitRow]:
         joint = JointAssessment(self._borders, moves)
         for owner, tried in joint.touched if joint.converged else ():
             if not tried.fits:
                 for tangent in joint.tangents(owner):
                     yield from self._rows(tangent, joint.mtus, moves_w)
 
-    def _rows(self, tangent: Tangent, mtus: Integers, moves_w: Mapping[str, Floats]) -> Iterator[Row]:
+    def _rows(self, tangent: Tangent, mtus: Integers, moves_w: Mapping[str, Floats]) -> Iterator[LimitRow]:
         per_w = self._everywhere(tangent.slopes, mtus)
         for at in np.flatnonzero(tangent.over > 0.0):
             slopes = {resource: float(row[at]) for resource, row in per_w.items()}
-            yield row_at(int(mtus[at]), slopes, -float(tangent.over[at]), moves_w)
+            yield LimitRow.under(moves_w, int(mtus[at]), slopes, -float(tangent.over[at]))
 
     def _everywhere(self, slopes: Slopes, mtus: Integers) -> dict[str, Floats]:
         """Change per watt that any resource injects, (mtus,) each: equations (1) and (2)."""

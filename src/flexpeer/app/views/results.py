@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from flexpeer.app.outcome import Congestion, DayOutcome
 from flexpeer.app.views.orders import OrderStatus
+from flexpeer.app.views.outcome import Congestion, DayOutcome
 from flexpeer.grid.network import Floats
 from flexpeer.market.kpi import KpiReport
 from flexpeer.market.orders import Side

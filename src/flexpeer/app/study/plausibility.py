@@ -10,9 +10,9 @@ from math import sqrt
 
 import numpy as np
 
-from flexpeer.app.grid_day import GridInput
 from flexpeer.app.ports import Flows
 from flexpeer.app.scenario import Profile, Resource, Scenario
+from flexpeer.app.study.grid_day import GridInput
 from flexpeer.errors import BadInput, Finding
 from flexpeer.grid.network import Floats
 

@@ -10,17 +10,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flexpeer.app.between.told_side import ToldPoint
-from flexpeer.app.gate.owner_cuts import OwnerCuts
-from flexpeer.app.granting import GridCoordinator
-from flexpeer.app.grid_cuts import GridCuts
-from flexpeer.app.grid_day import GridDay
-from flexpeer.app.joint_check import BorderEnd, Borders
-from flexpeer.app.optimum import Cuts
-from flexpeer.app.ports import Flows
+from flexpeer.app.granting.coordinators import GridCoordinator
+from flexpeer.app.granting.joint_check import Borders
+from flexpeer.app.granting.owner_cuts import OwnerCuts
+from flexpeer.app.owner.grid_owner import GridOwner, OwnGrid
+from flexpeer.app.ports import BorderEnd, Cuts, Flows
 from flexpeer.app.scenario import CongestionPoint as GivenPoint
 from flexpeer.app.scenario import Scenario
-from flexpeer.app.validator import GridOwner, OwnGrid
+from flexpeer.app.study.grid_cuts import GridCuts
+from flexpeer.app.study.grid_day import GridDay
+from flexpeer.app.study.told_side import ToldPoint
 from flexpeer.errors import bad_input
 from flexpeer.grid.areas import Area, branch_owners, split
 from flexpeer.grid.limits import Kind, Limits, Readings, band_pu, relief_needed
@@ -118,7 +117,10 @@ class PhysicalSide:
 
     def flows(self, schedules_w: Schedules) -> Flows:
         """Flow (in the loading direction) and limit of each point, W per MTU, with these schedules."""
-        state = self.grid.solve(schedules_w, "schedules")
+        return self.flows_in(self.grid.solve(schedules_w, "schedules"))
+
+    def flows_in(self, state: State) -> Flows:
+        """The same in a state of the day."""
         rows = ((p.point.congestion_point, self._flow(p, state), self._limit(p)) for p in self._points)
         return {name: (tuple(flow.tolist()), tuple(limit.tolist())) for name, flow, limit in rows}
 

@@ -6,8 +6,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from flexpeer.app.outcome import Congestion, GridPicture
-from flexpeer.app.physical_side import PhysicalSide
+from flexpeer.app.study.physical_side import PhysicalSide
+from flexpeer.app.views.outcome import Congestion, GridPicture
 from flexpeer.grid.limits import Kind
 from flexpeer.grid.network import Complexes, Flags, Floats, Network
 from flexpeer.market.needs import Watts

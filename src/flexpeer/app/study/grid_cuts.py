@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from flexpeer.app.grid_day import GridDay
-from flexpeer.app.optimum import Row, row_at
-from flexpeer.app.tangents import limits_past
+from flexpeer.app.owner.limits_past import limits_past
+from flexpeer.app.ports import LimitRow
+from flexpeer.app.study.grid_day import GridDay
 from flexpeer.grid.excess import Allowed
 from flexpeer.grid.limits import Readings, read
 from flexpeer.grid.network import Floats
@@ -29,11 +29,11 @@ class GridCuts:
         _, start = self._grid.solve(start_w, "starting point")
         self._allowed = _allowed(self._grid, start)
 
-    def first(self) -> Iterable[Row]:
+    def first(self) -> Iterable[LimitRow]:
         """None: the market's own balances keep the congestion points already."""
         return ()
 
-    def violated(self, moves_w: Mapping[str, Floats]) -> Iterable[Row]:
+    def violated(self, moves_w: Mapping[str, Floats]) -> Iterable[LimitRow]:
         """Tangents of the worst elements past what is allowed, one for each of their MTUs."""
         grid = self._grid
         p_w = grid.injections(self._start_w)
@@ -45,7 +45,7 @@ class GridCuts:
             slopes = past.per_w(sensitivity(grid.day, result, p_w, grid.base_q_var, past.metric), readings)
             for mtu in np.flatnonzero(past.over > 0.0):
                 per_w = {resource: float(slopes[bus, mtu]) for resource, bus in grid.bus_of.items()}
-                yield row_at(int(mtu), per_w, -float(past.over[mtu]), moves_w)
+                yield LimitRow.under(moves_w, int(mtu), per_w, -float(past.over[mtu]))
 
 
 def _allowed(grid: GridDay, start: Readings) -> Allowed:

@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from flexpeer.app.gate.owner_cuts import OwnerCuts
-from flexpeer.app.granting import GridCoordinator
-from flexpeer.app.joint_check import Borders, Owner, OwnerSilent
-from flexpeer.app.optimum import Cuts
-from flexpeer.app.ports import Flows
+from flexpeer.app.granting.coordinators import GridCoordinator
+from flexpeer.app.granting.joint_check import Borders
+from flexpeer.app.granting.owner_cuts import OwnerCuts
+from flexpeer.app.ports import Cuts, Flows, Owner, OwnerSilent
 from flexpeer.app.scenario import Scenario
 from flexpeer.grid.limits import Kind, relief_needed
 from flexpeer.grid.network import Floats
@@ -24,7 +23,7 @@ from flexpeer.market.needs import CongestionPoint, Watts, relieving
 from flexpeer.quantities import PPM
 
 Schedules = Mapping[str, Watts]
-Row = tuple[float, ...]
+LimitRow = tuple[float, ...]
 
 
 class ToldPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,12 +36,12 @@ class ToldPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     point: CongestionPoint
     owner: str
     kind: Kind
-    forecast_w: Row
-    start_w: Row
-    beyond_w: Row
-    limit_w: Row
-    unit_w: Row
-    margin_w: Row
+    forecast_w: LimitRow
+    start_w: LimitRow
+    beyond_w: LimitRow
+    limit_w: LimitRow
+    unit_w: LimitRow
+    margin_w: LimitRow
 
 
 class ToldSide:

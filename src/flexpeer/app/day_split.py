@@ -10,13 +10,12 @@ from typing import NamedTuple, TypeVar
 from msgspec.structs import replace
 
 from flexpeer.app.between.remote_owner import Address, Domain, Post, RemoteOwner
-from flexpeer.app.between.told_side import ToldPoint, ToldSide
 from flexpeer.app.day import Day
-from flexpeer.app.grid_day import GridInput
-from flexpeer.app.joint_check import OwnerSilent
-from flexpeer.app.ports import Batch, Watch
+from flexpeer.app.owner.grid_owner import OwnGrid
+from flexpeer.app.ports import Batch, OwnerSilent, Watch
 from flexpeer.app.scenario import CongestionPoint, OrderRow, Profile, Scenario
-from flexpeer.app.validator import OwnGrid
+from flexpeer.app.study.grid_day import GridInput
+from flexpeer.app.study.told_side import ToldPoint, ToldSide
 from flexpeer.errors import BadInput, Finding
 from flexpeer.market.needs import Direction, Needs, Watts
 from flexpeer.market.timeline import Stage
