@@ -7,6 +7,8 @@ from itertools import count
 from typing import NamedTuple
 from uuid import uuid4
 
+from msgspec.structs import replace
+
 from flexpeer.api.declining import denied, refused, refused_command
 from flexpeer.api.documents import dsos_of, order_document, order_owned, public_order
 from flexpeer.api.edge import JSON, Answer, Asked, Route, encode
@@ -26,6 +28,7 @@ from flexpeer.wire.api import (
     OrderList,
     OrderRequest,
     PublicOrderList,
+    QuantityPricePoint,
     SideWord,
     TimeInForceWord,
     ValidationError,
@@ -69,8 +72,8 @@ def placing(asked: Asked, wanted: OrderRequest, key: str | None) -> Placing:
         side=SIDES[wanted.side],
         start=instant(wanted.period_from, "periodFrom"),
         end=instant(wanted.period_to, "periodTo"),
-        quantity_w=0,
-        price_minor=0,
+        quantity_w=watts(wanted.price_points[0].quantity),
+        price_minor=minor_units(wanted.price_points[0].unit_price),
         zone=wanted.flexibility_zone_id,
         regulation=None if wanted.regulation_type is None else Regulation(wanted.regulation_type.upper()),
         min_quantity_w=watts(wanted.minimum_acceptance_quantity or Decimal(0)),
@@ -87,21 +90,18 @@ def _name(organisation: str, key: str | None) -> str:
 
 
 def _at_points(first: PlaceOrder, wanted: OrderRequest) -> tuple[PlaceOrder, ...]:
-    commands = []
-    for number, point in enumerate(wanted.price_points, 1):
-        suffix = "" if number == 1 else f"{POINT}{number}"
-        commands.append(
-            PlaceOrder(
-                **{name: getattr(first, name) for name in first.__struct_fields__}
-                | {
-                    "order": first.order + suffix,
-                    "key": first.key and first.key + suffix,
-                    "quantity_w": watts(point.quantity),
-                    "price_minor": minor_units(point.unit_price),
-                }
-            )
-        )
-    return tuple(commands)
+    return (first, *(_at_point(first, number, point) for number, point in enumerate(wanted.price_points[1:], 2)))
+
+
+def _at_point(first: PlaceOrder, number: int, point: QuantityPricePoint) -> PlaceOrder:
+    suffix = f"{POINT}{number}"
+    return replace(
+        first,
+        order=first.order + suffix,
+        key=first.key and first.key + suffix,
+        quantity_w=watts(point.quantity),
+        price_minor=minor_units(point.unit_price),
+    )
 
 
 def _sender(asked: Asked, served: ServedDay, wanted: OrderRequest) -> tuple[str, str, str]:

@@ -12,7 +12,7 @@ from flexpeer.app.ports import Batch, EventLog, Owners
 from flexpeer.market.granting import Freed, RecordVerdict, ReportHeadroom
 from flexpeer.market.machine import Advance, Command, Event, State, decide, evolve, has_work, view
 from flexpeer.market.matching.books import NOTHING_TO_FOLLOW, Books
-from flexpeer.market.matching.compiled_book import CompiledBook
+from flexpeer.market.matching.compiled_book import CompiledBook, load_kernels
 from flexpeer.market.matching.meetings import LineMoved, MeetingsWoken
 from flexpeer.market.needs import DayOpened
 from flexpeer.market.orders import (
@@ -216,8 +216,9 @@ class Market:
             self.books = make_books(event.rulebook.priority)
         if kind not in NOTHING_TO_FOLLOW:
             self.books.evolve(view(self.state, self.books), event)
-        if kind is GateOpened and self._make_owners is not None:
-            self.owners = self._make_owners(self.state)
+        if kind is GateOpened:
+            load_kernels()
+            self.owners = self.owners if self._make_owners is None else self._make_owners(self.state)
         if woken:
             self._asleep(tuple(woken))
         for listener in self._listeners:

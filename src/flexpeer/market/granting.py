@@ -179,6 +179,6 @@ def _waking(view: View, matching: Matching, names: list[str], more: list[str] | 
     if not alone:
         return [MeetingsWoken(tuple(names))]
     still = {o for o in alone - {matching.sweeping} if view.orders.orders[o].status is Status.OPEN}
-    first = matching.waiting[:1] if matching.waiting[:1] == (matching.sweeping,) else ()
-    line = sorted((*still, *matching.waiting[len(first) :]), key=lambda order: view.orders.orders[order].number)
+    first = (matching.sweeping,) if matching.first == matching.sweeping else ()
+    line = sorted((*still, *tuple(matching.waiting)[len(first) :]), key=lambda order: view.orders.orders[order].number)
     return [MeetingsWoken(tuple(names), (*first, *dict.fromkeys(line)))]

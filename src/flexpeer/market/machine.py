@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import msgspec
 from msgspec.structs import replace
-from rpds import HashTrieMap
+from rpds import HashTrieMap, Queue
 
 from flexpeer.market import (
     activation,
@@ -305,6 +305,8 @@ _EVOLVE: dict[type, Callable[[State, Any], State]] = {
 def _plain(value: Any) -> Any:
     if isinstance(value, HashTrieMap):
         return dict(value.items())
+    if isinstance(value, Queue):
+        return list(value)
     raise TypeError(f"no canonical form for {type(value).__name__}")
 
 

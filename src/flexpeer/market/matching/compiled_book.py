@@ -1,6 +1,7 @@
 """The book the market runs on: a ranked tree for each place; the best of all places is found in compiled code."""
 
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 
@@ -216,3 +217,18 @@ class CompiledBook:
             return 0
         own, its = self._arrived, other._arrived
         return int(_first_crossing(own.nodes, own.roots[ours], its.nodes, its.roots[theirs], *terms, after))
+
+
+@cache
+def load_kernels() -> None:
+    """Have every kernel ready, once in a program: otherwise the first to come in a market waits for all of them."""
+    one: Numbers = np.ones(1, dtype=np.int64)
+    terms = Terms(one, one, np.zeros(1, dtype=bool))
+    for priority in Priority:
+        ours, theirs = CompiledBook(priority), CompiledBook(priority)
+        for book in (ours, theirs):
+            book.add(1, 0, 0)
+            book.add(2, 0, 0)
+        assert list(ours.candidates(terms, 0, 3)) == [1, 2]
+        ours.first_crossing(0, theirs, 0, (1, 1), 0)
+        ours.remove(1)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
-from rpds import HashTrieMap
+from rpds import HashTrieMap, Queue
 
 from flexpeer.market.needs import Regulation
 from flexpeer.market.orders import Order, OrderAmended, OrderPlaced
@@ -153,7 +153,7 @@ class Matching(msgspec.Struct, frozen=True):
     there were. `tentative` are names found blocked while reservations were held: forgotten if these are released.
     """
 
-    waiting: tuple[str, ...] = ()
+    waiting: Queue[str] = Queue()
     sweeping: str = ""
     blocks: HashTrieMap[str, Block] = HashTrieMap()
     awake: HashTrieMap[str, None] = HashTrieMap()
@@ -166,19 +166,25 @@ class Matching(msgspec.Struct, frozen=True):
     deferred: tuple[str, ...] = ()
     tentative: tuple[str, ...] = ()
 
+    @property
+    def first(self) -> str | None:
+        """Who waits and came first."""
+        return next(iter(self.waiting), None)
+
 
 def evolve(matching: Matching, event: object) -> Matching:
     """Matching after an event of any stage."""
     match event:
         case OrderPlaced(order, _) if not order.residual:
-            return replace(matching, waiting=(*matching.waiting, order.order))
+            return replace(matching, waiting=matching.waiting.enqueue(order.order))
         case OrderAmended(order_id):
-            return replace(matching, waiting=(*matching.waiting, order_id))
+            return replace(matching, waiting=matching.waiting.enqueue(order_id))
         case MatchProposed(proposed):
             return matching if matching.sweeping else replace(matching, sweeping=proposed.taker)
         case SweepEnded(order_id, number):
-            line = matching.waiting[1:] if matching.waiting[:1] == (order_id,) else matching.waiting
-            swept = 0 if matching.stirred else (number if line is matching.waiting else matching.swept)
+            first = matching.first == order_id
+            line = matching.waiting.dequeue() if first else matching.waiting  # type: ignore[call-arg]  # wrong stub
+            swept = 0 if matching.stirred else (matching.swept if first else number)
             reached = max(matching.reached, number)
             return replace(
                 matching, waiting=line, sweeping="", swept=swept, stirred=False, tentative=(), reached=reached
@@ -197,7 +203,7 @@ def _slept(matching: Matching, event: object) -> Matching:
             if later:
                 return replace(matching, deferred=(*matching.deferred, *names))
             woken = _woken(matching, names)
-            return replace(woken, waiting=waiting or woken.waiting, wakes=woken.wakes + 1)
+            return replace(woken, waiting=Queue(waiting) if waiting else woken.waiting, wakes=woken.wakes + 1)
         case LineMoved(number, names):
             moved = _woken(replace(matching, wakes=0, deferred=()), names) if names else replace(matching, wakes=0)
             return replace(moved, turn=number or moved.turn, chances=moved.chances + (number is None))

@@ -116,7 +116,7 @@ def _next_woken(view: View, matching: Matching, books: Books) -> str | None:
 
     None where somebody should have woken, but nobody has.
     """
-    waits = matching.waiting[0] if matching.waiting else None
+    waits = matching.first
     woken = books.next_woken(matching.awake, matching.swept) if matching.awake else None
     if woken is None:
         return waits
