@@ -59,8 +59,12 @@ RATED_A = {(1, 2): 150.0, (2, 3): 132.0, (5, 6): 78.0}
 SHAPE = (62, 58, 56, 55, 57, 64, 78, 84, 82, 80, 79, 80, 81, 80, 80, 84, 93, 97, 96, 92, 86, 80, 72, 66)
 """The load of each hour, percent of the feeder's nominal load."""
 FEEDERS, LEVELS, BEHIND = 16, 4, 8
-NESTED = {"Source": range(1, 15), "Trafo 0-1": range(1, 12), "Line 1-2": range(2, 12)}
-NESTED |= {f"Trafo 5.{n} {k}0-{k}1": (f"5.{n}",) for n, k in enumerate("RRRRC", 1)}
+NESTED: dict[str, tuple[object, ...]] = {
+    "Source": (*range(1, 15),),
+    "Trafo 0-1": (*range(1, 12),),
+    "Line 1-2": (*range(2, 12),),
+    **{f"Trafo 5.{n} {k}0-{k}1": (f"5.{n}",) for n, k in enumerate("RRRRC", 1)},
+}
 """Elements past their limits of the 1,099 buses, and the nodes or feeders behind them."""
 IMPORTED, EXPORTED = 0.93, 1.05
 Rows = list[dict[str, Any]]
@@ -138,7 +142,7 @@ def _limit_w(forecast: dict[str, Profile], behind: Iterable[object]) -> int:
     nodes = {str(each) for each in behind}
     names = [name for name in forecast if not nodes.isdisjoint(_behind(name))]
     net_w: Floats = np.sum([forecast[name].p_w for name in names], axis=0)
-    return round(max(-IMPORTED * net_w.min(), EXPORTED * net_w.max()))
+    return round(max(-IMPORTED * float(net_w.min()), EXPORTED * float(net_w.max())))
 
 
 def _behind(bus: str) -> tuple[str, str]:
