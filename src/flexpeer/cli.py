@@ -199,14 +199,18 @@ def serve(  # noqa: PLR0913 - what may be set about a service
     clock: Annotated[str | None, typer.Option(help="virtual or system.")] = None,
     speed: Annotated[float | None, typer.Option(help="Times real time that a virtual clock runs.")] = None,
     start: Annotated[str | None, typer.Option(help="Instant at which a virtual clock starts.")] = None,
-    scenario: Annotated[Path | None, typer.Option(help="Scenario folder to make the market from, once.")] = None,
+    scenario: Annotated[
+        list[Path] | None, typer.Option(help="Scenario folder of a day, to make the market or the day from, once.")
+    ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="The built-in market day, with a virtual clock.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Serve a market to FSPs and DSOs until it is interrupted; on the same folder it goes on where it was."""
     given = {"data": data, "database": database, "host": host, "port": port, "speed": speed, "start": start}
     settings = serving.settings_of({**given, "clock": clock or ("virtual" if demo else None)})
-    ended_well = serving.serve(settings, scenario, demo=demo, tell=_ready(as_json, logins=demo))
+    if demo and not as_json:
+        say("making the market and opening its gate: some seconds, the first time up to two minutes ...")
+    ended_well = serving.serve(settings, scenario or (), demo=demo, tell=_ready(as_json, logins=demo))
     raise typer.Exit(0 if ended_well else 1)
 
 
@@ -215,8 +219,11 @@ def _ready(as_json: bool, *, logins: bool) -> Callable[[dict[str, Any]], None]:
 
     def tell(facts: dict[str, Any]) -> None:
         say(json.dumps(facts) if as_json else f"serving at {facts['url']}, credentials in {facts['credentials']}")
+        if "link" in facts and not as_json:
+            say(f"one-time link for the market operator: {facts['link']}")
         if logins and not as_json:
-            say(narration.logins(json.loads(Path(facts["credentials"]).read_text(encoding="utf-8"))))
+            credentials = Path(facts["credentials"])
+            say(narration.logins(json.loads(credentials.read_text(encoding="utf-8")), str(credentials)))
 
     return tell
 

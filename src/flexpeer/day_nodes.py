@@ -23,15 +23,15 @@ from flexpeer.adapters.nats_areas import NatsAreas, serve, without_password
 from flexpeer.adapters.results_files import dso_tables, write_dso_tables, write_results
 from flexpeer.adapters.server_files import write_authority, write_passwords
 from flexpeer.adapters.store import Store
-from flexpeer.app.between.day_split import OperatorShare, gather_bids, split_day
 from flexpeer.app.between.grant_node import GrantDesk, GrantNode
 from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
 from flexpeer.app.between.remote_owner import RemoteOwner, grant_reply_in
-from flexpeer.app.between.told_side import ToldSide
 from flexpeer.app.day import Day
-from flexpeer.app.results import result_object
+from flexpeer.app.day_split import OperatorShare, gather_bids, split_day
+from flexpeer.app.owner.grid_owner import GridOwner, OwnGrid
 from flexpeer.app.scenario import OrderRow
-from flexpeer.app.validator import GridOwner, OwnGrid
+from flexpeer.app.study.told_side import ToldSide
+from flexpeer.app.views.results import result_object
 from flexpeer.bootstrap import (
     LOG_NAME,
     StageWatch,

@@ -9,10 +9,10 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from flexpeer.app.outcome import DayOutcome
+from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.app.views.remaining import by_grid, point_mwh, remaining
 from flexpeer.market.kpi import obligations
-from flexpeer.narration import ROWS, and_more, titled, warned
+from flexpeer.narration import ROWS, and_more, mwh_cell, titled, warned
 from flexpeer.quantities import WATT_MINUTES_PER_MWH
 from flexpeer.web.terms import ACCOUNTS, RULES
 
@@ -54,7 +54,7 @@ def _points(outcome: DayOutcome) -> RenderableType:
         worst = max(point.need_w, default=0) / 1e6
         table.add_row(
             f"{p.congestion_point} ({p.direction})", p.dso, f"{hours:g}", f"{worst:.3f}",
-            *(f"{mwh:.3f}" for mwh in point_mwh(outcome, point)),
+            *(mwh_cell(mwh) for mwh in point_mwh(outcome, point)),
         )  # fmt: skip
     return table
 
@@ -70,7 +70,7 @@ def _allocation(outcome: DayOutcome) -> RenderableType:
     policy = RULES[outcome.scenario.rulebook.allocation]
     table = titled(f"By rule (resource side, {policy})", "resource", "curtailed, MWh", "of that stays curtailed, MWh")
     for name, energy in owed.most_common(ROWS):
-        table.add_row(name, *(f"{watt_minutes / WATT_MINUTES_PER_MWH:.3f}" for watt_minutes in (energy, left[name])))
+        table.add_row(name, *(mwh_cell(watt_minutes / WATT_MINUTES_PER_MWH) for watt_minutes in (energy, left[name])))
     and_more(table, len(owed))
     return table
 

@@ -136,7 +136,12 @@ def _grouped(rows: Sequence[Mapping[str, Any]], *keys: str) -> dict[tuple[str, .
 
 
 def _peak_and_energy(watts: Sequence[int], hours: float) -> tuple[str, str]:
-    return f"{max(watts) / 1e6:.3f}", f"{sum(watts) * hours / 1e6:.3f}"
+    return f"{max(watts) / 1e6:.3f}", mwh_cell(sum(watts) * hours / 1e6)
+
+
+def mwh_cell(mwh: float) -> str:
+    """An energy in a column of MWh: what is there is never shown as none."""
+    return "<0.001" if 0 < mwh < 0.001 else f"{mwh:.3f}"
 
 
 def grid_summary(summary: Mapping[str, Any]) -> str:
@@ -312,17 +317,16 @@ def store_counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{word} {counts[key]:,}" for key, word in words.items())
 
 
-def logins(credentials: Mapping[str, Any]) -> str:
-    """Who may come in, and with what."""
-    rows = [
-        (name, login["role"], login["user"], login["password"], login["client_id"])
-        for name, login in credentials["organisations"].items()
-    ]
-    table = [("organisation", "role", "user", "password", "client"), *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(5)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
-    )
+def logins(credentials: Mapping[str, Any], file: str) -> str:
+    """Three who may come in to a demo, one of each kind, and where the others are."""
+    known = credentials["organisations"]
+    kinds = (("DSO", ("REGIONAL_DSO", "LOCAL_DSO")), ("FSP", ("FSP",)), ("market operator", ("MARKET_OPERATOR",)))
+    found = [(kind, next((name for name, at in known.items() if at["role"] in roles), None)) for kind, roles in kinds]
+    rows = [(kind, known[name]["user"], known[name]["password"]) for kind, name in found if name is not None]
+    table = [("log in as", "user", "password"), *rows]
+    widths = [max(len(row[column]) for row in table) for column in range(3)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    return "\n".join([*lines, f"{len(known) - len(rows)} more organisations are in {file}"])
 
 
 def played(result: Mapping[str, Any]) -> str:

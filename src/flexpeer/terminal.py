@@ -81,9 +81,9 @@ def _lines(what: str) -> Iterator[Tell]:
         """Until the work has ended."""
         while not ended.wait(EVERY_S):
             done, total = far
-            counted = f"{what} {done:,} of {total:,}, " if total else ""
+            counted = f"{what} {done:,} of {total:,}" if total else "working"
             with suppress(OSError):
-                ERRORS.print(f"{counted}{monotonic() - began:.0f} s", soft_wrap=True)
+                ERRORS.print(f"{counted}, {monotonic() - began:.0f} s", soft_wrap=True)
 
     printer = threading.Thread(target=print_lines, daemon=True)
     printer.start()

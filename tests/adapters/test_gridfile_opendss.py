@@ -158,6 +158,29 @@ def test_a_single_phase_has_its_own_drop_and_everything_is_told(tmp_path: Path) 
     assert rating == pytest.approx(200 / 3)
 
 
+GENERATING = """clear
+new circuit.x basekv=20 bus1=a
+new line.main bus1=a bus2=b phases=3 r1=0.3 x1=0.35 r0=0.8 x0=1.2 c1=0 c0=0 length=5 units=km normamps=300
+new generator.mill bus1=b kv=20 kw=300 pf=1
+new pvsystem.roof bus1=b kv=20 pmpp=80 kva=60 irradiance=0.5 pf=1
+new storage.cells bus1=b kv=20 kwrated=50 kwhrated=200 kwhstored=100 state=discharging
+set voltagebases=(20)
+calcvoltagebases
+solve
+"""
+
+
+def test_generating_elements_have_the_ranges_of_the_script(tmp_path: Path) -> None:
+    need_engine()
+    (tmp_path / "x.dss").write_text(GENERATING)
+    found = {row.plate.name: (row.plate.kind, *row.plate[2:]) for row in open_grid("x.dss", tmp_path).injections}
+    assert found == {
+        "generator.mill": ("generation", 0.0, 300e3, pytest.approx(math.nan, nan_ok=True)),
+        "pvsystem.roof": ("pv", 0.0, 60e3, pytest.approx(math.nan, nan_ok=True)),
+        "storage.cells": ("battery", -50e3, 50e3, 200e3),
+    }
+
+
 AGREEMENT = {
     "13Bus/IEEE13Nodeckt.dss": (0.0020, 0.030),
     "34Bus/ieee34Mod1.dss": (0.0126, 0.013),

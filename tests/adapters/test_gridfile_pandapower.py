@@ -59,6 +59,29 @@ def test_a_small_net_by_hand(tmp_path: Path) -> None:
     assert grid.q_var.tolist() == [0, -0.1e6]
 
 
+@pytest.mark.parametrize("layout", ["by column", "with parameters", "by row"])
+def test_tables_without_a_frame_are_files_of_the_first_versions(tmp_path: Path, layout: str) -> None:
+    """1.2 to 1.5, 1.4 and 1.5 as some programs wrote them, and 1.6.0, all with powers in kW."""
+    net = dict(small(load=table("name bus p_kw q_kvar scaling in_service", ["x", 1, 1e3, 200, 0.5, True]))["_object"])
+    net |= {"version": 1.4, "std_types": {"line": {"L": {"r_ohm_per_km": 1}}, "trafo": {}}}
+    if layout != "by row":
+        for name, each in net.items():
+            if isinstance(each, dict) and "_object" in each:
+                frame = json.loads(each["_object"])
+                columns = zip(frame["columns"], zip(*frame["data"], strict=True), strict=True)
+                net[name] = {column: {str(at): cell for at, cell in enumerate(cells)} for column, cells in columns}
+    if layout == "with parameters":
+        stated = {name: net.pop(name) for name in ("f_hz", "version")}
+        del net["std_types"]
+        net |= {"parameters": {"parameter": stated}, "line_std_types": {"r_ohm_per_km": {"L": 1}}, "dtypes": {}}
+    bare, today = opened(tmp_path, net), opened(tmp_path, small())
+    assert bare.findings == ()
+    for field in ("r_pu", "b_pu", "source_v_pu", "rating_to_a"):
+        assert getattr(bare.network, field).tolist() == getattr(today.network, field).tolist()
+    assert (bare.p_w.tolist(), bare.q_var.tolist()) == (today.p_w.tolist(), today.q_var.tolist())
+    assert bare.network.bus_names == today.network.bus_names
+
+
 LINE = "name from_bus to_bus length_km r_ohm_per_km x_ohm_per_km c_nf_per_km max_i_ka parallel in_service"
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown bus": (small(line=table(LINE, ["L", 0, 7, 1, 1, 1, 0, 0.3, 1, True])), "no bus 7"),

@@ -8,7 +8,7 @@ import pytest
 from tests.app.grid_days import SMALL_UNITS, Ask, Day, orders, small_day
 
 from flexpeer.adapters.results_files import TABLES, write_results
-from flexpeer.app.results import result_object
+from flexpeer.app.views.results import result_object
 
 ASKS = [
     Ask("HB", "SELL", 2_000_001, 200, "Cable 3"),

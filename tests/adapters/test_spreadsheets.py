@@ -18,7 +18,7 @@ from tests.adapters.spreadsheets import Rows, rows_of, text_of, workbook
 from flexpeer.adapters.scenario_files import read_scenario
 from flexpeer.adapters.scenario_files.cells import Doubt
 from flexpeer.adapters.scenario_files.numerals import Numerals
-from flexpeer.adapters.scenario_files.workbooks import MOST_BYTES, read_workbook
+from flexpeer.adapters.scenario_files.workbooks import OF_FILES, Bounds, read_workbook
 from flexpeer.app.scenario import Scenario
 from flexpeer.errors import BadInput
 
@@ -241,9 +241,30 @@ def test_a_workbook_that_unpacks_to_too_much_is_one_finding(tmp_path: Path) -> N
     texts = swap_hour()
     book = BytesIO(workbook({"orders": cells(texts.pop("orders.csv"))}))
     with zipfile.ZipFile(book, "a", zipfile.ZIP_DEFLATED) as parts:
-        parts.writestr("xl/worksheets/sheet2.xml", bytes(MOST_BYTES), compresslevel=1)
+        parts.writestr("xl/worksheets/sheet2.xml", bytes(OF_FILES.unpacked_bytes), compresslevel=1)
     (one,) = said(texts, tmp_path, {"orders.xlsx": book.getvalue()})
     assert one.startswith("orders.xlsx: it holds more than 256 MiB")
+
+
+ROWS = {
+    "far down": '<row r="999999999999"><c r="A999999999999"><v>1</v></c></row>',
+    "far right": "".join(f'<row r="{n}"><c r="XFD{n}"><v>1</v></c></row>' for n in range(1, 9)),
+    "many": "<row/>" * 100_001,
+}
+
+
+@pytest.mark.parametrize("rows", ROWS)
+def test_a_sheet_that_is_larger_than_it_looks_is_one_finding(tmp_path: Path, rows: str) -> None:
+    book = BytesIO(workbook({"a": [["x"]]}))
+    saved = tmp_path / "a.xlsx"
+    with zipfile.ZipFile(book) as parts, zipfile.ZipFile(saved, "w", zipfile.ZIP_DEFLATED) as changed:
+        for part in parts.namelist():
+            content = parts.read(part)
+            if part == "xl/worksheets/sheet1.xml":
+                content = re.sub(rb"<row.*</row>", ROWS[rows].encode(), content)
+            changed.writestr(part, content)
+    with pytest.raises(BadInput, match="its sheets have more than 100,000 cells"):
+        read_workbook(saved, Bounds(1 << 28, 100_000))
 
 
 def workbook_of(sheets: dict[str, Rows], monkeypatch: pytest.MonkeyPatch) -> bytes:

@@ -12,17 +12,22 @@ from tests.docs.pages import DOCS
 from tests.market.small_market import MemoryLog
 
 from flexpeer.adapters.scenario_files import read_scenario
-from flexpeer.api.accounts import AccountHolder, Accounts, Doorkeeper, Login, new_accounts
+from flexpeer.adapters.scenario_files.sent_sheets import sent_csv
+from flexpeer.api.accounts import AccountHolder, Credentials, Doorkeeper, Login, accounts_of, new_accounts
 from flexpeer.api.application import Parts, make_app
 from flexpeer.api.clocks import VirtualClock
 from flexpeer.api.limits import Limits
+from flexpeer.api.live_grids import LiveGrids
 from flexpeer.api.service import ServedDay, Service
-from flexpeer.api.sessions import Sessions
+from flexpeer.api.sessions import COOKIE, WORD_HEADER, Sessions
+from flexpeer.api.standing import KeptStanding, Standing
 from flexpeer.api.webhooks import Kept, Webhooks
 from flexpeer.app.day import Day
 from flexpeer.app.ports import EventLog
+from flexpeer.app.registration import registrations
+from flexpeer.app.registry import Kind, Registry
 from flexpeer.app.scenario import Scenario
-from flexpeer.market.participants import Role
+from flexpeer.market.participants import Organisation, RegisterOrganisation, Role
 from flexpeer.market.timeline import Stage
 from flexpeer.wire.heads import SignedHead
 
@@ -45,7 +50,7 @@ def the_scenario() -> Scenario:
 
 
 SCENARIO = the_scenario()
-ACCOUNTS, LOGINS = new_accounts(
+CREDENTIALS, LOGINS = new_accounts(
     [AccountHolder(o.organisation, Role(o.role)) for o in SCENARIO.organisations]
     + [AccountHolder(name, role) for name, role in EXTRA.items()]
 )
@@ -77,8 +82,20 @@ class Running:
 
     def token(self, organisation: str) -> str:
         login = self._logins[organisation]
-        caller = self.doorkeeper._caller(self.doorkeeper._clients[login.client_id])
+        caller = self.doorkeeper._caller(login.client_id, Kind.CLIENT)
+        assert caller is not None
         return self.doorkeeper.token(caller)
+
+    @asynccontextmanager
+    async def person(self, user: str) -> AsyncIterator[httpx.AsyncClient]:
+        """A browser of a user who has logged in."""
+        caller = self.doorkeeper.person(user)
+        assert caller is not None
+        session = self.parts.sessions.of(caller)
+        async with self.client() as client:
+            client.cookies.set(COOKIE, session.cookie)
+            client.headers[WORD_HEADER] = session.word
+            yield client
 
     async def open_gate(self) -> None:
         """Move the clock to the opening."""
@@ -91,26 +108,55 @@ class Running:
 
 @contextmanager
 def running(
-    log: EventLog | None = None, scenario: Scenario = SCENARIO, limits: Limits | None = None
+    log: EventLog | None = None,
+    scenario: Scenario = SCENARIO,
+    limits: Limits | None = None,
+    standing: Standing | None = None,
 ) -> Iterator[Running]:
     """A service that has announced its day; its virtual clock stands just before the gate opens."""
     kept = log or MemoryLog()
     served = ServedDay(lambda listener, _said: Day(scenario, kept, NoWatch(), listeners=(listener,)))
-    with serving(served, ACCOUNTS, LOGINS, limits) as here:
+    with serving(served, CREDENTIALS, LOGINS, limits, standing) as here:
         yield here
+
+
+def registry_of(logins: dict[str, Login], day: Day | None = None) -> Registry:
+    """Who is in a day and who has a login, registered."""
+    registry = Registry(MemoryLog())
+    registry.fill([] if day is None else registrations(day.scenario, day.dso_of))
+    registry.fill(RegisterOrganisation(Organisation(name, login.role)) for name, login in logins.items())
+    registry.fill(accounts_of(logins))
+    registry.commit()
+    return registry
 
 
 @contextmanager
 def serving(
-    served: ServedDay, accounts: Accounts, logins: dict[str, Login], limits: Limits | None = None
+    served: ServedDay,
+    credentials: Credentials,
+    logins: dict[str, Login],
+    limits: Limits | None = None,
+    standing: Standing | None = None,
 ) -> Iterator[Running]:
     """The same for any day, and whoever has an account there."""
     clock = VirtualClock(served.day.instant(Stage.OPEN) - 1)
-    service = Service({served.market_id: served}, clock, lambda: None)
-    doorkeeper = Doorkeeper(accounts, KEY)
+    registry = registry_of(logins, served.day)
+    known = standing or Standing(KeptStanding(), lambda _kept: None)
+    service = Service({served.market_id: served}, registry, clock, lambda: None, known.renew)
+    doorkeeper = Doorkeeper(registry, credentials, KEY)
     webhooks = Webhooks(Kept(), lambda _kept: None, (0.01, 0.01))
     sessions = Sessions(doorkeeper, KEY)
-    parts = Parts(service, doorkeeper, limits or Limits(1e6, 10**6, 10), no_heads, webhooks, sessions)
+    parts = Parts(
+        service,
+        doorkeeper,
+        limits or Limits(1e6, 10**6, 10),
+        no_heads,
+        webhooks,
+        sessions,
+        sent_csv,
+        LiveGrids(),
+        known,
+    )
     app = make_app(parts)
     service.start()
     try:

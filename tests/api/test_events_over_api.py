@@ -12,8 +12,9 @@ import httpx
 from tests.api.live_server import client_of, listening, receiver
 from tests.api.small_service import DSO, MARKET, MILL, NORTH, OBSERVER, OTHER_DSO, Running, order, running
 
-from flexpeer.api.permissions import Caller, Rank
+from flexpeer.api.permissions import Caller
 from flexpeer.api.visibility import seen
+from flexpeer.app.registry import Rank
 from flexpeer.market.participants import Role
 from flexpeer.market.timeline import Stage
 

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.adapters.scenario_folder import folder_of
+from tests.adapters.spreadsheets import workbook
 from tests.api.small_service import Running, serving
 from tests.app.grid_days import SMALL_UNITS, small_day
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
@@ -19,6 +20,7 @@ from tests.market.small_market import MemoryLog
 from flexpeer.adapters.gridfiles import write_flexpeer_json
 from flexpeer.adapters.gridfiles.several_grids import separated
 from flexpeer.api.accounts import AccountHolder, new_accounts
+from flexpeer.api.edge import XLSX
 from flexpeer.api.service import ServedDay
 from flexpeer.app.contribution import Contribution
 from flexpeer.app.day import Day
@@ -185,15 +187,18 @@ def test_a_forecast_as_a_file_is_taken_whole_or_not_at_all(folder: Path) -> None
         "2026-01-15T12:10+01:00,A,,1,0",
         "2026-01-15T13:00+01:00,,WA,9900000,0",
     ]
+    wide = workbook({"Sheet1": [["from", "WA_kw", "A_kw"], ["2026-01-15 12:00", 40, -0.5]]})
     with market(folder) as here:
 
-        async def sent(lines: list[str]) -> httpx.Response:
+        async def sent(content: bytes, media: str = "text/csv") -> httpx.Response:
             async with here.client("Local") as client:
-                content = "\n".join(lines).encode()
-                return await client.post("/api/Forecasts/import", content=content, headers={"Content-Type": "text/csv"})
+                return await client.post("/api/Forecasts/import", content=content, headers={"Content-Type": media})
 
-        refused, taken = asyncio.run(sent(bad)), asyncio.run(sent(rows))
+        refused, taken = (asyncio.run(sent("\n".join(lines).encode())) for lines in (bad, rows))
         assert [e["property"] for e in refused.json()["validation-errors"]] == ["line 3", "line 4", "line 5"]
         assert taken.json() == {"series": 1, "values": 1}
         assert here.day.day.scenario.bus_forecast["A"].p_w[12] == -250_000
         assert here.day.day.scenario.bus_forecast["A"].q_var[12] == -50_000
+        assert asyncio.run(sent(wide, XLSX)).json() == {"series": 2, "values": 2}
+        assert here.day.day.scenario.bus_forecast["A"].p_w[12] == -500
+        assert here.day.day.scenario.resource_forecast["WA"].p_w[12] == 40_000

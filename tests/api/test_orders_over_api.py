@@ -1,17 +1,23 @@
 """Orders over the API: placed once however often they are sent, refused with a reason, amended, imported."""
 
 import asyncio
+import zipfile
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from io import BytesIO
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.adapters.spreadsheets import rows_of, workbook
 from tests.api.small_service import DSO, MARKET, MILL, NORTH, Running, order, running
 from tests.docs.pages import DOCS
 
+from flexpeer.adapters.scenario_files.sent_sheets import BOUNDS
 from flexpeer.api.declining import Declined
+from flexpeer.api.edge import XLSX
 from flexpeer.api.units import instant, megawatts, minor_units, price, utc, watts
 from flexpeer.market.reasons import EXPECTED, Reason
 from flexpeer.quantities import PRICE_LIMIT_MINOR, QUANTITY_LIMIT_W
@@ -190,6 +196,85 @@ def test_a_file_is_answered_line_by_line() -> None:
             wrong = await client.post(address, content=b"order,colour\n", headers=headers)
             assert wrong.status_code == 400
             assert {"colour", "resource"} <= {each["property"] for each in wrong.json()["validation-errors"]}
+
+    play(story)
+
+
+def test_a_file_amends_and_withdraws_what_is_there_and_what_came_with_it() -> None:
+    head = "order,action,resource,side,from,to,quantity_w,price\n"
+    period = "2026-04-21T10:00+02:00,2026-04-21T12:00+02:00"
+    rows = [
+        f"F1,place,Dryer,SELL,{period},1000000,240",
+        f"F1,amend,Dryer,SELL,{period},500000,240",
+        f"F2,,Dryer,SELL,{period},1000000,250",
+        f"F2,withdraw,Dryer,SELL,{period},1000000,250",
+        f"F2,withdraw,Dryer,SELL,{period},1000000,250",
+        f"none,amend,Dryer,SELL,{period},1000000,250",
+        f"F1,sell,Dryer,SELL,{period},1000000,250",
+        f"F3,place,Dryer,SELL,{period},90000000,250",
+        f"F3,withdraw,Dryer,SELL,{period},90000000,250",
+    ]
+    file = (head + "\n".join(rows)).encode()
+
+    async def story(here: Running) -> None:
+        address, headers = f"/api/Orders/import?marketId={MARKET}", {"Content-Type": "text/csv"}
+        async with here.client(MILL) as mill, here.client(DSO) as dso, here.client(NORTH) as north:
+            items = (await mill.post(address, content=file, headers=headers)).json()["items"]
+            assert [line["status"] for line in items[:5]] == [201, 200, 201, 204, 422]
+            assert [line["status"] for line in items[5:]] == [404, 400, 422, 404]
+            assert [line["id"] for line in items[:5]] == ["F1", "F1", "F2", "F2", "F2"]
+            told = (await mill.get("/api/Orders/F1")).json()
+            assert told["pricePoints"] == [{"quantity": 0.5, "unitPrice": 240}]
+            changes = [
+                {"action": "amend", "id": "F1", "pricePoints": [{"quantity": "0.25", "unitPrice": 240}]},
+                {"action": "amend", "id": "F1"},
+                {"action": "withdraw", "id": "F1", "marketId": MARKET},
+            ]
+            for other in (dso, north):
+                foreign = (await other.post("/api/Orders/import", json=changes)).json()["items"]
+                assert [line["status"] for line in foreign] == [404, 400, 404]
+            own = (await mill.post("/api/Orders/import", json=changes)).json()["items"]
+            assert [line["status"] for line in own] == [200, 400, 204]
+            assert (await mill.get("/api/Orders/F1")).json()["completionType"] == "Cancelled"
+
+    play(story)
+
+
+def test_a_workbook_is_answered_row_by_row() -> None:
+    header, *rows = rows_of((DOCS / "examples" / "maintenance-hours" / "orders.csv").read_text(encoding="utf-8"))
+    columns = [place for place, name in enumerate(header) if name != "arrival"]
+    local = [[f"{cell[:10]} {cell[11:16]}" if "T" in cell else cell for cell in row] for row in rows]
+    kilowatts = [
+        [Decimal(row[at]) / 1000 if header[at] == "quantity_w" else row[at] for at in columns] for row in local
+    ]
+    cells: list[list[Any]] = [[{"quantity_w": "quantity_kw"}.get(header[at], header[at]) for at in columns], *kilowatts]
+    first = dict(zip(cells[0], cells[1], strict=True))
+    bad = [*cells, list((first | {"order": "Z1", "to": "noon", "quantity_kw": "x", "price": 1.2345}).values())]
+    address, headers = f"/api/Orders/import?marketId={MARKET}", {"Content-Type": XLSX}
+
+    async def story(here: Running) -> None:
+        async with here.client(DSO) as client:
+
+            async def sent(content: bytes) -> httpx.Response:
+                return await client.post(address, content=content, headers=headers)
+
+            answer = (await sent(workbook({"Sheet1": cells}))).json()
+            assert [(line["line"], line["status"]) for line in answer["items"]] == [
+                (2, 201), (3, 201), (4, 201), (5, 201), (6, 201), (7, 422),
+            ]  # fmt: skip
+            refused = await sent(workbook({"Sheet1": bad}))
+            assert (refused.status_code, refused.json()["reason"]) == (422, "bad_file")
+            assert [each["property"] for each in refused.json()["validation-errors"]] == [
+                "orders.xlsx sheet Sheet1:8"
+            ] * 3
+            bomb = BytesIO(workbook({"Sheet1": cells}))
+            with zipfile.ZipFile(bomb, "a", zipfile.ZIP_DEFLATED) as parts:
+                parts.writestr("xl/worksheets/sheet2.xml", bytes(BOUNDS.unpacked_bytes), compresslevel=1)
+            for content in (b"", b"PK\x03\x04", b"order;side", bomb.getvalue()):
+                problem = await sent(content)
+                assert problem.status_code == 422
+                assert problem.headers["content-type"] == "application/problem+json"
+                assert len(problem.json()["validation-errors"]) == 1
 
     play(story)
 

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Iterable
+from datetime import datetime
 
 import pytest
+from tests.adapters.spreadsheets import workbook
 from tests.api.small_service import (
-    ACCOUNTS,
+    CREDENTIALS,
     DSO,
     LOGINS,
     MARKET,
@@ -25,6 +27,7 @@ from tests.docs.pages import DOCS
 from tests.market.small_market import MemoryLog
 
 from flexpeer.api.clocks import SystemClock, VirtualClock
+from flexpeer.api.edge import XLSX
 from flexpeer.api.limits import Limits
 from flexpeer.api.log_lines import lines
 from flexpeer.api.service import ServedDay
@@ -222,9 +225,9 @@ def test_orders_that_come_by_themselves_end_in_the_trades_of_run(restart_after_h
         for stage in list(Stage)[3:]:
             await here.move(stage)
 
-    with serving(coming(log), ACCOUNTS, LOGINS) as here:
+    with serving(coming(log), CREDENTIALS, LOGINS) as here:
         asyncio.run(first(here))
-    with serving(coming(log), ACCOUNTS, LOGINS) as here:
+    with serving(coming(log), CREDENTIALS, LOGINS) as here:
         asyncio.run(then(here))
         state = here.day.published.state
         assert state.trades.trades == ran.state.trades.trades
@@ -293,6 +296,11 @@ def test_plans_until_the_gate_and_meters_after_it() -> None:
             assert sent.json() == {"accepted": 1, "refused": 0}
             kept = (await client.get("/api/BaselineIntervals?portfolioId=Dryer")).json()["items"]
             assert [each["quantity"] for each in kept] == [-1, -2, -1]
+            book = workbook({"plans": [["resource", "from", "p_mw"], ["Dryer", datetime(2026, 4, 21, 5), -0.5]]})
+            sheet = await client.post("/api/BaselineIntervals/import", content=book, headers={"Content-Type": XLSX})
+            assert sheet.json() == {"accepted": 1, "refused": 0}
+            kept = (await client.get("/api/BaselineIntervals?portfolioId=Dryer")).json()["items"]
+            assert [each["quantity"] for each in kept] == [-1, -2, -1, -0.5, -1]
             await here.move(Stage.CLOSED)
             frozen = (await client.post("/api/BaselineIntervals/import", content=plan, headers=headers)).json()
             assert (frozen["refused"], frozen["findings"][0]["message"].split(":")[0]) == (1, "frozen")

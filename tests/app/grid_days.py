@@ -15,8 +15,8 @@ from flexpeer.adapters.gridfiles import open_grid
 from flexpeer.adapters.newton import NewtonFlow, newton_flow
 from flexpeer.adapters.scenario_files import read_scenario
 from flexpeer.app.day import Day as MarketDay
-from flexpeer.app.grid_day import GridInput
-from flexpeer.app.outcome import DayOutcome
+from flexpeer.app.study.grid_day import GridInput
+from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.bootstrap import NewtonVerifier
 from flexpeer.grid.network import Flags, Floats, Network
 from flexpeer.market.trades import Trade

@@ -12,14 +12,14 @@ from tests.market.small_market import MemoryLog
 from flexpeer.adapters.gridfiles import open_grid
 from flexpeer.adapters.scenario_files import read_scenario
 from flexpeer.app.between.asking import Asking
-from flexpeer.app.between.day_split import DsoShare, OperatorShare, gather_bids, split_day
 from flexpeer.app.between.grant_node import GrantDesk, GrantNode, Unkept
 from flexpeer.app.between.letters import MARKET_OPERATOR
 from flexpeer.app.between.remote_owner import Nonsense, RemoteOwner, grant_reply_in
-from flexpeer.app.between.told_side import ToldSide
 from flexpeer.app.day import Day
-from flexpeer.app.grid_day import GridInput
-from flexpeer.app.outcome import DayOutcome
+from flexpeer.app.day_split import DsoShare, OperatorShare, gather_bids, split_day
+from flexpeer.app.study.grid_day import GridInput
+from flexpeer.app.study.told_side import ToldSide
+from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.bootstrap import NewtonVerifier
 from flexpeer.market.trades import Trade
 from flexpeer.wire.grants import Question, Reply

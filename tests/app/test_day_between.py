@@ -24,15 +24,15 @@ from tests.app.test_grid_day_trades import (
 
 from flexpeer.adapters.day_share_files import PromisesFile, read_dso, read_operator, write_dso, write_operator
 from flexpeer.app.between import grant_node
-from flexpeer.app.between.day_split import DsoShare, OperatorShare, letter_names
 from flexpeer.app.between.grant_node import GrantNode, Unkept
 from flexpeer.app.between.letters import MARKET_OPERATOR, Dropped
 from flexpeer.app.between.remote_owner import RemoteOwner
-from flexpeer.app.gate.owner_cuts import OwnerCuts
-from flexpeer.app.joint_check import Borders, Trial
-from flexpeer.app.outcome import DayOutcome
-from flexpeer.app.tangents import Slopes
-from flexpeer.app.validator import GridOwner
+from flexpeer.app.day_split import DsoShare, OperatorShare, letter_names
+from flexpeer.app.granting.joint_check import Borders
+from flexpeer.app.granting.owner_cuts import OwnerCuts
+from flexpeer.app.owner.grid_owner import GridOwner
+from flexpeer.app.ports import Slopes, Trial
+from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.errors import BadInput
 from flexpeer.market.trades import Move, Phase, Trade
 from flexpeer.periods import Span

@@ -13,7 +13,7 @@ from tests.cases.days import NoWatch
 from tests.market.small_market import MemoryLog
 
 from flexpeer.app.day import Day as MarketDay
-from flexpeer.app.grid_cuts import GridCuts
+from flexpeer.app.study.grid_cuts import GridCuts
 from flexpeer.bootstrap import NewtonVerifier, grid_input, read_whole, write_demo
 from flexpeer.market.machine import State, evolve, state_hash
 from flexpeer.market.rulebook import Reopening, Residual

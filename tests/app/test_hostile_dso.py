@@ -11,13 +11,13 @@ from tests.app.seals import Seals, desk_of, nonce
 from tests.app.split_days import LettersHere, Whole, run_split, trades_of
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
 
-from flexpeer.app.between.day_split import DsoShare, OperatorShare
 from flexpeer.app.between.grant_messages import written_trial
 from flexpeer.app.between.grant_node import GrantNode, Unkept
 from flexpeer.app.between.letters import MARKET_OPERATOR, AnsweringDesk, Desk, Dropped, Head, Letter, Sort
 from flexpeer.app.between.remote_owner import Nonsense, RemoteOwner, grant_reply_in
-from flexpeer.app.joint_check import OwnerSilent, Trial, Tried
-from flexpeer.app.outcome import DayOutcome
+from flexpeer.app.day_split import DsoShare, OperatorShare
+from flexpeer.app.ports import OwnerSilent, Trial, Tried
+from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.grid.limits import Kind
 from flexpeer.market.trades import Move
 from flexpeer.periods import Span

@@ -13,11 +13,11 @@ from tests.cases.days import NoWatch
 from tests.docs.pages import DOCS
 from tests.market.small_market import MemoryLog
 
-from flexpeer.app.between.day_split import DsoShare, OperatorShare
 from flexpeer.app.day import Day
-from flexpeer.app.grid_day import GridInput
+from flexpeer.app.day_split import DsoShare, OperatorShare
 from flexpeer.app.ports import Batch
 from flexpeer.app.scenario import Scenario
+from flexpeer.app.study.grid_day import GridInput
 from flexpeer.bootstrap import NewtonVerifier, grid_input, read_whole, write_demo
 
 

@@ -9,10 +9,10 @@ import pytest
 from tests.cases.days import DAY, MW, hour_of, order, run, scenario
 
 from flexpeer.adapters.organisation_files import own_rows
-from flexpeer.app.outcome import DayOutcome, Refusal
 from flexpeer.app.scenario import Organisation, Resource
 from flexpeer.app.views.obstacles import GRID_LIMIT, NO_COUNTERPARTY
 from flexpeer.app.views.orders import OrderStatus
+from flexpeer.app.views.outcome import DayOutcome, Refusal
 from flexpeer.app.views.own_day import OwnDay, own_days
 from flexpeer.app.views.remaining import remaining
 from flexpeer.market.matching.meetings import Obstacle

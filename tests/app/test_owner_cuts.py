@@ -7,19 +7,19 @@ import pytest
 from tests.app.grid_days import SMALL_UNITS, Day, small_day
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
 
-from flexpeer.app.gate.owner_cuts import OwnerCuts
-from flexpeer.app.granting import GridCoordinator
-from flexpeer.app.grid_cuts import GridCuts
-from flexpeer.app.optimum import Row
+from flexpeer.app.granting.coordinators import GridCoordinator
+from flexpeer.app.granting.owner_cuts import OwnerCuts
+from flexpeer.app.ports import LimitRow
+from flexpeer.app.study.grid_cuts import GridCuts
 
 MOST_W = 3e6
 
 
-def vector(row: Row, names: list[str]) -> np.ndarray:
+def vector(row: LimitRow, names: list[str]) -> np.ndarray:
     return np.array([row.slopes.get(name, 0.0) for name in names])
 
 
-def nearest(row: Row, others: list[Row], names: list[str]) -> tuple[float, float]:
+def nearest(row: LimitRow, others: list[LimitRow], names: list[str]) -> tuple[float, float]:
     """How far the slopes and the room of the most similar row in its MTU are, as fractions."""
     here = vector(row, names)
     found = [

@@ -10,7 +10,7 @@ from tests.app.grid_days import small_day
 from tests.cli.program import flexpeer
 
 from flexpeer.adapters.scenario_files import read_scenario
-from flexpeer.app.plausibility import flow_warnings, input_warnings
+from flexpeer.app.study.plausibility import flow_warnings, input_warnings
 
 PLAIN = re.compile("No congestion is expected|No limit is passed: nothing|No relief is missing\\.")
 

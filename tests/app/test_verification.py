@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.app.grid_days import Day, small_day
 
-from flexpeer.app.verification import Picture, verify_day
+from flexpeer.app.study.verification import Picture, verify_day
 from flexpeer.bootstrap import NewtonVerifier
 
 POINTS = "congestion_point,element,direction,limit_w\nSub,Overlying grid,export,14000000\n"

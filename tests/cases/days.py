@@ -8,8 +8,8 @@ from decimal import Decimal
 from tests.market.small_market import MemoryLog
 
 from flexpeer.app.day import Day
-from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.scenario import CongestionPoint, OrderRow, Organisation, Profile, Resource, Scenario
+from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.market.kpi import Alternative, Costs
 from flexpeer.market.rulebook import Rulebook
 from flexpeer.periods import MarketDay

@@ -23,9 +23,9 @@ from tests.market.small_market import MemoryLog
 
 from flexpeer.adapters.newton import NewtonFlow, newton_flow
 from flexpeer.app.day import Day
-from flexpeer.app.grid_day import GridInput
-from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.scenario import OrderRow, Organisation, Outage, Profile, Resource, Scenario
+from flexpeer.app.study.grid_day import GridInput
+from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.grid.assembly import BranchRow, BusRow, GridRows, SourceRow, assemble
 from flexpeer.grid.network import Floats, Network
 from flexpeer.market.kpi import Alternative, Costs

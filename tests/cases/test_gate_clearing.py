@@ -12,10 +12,10 @@ from tests.market.small_market import Frame, Market, MemoryLog, export_point, re
 
 from flexpeer.app.day import Day
 from flexpeer.app.gate.clearing import GateClearing
-from flexpeer.app.optimum import Row
-from flexpeer.app.outcome import DayOutcome
-from flexpeer.app.results import result_object
+from flexpeer.app.ports import LimitRow
 from flexpeer.app.scenario import OrderRow, Resource, Scenario
+from flexpeer.app.views.outcome import DayOutcome
+from flexpeer.app.views.results import result_object
 from flexpeer.grid.network import Floats
 from flexpeer.market.machine import State, evolve, state_hash
 from flexpeer.market.needs import Regulation
@@ -155,11 +155,11 @@ def test_what_a_limit_earns_is_congestion_rent() -> None:
 class NoCuts:
     """Nobody says which limits a solution passes."""
 
-    def first(self) -> tuple[Row, ...]:
+    def first(self) -> tuple[LimitRow, ...]:
         """None."""
         return ()
 
-    def violated(self, moves_w: Mapping[str, Floats]) -> tuple[Row, ...]:
+    def violated(self, moves_w: Mapping[str, Floats]) -> tuple[LimitRow, ...]:
         """None."""
         del moves_w
         return ()

@@ -10,8 +10,8 @@ import pytest
 from msgspec.structs import replace
 from tests.cases.days import MW, balances, hour_of, order, run, scenario, trades
 
-from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.scenario import Resource, Scenario
+from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.market.rulebook import DsoPurchase, Priority, Residual, Rulebook
 from flexpeer.market.trades import Phase
 

@@ -8,9 +8,9 @@ from decimal import Decimal
 import pytest
 from tests.cases.days import MW, balances, hour_of, order, run, scenario, trades
 
-from flexpeer.app.outcome import DayOutcome
-from flexpeer.app.results import result_object
 from flexpeer.app.scenario import Resource, Scenario
+from flexpeer.app.views.outcome import DayOutcome
+from flexpeer.app.views.results import result_object
 from flexpeer.market.kpi import KpiReport
 from flexpeer.market.rulebook import Priority, Residual, Rulebook
 

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from flexpeer.cli import app
 
-PROGRESS = re.compile(r"^(?:[a-z]+ [0-9,]+ of [0-9,]+, )?[0-9]+ s\n", re.MULTILINE)
+PROGRESS = re.compile(r"^(?:[a-z]+ [0-9,]+ of [0-9,]+|working), [0-9]+ s\n", re.MULTILINE)
 """What a slow machine adds to standard error."""
 
 

@@ -1,6 +1,7 @@
 """`flexpeer init`: a grid file becomes a scenario that runs, and that injects what the file says."""
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -8,14 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.adapters import cim_documents
 from tests.adapters.scenario_folder import folder_of, swap_hour
+from tests.adapters.test_gridfile_matpower import MESHED
 from tests.adapters.test_gridfile_pandapower import small, table
 from tests.app.grid_days import SMALL_GRID
 from tests.cli.program import PROGRESS, everything_in, flexpeer
 
 from flexpeer.adapters.folders import beside
-from flexpeer.app.grid_day import build
 from flexpeer.app.scenario import Scenario
+from flexpeer.app.study.grid_day import build
 from flexpeer.bootstrap import check_grid, grid_input, read_whole
 from flexpeer.narration import Screen
 from flexpeer.terminal import with_progress
@@ -69,11 +72,70 @@ def test_every_element_that_can_move_is_a_resource(tmp_path: Path) -> None:
     assert found == {
         "Roof": ("Generation", "pv", 0, 700_000, None),
         "wind A": ("Generation", "wind", 0, 2_000_000, None),
-        "Store": ("Storage", "battery", -500_000, 500_000, 2_500_000),
+        "Store": ("Storage", "battery", -400_000, 500_000, 2_500_000),
         "House": ("Flexible load", "load", -700_000, 0, None),
     }
     assert scenario.day.mtu_count == 23
     assert scenario.alternative.overdraw == 2800
+
+
+def test_ranges_of_matpower_generators_are_those_of_the_file(tmp_path: Path) -> None:
+    gens = """gen = [
+    10 0 0 300 -300 1.02 100 1 250 0;
+    20 15 3 20 -10 1.01 100 1 100 4;
+    20 0 0 20 -5 1.01 100 1 30 0;
+    30 4 2 20 -5 1.05 100 1 3 Inf;
+    40 -2 0 0 0 1 100 1 0 -6;
+    40 5 0 0 0 1 100 1 5 5;
+    40 3 0 0 0 1 100 0 9 0;
+];"""
+    text = re.sub(r"gen = \[.*?\];", gens, MESHED, count=1, flags=re.DOTALL)
+    scenario = injected_as_in_file(begun(tmp_path, text, "case.m"))
+    found = [(r.fsp, r.bus, r.p_min_w, r.p_max_w) for r in scenario.resources]
+    assert found[:4] == [
+        ("Generation", "Bus 20", 4_000_000, 100_000_000),
+        ("Generation", "Bus 20", 0, 30_000_000),
+        ("Generation", "Bus 30", 0, 4_000_000),
+        ("Flexible load", "Bus 40", -6_000_000, 0),
+    ]
+    assert {row[0] for row in found[4:]} == {"Flexible load"}, "one that cannot move is none, nor one out of service"
+
+
+def test_ranges_of_pandapower_generators_and_loads_are_those_of_the_file(tmp_path: Path) -> None:
+    tables = {
+        "gen": table(
+            "name bus p_mw vm_pu scaling in_service min_p_mw max_p_mw slack",
+            ["Mill", 1, 0.6, 1.0, 1.0, True, 0.2, 0.9, False],
+        ),
+        "load": table(
+            "name bus p_mw q_mvar scaling in_service min_p_mw max_p_mw",
+            ["Pump", 1, 0.001, 0.0, 1.0, True, None, 0.005], ["House", 1, 0.4, 0.0, 1.0, True, None, None],
+        ),
+    }  # fmt: skip
+    scenario = injected_as_in_file(begun(tmp_path, json.dumps(small(**tables))))
+    found = {r.resource: (r.p_min_w, r.p_max_w) for r in scenario.resources}
+    assert found == {"Mill": (200_000, 900_000), "Pump": (-5_000, 0), "House": (-400_000, 0)}
+
+
+def test_ranges_and_kinds_of_cim_units_are_those_of_the_files(tmp_path: Path) -> None:
+    document = cim_documents.small()
+    powered: cim_documents.Fields = {"RotatingMachine.p": -2.0, "RotatingMachine.q": 0.0}
+    document.define("SynchronousMachine", "G", powered)
+    document.define("HydroGeneratingUnit", "unit", {
+        "GeneratingUnit.minOperatingP": 0.5, "GeneratingUnit.maxOperatingP": 3.0,
+    })  # fmt: skip
+    document.about("SynchronousMachine", "G", {"RotatingMachine.GeneratingUnit": cim_documents.Ref("unit")})
+    document.define("PowerElectronicsConnection", "C", {"p": -0.1, "q": 0.0})
+    document.define("BatteryUnit", "cells", {
+        "PowerElectronicsUnit.minP": -0.4, "PowerElectronicsUnit.maxP": 0.3, "ratedE": 0.8,
+        "PowerElectronicsUnit.PowerElectronicsConnection": cim_documents.Ref("C"),
+    })  # fmt: skip
+    for key in ("G", "C"):
+        document.terminal(key, 1, {"TopologicalNode": cim_documents.Ref("B")})
+    cim_documents.write(tmp_path, {"grid": document})
+    scenario = injected_as_in_file(begun(tmp_path, (tmp_path / "grid.xml").read_text(encoding="utf-8"), "grid.xml"))
+    found = {r.resource: (r.kind, r.p_min_w, r.p_max_w, r.energy_wh) for r in scenario.resources if r.kind != "load"}
+    assert found == {"G": ("hydro", 500_000, 3_000_000, None), "C": ("battery", -400_000, 300_000, 800_000)}
 
 
 @pytest.mark.parametrize("grid", ["village", "cigre_mv"])
@@ -123,7 +185,8 @@ def test_results_are_replaced_only_by_force_and_only_results(tmp_path: Path) -> 
     folder = folder_of(swap_hour(), tmp_path / "swap")
     assert flexpeer("run", folder, "--force").code == 0
     first = everything_in(tmp_path / "swap-results")
-    assert flexpeer("run", folder).code == 2
+    again = flexpeer("run", folder)
+    assert (again.code, "or --force to replace results" in again.err.replace("\n", " ")) == (2, True)
     (tmp_path / "swap-results" / "result.json").write_text("old", encoding="utf-8")
     assert flexpeer("run", folder, "--force").code == 0
     assert everything_in(tmp_path / "swap-results") == first

@@ -14,17 +14,15 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-from tests.api.small_service import no_heads
+from tests.api.small_service import running
 from tests.docs import bad_spreadsheets
 from tests.docs.pages import DOCS
 
 from flexpeer import library
 from flexpeer.api.application import routes_of
 from flexpeer.api.edge import JSON, Route
-from flexpeer.api.limits import Limits
 from flexpeer.api.permissions import RULES
 from flexpeer.api.settings import ServiceSettings
-from flexpeer.api.webhooks import Kept, Webhooks
 from flexpeer.library.tables import Figures
 from flexpeer.market.machine import Command, Event
 from flexpeer.market.participants import Role
@@ -135,9 +133,12 @@ def _reasons() -> str:
 def _routes() -> str:
     """Every route with its roles, shapes and query, as the edge enforces them."""
     lines = ["| route | what | roles | query | body | answer |", "|---|---|---|---|---|---|"]
-    for route in sorted(routes_of(Limits(1, 1, 1), Webhooks(Kept(), lambda _kept: None), no_heads), key=_place):
-        roles = RULES[route.action].roles
-        who = "all" if roles == frozenset(Role) else ", ".join(role for role in Role if role in roles)
+    with running() as here:
+        routes = sorted(routes_of(here.parts), key=_place)
+    for route in routes:
+        rule = RULES[route.action]
+        who = "all" if rule.roles == frozenset(Role) else ", ".join(role for role in Role if role in rule.roles)
+        who += "; owners" if rule.owners else "; persons" if rule.persons else ""
         query = [] if route.query is None else [field.encode_name for field in msgspec.structs.fields(route.query)]
         bodies = ", ".join(_shape(shape, media) for media, shape in route.bodies.items())
         answers = ", ".join(f"{status} {_shape(shape, route.media)}" for status, shape in route.answers.items())

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -12,22 +13,27 @@ from typing import NamedTuple
 import numpy as np
 from tests.adapters import cim_documents
 from tests.adapters.scenario_folder import folder_of, swap_hour
+from tests.adapters.spreadsheets import Rows, rows_of, workbook
 from tests.adapters.test_gridfile_csv import example
 from tests.adapters.test_gridfile_csv import write as write_csv
 from tests.adapters.test_gridfile_matpower import MESHED, case33bw
 from tests.adapters.test_gridfile_pandapower import small as pandapower
 from tests.app.grid_days import SMALL_UNITS, small_day
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
+from tests.docs.pages import DOCS
 from tests.fuzz import mutations as m
 
 from flexpeer.adapters.day_share_files import PromisesFile, day_digest, read_dso, read_operator
 from flexpeer.adapters.ed25519 import read_keys
+from flexpeer.adapters.scenario_files import read_scenario
+from flexpeer.adapters.scenario_files.sent_sheets import TABLES as SENT
+from flexpeer.adapters.scenario_files.sent_sheets import sent_csv
 from flexpeer.app.between.grant_node import GrantNode
 from flexpeer.app.between.letters import MARKET_OPERATOR
 from flexpeer.bootstrap import LOG_NAME, audit, check_grid, replay, run_folder
 from flexpeer.clearing.problem import Problem
 from flexpeer.day_nodes import split_scenario
-from flexpeer.errors import BadInput
+from flexpeer.errors import BadInput, Finding
 from flexpeer.grid.cigre import cigre_mv
 from flexpeer.laboratory.between.area_node import AreaNode, Finished
 from flexpeer.laboratory.between.borders import Close
@@ -46,6 +52,12 @@ MATPOWER_WORDS = (
     b"zeros(1e5,1e5)", b"ones(1e9,1)", b"(1:1e5)'+(1:1e5)", b"1:1e-9:1e9", b"mpc.bus(:,[1 2 3])", b"mpc.branch'",
     b"^1e9", b"1/0", b"acos(2)", b"(" * 60, b"[" * 60, b"{'a';'b'}", b"%{", b"...", b"if 1", b"end", b"mpc", b"-",
     b"mpc.bus(1e18,1)", b"sum(mpc.bus)", b"size(mpc.bus,1)", b"''''''", b"d", b"1d400",
+)  # fmt: skip
+XLSX_WORDS = (
+    b'<c r="XFD1048576"><v>1</v></c>', b'<row r="999999999999"/>', b'<row r="1048577"><c r="A1"/></row>', b't="s"',
+    b's="99"', b't="inlineStr"', b't="d"', b't="e"', b't="b"', b"<f>1/0</f>", b'<f t="array" ref="A1:XFD9">x</f>',
+    b"#REF!", b"A1", b"<v>1e308</v>", b"-1e9", b"2958466", b"<is><t>x</t></is>", b"rId1", b"sheet1.xml", b"dimension",
+    b"&#0;", b"&a;",
 )  # fmt: skip
 CIM_WORDS = (
     b"#_A", b"#_line", b"#_grid-T1", b"cim:PowerTransformer", b"cim:Breaker", b"cim:Terminal", b"rdf:about", b"&a;",
@@ -113,6 +125,39 @@ def _logs() -> list[Files]:
 def _replay(folder: Path) -> None:
     audit(folder / "out" / LOG_NAME)
     replay(folder / "out" / LOG_NAME)
+
+
+# ---- workbooks
+
+
+def _books() -> list[Files]:
+    """A scenario with its tables in sheets of one workbook, and in their own workbooks with dates, numbers and kW."""
+    texts = swap_hour()
+    names = [name.removesuffix(".csv") for name in texts if name.endswith(".csv")]
+    tables: dict[str, Rows] = {name: rows_of(texts.pop(f"{name}.csv")) for name in names}
+    hours = [datetime(2026, 1, 15, hour) for hour in range(24)]
+    wide: Rows = [["from", "W1_kw", "W2 (MW)"], *([hour, 39_000 + number, 1.5] for number, hour in enumerate(hours))]
+    orders: Rows = [[int(cell) if cell.isdigit() else cell for cell in row] for row in tables["orders"]]
+    own = {f"{name}.xlsx": workbook({"Sheet1": rows}) for name, rows in tables.items()}
+    own |= {"forecast.xlsx": workbook({"Sheet1": wide}), "orders.xlsx": workbook({"Sheet1": orders})}
+    plain = dict(_texts(texts))
+    return [plain | {"scenario.xlsx": workbook(tables)}, plain | own]
+
+
+def _read_books(folder: Path) -> None:
+    """As a scenario; then every workbook as one that is sent to a market."""
+    refused: list[Finding] = []
+    tasks: list[Callable[[], object]] = [partial(read_scenario, folder)]
+    day = read_scenario(DOCS / "examples" / "maintenance-hours")
+    sent = {table: path for table in SENT if (path := folder / f"{table}.xlsx").is_file()}
+    tasks += [partial(sent_csv, path.read_bytes(), table, day) for table, path in sent.items()]
+    for task in tasks:
+        try:
+            task()
+        except BadInput as error:
+            refused += error.findings
+    if refused:
+        raise BadInput(refused)
 
 
 # ---- grids
@@ -248,6 +293,7 @@ TARGETS: Mapping[str, Target] = {
     "scenario": Target(_days, {".csv": CSV, ".toml": TOML, ".json": JSON}, _run),
     "orders": Target(_days, {"orders.csv": CSV}, _run),
     "log": Target(_logs, {".log": (m.of_bytes, m.of_lines, *(m.of_chain,) * 4)}, _replay),
+    "xlsx": Target(_books, {".xlsx": (m.of_bytes, *(m.of_zip(m.of_words(XLSX_WORDS)),) * 4)}, _read_books),
     "json": Target(_json_grids, {".json": JSON}, _check),
     "csv": Target(_csv_grids, {".csv": CSV}, _check),
     "matpower": Target(_matpower_grids, {".m": (m.of_bytes, m.of_lines, *(m.of_words(MATPOWER_WORDS),) * 3)}, _check),

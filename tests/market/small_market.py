@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
-from flexpeer.app.granting import PointCoordinator
+from flexpeer.app.granting.coordinators import PointCoordinator
 from flexpeer.app.market import Market as Session
+from flexpeer.app.owner.grid_owner import PointOwner
 from flexpeer.app.ports import Batch, Owners
-from flexpeer.app.validator import PointOwner
 from flexpeer.market.machine import Command, Event
 from flexpeer.market.needs import (
     CongestionPoint,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -186,6 +187,40 @@ def test_a_stream_that_breaks_off_goes_on_with_each_event_once() -> None:
         stream = client.events(events(DAY))
         assert [next(stream).n for _ in range(4)] == [1, 2, 3, 4]
     assert cutting.asked_after == [None, f"{DAY}/1", f"{DAY}/2", f"{DAY}/3"]
+
+
+class Refusing(httpx.BaseTransport):
+    """A stream that is refused by each of these answers in turn, and then told."""
+
+    def __init__(self, *answers: httpx.Response) -> None:
+        self._answers = list(answers)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/token":
+            return httpx.Response(200, json={"access_token": "t", "token_type": "", "expires_in": 1})
+        if request.url.path != "/api/events":
+            return httpx.Response(200, json={})
+        return self._answers.pop(0) if self._answers else httpx.Response(200, stream=CutShort(1))
+
+
+def test_a_stream_that_is_refused_is_asked_for_again_later_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+
+    def first(*answers: httpx.Response) -> int:
+        waited.clear()
+        with Client("http://market", "c", "s", pauses_s=(0.5, 2.0)) as client:
+            client._http = httpx.Client(transport=Refusing(*answers))
+            return next(client.events(events(DAY))).n
+
+    busy = httpx.Response(429, headers={"Retry-After": "7"})
+    assert (first(busy, httpx.Response(503)), waited) == (1, [7.0, 2.0])
+    with pytest.raises(Refused):
+        first(*[httpx.Response(502)] * 3)
+    assert waited == [0.5, 2.0]
+    with pytest.raises(Refused) as refused:
+        first(httpx.Response(403, content=b"<html>"))
+    assert (refused.value.problem.status, waited) == (403, [])
 
 
 def test_events_of_a_market_as_they_happen(facts: dict[str, Any]) -> None:

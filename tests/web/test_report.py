@@ -13,8 +13,8 @@ import pytest
 from tests.cases.days import DAY, MW, hour_of, order, run, scenario
 from tests.grid.networks import meshed_network, random_network
 
-from flexpeer.app.outcome import Congestion, DayOutcome, GridPicture, Refusal
 from flexpeer.app.scenario import OrderRow, Profile, Resource, Scenario
+from flexpeer.app.views.outcome import Congestion, DayOutcome, GridPicture, Refusal
 from flexpeer.grid.network import Network
 from flexpeer.market.kpi import KpiReport
 from flexpeer.market.rulebook import Rulebook

@@ -15,6 +15,7 @@ from flexpeer.market.rulebook import Rulebook
 from flexpeer.market.timeline import Timeline
 from flexpeer.web.site import Visitor, site_routes
 from flexpeer.web.site.language import LANGUAGES, catalogue, language_of
+from flexpeer.web.site.maps import Shown
 from flexpeer.web.site.pages import CALLED, PAGES
 
 SITE = Path(__file__).parents[2] / "src/flexpeer/web/site"
@@ -24,19 +25,32 @@ PASSWORDS = {str(role): f"word of {role}" for role in Role}
 class Doors:
     """One user for each role, called like it."""
 
-    cookie = "__Host-session"
+    cookie, provider = "__Host-session", None
 
-    def enter(self, user: str, password: str) -> Visitor | None:
-        return self.known(user) if PASSWORDS.get(user) == password else None
+    async def enter(self, user: str, password: str, code: str) -> Visitor | None:
+        return self.known(user) if PASSWORDS.get(user) == password and not code else None
+
+    def invited(self, word: str) -> str | None:
+        return "FSP" if word == "new" else None
+
+    async def join(self, word: str, _password: str) -> Visitor | None:
+        return self.known(self.invited(word))
 
     def known(self, cookie: str | None) -> Visitor | None:
         return Visitor(cookie, f"Org <{cookie}>", Role(cookie), cookie, "a word") if cookie in PASSWORDS else None
 
 
+class Maps:
+    """Nobody's grid."""
+
+    async def own(self, _organisation: str, _market: str) -> Shown | None:
+        return None
+
+
 @pytest.fixture
 def browser() -> Iterator[TestClient]:
     with TestClient(
-        Starlette(routes=site_routes(Doors())), base_url="https://market", follow_redirects=False
+        Starlette(routes=site_routes(Doors(), Maps())), base_url="https://market", follow_redirects=False
     ) as client:
         yield client
 
@@ -79,6 +93,17 @@ def test_a_wrong_password_is_told_and_a_foreign_form_is_nobody(browser: TestClie
     assert entered.headers["location"] == "/"
     cookie = entered.headers["set-cookie"].lower()
     assert all(part in cookie for part in ("__host-session", "httponly", "secure", "samesite=lax", "path=/"))
+
+
+def test_a_link_lets_in_whoever_chooses_a_password(browser: TestClient) -> None:
+    assert 'role="alert"' in browser.get("/join?link=old").text
+    assert browser.get("/join?link=new").text.count("FSP") == 1
+    assert browser.post("/join?link=new", data={"password": "too short"}).status_code == 422
+    chosen = {"password": "long enough to be one"}
+    assert browser.post("/join?link=new", data=chosen, headers={"Origin": "https://elsewhere"}).status_code == 422
+    assert browser.post("/join?link=old", data=chosen).status_code == 404
+    assert browser.post("/join?link=new", data=chosen).headers["location"] == "/"
+    assert browser.get("/").status_code == 200
 
 
 def test_the_public_page_is_for_everybody_and_found_from_the_login(browser: TestClient) -> None:

@@ -22,12 +22,12 @@ from flexpeer.adapters.json_files import read_json, write_json
 from flexpeer.adapters.npz_files import arrays_of, save
 from flexpeer.adapters.reading import bytes_of, reading
 from flexpeer.adapters.scenario_files import read_orders, read_scenario, write_scenario
-from flexpeer.app.between.day_split import DsoShare, OperatorShare, for_dso
 from flexpeer.app.between.remote_owner import Address
-from flexpeer.app.between.told_side import ToldPoint
-from flexpeer.app.joint_check import BorderEnd
+from flexpeer.app.day_split import DsoShare, OperatorShare, for_dso
+from flexpeer.app.owner.grid_owner import OwnGrid
+from flexpeer.app.ports import BorderEnd
 from flexpeer.app.scenario import Scenario
-from flexpeer.app.validator import OwnGrid
+from flexpeer.app.study.told_side import ToldPoint
 from flexpeer.errors import bad_input
 from flexpeer.grid.limits import Kind, Limits
 from flexpeer.grid.network import Network

@@ -10,14 +10,16 @@ from pathlib import Path
 
 from flexpeer.errors import Unusable, bad_input
 
+FRESH = "a new or empty folder"
 
-def require_fresh(out: Path) -> None:
-    """`BadInput` unless `out` is new or an empty folder."""
+
+def require_fresh(out: Path, expected: str = FRESH) -> None:
+    """`BadInput`, which says what is `expected`, unless `out` is new or an empty folder."""
     try:
         if out.is_symlink() and not out.exists():
-            raise Unusable(str(out), "it is a link to nothing", "a new or empty folder")
+            raise Unusable(str(out), "it is a link to nothing", expected)
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise bad_input(str(out), "the output folder is not empty", "a new or empty folder")
+            raise bad_input(str(out), "the output folder is not empty", expected)
     except OSError as error:
         raise _unwritable(out, error) from error
 

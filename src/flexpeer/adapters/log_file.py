@@ -7,10 +7,11 @@ from typing import BinaryIO, Self
 
 import msgspec
 
+from flexpeer.app.registry import Entry
 from flexpeer.market.machine import Event
 from flexpeer.wire.chain import GENESIS, Seal, canonical, record_line
 
-_DECODER = msgspec.json.Decoder(Event)
+_DECODER = msgspec.json.Decoder(Event | Entry)
 
 
 class FileLog:
@@ -62,6 +63,6 @@ def encode_event(event: Event) -> bytes:
 
 
 def decode_event(content: bytes) -> Event:
-    """An event from its canonical JSON; `msgspec.ValidationError` if it is none."""
+    """An event of a day, or an entry of the registry, from its JSON; `msgspec.ValidationError` if it is none."""
     event: Event = _DECODER.decode(content)
     return event

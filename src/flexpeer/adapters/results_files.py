@@ -7,8 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from flexpeer.app.outcome import DayOutcome, Refusal
 from flexpeer.app.views.orders import OrderLine
+from flexpeer.app.views.outcome import DayOutcome, Refusal
 from flexpeer.market.activation import Confirmation
 from flexpeer.market.trades import Trade
 from flexpeer.quantities import MINOR_PER_MAJOR, decimal_text, major

@@ -21,18 +21,35 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flexpeer.api import forecasts, grid_limits, grids, markets, orders, outcomes, plans, portfolios
+from flexpeer.api import (
+    forecasts,
+    grid_limits,
+    grids,
+    invoices,
+    markets,
+    order_imports,
+    orders,
+    outcomes,
+    plans,
+    portfolios,
+)
 from flexpeer.api.accounts import Doorkeeper
+from flexpeer.api.book_feed import BookFeed
 from flexpeer.api.declining import Declined, denied
-from flexpeer.api.edge import BODY_BYTES, NUMBER, ROUTE, Answer, Edge, Route, problem_response, response
+from flexpeer.api.edge import BODY_BYTES, NUMBER, ROUTE, Answer, Edge, Route, Sheets, problem_response, response
+from flexpeer.api.evidence import Evidence
 from flexpeer.api.feed import Feed
 from flexpeer.api.limits import Limits
+from flexpeer.api.live import Live
+from flexpeer.api.live_grids import LiveGrids
 from flexpeer.api.metrics import Metrics
 from flexpeer.api.openapi import openapi_document
 from flexpeer.api.operating import Heads, Operating
 from flexpeer.api.public import Public
 from flexpeer.api.service import Service
 from flexpeer.api.sessions import Sessions
+from flexpeer.api.standing import Standing
+from flexpeer.api.users import Users
 from flexpeer.api.webhooks import Webhooks
 from flexpeer.wire.api_operations import Health, TokenDocument
 from flexpeer.wire.api_problems import Denial
@@ -51,30 +68,40 @@ class Parts(NamedTuple):
     heads: Heads
     webhooks: Webhooks
     sessions: Sessions
+    sheets: Sheets
+    grids: LiveGrids
+    standing: Standing
 
 
-def routes_of(limits: Limits, webhooks: Webhooks, heads: Heads) -> tuple[Route, ...]:
+def routes_of(parts: Parts) -> tuple[Route, ...]:
     """Every route that asks who may."""
     return (
         *markets.ROUTES,
         *portfolios.ROUTES,
         *orders.ROUTES,
+        *order_imports.ROUTES,
         *outcomes.ROUTES,
+        *invoices.ROUTES,
         *plans.ROUTES,
         *grids.ROUTES,
         *forecasts.ROUTES,
         *grid_limits.ROUTES,
-        *Feed(limits).routes,
-        *webhooks.routes,
-        *Operating(heads).routes,
+        *Live(parts.grids).routes,
+        *parts.standing.routes,
+        *Evidence(parts.heads).routes,
+        *Feed(parts.limits).routes,
+        *BookFeed(parts.limits).routes,
+        *parts.webhooks.routes,
+        *Operating(parts.heads).routes,
+        *Users(parts.doorkeeper).routes,
     )
 
 
 def make_app(parts: Parts, pages: Sequence[BaseRoute] = ()) -> ASGIApp:
     """The application, with these `pages` too; the caller starts and stops the service."""
     metrics = Metrics(parts.service)
-    edge = Edge(parts.service, parts.doorkeeper, parts.limits, LOG.warning, parts.sessions)
-    routes = routes_of(parts.limits, parts.webhooks, parts.heads)
+    edge = Edge(parts.service, parts.doorkeeper, parts.limits, LOG.warning, parts.sheets, parts.sessions)
+    routes = routes_of(parts)
     document = msgspec.json.encode(openapi_document(routes))
 
     @asynccontextmanager

@@ -1,6 +1,8 @@
 """What is published of a day as documents of the API. Who may see them is asked before."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from typing import TypeVar
 
 from flexpeer.api.permissions import Owned
 from flexpeer.api.published import Answered
@@ -12,11 +14,12 @@ from flexpeer.market.orders import Order, Side, Status, TimeInForce
 from flexpeer.market.participants import Participants
 from flexpeer.market.settlement import Account, AccountKind
 from flexpeer.market.timeline import Stage
-from flexpeer.market.trades import Decision, Leg, Trade
+from flexpeer.market.trades import Decision, GridVerdict, Leg, OrdersCleared, Trade
 from flexpeer.periods import MarketDay, Span
-from flexpeer.quantities import major
+from flexpeer.quantities import PPM, WATT_MINUTES_PER_MWH, major
 from flexpeer.wire.api import (
     ActivationDocument,
+    AllocationDocument,
     CompletionWord,
     ConfirmationDocument,
     OrderDocument,
@@ -34,6 +37,9 @@ from flexpeer.wire.api import (
     TradeSide,
     VerdictDocument,
 )
+from flexpeer.wire.api_live import ClearingDocument, DeliveredPeriod, DeliveryDocument
+
+D = TypeVar("D")
 
 SIDES = {Side.BUY: SideWord.BUY, Side.SELL: SideWord.SELL}
 REGULATIONS = {Regulation.UP: RegulationWord.UP, Regulation.DOWN: RegulationWord.DOWN}
@@ -208,16 +214,58 @@ def activation_document(market_id: str, state: State, resource: str) -> Activati
     )
 
 
+def allocation_document(market_id: str, state: State, resource: str) -> AllocationDocument:
+    """What a resource owes, and what trades against it have moved it back by."""
+    unit, owed = state.participants.resources[resource], state.needs.curtailment_w[resource]
+    moves = state.trades.moves_w.get(resource, (0,) * len(owed))
+    back = sum(min(abs(o), abs(m)) for o, m in zip(owed, moves, strict=True) if o * m < 0)
+    minutes = opened(state).mtu_minutes
+    return AllocationDocument(
+        market_id=market_id,
+        portfolio_id=resource,
+        owner_organization_id=unit.organisation,
+        dso=unit.dso,
+        schedule=quantities(state, owed),
+        owed=Decimal(sum(map(abs, owed)) * minutes) / WATT_MINUTES_PER_MWH,
+        bought_back=Decimal(back * minutes) / WATT_MINUTES_PER_MWH,
+    )
+
+
+def delivery_documents(market_id: str, state: State, resource: str) -> Iterator[DeliveryDocument]:
+    """What a resource delivered, one document for each direction it sold in."""
+    verified = state.activations.deliveries[resource]
+    for delivery in verified.deliveries:
+        rows = list(
+            zip(delivery.ordered_w, delivery.delivered_w, verified.baseline_w, delivery.payable_ppm, strict=True)
+        )
+        yield DeliveryDocument(
+            market_id=market_id,
+            portfolio_id=resource,
+            owner_organization_id=state.participants.resources[resource].organisation,
+            regulation_type=REGULATIONS[delivery.regulation],
+            method=str(verified.method),
+            periods=tuple(
+                DeliveredPeriod(
+                    *period(state, span), megawatts(row[0]), megawatts(row[1]), megawatts(row[2]), Decimal(row[3]) / PPM
+                )
+                for row, span in _alike(rows)
+                if row[0]
+            ),
+        )
+
+
+def _alike(rows: Sequence[D]) -> Iterator[tuple[D, Span]]:
+    """Equal rows that follow each other, each with its MTUs."""
+    first = 0
+    for mtu in range(1, len(rows) + 1):
+        if mtu == len(rows) or rows[mtu] != rows[first]:
+            yield rows[first], Span(first, mtu)
+            first = mtu
+
+
 def quantities(state: State, row: Watts) -> tuple[PeriodQuantity, ...]:
     """Watts of MTUs as periods: MTUs of one quantity in a row are one."""
-    periods: list[PeriodQuantity] = []
-    first = 0
-    for mtu in range(1, len(row) + 1):
-        if mtu == len(row) or row[mtu] != row[first]:
-            begins, ends = period(state, Span(first, mtu))
-            periods.append(PeriodQuantity(begins, ends, megawatts(row[first])))
-            first = mtu
-    return tuple(periods)
+    return tuple(PeriodQuantity(*period(state, span), megawatts(watts)) for watts, span in _alike(row))
 
 
 def settlement_document(market_id: str, state: State, account: Account) -> SettlementDocument:
@@ -246,16 +294,36 @@ def verdict_document(market_id: str, state: State, answered: Answered, orders: S
         order_ids=tuple(orders),
         asked_quantity=megawatts(match.quantity_w),
         granted_quantity=megawatts(verdict.quantity_w),
-        verdicts=tuple(
-            OwnerVerdict(v.owner, str(v.decision))
-            if v.decision is Decision.GRANTED
-            else OwnerVerdict(
-                v.owner,
-                str(v.decision),
-                v.element or None,
-                None if v.mtu is None else utc(day.instant(v.mtu)),
-                megawatts(v.headroom_w),
-            )
-            for v in verdict.verdicts
-        ),
+        verdicts=owner_verdicts(day, verdict.verdicts),
+    )
+
+
+def owner_verdicts(day: MarketDay, verdicts: Iterable[GridVerdict]) -> tuple[OwnerVerdict, ...]:
+    """Each owner's answer; what binds and the headroom there, unless all is granted."""
+    return tuple(
+        OwnerVerdict(v.owner, str(v.decision))
+        if v.decision is Decision.GRANTED
+        else OwnerVerdict(
+            v.owner,
+            str(v.decision),
+            v.element or None,
+            None if v.mtu is None else utc(day.instant(v.mtu)),
+            megawatts(v.headroom_w),
+        )
+        for v in verdicts
+    )
+
+
+def clearing_document(market_id: str, state: State, cleared: OrdersCleared) -> ClearingDocument:
+    """A clearing, and what was traded in it."""
+    trades = [trade for trade in state.trades.trades.values() if trade.match == cleared.match]
+    moved = sum(trade.leg.quantity_buy_w * len(trade.leg.span) for trade in trades)
+    return ClearingDocument(
+        market_id=market_id,
+        match=cleared.match,
+        gap_ppm=cleared.gap_ppm,
+        status=cleared.status,
+        trades=len(trades),
+        volume=Decimal(moved * opened(state).mtu_minutes) / WATT_MINUTES_PER_MWH,
+        verdicts=owner_verdicts(opened(state), cleared.verdicts),
     )

@@ -1,5 +1,6 @@
 """What one route is, and how every request goes: who asks, may it, what is asked, answer or problem document."""
 
+import asyncio
 import csv
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from hmac import compare_digest
@@ -11,16 +12,19 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from flexpeer.api.accounts import Doorkeeper
-from flexpeer.api.declining import Declined, denied
+from flexpeer.api.declining import Declined, bad_file, denied
 from flexpeer.api.limits import Limits
 from flexpeer.api.permissions import Action, Caller, Owned, Permission, may
 from flexpeer.api.service import ServedDay, Service, Stopped
 from flexpeer.api.sessions import COOKIE, WORD_HEADER, Sessions
+from flexpeer.app.scenario import Scenario
+from flexpeer.errors import BadInput
 from flexpeer.wire.api import ValidationError
 from flexpeer.wire.api_problems import MEDIA_TYPE, Denial, Problem
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
+XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 BYTES: Final = "application/octet-stream"
 BEARER = "Bearer "
 ROUTE: Final = "flexpeer.route"
@@ -28,6 +32,10 @@ NUMBER: Final = "flexpeer.request"
 S = TypeVar("S", bound=msgspec.Struct)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 encode = _ENCODER.encode
+
+
+Sheets = Callable[[bytes, str, Scenario], bytes]
+"""What makes plain CSV of a workbook with a table of a scenario, or raises `BadInput` with all findings."""
 
 
 class Answer(NamedTuple):
@@ -48,6 +56,7 @@ class Asked(NamedTuple):
     query: Any
     body: bytes
     service: Service
+    sheets: Sheets
 
     @property
     def id(self) -> str:
@@ -58,6 +67,16 @@ class Asked(NamedTuple):
     def media(self) -> str:
         """What the body is."""
         return media_of(self.request)
+
+    async def table(self, name: str) -> bytes | None:
+        """The body as the CSV of a scenario's table, if it is that or a workbook with it; declined if a bad one."""
+        if self.media != XLSX:
+            return self.body if self.media == CSV else None
+        served = self.days(getattr(self.query, "market_id", None))[-1][1]
+        try:
+            return await asyncio.to_thread(self.sheets, self.body, name, served.day.scenario)
+        except BadInput as error:
+            raise bad_file(error) from error
 
     def day(self, market_id: str) -> ServedDay:
         """A market; declined where there is none."""
@@ -123,10 +142,11 @@ class Edge:
         doorkeeper: Doorkeeper,
         limits: Limits,
         audit: Callable[..., None],
+        sheets: Sheets,
         sessions: Sessions | None = None,
     ) -> None:
         self.service, self.doorkeeper, self.limits, self._audit = service, doorkeeper, limits, audit
-        self._sessions = sessions
+        self._sheets, self._sessions = sheets, sessions
 
     def endpoint(self, route: Route) -> Callable[[Request], Awaitable[Response]]:
         """The route as the framework calls it."""
@@ -156,7 +176,7 @@ class Edge:
             raise denied(Denial.FORBIDDEN)
         query = None if route.query is None else query_of(request, route.query)
         body = await body_of(request, route) if route.bodies else b""
-        answer = await route.handle(Asked(request, caller, route.action, query, body, self.service))
+        answer = await route.handle(Asked(request, caller, route.action, query, body, self.service, self._sheets))
         return response(answer)
 
     def _caller(self, request: Request) -> Caller:

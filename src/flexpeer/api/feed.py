@@ -53,7 +53,7 @@ class Feed:
                     lines = [_lines(asked.caller, market_id, published, n, types) for n in range(after + 1, until + 1)]
                     after = max(after, until)
                     yield b"".join(lines)
-                    if after >= len(published.events) and not await _heard(heard):
+                    if after >= len(published.events) and not await heard_within(heard):
                         yield b": still here\n\n"
         finally:
             service.leave(heard)
@@ -90,7 +90,8 @@ def _lines(caller: Caller, market_id: str, published: Published, n: int, types: 
     return f"id: {document.id}\nevent: {document.type}\ndata: ".encode() + encode(document) + b"\n\n"
 
 
-async def _heard(heard: asyncio.Event) -> bool:
+async def heard_within(heard: asyncio.Event) -> bool:
+    """Whether anything was published before it is time for a sign of life."""
     try:
         await asyncio.wait_for(heard.wait(), HEARTBEAT_S)
     except TimeoutError:

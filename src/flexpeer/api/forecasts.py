@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from flexpeer.api.declining import Declined, denied
-from flexpeer.api.edge import CSV, JSON, Answer, Asked, Route, csv_table, decoded, malformed
+from flexpeer.api.edge import CSV, JSON, XLSX, Answer, Asked, Route, csv_table, decoded, malformed
 from flexpeer.api.grids import OwnGrid, market_of, revise
 from flexpeer.api.permissions import Action
 from flexpeer.api.service import ServedDay
@@ -44,7 +44,7 @@ class Series(NamedTuple):
 async def take(asked: Asked) -> Answer:
     """All values of a body, or none of them."""
     served = market_of(asked)
-    series = _series(asked, served, _sent(asked))
+    series = _series(asked, served, await _sent(asked))
 
     def change(served: ServedDay, said: Contribution) -> Contribution:
         scenario = served.day.scenario
@@ -126,8 +126,9 @@ class _Judge:
         return span
 
 
-def _sent(asked: Asked) -> list[Value | ValidationError]:
-    return list(_csv_values(asked.body) if asked.media == CSV else _json_values(asked.body))
+async def _sent(asked: Asked) -> list[Value | ValidationError]:
+    table = await asked.table("forecast")
+    return list(_json_values(asked.body) if table is None else _csv_values(table))
 
 
 def _json_values(body: bytes) -> Iterator[Value | ValidationError]:
@@ -170,6 +171,6 @@ def _csv_value(place: str, row: dict[str, str]) -> Value | ValidationError:
 ROUTES = (
     Route(
         "POST", "/api/Forecasts/import", Action.WRITE_GRID, take, "Send a forecast, until the need is published",
-        {200: ForecastsTaken}, query=MarketQuery, bodies={JSON: Forecasts, CSV: None},
+        {200: ForecastsTaken}, query=MarketQuery, bodies={JSON: Forecasts, CSV: None, XLSX: None},
     ),
 )  # fmt: skip

@@ -9,7 +9,7 @@ from flexpeer.api.edge import BYTES, Answer, Asked, Route, malformed
 from flexpeer.api.permissions import Action
 from flexpeer.api.service import ServedDay
 from flexpeer.app.contribution import Contribution, SentBorder, SentGrid
-from flexpeer.app.grid_day import GridDay
+from flexpeer.app.study.grid_day import GridDay
 from flexpeer.errors import BadInput
 from flexpeer.grid.areas import Area, branch_owners, split
 from flexpeer.wire.api import ValidationError

@@ -9,7 +9,7 @@ import msgspec
 from flexpeer.api.declining import Declined, denied
 from flexpeer.api.edge import csv_table, malformed
 from flexpeer.api.units import WATTS_PER_MW
-from flexpeer.wire.api import OrderRequest, ValidationError
+from flexpeer.wire.api import ImportedChange, OrderRequest, ValidationError
 from flexpeer.wire.api_problems import Denial
 
 MOST_ROWS = 100_000
@@ -19,10 +19,10 @@ TIMES_IN_FORCE = {"": "Day", "day": "Day", "fak": "FaK", "fok": "FoK"}
 
 
 class Row(NamedTuple):
-    """One order and where it stands: a line of the file, or its place in the array from 1."""
+    """One order, or what changes it, and where it stands: a line of the file, or its place in the array from 1."""
 
     line: int
-    wanted: OrderRequest | Declined
+    wanted: OrderRequest | ImportedChange | Declined
 
 
 def json_rows(body: bytes) -> list[Row]:
@@ -35,8 +35,10 @@ def json_rows(body: bytes) -> list[Row]:
     return [Row(number, _decoded(part)) for number, part in enumerate(parts, 1)]
 
 
-def _decoded(part: msgspec.Raw) -> OrderRequest | Declined:
+def _decoded(part: msgspec.Raw) -> OrderRequest | ImportedChange | Declined:
     try:
+        if b'"action"' in bytes(part):
+            return msgspec.json.decode(part, type=ImportedChange)
         return msgspec.json.decode(part, type=OrderRequest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return malformed(str(error))
@@ -65,17 +67,27 @@ def _known_header(names: list[str]) -> None:
         raise denied(Denial.MALFORMED, "the header is not that of orders.csv", wrong)
 
 
-def _converted(row: Mapping[str, Any], market_id: str) -> OrderRequest | Declined:
+def _converted(row: Mapping[str, Any], market_id: str) -> OrderRequest | ImportedChange | Declined:
     if None in row or None in row.values():
         return malformed("the row has another number of fields than the header")
-    if row.get("action", "") not in ("", "place"):
-        return malformed("an import places orders; PATCH and DELETE of /api/Orders/{id} change them")
+    action = row.get("action") or "place"
     try:
+        if action != "place":
+            return msgspec.convert(_change(row, action, market_id), ImportedChange)
         return msgspec.convert(_fields(row, market_id), OrderRequest)
     except msgspec.ValidationError as error:
         return malformed(str(error))
     except (InvalidOperation, LookupError):
         return malformed("a quantity or price is no number, or time_in_force none of day, fak, fok")
+
+
+def _change(row: Mapping[str, str], action: str, market_id: str) -> dict[str, Any]:
+    points = [_point(row)] if action == "amend" else None
+    return {"action": action, "id": row["order"], "marketId": market_id, "pricePoints": points}
+
+
+def _point(row: Mapping[str, str]) -> dict[str, Decimal]:
+    return {"quantity": Decimal(row["quantity_w"]) / WATTS_PER_MW, "unitPrice": Decimal(row["price"])}
 
 
 def _fields(row: Mapping[str, str], market_id: str) -> dict[str, Any]:
@@ -87,7 +99,7 @@ def _fields(row: Mapping[str, str], market_id: str) -> dict[str, Any]:
         "side": row["side"].capitalize(),
         "periodFrom": row["from"],
         "periodTo": row["to"],
-        "pricePoints": [{"quantity": Decimal(row["quantity_w"]) / WATTS_PER_MW, "unitPrice": Decimal(row["price"])}],
+        "pricePoints": [_point(row)],
         "flexibilityZoneId": row.get("congestion_point") or None,
         "regulationType": row.get("regulation", "").capitalize() or None,
         "minimumAcceptanceQuantity": Decimal(minimum) / WATTS_PER_MW if minimum else None,

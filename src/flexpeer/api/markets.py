@@ -10,7 +10,7 @@ from flexpeer.api.permissions import Action
 from flexpeer.api.service import ServedDay
 from flexpeer.api.units import utc
 from flexpeer.api.zones import zone_documents
-from flexpeer.app.results import kpi_object
+from flexpeer.app.views.results import kpi_object
 from flexpeer.market.machine import State, state_hash
 from flexpeer.market.timeline import Stage
 from flexpeer.wire.api import (

@@ -12,10 +12,10 @@ from flexpeer.api.log_lines import lines, sealed_head
 from flexpeer.api.permissions import Action
 from flexpeer.api.service import ServedDay
 from flexpeer.api.units import instant, utc
-from flexpeer.app.results import result_object
+from flexpeer.app.views.results import result_object
 from flexpeer.market.timeline import Stage
 from flexpeer.wire.api import MarketStatus
-from flexpeer.wire.api_operations import ClockDocument, ClockMove, HeadDocument, HeadList, StageDone
+from flexpeer.wire.api_operations import ClockDocument, ClockMove, HeadList, StageDone
 from flexpeer.wire.api_problems import Denial
 from flexpeer.wire.api_queries import ListQuery, LogQuery
 from flexpeer.wire.heads import SignedHead
@@ -73,10 +73,7 @@ class Operating:
     async def read_heads(self, asked: Asked) -> Answer:
         """The log's head at every stage reached."""
         days = [market_id for market_id, _ in asked.days(asked.query.market_id)]
-        documents = [
-            msgspec.convert(head, HeadDocument, from_attributes=True) for day in days for head in self._heads(day)
-        ]
-        return listed(asked, documents, HeadList)
+        return listed(asked, [head for day in days for head in self._heads(day)], HeadList)
 
     async def result(self, asked: Asked) -> Answer:
         """What a settled day came to: `result.json` of `flexpeer run`."""

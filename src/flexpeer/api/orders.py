@@ -4,15 +4,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 from hashlib import sha256
 from itertools import count
-from typing import Annotated, Any, NamedTuple
+from typing import NamedTuple
 from uuid import uuid4
 
-from msgspec import Meta
-
-from flexpeer.api.declining import Declined, denied, refused, refused_command
+from flexpeer.api.declining import denied, refused, refused_command
 from flexpeer.api.documents import dsos_of, order_document, order_owned, public_order
-from flexpeer.api.edge import CSV, JSON, Answer, Asked, Route, encode
-from flexpeer.api.import_rows import Row, csv_rows, json_rows
+from flexpeer.api.edge import JSON, Answer, Asked, Route, encode
 from flexpeer.api.listing import listed, matching
 from flexpeer.api.permissions import Action, Owned
 from flexpeer.api.published import POINT, Published
@@ -24,8 +21,6 @@ from flexpeer.market.needs import Regulation
 from flexpeer.market.orders import AmendOrder, Order, PlaceOrder, Side, Status, TimeInForce, WithdrawOrder
 from flexpeer.market.reasons import CommandRefused, Reason
 from flexpeer.wire.api import (
-    ImportLine,
-    ImportResult,
     OrderChange,
     OrderDocument,
     OrderList,
@@ -46,7 +41,6 @@ TIMES_IN_FORCE = {
 }
 KEY = "idempotency-key"
 PROGRAM, NUMBERS = uuid4().hex[:16], count(1)
-Rows = Annotated[tuple[Any, ...], Meta(description="OrderRequests; what is none is told in its line.")]
 
 
 class Placing(NamedTuple):
@@ -185,46 +179,6 @@ async def place(asked: Asked) -> Answer:
     return _tagged(201 if new else 200, document)
 
 
-async def import_orders(asked: Asked) -> Answer:
-    """Orders of a file or an array, each as if it came alone, in order and in one batch."""
-    rows = csv_rows(asked.body, asked.query.market_id) if asked.media == CSV else json_rows(asked.body)
-    prepared = [_prepared(asked, row) for row in rows]
-
-    def all_of_them() -> list[bool | Declined]:
-        return [each if isinstance(each, Declined) else _tried(each) for each in prepared]
-
-    outcomes = await asked.service.done(all_of_them)
-    lines = tuple(_line(*each) for each in zip(rows, prepared, outcomes, strict=True))
-    taken = sum(line.status < 300 for line in lines)
-    return Answer(200, ImportResult(taken, len(lines) - taken, lines))
-
-
-def _prepared(asked: Asked, row: Row) -> Placing | Declined:
-    if isinstance(row.wanted, Declined):
-        return row.wanted
-    try:
-        return placing(asked, row.wanted, row.wanted.id)
-    except Declined as declined:
-        return declined
-
-
-def _tried(order: Placing) -> bool | Declined:
-    try:
-        return do_place(order)
-    except Declined as declined:
-        return declined
-
-
-def _line(row: Row, order: Placing | Declined, outcome: bool | Declined) -> ImportLine:
-    name = row.wanted.id if isinstance(row.wanted, OrderRequest) else None
-    if isinstance(outcome, Declined):
-        problem = outcome.problem
-        return ImportLine(row.line, problem.status, id=name, reason=problem.reason, detail=problem.detail)
-    assert isinstance(order, Placing), "what was not prepared is not tried"
-    placed = order.served.published.placed[order.id]
-    return ImportLine(row.line, 201 if outcome else 200, id=order.id, arrival=placed.number)
-
-
 def _found(asked: Asked) -> tuple[ServedDay, list[Order]]:
     """The order that the path names, in the latest market that knows it; declined unless the caller may."""
     for _, served in reversed(asked.days(asked.query.market_id)):
@@ -249,7 +203,7 @@ async def _recorded(asked: Asked, command: AmendOrder | WithdrawOrder) -> None:
         if (command.organisation, command.order) in served.published.refused and not served.published.ids(
             command.order
         ):
-            await asked.service.done(lambda served=served: _submit(served, [command]))  # type: ignore[misc]
+            await asked.service.done(lambda served=served: submit_changes(served, [command]))  # type: ignore[misc]
 
 
 async def amend(asked: Asked) -> Answer:
@@ -267,7 +221,7 @@ async def amend(asked: Asked) -> Answer:
 
     def act() -> None:
         _unchanged(asked, served)
-        _submit(served, commands)
+        submit_changes(served, commands)
 
     await asked.service.done(act)
     document = as_it_is(served.market_id, served.published.state, served.published, asked.id)
@@ -283,13 +237,13 @@ async def withdraw(asked: Asked) -> Answer:
         _unchanged(asked, served)
         latest = [served.day.market.state.orders.orders[order.order] for order in orders]
         left = [order for order in latest if order.status is Status.OPEN] or latest[:1]
-        _submit(served, [WithdrawOrder(order.order, order.organisation) for order in left])
+        submit_changes(served, [WithdrawOrder(order.order, order.organisation) for order in left])
 
     await asked.service.done(act)
     return Answer(204)
 
 
-def _submit(served: ServedDay, commands: Sequence[AmendOrder | WithdrawOrder]) -> None:
+def submit_changes(served: ServedDay, commands: Sequence[AmendOrder | WithdrawOrder]) -> None:
     """All of them; declined at the first that is refused."""
     for command in commands:
         events = served.day.market.submit(command)
@@ -337,10 +291,6 @@ ROUTES = (
     Route(
         "POST", "/api/Orders", Action.PLACE_ORDERS, place, "Place an order",
         {201: OrderDocument, 200: OrderDocument}, bodies={JSON: OrderRequest}, headers=("Idempotency-Key",),
-    ),
-    Route(
-        "POST", "/api/Orders/import", Action.PLACE_ORDERS, import_orders, "Place many orders, answered line by line",
-        {200: ImportResult}, query=ListQuery, bodies={JSON: Rows, CSV: None},
     ),
     Route(
         "GET", "/api/Orders/{id}", Action.READ_ORDERS, read, "One order", {200: OrderDocument}, query=ListQuery

@@ -2,7 +2,10 @@
 
 from flexpeer.api.documents import (
     activation_document,
+    allocation_document,
+    clearing_document,
     confirmation_document,
+    delivery_documents,
     dsos_of,
     order_owned,
     settlement_document,
@@ -18,12 +21,15 @@ from flexpeer.market.settlement import Account
 from flexpeer.market.trades import Match
 from flexpeer.wire.api import (
     ActivationList,
+    AllocationDocument,
+    AllocationList,
     ConfirmationList,
     SettlementList,
     TradeDocument,
     TradeList,
     VerdictList,
 )
+from flexpeer.wire.api_live import ClearingList, DeliveryDocument, DeliveryList
 from flexpeer.wire.api_queries import AccountQuery, ListQuery, OwnerQuery, TradeQuery
 
 
@@ -71,6 +77,30 @@ async def activations(asked: Asked) -> Answer:
     return listed(asked, matching(asked.query, documents), ActivationList)
 
 
+async def allocations(asked: Asked) -> Answer:
+    """What resources owe by rule."""
+    documents: list[AllocationDocument] = []
+    for market_id, served in asked.days(asked.query.market_id):
+        state = served.published.state
+        for name in sorted(state.needs.curtailment_w):
+            unit = state.participants.resources[name]
+            if any(state.needs.curtailment_w[name]) and asked.sees(Owned(unit.organisation, (unit.dso,))):
+                documents.append(allocation_document(market_id, state, name))
+    return listed(asked, matching(asked.query, documents), AllocationList)
+
+
+async def deliveries(asked: Asked) -> Answer:
+    """What resources delivered, once it is verified."""
+    documents: list[DeliveryDocument] = []
+    for market_id, served in asked.days(asked.query.market_id):
+        state = served.published.state
+        for name in sorted(state.activations.deliveries):
+            unit = state.participants.resources[name]
+            if asked.sees(Owned(unit.organisation, (unit.dso,))):
+                documents += delivery_documents(market_id, state, name)
+    return listed(asked, matching(asked.query, documents), DeliveryList)
+
+
 async def settlement(asked: Asked) -> Answer:
     """Accounts as the last revision has them."""
     documents = []
@@ -78,13 +108,14 @@ async def settlement(asked: Asked) -> Answer:
         state = served.published.state
         documents += [
             settlement_document(market_id, state, account)
-            for account in sorted(_accounts(state))
+            for account in sorted(accounts_of(state))
             if asked.sees(Owned(account.organisation))
         ]
     return listed(asked, matching(asked.query, documents), SettlementList)
 
 
-def _accounts(state: State) -> set[Account]:
+def accounts_of(state: State) -> set[Account]:
+    """Every account that anything was posted to."""
     return {*state.settlements.balances_minor(), *(posting.account for posting in state.settlements.postings)}
 
 
@@ -94,13 +125,13 @@ async def verdicts(asked: Asked) -> Answer:
     for market_id, served in asked.days(asked.query.market_id):
         state = served.published.state
         for answered in list(served.published.answers):
-            seen = [name for name in _orders(answered.match) if asked.sees(_owned(state, name))]
+            seen = [name for name in orders_of(answered.match) if asked.sees(_owned(state, name))]
             if seen:
                 documents.append(verdict_document(market_id, state, answered, seen))
     return listed(asked, documents, VerdictList)
 
 
-def _orders(match: Match) -> list[str]:
+def orders_of(match: Match) -> list[str]:
     """The orders of a match, each once."""
     return list(dict.fromkeys(party.order for leg in match.legs for party in leg.parties))
 
@@ -108,6 +139,16 @@ def _orders(match: Match) -> list[str]:
 def _owned(state: State, name: str) -> Owned:
     order = state.orders.orders.get(name)
     return Owned("") if order is None else order_owned(state, order)
+
+
+async def clearings(asked: Asked) -> Answer:
+    """Clearings at the gate, with their certificates."""
+    documents = [
+        clearing_document(market_id, served.published.state, cleared)
+        for market_id, served in asked.days(asked.query.market_id)
+        for cleared in list(served.published.clearings)
+    ]
+    return listed(asked, documents, ClearingList)
 
 
 ROUTES = (
@@ -119,6 +160,18 @@ ROUTES = (
     Route(
         "GET", "/api/Activations", Action.READ_ACTIVATIONS, activations, "Schedules of resources",
         {200: ActivationList}, query=OwnerQuery,
+    ),
+    Route(
+        "GET", "/api/Allocations", Action.READ_PLANS, allocations, "What resources owe by rule",
+        {200: AllocationList}, query=OwnerQuery,
+    ),
+    Route(
+        "GET", "/api/Clearings", Action.READ_RESULT, clearings, "Clearings at the gate with their certificates",
+        {200: ClearingList}, query=ListQuery,
+    ),
+    Route(
+        "GET", "/api/Deliveries", Action.READ_ACTIVATIONS, deliveries, "What resources delivered, once verified",
+        {200: DeliveryList}, query=OwnerQuery,
     ),
     Route(
         "GET", "/api/Settlement", Action.READ_SETTLEMENT, settlement, "Accounts and their postings",

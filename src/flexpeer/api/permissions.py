@@ -3,24 +3,18 @@
 from enum import Enum, StrEnum, auto
 from typing import NamedTuple
 
+from flexpeer.app.registry import OVERSEEING, Rank
 from flexpeer.market.participants import DSO_ROLES, OFFERING_ROLES, Role
 
 
-class Rank(StrEnum):
-    """What a user may do for its organisation; API clients are contributors."""
-
-    OWNER = "owner"
-    CONTRIBUTOR = "contributor"
-    READER = "reader"
-
-
 class Caller(NamedTuple):
-    """Who asks: an organisation through one of its clients or users."""
+    """Who asks: an organisation through one of its clients, or of its users, who are persons."""
 
     organisation: str
     role: Role
     rank: Rank
     client: str
+    person: bool = False
 
 
 class Owned(NamedTuple):
@@ -69,21 +63,32 @@ class Action(StrEnum):
     WRITE_METER = "send meter readings"
     READ_WEBHOOKS = "read webhooks"
     WRITE_WEBHOOKS = "subscribe webhooks"
+    READ_STANDING_ORDERS = "read standing orders"
+    WRITE_STANDING_ORDERS = "make and end standing orders"
     MOVE_CLOCK = "move the virtual clock"
+    READ_ACCOUNTS = "read users and clients"
+    MANAGE_ACCOUNTS = "invite and revoke users, make and revoke clients"
+    REGISTER_ORGANISATIONS = "register organisations"
+    CHANGE_OWN_LOGIN = "have one's own login ask for codes"
 
 
 class Rule(NamedTuple):
-    """Which roles; whether DSOs count whom the object concerns but who do not own it; whether it changes anything."""
+    """Which roles; whether DSOs count whom the object concerns but who do not own it; whether it changes anything.
+
+    Some is for `owners` alone, some for `persons` of any rank alone.
+    """
 
     roles: frozenset[Role]
     concerned_dsos: bool = True
     changes: bool = False
+    owners: bool = False
+    persons: bool = False
 
 
 EVERYBODY = frozenset(Role)
 DSOS = frozenset(DSO_ROLES)
 FSPS = frozenset(OFFERING_ROLES)
-OVERSEERS = frozenset({Role.MARKET_OPERATOR, Role.OBSERVER})
+OVERSEERS = frozenset(OVERSEEING)
 TRADERS = FSPS | DSOS
 
 RULES: dict[Action, Rule] = {
@@ -115,14 +120,20 @@ RULES: dict[Action, Rule] = {
     Action.WRITE_METER: Rule(TRADERS, changes=True),
     Action.READ_WEBHOOKS: Rule(TRADERS, concerned_dsos=False),
     Action.WRITE_WEBHOOKS: Rule(TRADERS, concerned_dsos=False, changes=True),
+    Action.READ_STANDING_ORDERS: Rule(TRADERS, concerned_dsos=False),
+    Action.WRITE_STANDING_ORDERS: Rule(TRADERS, concerned_dsos=False, changes=True),
     Action.MOVE_CLOCK: Rule(frozenset({Role.MARKET_OPERATOR}), changes=True),
+    Action.READ_ACCOUNTS: Rule(EVERYBODY, concerned_dsos=False),
+    Action.MANAGE_ACCOUNTS: Rule(EVERYBODY, concerned_dsos=False, changes=True, owners=True),
+    Action.REGISTER_ORGANISATIONS: Rule(frozenset({Role.MARKET_OPERATOR}), changes=True, owners=True),
+    Action.CHANGE_OWN_LOGIN: Rule(EVERYBODY, concerned_dsos=False, persons=True),
 }
 
 
 def may(caller: Caller, action: Action, owned: Owned | None = None) -> Permission:
     """Whether a caller may do something, and to an object: its own, for a DSO also what concerns it."""
     rule = RULES[action]
-    if caller.role not in rule.roles or (rule.changes and caller.rank is Rank.READER):
+    if caller.role not in rule.roles or not _ranked(caller, rule):
         return Permission.FORBIDDEN
     if owned is None or caller.organisation == owned.organisation:
         return Permission.ALLOWED
@@ -130,3 +141,10 @@ def may(caller: Caller, action: Action, owned: Owned | None = None) -> Permissio
         return Permission.ALLOWED
     concerned = rule.concerned_dsos and caller.role in DSOS and caller.organisation in owned.dsos
     return Permission.ALLOWED if concerned else Permission.HIDDEN
+
+
+def _ranked(caller: Caller, rule: Rule) -> bool:
+    """Whether the rank is enough for one's own organisation."""
+    if rule.persons:
+        return caller.person
+    return caller.rank is Rank.OWNER if rule.owners else not (rule.changes and caller.rank is Rank.READER)

@@ -1,4 +1,4 @@
-"""Plans (baselines, frozen at the gate) and meter readings: sent as intervals or CSV, kept per MTU."""
+"""Plans (baselines, frozen at the gate) and meter readings: sent as intervals, CSV or workbook, kept per MTU."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from flexpeer.api.declining import Declined, denied
 from flexpeer.api.documents import period
-from flexpeer.api.edge import CSV, JSON, Answer, Asked, Handle, Route, csv_table, decoded, malformed
+from flexpeer.api.edge import CSV, JSON, XLSX, Answer, Asked, Handle, Route, csv_table, decoded, malformed
 from flexpeer.api.listing import listed, matching
 from flexpeer.api.permissions import Action, Owned
 from flexpeer.api.service import ServedDay
@@ -34,9 +34,10 @@ class Interval(NamedTuple):
     p_w: int
 
 
-def sent(asked: Asked) -> list[Interval]:
+async def sent(asked: Asked) -> list[Interval]:
     """Every interval of a body; declined with all that is wrong with it."""
-    makers = _csv_rows(asked.body) if asked.media == CSV else _json_rows(asked.body)
+    table = await asked.table("meter")
+    makers = _json_rows(asked.body) if table is None else _csv_rows(table)
     found, wrong = [], []
     for place, make in makers:
         try:
@@ -137,7 +138,7 @@ def importing(command: Callable[[State, Sending], Command]) -> Handle:
     """The handler that takes intervals with a command for each resource."""
 
     async def take(asked: Asked) -> Answer:
-        sendings = grouped(asked, sent(asked))
+        sendings = grouped(asked, await sent(asked))
 
         def act() -> list[CommandRefused | None]:
             return [_submitted(sending, command) for sending in sendings]
@@ -213,7 +214,7 @@ def _listed(asked: Asked, documents: list[IntervalDocument]) -> Answer:
 
 
 TAKEN = {200: IntervalsTaken}
-BODIES = {JSON: Intervals, CSV: None}
+BODIES = {JSON: Intervals, CSV: None, XLSX: None}
 take_plans, take_meter = importing(plan_command), importing(meter_command)
 
 ROUTES = (

@@ -2,17 +2,17 @@
 
 from decimal import Decimal
 
-from flexpeer.api.declining import denied, refused_command
+from flexpeer.api.declining import denied
 from flexpeer.api.documents import dsos_of
 from flexpeer.api.edge import JSON, Answer, Asked, Route
 from flexpeer.api.listing import listed, matching
 from flexpeer.api.permissions import DSOS, Action, Owned
-from flexpeer.api.service import ServedDay
 from flexpeer.api.units import instant, megawatts, utc, watts
-from flexpeer.market.machine import Command, State
 from flexpeer.market.participants import (
     Check,
+    Command,
     FormPortfolio,
+    Participants,
     Portfolio,
     Prequalification,
     RecordGridCheck,
@@ -20,7 +20,6 @@ from flexpeer.market.participants import (
     RegisterResource,
     Resource,
 )
-from flexpeer.market.reasons import CommandRefused
 from flexpeer.wire.api import StatusWord, ValidationError
 from flexpeer.wire.api_problems import Denial
 from flexpeer.wire.api_queries import ListQuery, OwnerQuery
@@ -37,9 +36,8 @@ NOT_ASKED = Prequalification()
 NOTHING = Decimal(0)
 
 
-def portfolio_document(state: State, now: int, unit: str) -> PortfolioDocument:
+def portfolio_document(people: Participants, now: int, unit: str) -> PortfolioDocument:
     """A resource or portfolio as it is at an instant."""
-    people = state.participants
     members = people.members(unit)
     one = people.resources.get(unit)
     checks = people.prequalifications.get(unit, NOT_ASKED)
@@ -66,25 +64,31 @@ def _check(check: Check | None) -> CheckDocument | None:
     return CheckDocument(check.passed, check.dso, check.reasons, until)
 
 
-def owned(state: State, unit: str) -> Owned:
+def owned(people: Participants, unit: str) -> Owned:
     """Whose a unit is, and its DSOs; declined where there is none."""
-    members = state.participants.members(unit)
+    members = people.members(unit)
     if not members:
         raise denied(Denial.NOT_FOUND)
-    return Owned(members[0].organisation, dsos_of(state.participants, unit))
+    return Owned(members[0].organisation, dsos_of(people, unit))
 
 
-def _market(asked: Asked) -> ServedDay:
-    """The market of the query; else the latest."""
-    return asked.day(asked.query.market_id or max(asked.service.days))
+def _people(asked: Asked) -> Participants:
+    """Those of the registry, or of the day that the query names."""
+    market_id = asked.query.market_id
+    day = None if market_id is None else asked.day(market_id)
+    return asked.service.registry.published.participants if day is None else day.published.state.participants
+
+
+def _as_registered(asked: Asked, unit: str) -> PortfolioDocument:
+    people = asked.service.registry.published.participants
+    return portfolio_document(people, asked.service.clock.now(), unit)
 
 
 async def read_all(asked: Asked) -> Answer:
     """Units that the caller may see, by name."""
-    served = _market(asked)
-    state, now = served.published.state, asked.service.clock.now()
-    names = sorted((*state.participants.resources, *state.participants.portfolios))
-    documents = [portfolio_document(state, now, name) for name in names if asked.sees(owned(state, name))]
+    people, now = _people(asked), asked.service.clock.now()
+    names = sorted((*people.resources, *people.portfolios))
+    documents = [portfolio_document(people, now, name) for name in names if asked.sees(owned(people, name))]
     if asked.query.portfolio_id is not None:
         documents = [document for document in documents if document.id == asked.query.portfolio_id]
     query = OwnerQuery(owner_organization_id=asked.query.owner_organization_id)
@@ -93,38 +97,34 @@ async def read_all(asked: Asked) -> Answer:
 
 async def read(asked: Asked) -> Answer:
     """One unit."""
-    state = _market(asked).published.state
-    asked.require(owned(state, asked.id))
-    return Answer(200, portfolio_document(state, asked.service.clock.now(), asked.id))
+    people = _people(asked)
+    asked.require(owned(people, asked.id))
+    return Answer(200, portfolio_document(people, asked.service.clock.now(), asked.id))
 
 
 async def create(asked: Asked) -> Answer:
     """A portfolio of known resources, or a new resource."""
-    wanted, served = asked.of(PortfolioRequest), _market(asked)
-    await _submitted(asked, served, _registering(asked.caller.organisation, wanted))
-    document = portfolio_document(served.published.state, asked.service.clock.now(), wanted.id)
-    return Answer(201, document)
+    wanted = asked.of(PortfolioRequest)
+    await _registered(asked, _registering(asked.caller.organisation, wanted))
+    return Answer(201, _as_registered(asked, wanted.id))
 
 
 async def put(asked: Asked) -> Answer:
     """The same under its own path: new, or as it is already."""
-    wanted, served = asked.of(PortfolioRequest), _market(asked)
-    state = served.published.state
+    wanted, people = asked.of(PortfolioRequest), asked.service.registry.published.participants
     if wanted.id != asked.id:
         wrong = ValidationError("$.id", "is not the id of the path", wanted.id)
         raise denied(Denial.MALFORMED, wrong.message, [wrong])
-    command, known = _registering(asked.caller.organisation, wanted), _known(state, asked.id)
+    command, known = _registering(asked.caller.organisation, wanted), _known(people, asked.id)
     if known is not None:
-        asked.require(owned(state, asked.id))
+        asked.require(owned(people, asked.id))
     if command != known:
-        await _submitted(asked, served, command)
-    document = portfolio_document(served.published.state, asked.service.clock.now(), asked.id)
-    return Answer(201 if known is None else 200, document)
+        await _registered(asked, command)
+    return Answer(201 if known is None else 200, _as_registered(asked, asked.id))
 
 
-def _known(state: State, name: str) -> Command | None:
+def _known(people: Participants, name: str) -> Command | None:
     """The command that would register what is registered."""
-    people = state.participants
     if name in people.resources:
         return RegisterResource(people.resources[name])
     return FormPortfolio(people.portfolios[name]) if name in people.portfolios else None
@@ -141,34 +141,27 @@ def _registering(organisation: str, wanted: PortfolioRequest) -> Command:
     return RegisterResource(Resource(wanted.id, organisation, wanted.dso, wanted.grid_node_id, kind, low, high))
 
 
-async def _submitted(asked: Asked, served: ServedDay, *commands: Command) -> None:
-    """All of them, up to the first that is refused."""
-
-    def act() -> None:
-        for command in commands:
-            events = served.day.market.submit(command)
-            if events and isinstance(events[0], CommandRefused):
-                raise refused_command(events[0])
-
-    await asked.service.done(act)
+async def _registered(asked: Asked, *commands: Command) -> None:
+    """All of them, up to the first that is refused: in the registry, and in every day under way."""
+    await asked.service.done(lambda: asked.service.register(commands))
 
 
 async def prequalify(asked: Asked) -> Answer:
     """A DSO's answers for a resource; from its owner a request for them, which changes nothing."""
-    wanted, served = asked.of(PrequalificationRequest), _market(asked)
-    state, name = served.published.state, asked.id
-    asked.require(owned(state, name))
+    wanted, name = asked.of(PrequalificationRequest), asked.id
+    people = asked.service.registry.published.participants
+    asked.require(owned(people, name))
     answers = (wanted.grid_check, wanted.product_check)
     if any(answers) and asked.caller.role not in DSOS:
         raise denied(Denial.FORBIDDEN)
     commands: list[Command] = []
-    for member in state.participants.members(name):
+    for member in people.members(name):
         if wanted.grid_check is not None:
             commands.append(RecordGridCheck(member.resource, _answer(asked, wanted.grid_check)))
         if wanted.product_check is not None:
             commands.append(RecordProductCheck(member.resource, _answer(asked, wanted.product_check)))
-    await _submitted(asked, served, *commands)
-    return Answer(200, portfolio_document(served.published.state, asked.service.clock.now(), name))
+    await _registered(asked, *commands)
+    return Answer(200, _as_registered(asked, name))
 
 
 def _answer(asked: Asked, said: CheckAnswer) -> Check:

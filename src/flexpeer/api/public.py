@@ -13,7 +13,7 @@ from flexpeer.api.edge import Answer, encode
 from flexpeer.api.limits import Limits
 from flexpeer.api.service import ServedDay, Service
 from flexpeer.api.units import megawatts, price, utc
-from flexpeer.app.results import kpi_object
+from flexpeer.app.views.results import kpi_object
 from flexpeer.market.machine import State
 from flexpeer.market.orders import Status
 from flexpeer.market.timeline import Stage

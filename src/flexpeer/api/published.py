@@ -6,7 +6,7 @@ from typing import NamedTuple
 from flexpeer.market.machine import Event, State
 from flexpeer.market.orders import Order, OrderPlaced
 from flexpeer.market.reasons import CommandRefused
-from flexpeer.market.trades import Match, MatchProposed, TradeConcluded, VerdictRecorded
+from flexpeer.market.trades import Match, MatchProposed, OrdersCleared, TradeConcluded, VerdictRecorded
 
 POINT = "#"
 
@@ -33,6 +33,7 @@ class Published:
         self.points: dict[str, list[str]] = {}
         self.by_organisation: dict[str, list[str]] = {}
         self.trades: list[str] = []
+        self.clearings: list[OrdersCleared] = []
         self.answers: list[Answered] = []
         self.refused: dict[tuple[str, str], CommandRefused] = {}
         self._proposed: Match | None = None
@@ -56,6 +57,8 @@ class Published:
                 self.refused[event.sender, subject] = event
             case TradeConcluded(trade):
                 self.trades.append(trade.trade)
+            case OrdersCleared():
+                self.clearings.append(event)
             case MatchProposed(proposed):
                 self._proposed = proposed
             case VerdictRecorded():

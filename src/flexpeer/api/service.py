@@ -16,12 +16,15 @@ from typing import Any, NamedTuple, TypeVar
 import structlog
 
 from flexpeer.api.clocks import Clock
-from flexpeer.api.declining import Declined
+from flexpeer.api.declining import Declined, refused_command
 from flexpeer.api.published import Published
 from flexpeer.app.contribution import Contribution
 from flexpeer.app.day import Day
+from flexpeer.app.registry import Registry
 from flexpeer.app.scenario import OrderRow
+from flexpeer.market import participants
 from flexpeer.market.machine import Event
+from flexpeer.market.reasons import CommandRefused
 from flexpeer.market.timeline import Stage
 
 LOG = structlog.get_logger("flexpeer.writer")
@@ -127,10 +130,21 @@ class _Asked(NamedTuple):
 
 
 class Service:
-    """Days on one writer. `on_end` is called from the writer's thread when it failed."""
+    """Days and the registry on one writer. `on_end` is called from the writer's thread when it failed.
 
-    def __init__(self, days: Mapping[str, ServedDay], clock: Clock, on_end: Callable[[], None]) -> None:
-        self.days, self.clock, self._on_end = dict(days), clock, on_end
+    `on_open` is called there with every day whose gate has just opened, and at the start with those that are open.
+    """
+
+    def __init__(
+        self,
+        days: Mapping[str, ServedDay],
+        registry: Registry,
+        clock: Clock,
+        on_end: Callable[[], None],
+        on_open: Callable[[ServedDay, int], None],
+    ) -> None:
+        self.days, self.registry, self.clock = dict(days), registry, clock
+        self._on_end, self._on_open = on_end, on_open
         self._waiting = set(self.days)
         self.failure: BaseException | None = None
         self._asked: deque[_Asked] = deque()
@@ -193,6 +207,21 @@ class Service:
         self.clock.move(to)
         return self._due()
 
+    def register(self, commands: Sequence[participants.Command]) -> None:
+        """The registry changes, and every day that is announced and not settled; called by the writer.
+
+        Declined at the first that the registry refuses.
+        """
+        under_way = (Stage.ANNOUNCED.place, Stage.SETTLED.place)
+        for command in commands:
+            entries = self.registry.submit(command)
+            if entries and isinstance(entries[0], CommandRefused):
+                raise refused_command(entries[0])
+            for served in self.days.values():
+                market = served.day.market
+                if under_way[0] <= market.state.stages.stage.place < under_way[1]:
+                    market.submit(command)
+
     def listen(self) -> asyncio.Event:
         """An event of the running loop that is set whenever something is published; give it back to `leave`."""
         heard = asyncio.Event()
@@ -205,6 +234,9 @@ class Service:
 
     def _run(self) -> None:
         try:
+            self._due()
+            for served in self.days.values():
+                self._on_open(served, self.clock.now())
             while True:
                 batch = self._taken()
                 if batch is None:
@@ -257,7 +289,10 @@ class Service:
         reached: list[tuple[str, Stage]] = []
         for name, served in sorted(self.days.items()):
             while (due := served.next_due()) is not None and due <= now:
-                reached += [(name, stage) for stage in served.due(due)]
+                stages = served.due(due)
+                reached += [(name, stage) for stage in stages]
+                if Stage.OPEN in stages:
+                    self._on_open(served, due)
                 self._waiting.add(name)
                 self._commit()
         return reached
@@ -272,7 +307,8 @@ class Service:
         self._commit()
 
     def _commit(self) -> None:
-        changed = [served.commit(idle=name not in self._waiting) for name, served in self.days.items()]
+        changed = [self.registry.commit()]
+        changed += [served.commit(idle=name not in self._waiting) for name, served in self.days.items()]
         if any(changed):
             self._tell_hearers()
 

@@ -37,11 +37,13 @@ class Sessions:
         self._doorkeeper, self._secret, self._seconds = doorkeeper, key, seconds
         self._key = OctKey.import_key(sha256(b"sessions" + key).digest())
 
-    def begin(self, user: str, password: str) -> Session | None:
-        """For a user with the right password."""
-        caller = self._doorkeeper.user(user, password)
-        if caller is None:
-            return None
+    def begin(self, user: str, password: str, code: str = "") -> Session | None:
+        """For a user with the right password, and the right code if it has codes."""
+        caller = self._doorkeeper.user(user, password, code)
+        return None if caller is None else self.of(caller)
+
+    def of(self, caller: Caller) -> Session:
+        """For a user who is known to be one."""
         until = int(self._seconds()) + LIFE_S
         cookie = jwt.encode({"alg": ALGORITHM}, {"sub": caller.client, "exp": until}, self._key)
         return Session(cookie, caller, self._word(cookie))

@@ -40,3 +40,7 @@ class ServiceSettings(BaseSettings):
     burst: int = Field(4000, ge=1, description="Requests a client may make at once.")
     streams: int = Field(20, ge=0, description="Event streams a client may have open.")
     token_life_s: int = Field(3600, ge=1, description="Seconds a token lasts.")
+    oidc_issuer: str | None = Field(None, description="Issuer of an OpenID Connect provider where people may log in.")
+    oidc_client_id: str = Field("flexpeer", description="The market's client id at that provider.")
+    oidc_client_secret: str = Field("", description="Its secret there; empty for a public client.")
+    oidc_claim: str = Field("email", description="The claim that is the user's name here; `email` must be verified.")

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from flexpeer.api.documents import REGULATIONS, period
 from flexpeer.api.units import megawatts
+from flexpeer.app.views.so_far import residual_need_w
 from flexpeer.market.machine import State
 from flexpeer.market.needs import CongestionPoint, Watts, relieving
 from flexpeer.periods import Span
@@ -25,18 +26,6 @@ def units_of(state: State, organisation: str) -> tuple[str, ...]:
     resources = (name for name, unit in known.resources.items() if unit.organisation == organisation)
     portfolios = (name for name, unit in known.portfolios.items() if unit.organisation == organisation)
     return tuple(sorted((*resources, *portfolios)))
-
-
-def residual_need_w(state: State, zone: str) -> Watts:
-    """The need at a point less what obligations and trades relieve there by impact factors (grid side, W per MTU).
-
-    Never more than the need: what trades load a point with it had room for, or the check would have refused them.
-    """
-    needs = state.needs
-    rows = [needs.relief_w(zone, dict(moves.items())) for moves in (needs.curtailment_w, state.trades.moves_w)]
-    return tuple(
-        max(0, min(need, need - sum(relief))) for need, *relief in zip(needs.needs_w[zone], *rows, strict=True)
-    )
 
 
 def _unit_ppm(state: State, zone: str, unit: str) -> Watts:

@@ -5,26 +5,25 @@ owners; the market tells everything else. Every stage happens once; what is late
 day at once, with the orders of a file; whoever serves a market asks for what is `due`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Protocol
 
-from flexpeer.app.between.told_side import ToldSide
-from flexpeer.app.factor_side import FactorSide
 from flexpeer.app.gate.clearing import GateClearing
-from flexpeer.app.grid_day import GridInput, build, notes
-from flexpeer.app.journal import Journal
-from flexpeer.app.least_relief import least_moves
 from flexpeer.app.market import Listener, Market
-from flexpeer.app.optimum import Cuts, welfare_optimum
-from flexpeer.app.outcome import Congestion, DayOutcome, PointDay
-from flexpeer.app.physical_side import PhysicalSide, margin_ppm
-from flexpeer.app.plausibility import explained, flow_warnings, input_warnings
-from flexpeer.app.ports import EventLog, Flows, Owners, Watch
+from flexpeer.app.ports import EventLog, GridSide, Owners, Watch
 from flexpeer.app.registration import registrations, resource_dsos
 from flexpeer.app.scenario import OrderRow, Scenario
-from flexpeer.app.verification import Picture, Verifier, verify_day
+from flexpeer.app.study.factor_side import FactorSide
+from flexpeer.app.study.grid_day import GridInput, build, notes
+from flexpeer.app.study.least_relief import least_moves
+from flexpeer.app.study.optimum import welfare_optimum
+from flexpeer.app.study.physical_side import PhysicalSide, margin_ppm
+from flexpeer.app.study.plausibility import explained, flow_warnings, input_warnings
+from flexpeer.app.study.told_side import ToldSide
+from flexpeer.app.study.verification import Picture, Verifier, verify_day
+from flexpeer.app.views.journal import Journal
 from flexpeer.app.views.orders import OrderOutcomes
+from flexpeer.app.views.outcome import Congestion, DayOutcome, PointDay
 from flexpeer.errors import BadInput, Finding
 from flexpeer.market.activation import ConfirmTrades, IssueActivations, RecordMeter, VerifyDelivery, sellers
 from flexpeer.market.kpi import Alternative, ReportKpis, welfare_of
@@ -55,31 +54,6 @@ from flexpeer.quantities import MINOR_PER_MAJOR, MONEY_PER_MAJOR
 
 NEED_ROUNDS = 3
 PURCHASE_ROUNDS = 8
-
-
-class GridSide(Protocol):
-    """What is known of the grid: `PhysicalSide` by power flow, `FactorSide` by impact factors, `ToldSide` from DSOs."""
-
-    def observe(self, forecast_w: Mapping[str, Watts], /) -> tuple[CongestionPoint, ...]:
-        """The congestion points under the forecast."""
-
-    def impact_ppm(self, point_id: str) -> dict[str, tuple[int, ...]]:
-        """Relief of each resource at a point."""
-
-    def need_w(self, schedules_w: Mapping[str, Watts]) -> dict[str, Watts]:
-        """Relief needed at each point with these schedules."""
-
-    def coordinator(self, start_w: Mapping[str, Watts]) -> Owners:
-        """The owners, at the starting point."""
-
-    def flows(self, schedules_w: Mapping[str, Watts]) -> Flows:
-        """Flow (in the loading direction) and limit of each point with these schedules, W per MTU."""
-
-    def cuts(self, state: State, schedules_w: Mapping[str, Watts], /) -> Cuts:
-        """What limits moves from these schedules on, the day's present ones, as the owners check it."""
-
-    def all_cuts(self, state: State, start_w: Mapping[str, Watts], /) -> Cuts | None:
-        """What limits moves from the starting point on; None where nobody knows the whole grid."""
 
 
 class Day:
@@ -168,10 +142,14 @@ class Day:
 
     def after_w(self) -> dict[str, Watts]:
         """Every resource's starting point with its trades."""
-        moves = self.market.state.trades.moves_w
+        return self.schedules_w(self.market.state)
+
+    def schedules_w(self, state: State) -> dict[str, Watts]:
+        """Every resource's starting point with the trades of a state of this day."""
+        moves = state.trades.moves_w
         return {
             name: tuple(s + m for s, m in zip(start, moves[name], strict=True)) if name in moves else start
-            for name, start in self.start_w().items()
+            for name, start in self._start_w(state).items()
         }
 
     def _owners(self, state: State) -> Owners:

@@ -1,7 +1,8 @@
 """A first scenario of a grid: who is there, what they inject, and nobody's orders yet.
 
-Elements of the grid file that generate or store, and the largest loads, become resources; everything else stays a
-forecast of its bus, so that both together inject at every bus and in every MTU what the file says.
+Elements of the grid file that generate or store, loads for which it states a range, and the largest of the others
+become resources, with the ranges of the file where it has any; everything else stays a forecast of its bus, so that
+both together inject at every bus and in every MTU what the file says.
 """
 
 import math
@@ -56,6 +57,21 @@ class _Unit(NamedTuple):
             return "storage"
         return "load" if self.kind == "load" else "generation"
 
+    @property
+    def range_w(self) -> tuple[int, int]:
+        """As the file has it, else from nothing to what it does; in any case what it does is possible."""
+        stated = (self.row.plate.p_min_w, self.row.plate.p_max_w)
+        rated = (self.row.p_w, *(stated if self.group == "storage" else ()))
+        most = max(*(abs(round(p)) for p in rated if math.isfinite(p)), *map(abs, self.p_w))
+        usual = {"generation": (0, most), "load": (-most, 0), "storage": (-most, most)}[self.group]
+        low, high = (round(p) if math.isfinite(p) else other for p, other in zip(stated, usual, strict=True))
+        return min(low, *self.p_w), max(high, *self.p_w)
+
+    @property
+    def has_range(self) -> bool:
+        """Whether the file states one."""
+        return math.isfinite(self.row.plate.p_min_w) or math.isfinite(self.row.plate.p_max_w)
+
 
 def first_scenario(name: str, source: str, day: MarketDay, grid: FirstGrid) -> Scenario:
     """The scenario; `source` is its `[grid] source`."""
@@ -99,13 +115,13 @@ def _units(grid: FirstGrid, mtus: int) -> Iterator[_Unit]:
         powers = np.full(mtus, row.p_w) if profile is None else profile
         p_w = tuple(np.rint(powers).astype(np.int64).tolist())
         kind = row.plate.kind or ("load" if sum(p_w) < 0 else "generation")
-        if any(p_w) or kind in STORING:
-            name = _free(
-                row.plate.name if row.plate.name.isprintable() and row.plate.name.strip() else f"{kind} {row.bus}",
-                taken,
-            )
+        plain = row.plate.name.isprintable() and row.plate.name.strip()
+        name = _free(row.plate.name if plain else f"{kind} {row.bus}", taken)
+        unit = _Unit(name, row.bus, kind, p_w, row)
+        low_w, high_w = unit.range_w
+        if low_w < high_w and (any(p_w) or unit.group != "load"):
             taken.add(name)
-            yield _Unit(name, row.bus, kind, p_w, row)
+            yield unit
 
 
 def _free(wanted: str, taken: set[str]) -> str:
@@ -116,10 +132,10 @@ def _free(wanted: str, taken: set[str]) -> str:
 
 
 def _chosen(units: Iterable[_Unit]) -> Iterator[_Unit]:
-    """Whatever generates or stores, and the largest loads."""
+    """Whatever generates or stores, loads with a range of their own, and the largest of the others."""
     loads = []
     for unit in units:
-        if unit.group == "load":
+        if unit.group == "load" and not unit.has_range:
             loads.append(unit)
         else:
             yield unit
@@ -129,21 +145,16 @@ def _chosen(units: Iterable[_Unit]) -> Iterator[_Unit]:
 
 
 def _resource(unit: _Unit) -> Resource:
-    """Generation can fall to none, a load can stop, a storage can do the opposite of what it does."""
-    most = max(abs(round(unit.row.p_w)), *map(abs, unit.p_w))
-    plate = unit.row.plate
-    stated = [abs(round(p)) for p in (plate.p_min_w, plate.p_max_w) if math.isfinite(p)]
-    largest = max([most, *stated])
-    low = 0 if unit.group == "generation" else -largest
-    high = 0 if unit.group == "load" else largest
+    """Where the file has no range: generation can fall to none, a load can stop, a storage can do the opposite."""
+    plate, (low_w, high_w) = unit.row.plate, unit.range_w
     energy = round(plate.energy_wh) if unit.group == "storage" and math.isfinite(plate.energy_wh) else None
     return Resource(
         unit.name,
         FSPS[unit.group],
         unit.bus,
         unit.kind,
-        min(low, *unit.p_w),
-        max(high, *unit.p_w),
+        low_w,
+        high_w,
         conditional=unit.group == "generation",
         energy_wh=energy,
     )

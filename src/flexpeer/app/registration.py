@@ -1,14 +1,16 @@
 """A scenario's participants as commands: organisations, resources, portfolios and their prequalification."""
 
-from flexpeer.app.grid_day import GridDay, topmost_dso
 from flexpeer.app.scenario import Scenario
-from flexpeer.market.machine import Command
+from flexpeer.app.study.grid_day import GridDay, topmost_dso
 from flexpeer.market.participants import (
     DSO_ROLES,
     Check,
+    Command,
     FormPortfolio,
     Organisation,
+    Participants,
     Portfolio,
+    Prequalification,
     RecordGridCheck,
     RecordProductCheck,
     RegisterOrganisation,
@@ -30,12 +32,29 @@ def resource_dsos(scenario: Scenario, grid: GridDay | None) -> dict[str, str]:
         if grid is not None and (scenario.areas or len(set(grid.owners)) > 1):
             dsos[resource.resource] = grid.owners[grid.bus_of[resource.resource]]
         else:
-            dsos[resource.resource] = scenario.areas.get(resource.bus) or through.get(resource.fsp) or top
+            registered = scenario.registered.resources.get(resource.resource)
+            dsos[resource.resource] = (
+                registered.dso if registered else scenario.areas.get(resource.bus) or through.get(resource.fsp) or top
+            )
     return dsos
 
 
 def registrations(scenario: Scenario, dso_of: dict[str, str]) -> list[Command]:
-    """Every participant; resources count as prequalified for the day."""
+    """Every participant; resources count as prequalified for the day where the registry has no answer of a DSO.
+
+    Resources of the registry that take no part in the day are known to it all the same.
+    """
+    commands = organisations_of(scenario)
+    for row in scenario.resources:
+        resource = _resource(scenario, row.resource, dso_of[row.resource])
+        commands += _registering(resource, scenario.registered, Check(resource.dso, True))
+    for name, members in scenario.portfolios.items():
+        commands.append(FormPortfolio(Portfolio(name, scenario.portfolio_fsp[name], members)))
+    return [*commands, *_left(scenario)]
+
+
+def organisations_of(scenario: Scenario) -> list[Command]:
+    """A scenario's organisations, those above before those below."""
     commands: list[Command] = []
     parents_first = sorted(
         scenario.organisations, key=lambda o: (o.role not in DSO_ROLES, _depth(scenario, o.organisation))
@@ -44,16 +63,28 @@ def registrations(scenario: Scenario, dso_of: dict[str, str]) -> list[Command]:
     for organisation in parents_first:
         parent = organisation.parent if organisation.parent in dsos else None
         commands.append(RegisterOrganisation(Organisation(organisation.organisation, Role(organisation.role), parent)))
-    for row in scenario.resources:
-        dso = dso_of[row.resource]
-        commands += [
-            RegisterResource(_resource(scenario, row.resource, dso)),
-            RecordGridCheck(row.resource, Check(dso, True)),
-            RecordProductCheck(row.resource, Check(dso, True)),
-        ]
-    for name, members in scenario.portfolios.items():
-        commands.append(FormPortfolio(Portfolio(name, scenario.portfolio_fsp[name], members)))
     return commands
+
+
+def _registering(resource: Resource, known: Participants, otherwise: Check | None) -> list[Command]:
+    """A resource and the answers of its DSOs."""
+    checks = known.prequalifications.get(resource.resource, Prequalification(otherwise, otherwise))
+    commands: list[Command] = [RegisterResource(resource)]
+    if checks.grid is not None:
+        commands.append(RecordGridCheck(resource.resource, checks.grid))
+    if checks.product is not None:
+        commands.append(RecordProductCheck(resource.resource, checks.product))
+    return commands
+
+
+def _left(scenario: Scenario) -> list[Command]:
+    """What the registry has beyond the scenario."""
+    people, known = scenario.registered, {row.resource for row in scenario.resources}
+    commands: list[Command] = []
+    for name in sorted(set(people.resources) - known):
+        commands += _registering(people.resources[name], people, None)
+    formed = sorted(set(people.portfolios) - set(scenario.portfolios))
+    return [*commands, *(FormPortfolio(people.portfolios[name]) for name in formed)]
 
 
 def _depth(scenario: Scenario, organisation: str) -> int:

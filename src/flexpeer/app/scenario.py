@@ -9,6 +9,7 @@ from datetime import date
 import msgspec
 
 from flexpeer.market.kpi import Alternative, Costs
+from flexpeer.market.participants import Participants
 from flexpeer.market.rulebook import BaselineMethod, Rulebook
 from flexpeer.periods import MarketDay, Span
 
@@ -158,7 +159,8 @@ class Scenario(msgspec.Struct, frozen=True):
     where the reader allows it. `impact_ppm` maps point, resource to one factor per MTU.
     `obligations_w` (resource to W per MTU, never negative) and `meter_w` are None when their file is absent.
     `meter_history_w` has the readings outside the delivery day, resource to instant to W.
-    `portfolio_fsp` names who trades each portfolio of `portfolios`.
+    `portfolio_fsp` names who trades each portfolio of `portfolios`. `registered` is what a live market's registry has:
+    its DSOs' answers go before the assumption that resources of a scenario count as prequalified.
     """
 
     name: str
@@ -188,6 +190,7 @@ class Scenario(msgspec.Struct, frozen=True):
     ratings: tuple[RatingRow, ...] = ()
     bands: tuple[BandRow, ...] = ()
     temperature_c: tuple[float, ...] | None = None
+    registered: Participants = Participants()
 
     def plans_w(self) -> dict[str, tuple[int, ...]]:
         """Every resource's forecast, W per MTU; what has none injects nothing."""

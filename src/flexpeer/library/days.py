@@ -14,9 +14,9 @@ from flexpeer.adapters.gridfiles import GridFile
 from flexpeer.adapters.results_files import TABLES, rows_of
 from flexpeer.adapters.scenario_files.layouts import ORDERS
 from flexpeer.adapters.scenario_files.rules import rules_of, with_rules
-from flexpeer.app.grid_day import GridInput
-from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.scenario import Scenario
+from flexpeer.app.study.grid_day import GridInput
+from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.errors import BadInput
 from flexpeer.library.tables import CellType, Content, Figures, Record, Types, typed
 

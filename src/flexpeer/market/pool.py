@@ -211,16 +211,34 @@ def _unsupported(view: View, cleared: Sequence[Cleared]) -> str | None:
     for each in cleared:
         order = view.orders.orders[each.order]
         if acts(order, each.change_w) is Side.BUY:
-            for at, ppm in counts_ppm(view, order).items():
+            for at, ppm in _felt_ppm(view, order).items():
                 most = Fraction(order.price_minor * len(order.span), abs(ppm))
                 worth[at] = max(worth.get(at, most), most)
     for each in cleared:
         order = view.orders.orders[each.order]
         if acts(order, each.change_w) is Side.SELL and each.price_minor > order.price_minor:
-            supported = sum(abs(ppm) * worth.get(at, Fraction(0)) for at, ppm in counts_ppm(view, order).items())
+            supported = sum(abs(ppm) * worth.get(at, Fraction(0)) for at, ppm in _felt_ppm(view, order).items())
             if each.price_minor * len(order.span) > supported:
                 return each.order
     return None
+
+
+def _felt_ppm(view: View, order: Order) -> dict[At, int]:
+    """What a watt executed of an order loads points with: where it counts, and where only their limits feel it."""
+    counted = counts_ppm(view, order)
+    if order.residual:
+        return counted
+    buys = order.side is Side.BUY
+    felt = {
+        (point, mtu): row[mtu] * (1 if buys else -1)
+        for point in view.places.points(order.regulation.opposite if buys else order.regulation)
+        for row in (view.places.impact_ppm(order.unit, point, buys=buys),)
+        for mtu in order.span.mtus
+        if row[mtu] > 0
+    }
+    if view.needs.rulebook.exchange is Exchange.BALANCED:
+        return felt | {(f"{zone} balanced", mtu): ppm for (zone, mtu), ppm in counted.items()}
+    return felt | counted
 
 
 def balance(view: View, cleared: Sequence[Cleared]) -> int:

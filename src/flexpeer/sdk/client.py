@@ -15,7 +15,10 @@ from flexpeer.wire.api_problems import Problem
 
 T = TypeVar("T")
 PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+LONGEST_PAUSE_S = 60.0
 BUSY = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+PASSING = BUSY | {HTTPStatus.UNAUTHORIZED}
+"""Besides the service's own errors: it gets a new token."""
 STREAM = httpx.Timeout(60.0, read=None)
 FORM = {"grant_type": "client_credentials"}
 Step = httpx.Request | float
@@ -39,18 +42,18 @@ class _Talks:
     """What is sent for a request, and when again; a connection sends it, and brings responses or None."""
 
     def __init__(self, url: str, client_id: str, client_secret: str, pauses_s: Sequence[float]) -> None:
-        self._url, self._auth, self._pauses_s = url.rstrip("/"), httpx.BasicAuth(client_id, client_secret), pauses_s
+        self._url, self._auth, self.pauses_s = url.rstrip("/"), httpx.BasicAuth(client_id, client_secret), pauses_s
         self._token = ""
 
     def about(self, request: Request[Any]) -> Talk:
         """Until there is an answer that will not be another one soon; `Unreachable` if there is none at all."""
         answer = None
-        for pause_s in (*self._pauses_s, None):
+        for pause_s in (*self.pauses_s, None):
             answer = yield from self._once(request)
             if answer is not None and answer.status_code not in BUSY:
                 return answer
             if pause_s is not None:
-                yield pause_s
+                yield max(pause_s, _retry_after_s(answer))
         if answer is None:
             raise Unreachable(f"{self._url} does not answer")
         return answer
@@ -85,10 +88,11 @@ class _Talks:
 
 
 class _Stream:
-    """Server-sent events, line by line, and where to go on when they break off."""
+    """Server-sent events, line by line, and where and when to go on after they break off or are refused."""
 
-    def __init__(self, listening: Listening) -> None:
+    def __init__(self, listening: Listening, pauses_s: Sequence[float]) -> None:
         self.path, self._last, self._data = listening.path, "", ""
+        self._pauses_s, self._refused = pauses_s, 0
 
     @property
     def headers(self) -> dict[str, str]:
@@ -97,6 +101,7 @@ class _Stream:
 
     def take(self, line: str) -> EventDocument | None:
         """The event that a line ends, if it does."""
+        self._refused = 0
         if line.startswith("data: "):
             self._data += line.removeprefix("data: ")
         if line or not self._data:
@@ -105,15 +110,41 @@ class _Stream:
         self._data, self._last = "", event.id
         return event
 
-    def broken(self) -> None:
-        """What had begun comes again."""
+    def pause_s(self, answer: httpx.Response | None) -> float:
+        """How long to wait before it is asked for again, from where it has come to.
+
+        `Refused` where the service said no (`answer` has been read then): at once if that will not pass, else when
+        every pause was in vain.
+        """
         self._data = ""
+        if answer is None or not answer.is_error:
+            return PAUSES_S[0]
+        passes = answer.is_server_error or answer.status_code in PASSING
+        if not passes or self._refused >= len(self._pauses_s):
+            raise _refusal(answer)
+        self._refused += 1
+        return max(self._pauses_s[self._refused - 1], _retry_after_s(answer))
+
+
+def _retry_after_s(answer: httpx.Response | None) -> float:
+    """What a service asks for that is busy; a date is none that it sends."""
+    said = "" if answer is None else answer.headers.get("retry-after", "")
+    return min(float(said), LONGEST_PAUSE_S) if said.isdecimal() else 0.0
+
+
+def _refusal(answer: httpx.Response) -> Refused:
+    """The problem document of an error; what says no without one (a proxy) is told by its status."""
+    try:
+        return Refused(msgspec.json.decode(answer.content, type=Problem))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        said = HTTPStatus(answer.status_code).phrase if answer.status_code in set(HTTPStatus) else "an error"
+        return Refused(Problem("about:blank", said, answer.status_code, "no_problem_document", said, "another answer"))
 
 
 def _read(answer: httpx.Response, shape: Any) -> Any:
     """What an answer says, by its shape; `Refused` if it is no."""
     if answer.is_error:
-        raise Refused(msgspec.json.decode(answer.content, type=Problem))
+        raise _refusal(answer)
     return None if shape is None else msgspec.json.decode(answer.content, type=shape)
 
 
@@ -152,23 +183,26 @@ class Client:
     def events(self, listening: Listening) -> Iterator[EventDocument]:
         """Events as they happen, each once, also over lost connections and restarts of the service.
 
-        `Unreachable` if it stays away.
+        `Unreachable` if it stays away, `Refused` if it says no and that does not pass.
         """
-        stream = _Stream(listening)
+        stream = _Stream(listening, self._talks.pauses_s)
         while True:
             self.send(Request[Any]("GET", listening.place, None))
+            answer = None
             try:
                 with self._http.stream(
                     "GET", self._talks.at(stream.path), headers=self._talks.headers(stream.headers), timeout=STREAM
                 ) as answer:
-                    for line in answer.iter_lines():
-                        event = stream.take(line)
-                        if event is not None:
-                            yield event
+                    if answer.is_error:
+                        answer.read()
+                    else:
+                        for line in answer.iter_lines():
+                            event = stream.take(line)
+                            if event is not None:
+                                yield event
             except httpx.TransportError:
-                pass
-            stream.broken()
-            time.sleep(PAUSES_S[0])
+                answer = None
+            time.sleep(stream.pause_s(answer))
 
     def answer(self, request: Request[Any]) -> httpx.Response:
         """The answer as it came, whatever it says; `Unreachable` if there is none."""
@@ -229,23 +263,26 @@ class AsyncClient:
     async def events(self, listening: Listening) -> AsyncIterator[EventDocument]:
         """Events as they happen, each once, also over lost connections and restarts of the service.
 
-        `Unreachable` if it stays away.
+        `Unreachable` if it stays away, `Refused` if it says no and that does not pass.
         """
-        stream = _Stream(listening)
+        stream = _Stream(listening, self._talks.pauses_s)
         while True:
             await self.send(Request[Any]("GET", listening.place, None))
+            answer = None
             try:
                 async with self._http.stream(
                     "GET", self._talks.at(stream.path), headers=self._talks.headers(stream.headers), timeout=STREAM
                 ) as answer:
-                    async for line in answer.aiter_lines():
-                        event = stream.take(line)
-                        if event is not None:
-                            yield event
+                    if answer.is_error:
+                        await answer.aread()
+                    else:
+                        async for line in answer.aiter_lines():
+                            event = stream.take(line)
+                            if event is not None:
+                                yield event
             except httpx.TransportError:
-                pass
-            stream.broken()
-            await asyncio.sleep(PAUSES_S[0])
+                answer = None
+            await asyncio.sleep(stream.pause_s(answer))
 
     async def answer(self, request: Request[Any]) -> httpx.Response:
         """The answer as it came, whatever it says; `Unreachable` if there is none."""

@@ -22,9 +22,9 @@ from msgspec.structs import replace
 
 from flexpeer import __version__
 from flexpeer.app.day import Day
-from flexpeer.app.grid_day import GridInput
 from flexpeer.app.ports import EventLog
 from flexpeer.app.scenario import CongestionPoint, OrderRow, Organisation, Outage, Profile, Resource, Scenario
+from flexpeer.app.study.grid_day import GridInput
 from flexpeer.errors import bad_input
 from flexpeer.grid.assembly import BranchRow, BusRow, GridRows, SourceRow, assemble
 from flexpeer.grid.network import Floats, Network

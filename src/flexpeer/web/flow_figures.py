@@ -4,7 +4,7 @@ import math
 
 from markupsafe import Markup
 
-from flexpeer.app.outcome import PointDay
+from flexpeer.app.views.outcome import PointDay
 from flexpeer.web.figures import Canvas, Figure, Key, axes, band, both, drawing, frame_for, path, steps
 from flexpeer.web.terms import DIRECTIONS
 from flexpeer.web.wording import GRID_SIDE, Clock, energy, power, unit_for

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from markupsafe import Markup
 
-from flexpeer.app.outcome import Congestion, DayOutcome, GridPicture
+from flexpeer.app.views.outcome import Congestion, DayOutcome, GridPicture
 from flexpeer.grid.network import Flags, Floats
 from flexpeer.web.figures import BOLD_LETTER, NARROW, WIDE, Canvas, Drawings, drawing, shortened, text, tooltip
 from flexpeer.web.grid_layout import NO_PARENT, Tree, places, spanning_tree
@@ -24,6 +24,16 @@ AREA_TINTS = 6
 LOADING_STEPS = (0.25, 0.5, 0.75, 0.9, 1.0)
 TOLERANCE = 2e-6
 STRESSED = 8
+
+
+class Subject(NamedTuple):
+    """What is drawn: a grid in two states, what is past its limit in each, what bound trades, the need (W per MTU)."""
+
+    picture: GridPicture
+    before: tuple[Congestion, ...]
+    after: tuple[Congestion, ...]
+    bound: tuple[str, ...]
+    need_w: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -70,16 +80,23 @@ class _Drawn:
         return self.canvas.css == NARROW.css
 
 
-def grid_map(outcome: DayOutcome, clock: Clock) -> GridMap | None:
-    """The map with the MTU of the worst need shown; None without a grid."""
-    picture = outcome.grid
-    if picture is None:
+def subject_of(outcome: DayOutcome) -> Subject | None:
+    """A finished day's; None without a grid."""
+    if outcome.grid is None:
         return None
-    named = congested_names(outcome)
+    bound = tuple(refusal.element for refusal in outcome.refusals if refusal.by_grid and refusal.element)
+    needs = [point.need_w for point in outcome.points]
+    need_w = tuple(map(sum, zip(*needs, strict=True))) or (0,) * outcome.grid.loading_before.shape[1]
+    return Subject(outcome.grid, outcome.congestions_before, outcome.congestions_after, bound, need_w)
+
+
+def grid_map(subject: Subject, clock: Clock) -> GridMap:
+    """The map with the MTU of the worst need shown."""
+    picture, named = subject.picture, congested_names(subject)
     chosen = _choose(picture, named)
-    worst = worst_mtu(outcome, picture)
+    worst = worst_mtu(subject)
     tints = {owner: f"area t{n % AREA_TINTS}" for n, owner in enumerate(sorted(set(picture.owners)))}
-    label = _label(outcome, picture, clock, worst)
+    label = _label(subject, clock, worst)
 
     def draw(drawn: _Drawn) -> Markup:
         parts = [*_areas(drawn, tints), *_branches(drawn, worst), *_buses(drawn), *_names(drawn, named)]
@@ -87,34 +104,31 @@ def grid_map(outcome: DayOutcome, clock: Clock) -> GridMap | None:
 
     return GridMap(
         (draw(_wide(chosen)), draw(_narrow(chosen))),
-        _data(outcome, chosen, worst),
+        _data(subject, chosen, worst),
         _note(chosen, named),
         tuple((owner, css.split()[1]) for owner, css in tints.items()),
         tuple(_stressed(picture, clock)),
     )
 
 
-def congested_names(outcome: DayOutcome) -> tuple[str, ...]:
+def congested_names(subject: Subject) -> tuple[str, ...]:
     """Elements past a limit before or after, then those that bound trades; most often first."""
     counts: dict[str, int] = {}
-    for congestion in (*outcome.congestions_before, *outcome.congestions_after):
+    for congestion in (*subject.before, *subject.after):
         counts[congestion.element] = counts.get(congestion.element, 0) + 1_000_000
-    for refusal in outcome.refusals:
-        if refusal.by_grid and refusal.element:
-            counts[refusal.element] = counts.get(refusal.element, 0) + 1
+    for element in subject.bound:
+        counts[element] = counts.get(element, 0) + 1
     return tuple(sorted(counts, key=lambda name: (-counts[name], name)))
 
 
-def worst_mtu(outcome: DayOutcome, picture: GridPicture) -> int:
+def worst_mtu(subject: Subject) -> int:
     """The MTU that needs most relief, then with most elements past a limit before the market, then most loaded."""
-    count, need = np.zeros((2, picture.loading_before.shape[1]))
-    for congestion in outcome.congestions_before:
+    count = np.zeros(subject.picture.loading_before.shape[1])
+    for congestion in subject.before:
         count[congestion.mtu] += 1
-    for point in outcome.points:
-        need += point.need_w
-    loading = np.nan_to_num(picture.loading_before, nan=0.0)
+    loading = np.nan_to_num(subject.picture.loading_before, nan=0.0)
     peak = loading.max(axis=0) if len(loading) else np.zeros_like(count)
-    return int(np.lexsort((-peak, -count, -need))[0])
+    return int(np.lexsort((-peak, -count, -np.array(subject.need_w, dtype=np.float64)))[0])
 
 
 def loading_class(loading: float) -> str:
@@ -292,7 +306,7 @@ def _name_place(drawn: _Drawn, branch: int | None, bus: int | None) -> tuple[flo
     return None
 
 
-def _data(outcome: DayOutcome, drawn: _Chosen, worst: int) -> dict[str, Any]:
+def _data(subject: Subject, drawn: _Chosen, worst: int) -> dict[str, Any]:
     """What the slider needs: loading in per cent per drawn branch and MTU, -1 without a rating; marks per bus."""
     picture = drawn.picture
     shown = np.flatnonzero(drawn.branches & picture.network.in_service)
@@ -300,10 +314,11 @@ def _data(outcome: DayOutcome, drawn: _Chosen, worst: int) -> dict[str, Any]:
         "worst": worst,
         "branches": [int(branch) for branch in shown],
         "names": [picture.network.branch_names[branch] for branch in shown],
+        "kinds": [picture.network.branch_kinds[branch] for branch in shown],
         "steps": [100 * step for step in LOADING_STEPS],
         "before": _percents(picture.loading_before[shown]),
         "after": _percents(picture.loading_after[shown]),
-        "marks": [_marks(drawn, outcome.congestions_before), _marks(drawn, outcome.congestions_after)],
+        "marks": [_marks(drawn, subject.before), _marks(drawn, subject.after)],
     }
 
 
@@ -337,10 +352,11 @@ def _stressed(picture: GridPicture, clock: Clock) -> Iterable[tuple[str, str, st
             yield picture.network.branch_names[branch], before, after
 
 
-def _label(outcome: DayOutcome, picture: GridPicture, clock: Clock, worst: int) -> str:
-    before, after = (len({c.element for c in cs}) for cs in (outcome.congestions_before, outcome.congestions_after))
+def _label(subject: Subject, clock: Clock, worst: int) -> str:
+    before, after = (len({c.element for c in cs}) for cs in (subject.before, subject.after))
+    buses = subject.picture.network.bus_count
     return (
-        f"Map of {counted(picture.network.bus_count, 'bus', 'buses')} coloured by loading. Past a limit at some time "
+        f"Map of {counted(buses, 'bus', 'buses')} coloured by loading. Past a limit at some time "
         f"of the day: {counted(before, 'element')} before, {number(after, 0)} after the market. "
         f"Shown first: {clock.during(worst)} before the market."
     )

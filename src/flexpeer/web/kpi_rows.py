@@ -4,7 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import NamedTuple
 
-from flexpeer.app.outcome import DayOutcome
+from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.market.kpi import KpiReport
 from flexpeer.market.trades import Phase
 from flexpeer.web.wording import GRID_SIDE, NOTHING, RESOURCE_SIDE, counted, energy, money, number, percent, words

@@ -1,10 +1,7 @@
-// The map of the grid: loading of every branch in the MTU of the slider, before or after the market.
-(() => {
-  const data = (id) => JSON.parse(document.getElementById(id).textContent);
-  const times = data("times");
-  const map = data("map-data");
-  const figure = document.getElementById("map");
-  const slider = document.getElementById("mtu");
+// The map of the grid: loading of every branch in the MTU of its slider, before or after the market. `figure` has the
+// drawings, the slider and its output, the choice of the state and a readout; `say` puts into words what is seen.
+const drawMap = (figure, map, times, say) => {
+  const slider = figure.querySelector("input[type=range]");
   const lines = map.branches.map((branch) => [...figure.querySelectorAll(`[data-b="${branch}"]`)]);
   const titles = lines.map((drawn) => drawn[0].querySelector("title"));
   const about = titles.map((title) => title.textContent);
@@ -13,7 +10,7 @@
   const colour = (loading) => (loading < 0 ? "lx" : `l${map.steps.filter((step) => loading > step).length}`);
   const draw = () => {
     const mtu = Number(slider.value);
-    const state = document.querySelector("input[name=state]:checked").value;
+    const state = figure.querySelector("input[type=radio]:checked").value;
     const rows = map[state];
     const marks = map.marks[state === "before" ? 0 : 1];
     let worst = -1;
@@ -29,15 +26,13 @@
       past += here;
       for (const circle of drawn) circle.classList.toggle("past", here);
     }
-    document.getElementById("mtu-time").textContent = times[mtu];
+    figure.querySelector("output").textContent = times[mtu];
     slider.setAttribute("aria-valuetext", times[mtu]);
     const over = rows.filter((row) => row[mtu] > 100).length;
-    const top = worst < 0 || rows[worst][mtu] < 0 ? "" : ` Highest: ${map.names[worst]} at ${rows[worst][mtu]} %.`;
-    const when = state === "before" ? "before the market" : "after the market";
-    document.getElementById("map-told").textContent =
-      `${times[mtu]}, ${when}. Past their rating: ${over} of the branches drawn; past a limit: ${past} of the buses and connections.${top}`;
+    const top = worst < 0 || rows[worst][mtu] < 0 ? null : { name: map.names[worst], loading: rows[worst][mtu] };
+    figure.querySelector(".readout").textContent = say({ time: times[mtu], state, over, past, top });
   };
   slider.addEventListener("input", draw);
-  document.querySelectorAll("input[name=state]").forEach((input) => input.addEventListener("change", draw));
+  figure.querySelectorAll("input[type=radio]").forEach((input) => input.addEventListener("change", draw));
   draw();
-})();
+};

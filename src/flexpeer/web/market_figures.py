@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from flexpeer.app.outcome import DayOutcome
+from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.market.orders import Order, Side
 from flexpeer.market.trades import Phase, Trade
 from flexpeer.quantities import MINOR_PER_MAJOR

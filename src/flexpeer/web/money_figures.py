@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from flexpeer.app.outcome import DayOutcome
+from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.market.settlement import Account, Posting, fee_account
 from flexpeer.quantities import MINOR_PER_MAJOR, MONEY_PER_MAJOR
 from flexpeer.web.figures import NARROW, WIDE, Bar, Figure, bar_chart, drawing, path, rect, shortened, text

@@ -7,8 +7,8 @@ from functools import cache
 from jinja2 import Template
 from markupsafe import Markup
 
-from flexpeer.app.outcome import DayOutcome, PointDay
 from flexpeer.app.views.orders import OrderStatus
+from flexpeer.app.views.outcome import DayOutcome, PointDay
 from flexpeer.app.views.own_day import OwnDay, ResourceDay
 from flexpeer.market.orders import Side
 from flexpeer.quantities import MINOR_PER_MAJOR, MONEY_PER_MAJOR

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-from flexpeer.app.outcome import DayOutcome, PointDay
+from flexpeer.app.views.outcome import DayOutcome, PointDay
 from flexpeer.app.views.remaining import point_mwh
 from flexpeer.market.relief_once import in_series
 from flexpeer.web.figures import Cell, Figure, Key, Lane, both, lane_chart

@@ -8,13 +8,13 @@ from typing import Any
 
 from jinja2 import Template
 
-from flexpeer.app.outcome import Congestion, DayOutcome
-from flexpeer.app.results import clearing_balance, settlement_sum, volume_wh
+from flexpeer.app.views.outcome import Congestion, DayOutcome
 from flexpeer.app.views.remaining import Remaining, by_grid, remaining
+from flexpeer.app.views.results import clearing_balance, settlement_sum, volume_wh
 from flexpeer.market.kpi import KpiReport
 from flexpeer.market.reasons import EXPECTED
 from flexpeer.quantities import MINOR_PER_MAJOR
-from flexpeer.web.grid_map import grid_map
+from flexpeer.web.grid_map import grid_map, subject_of
 from flexpeer.web.kpi_rows import DISCLAIMER, kpi_rows
 from flexpeer.web.market_figures import ZONES_SHOWN, book_figures, refusal_figure, trade_figure, trades_in_order
 from flexpeer.web.money_figures import KINDS, money_figure, settlement_rows
@@ -58,13 +58,14 @@ def render_report(outcome: DayOutcome) -> str:
     clock = Clock(outcome.scenario.day)
     trades = trades_in_order(outcome)
     series, points_left_out = series_figures(outcome, clock)
+    subject = subject_of(outcome)
     sections = {
         "headline": headline(outcome, clock),
         "warnings": warnings(outcome),
         "strip": strip_figure(outcome, clock),
         "series": series,
         "points_left_out": points_left_out,
-        "map": grid_map(outcome, clock),
+        "map": None if subject is None else grid_map(subject, clock),
         "books": book_figures(outcome, clock),
         "zones_shown": ZONES_SHOWN,
         "trade_figures": [f for f in (trade_figure(outcome), refusal_figure(outcome, clock)) if f],

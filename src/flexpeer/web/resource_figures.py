@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from flexpeer.app.outcome import DayOutcome
+from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.market.kpi import RENEWABLE_KINDS
 from flexpeer.web.figures import Bar, Figure, Key, bar_chart, both
 from flexpeer.web.wording import ENERGY_UNITS, RESOURCE_SIDE, energy, unit_for

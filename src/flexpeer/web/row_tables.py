@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from flexpeer.app.outcome import DayOutcome
 from flexpeer.app.views.orders import OrderLine, OrderStatus
+from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.app.views.own_day import OwnDay
 from flexpeer.market.trades import Trade
 from flexpeer.periods import local_text

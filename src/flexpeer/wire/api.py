@@ -128,6 +128,25 @@ class OrderChange(Asking, frozen=True):
     price_points: PricePoints
 
 
+class ActionWord(StrEnum):
+    """What an entry of an import does to an order that is there."""
+
+    AMEND = "amend"
+    WITHDRAW = "withdraw"
+
+
+class ImportedChange(Asking, frozen=True):
+    """An entry of an import that changes an order: other quantities and prices (`amend`), or none (`withdraw`).
+
+    Without a market it is the latest that knows the order.
+    """
+
+    action: ActionWord
+    id: Name
+    price_points: PricePoints | None = None
+    market_id: Name | None = None
+
+
 class Link(Telling, frozen=True):
     """Where to go on: `rel` is `next` for the following page."""
 
@@ -387,6 +406,29 @@ class ActivationList(Telling, frozen=True):
 
     number_of_hits: int
     items: tuple[ActivationDocument, ...]
+    links: tuple[Link, ...]
+
+
+class AllocationDocument(Telling, frozen=True):
+    """What a resource owes by rule, as a change of its forecast (resource side, injection positive).
+
+    `boughtBack` is how much of it trades have relieved it of, MWh; `owed` all of it.
+    """
+
+    market_id: str
+    portfolio_id: str
+    owner_organization_id: str
+    dso: str
+    schedule: tuple[PeriodQuantity, ...]
+    owed: Decimal
+    bought_back: Decimal
+
+
+class AllocationList(Telling, frozen=True):
+    """Allocations by resource."""
+
+    number_of_hits: int
+    items: tuple[AllocationDocument, ...]
     links: tuple[Link, ...]
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from flexpeer.wire.api import Asking, Instant, Link, MarketStatus, Name, Telling
+from flexpeer.wire.heads import SignedHead
 
 
 class TokenDocument(Telling, frozen=True, rename=None):
@@ -97,26 +98,17 @@ class DeadLetterList(Telling, frozen=True):
     links: tuple[Link, ...]
 
 
-class HeadDocument(Telling, frozen=True):
-    """The log's (n, hash) when a stage was reached, signed with the operator's Ed25519 key.
+class EvidenceQuery(Asking, frozen=True):
+    """The market whose evidence is wanted."""
 
-    `signature` (hex) is over six lines, each with its end: `flexpeer head`, market, stage, n, hash, instant.
-    """
-
-    market_id: str
-    stage: MarketStatus
-    n: int
-    hash: str
-    at: Instant
-    public_key: str
-    signature: str
+    market_id: Name
 
 
 class HeadList(Telling, frozen=True):
     """Heads by stage."""
 
     number_of_hits: int
-    items: tuple[HeadDocument, ...]
+    items: tuple[SignedHead, ...]
     links: tuple[Link, ...]
 
 

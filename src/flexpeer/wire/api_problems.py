@@ -31,6 +31,8 @@ class Denial(StrEnum):
     TOO_MANY_STREAMS = "too_many_streams"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     BAD_FILE = "bad_file"
+    LAST_OWNER = "last_owner"
+    WRONG_CODE = "wrong_code"
     STOPPING = "stopping"
 
 
@@ -51,6 +53,8 @@ ACCEPTED: dict[Denial, str] = {
     Denial.TOO_MANY_STREAMS: "fewer open streams",
     Denial.UNSUPPORTED_MEDIA_TYPE: "a body of a media type that /openapi.json names",
     Denial.BAD_FILE: "a file without findings",
+    Denial.LAST_OWNER: "another owner of the organisation first",
+    Denial.WRONG_CODE: "the authenticator's present code, not used before",
     Denial.STOPPING: "the same request again, when the service is back",
 }
 
@@ -71,6 +75,8 @@ STATUS: dict[Denial, int] = {
     Denial.TOO_MANY_STREAMS: 429,
     Denial.UNSUPPORTED_MEDIA_TYPE: 415,
     Denial.BAD_FILE: 422,
+    Denial.LAST_OWNER: 409,
+    Denial.WRONG_CODE: 422,
     Denial.STOPPING: 503,
 }
 

@@ -99,6 +99,12 @@ class LogQuery(Asking, frozen=True):
     sealed: bool = False
 
 
+class BookQuery(Asking, frozen=True):
+    """A market's book; without one the latest market's."""
+
+    market_id: Name | None = None
+
+
 class EventQuery(Asking, frozen=True):
     """A market's events (without one the latest market's) after the `n`th; `types` are words separated by commas."""
 

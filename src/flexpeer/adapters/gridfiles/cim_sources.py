@@ -25,11 +25,11 @@ from flexpeer.adapters.gridfiles.cim_machines import (
     state_voltages,
     stated_voltage,
 )
-from flexpeer.grid.assembly import ControlledRow, InjectionRow, Plate, SourceRow
+from flexpeer.adapters.gridfiles.cim_units import plate_of
+from flexpeer.grid.assembly import ControlledRow, InjectionRow, SourceRow
 
 PRIORITIES = ("ExternalNetworkInjection.referencePriority", "SynchronousMachine.referencePriority")
 INFEED = "ExternalNetworkInjection"
-KINDS = dict.fromkeys(("SynchronousMachine", "AsynchronousMachine", "PowerElectronicsConnection"), "generation")
 PREFERENCE = ("ExternalNetworkInjection", "SynchronousMachine", "EquivalentInjection", "EnergySource")
 EXPECTED = "a referencePriority above 0, or an EnergySource with its voltage"
 
@@ -131,7 +131,7 @@ def _inject(draft: Draft, machine: Machine, *, held: bool) -> None:
     if item.kind == INFEED and power == 0 and held:
         item.note("", "is not the source and injects no power, as its p of 0 says", EXPECTED)
     q_var = 0.0 if regulates and held else power.imag
-    draft.injections.append(InjectionRow(bus, power.real, q_var, "", Plate(item.name, KINDS.get(item.kind, ""))))
+    draft.injections.append(InjectionRow(bus, power.real, q_var, "", plate_of(draft.model, item)))
     if item.kind == "StaticVarCompensator":
         known = "holds its voltage; its slope and range are passed over" if regulates else "reactive power as stated"
         item.note("", f"a static var compensator: {known}", "fixed shunts or machines")

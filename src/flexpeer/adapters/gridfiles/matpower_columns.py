@@ -18,6 +18,8 @@ BRANCH = "F_BUS T_BUS BR_R BR_X BR_B RATE_A RATE_B RATE_C TAP SHIFT BR_STATUS"
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {"bus": _names(BUS), "gen": _names(GEN), "branch": _names(BRANCH)}
 """The columns that are read, or must at least be there."""
+OPTIONAL: Mapping[str, tuple[str, ...]] = {"gen": _names("PMAX PMIN")}
+"""Columns that follow them and are read where a table has them and they state a number; NaN elsewhere."""
 
 INDEX_FUNCTIONS: Mapping[str, Mapping[str, int]] = {
     "idx_bus": _numbered((1, "PQ PV REF NONE"), (1, f"{BUS} LAM_P LAM_Q MU_VMAX MU_VMIN")),

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from flexpeer.adapters.gridfiles.matpower_case import Case
-from flexpeer.adapters.gridfiles.matpower_columns import COLUMNS, NEVER_NEEDED, THREE_PHASE
+from flexpeer.adapters.gridfiles.matpower_columns import COLUMNS, NEVER_NEEDED, OPTIONAL, THREE_PHASE
 from flexpeer.errors import BadInput, Finding
+from flexpeer.grid.network import Floats
 
 NOT_NEEDED = frozenset(("RATE_B", "RATE_C", "MBASE", "VM", "ZONE"))
 """What is not read, or only if it is usable."""
@@ -109,8 +110,20 @@ def _rows(case: Case, name: str, errors: list[Finding]) -> tuple[Row, ...] | Non
         errors.append(Finding(case.where, table.lines[row], columns[column], number, "a finite number"))
     if wrong.any():
         return None
-    listed = zip(table.lines, values.tolist(), strict=True)
-    return tuple(Row(line, dict(zip(columns, numbers, strict=True))) for line, numbers in listed)
+    more = OPTIONAL.get(name, ())
+    named = (*columns, *more)
+    listed = zip(
+        table.lines, np.hstack([values, _optional(table.values, len(columns), len(more))]).tolist(), strict=True
+    )
+    return tuple(Row(line, dict(zip(named, numbers, strict=True))) for line, numbers in listed)
+
+
+def _optional(values: Floats, first: int, count: int) -> Floats:
+    """Columns from `first` on, NaN where there is none or no usable number."""
+    stated = values[:, first : first + count]
+    found = np.full((len(values), count), np.nan)
+    found[:, : stated.shape[1]] = np.where(np.abs(stated) <= LARGEST, stated, np.nan)
+    return found
 
 
 def _other_parts(case: Case, errors: list[Finding]) -> list[Finding]:

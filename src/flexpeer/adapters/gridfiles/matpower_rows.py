@@ -220,7 +220,13 @@ def _generation(
         name = draft.names[number]
         for gen in listed if name not in free else ():
             q_var = 0.0 if name in holding else 1e6 * gen["QG"]
-            yield InjectionRow(name, 1e6 * gen["PG"], q_var, "", Plate(kind="generation"))
+            yield InjectionRow(name, 1e6 * gen["PG"], q_var, "", _plate(gen))
+
+
+def _plate(gen: Row) -> Plate:
+    """A generator with PMIN below 0 and PMAX 0 is a dispatchable load (MATPOWER 8 manual, section 6.4.2)."""
+    low_w, high_w = 1e6 * gen["PMIN"], 1e6 * gen["PMAX"]
+    return Plate("", "load" if low_w < 0 and high_w == 0 else "generation", low_w, high_w)
 
 
 class Branches(NamedTuple):

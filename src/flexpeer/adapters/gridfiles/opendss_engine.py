@@ -5,12 +5,13 @@ change no folder; what a script exports goes into a folder that is thrown away.
 """
 
 import importlib
+import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -145,6 +146,12 @@ def _state(dss: Any, label: str) -> tuple[tuple[bool, ...], complex]:
 
 
 Voltages = dict[str, dict[int, complex]]
+PLATES: Final = {
+    "generator": {"kW": "most_w"},
+    "pvsystem": {"Pmpp": "most_w", "kVA": "rated_va"},
+    "storage": {"kWrated": "most_w", "kWhrated": "energy_wh"},
+}
+"""What generating elements state of their size, in kW, kVA and kWh (OpenDSS, reference of their classes)."""
 
 
 def _voltages(dss: Any) -> Voltages:
@@ -206,4 +213,13 @@ def _stated(dss: Any, kind: str, name: str) -> dict[str, Any]:
             taps.append(float(dss.Transformers.Tap()))
             v_kv.append(float(dss.Transformers.kV()))
         return {"s_va": 1e3 * rated_kva, "taps": tuple(taps), "v_kv": tuple(v_kv)}
-    return {}
+    return {term: 1e3 * _property(dss, f"{kind}.{name}", prop) for prop, term in PLATES.get(kind, {}).items()}
+
+
+def _property(dss: Any, label: str, name: str) -> float:
+    """A number of an element; NaN for whatever is none."""
+    dss.Text.Command(f"? {label}.{name}")
+    try:
+        return float(dss.Text.Result())
+    except ValueError:
+        return math.nan

@@ -324,11 +324,25 @@ def _loads(draft: Draft) -> None:
 
 def _by_phase(part: Part, power_va: complex) -> Iterator[InjectionRow]:
     """An injection on the phases of an element, in equal parts; between two phases, half on each."""
+    plate = _plate(part)
     named = [PHASES[node - 1] for node in part.nodes[0] if 1 <= node <= len(PHASES)]
     phases = sorted(set(named)) if 0 < len(set(named)) < len(PHASES) else [""]
     for phase in phases:
         power = power_va / len(phases)
-        yield InjectionRow(part.buses[0], power.real, power.imag, phase, Plate(part.label, KINDS.get(part.kind, "")))
+        yield InjectionRow(part.buses[0], power.real, power.imag, phase, plate)
+
+
+def _plate(part: Part) -> Plate:
+    """What it may inject: up to its size and, if it stores, as much the other way."""
+    kind, most_w = (
+        KINDS.get(part.kind, ""),
+        min(part.stated.get("most_w", math.nan), part.stated.get("rated_va", math.inf)),
+    )
+    if kind not in ("pv", "battery", "generation"):
+        return Plate(part.label, kind)
+    return Plate(
+        part.label, kind, -most_w if kind == "battery" else 0.0, most_w, part.stated.get("energy_wh", math.nan)
+    )
 
 
 def _generators(draft: Draft) -> None:

@@ -93,10 +93,12 @@ def _injections(draft: Draft) -> Iterator[InjectionRow]:
 def _plate(table: str, element: Element) -> Plate:
     text = str(element.values.get("type") or "").lower()
     kind = next((kind for word, kind in KINDS.items() if word in text), "generation") if table == "sgen" else table
-    ends = sorted(element.stated(column) * INJECTION_SIGN[table] * 1e6 for column in ("min_p_mw", "max_p_mw"))
+    low_w, high_w = (1e6 * element.stated(column) for column in ("min_p_mw", "max_p_mw"))
+    if INJECTION_SIGN[table] < 0:
+        low_w, high_w = -high_w, -low_w
     stored_wh = 1e6 * element.stated("max_e_mwh") if table == "storage" else math.nan
     kind = "battery" if table == "storage" else kind
-    return Plate(element.given_name, kind, ends[0], ends[1], stored_wh)
+    return Plate(element.given_name, kind, low_w, high_w, stored_wh)
 
 
 def _note_voltage_dependence(draft: Draft, element: Element) -> None:

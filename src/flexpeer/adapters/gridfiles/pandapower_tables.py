@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flexpeer.adapters.gridfiles.json_text import parse_json
-from flexpeer.adapters.gridfiles.pandapower_versions import Version, present, version_of
+from flexpeer.adapters.gridfiles.pandapower_versions import Version, framed, is_bare, present, version_of
 from flexpeer.errors import Finding, bad_input
 
 PASSED_OVER, STATE = ("res_", "_"), "res_bus"
@@ -173,12 +173,16 @@ class Tables:
 
 def is_pandapower(document: object) -> bool:
     """Whether the parsed JSON is a pandapower net."""
-    return isinstance(document, dict) and "pandapower" in str(document.get("_module", "")).lower()
+    return is_bare(document) or (
+        isinstance(document, dict) and "pandapower" in str(document.get("_module", "")).lower()
+    )
 
 
 def pandapower_tables(document: object, where: str) -> Tables:
     """The tables of a parsed file; `BadInput` when it does not hold tables at all."""
     net = document.get("_object") if isinstance(document, dict) else None
+    if isinstance(document, dict) and is_bare(document):
+        net = framed(document)
     net = parse_json(net, where) if isinstance(net, str) else net
     if not isinstance(net, dict):
         raise bad_input(where, "no object '_object' with the tables", "what pandapower's to_json writes")

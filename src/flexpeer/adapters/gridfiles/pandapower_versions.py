@@ -1,7 +1,8 @@
 """Rows of older pandapower files in the form of today's, as pandapower's own `from_json` brings them.
 
-Before 2.0 powers were in kW and counted as loads, and taps were called `tp_`; before 3.0 a tap had no type: it follows
-from its step (percent: ratio, degrees alone: ideal).
+Before 1.6.1 a file was its tables without a frame around them, and before 1.6 each of them its columns by the row's
+index, for a while with a table of `parameters`. Before 2.0 powers were in kW and counted as loads, and taps were called
+`tp_`; before 3.0 a tap had no type: it follows from its step (percent: ratio, degrees alone: ideal).
 """
 
 import re
@@ -20,6 +21,39 @@ RENAMED = {
 KILO = (("kvar", "mvar"), ("kva", "mva"), ("kw", "mw"))
 COUNTED_AS_LOADS = {"sgen": ("p_kw", "q_kvar"), "gen": ("p_kw",)}
 LIMITED = ("sgen", "gen", "ext_grid")
+
+
+def is_bare(document: object) -> bool:
+    """Whether a parsed file may be tables without a frame around them."""
+    if not isinstance(document, dict) or "_object" in document:
+        return False
+    bus = document.get("bus")
+    return isinstance(bus, dict) and ("vn_kv" in bus or "_object" in bus)
+
+
+def framed(net: Values) -> Values:
+    """The tables of such a file as today's files have them, beside whatever else it has."""
+    stated = net.get("parameters")
+    more = stated.get("parameter") if isinstance(stated, dict) else None
+    if not isinstance(more, dict):
+        return {name: _frame(table) for name, table in net.items()}
+    no_elements = ("parameters", "dtypes", *(f"{table}_std_types" for table in ("line", "trafo", "trafo3w")))
+    return {name: _frame(table) for name, table in net.items() if name not in no_elements} | more
+
+
+def _frame(table: Any) -> Any:
+    """A table of columns by index as one of rows; whatever else as it is."""
+    columns = table if isinstance(table, dict) and "_object" not in table else {}
+    if not columns or not all(isinstance(column, dict) for column in columns.values()):
+        return table
+    index = list(next(iter(columns.values())))
+    if any(column.keys() != columns[next(iter(columns))].keys() for column in columns.values()):
+        return table
+    cells = [[column[row] for column in columns.values()] for row in index]
+    if any(isinstance(cell, dict) for row in cells for cell in row):
+        return table
+    named = [int(row) if row.isascii() and row.isdigit() else row for row in index]
+    return {"_class": "DataFrame", "_object": {"columns": list(columns), "index": named, "data": cells}}
 
 
 def version_of(stated: object, program: object) -> Version:

@@ -55,14 +55,16 @@ def read_voltages(draft: Draft) -> HeldVoltages:
         groups.setdefault(generator.bus, []).append(generator)
     controlled = [_controlled(bus, group) for bus, group in groups.items() if bus not in at_sources]
     controlled += _extended_wards(draft)
-    injections = (
-        InjectionRow(
-            one.bus, one.p_w, 0.0, "", Plate(one.element.given_name, "generation" if one.element.table == "gen" else "")
-        )
-        for one in generators
-        if not one.is_slack
-    )
+    injections = (InjectionRow(one.bus, one.p_w, 0.0, "", _plate(one)) for one in generators if not one.is_slack)
     return HeldVoltages(tuple(sources), tuple(controlled), tuple(injections))
+
+
+def _plate(generator: Generator) -> Plate:
+    element = generator.element
+    if element.table != "gen":
+        return Plate(element.given_name)
+    low_w, high_w = (1e6 * element.stated(column) for column in ("min_p_mw", "max_p_mw"))
+    return Plate(element.given_name, "generation", low_w, high_w)
 
 
 def _external_grids(draft: Draft) -> Iterator[SourceRow]:

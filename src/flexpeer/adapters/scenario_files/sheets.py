@@ -12,7 +12,7 @@ from typing import IO, Final, NamedTuple
 from flexpeer.adapters.reading import open_file
 from flexpeer.adapters.scenario_files.layouts import LAYOUTS, Layout
 from flexpeer.adapters.scenario_files.units import unit_in
-from flexpeer.adapters.scenario_files.workbooks import SHEETS_OF_ALL, Workbook, read_workbook
+from flexpeer.adapters.scenario_files.workbooks import OF_FILES, SHEETS_OF_ALL, Bounds, Workbook, read_workbook
 from flexpeer.errors import BadInput, Finding
 
 SEPARATORS: Final = (",", ";", "\t")
@@ -55,8 +55,8 @@ def column_called(name: str, layout: Layout) -> str | None:
 class SheetFolder:
     """The tables of a folder; a workbook is read once."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, bounds: Bounds = OF_FILES) -> None:
+        self._folder, self._bounds = folder, bounds
         self._books: dict[str, Workbook] = {}
         self.findings: list[Finding] = []
 
@@ -79,7 +79,7 @@ class SheetFolder:
     def _book(self, name: str) -> Workbook:
         if name not in self._books:
             try:
-                self._books[name] = read_workbook(self._folder / name)
+                self._books[name] = read_workbook(self._folder / name, self._bounds)
             except BadInput as error:
                 self.findings += error.findings
                 self._books[name] = Workbook({}, unread=True)

@@ -1,7 +1,8 @@
 """Workbooks (`.xlsx`) as texts, through the optional extra `sheets`.
 
 A number is taken as the decimal of at most fifteen digits that its cell shows, which is what somebody typed; a formula
-as the value that the program which saved it had found.
+as the value that the program which saved it had found. What a workbook may unpack to is bounded before and while it is
+unpacked. One is read at a time: the library prints, which no other thread may see.
 """
 
 import importlib
@@ -13,6 +14,7 @@ from contextlib import redirect_stdout
 from datetime import date, datetime, time, timedelta
 from io import StringIO
 from pathlib import Path
+from threading import Lock
 from types import ModuleType
 from typing import Any, Final, NamedTuple
 
@@ -21,10 +23,11 @@ from flexpeer.adapters.scenario_files.numerals import Number
 from flexpeer.errors import bad_input
 
 SHEETS_OF_ALL: Final = "scenario.xlsx"
-MOST_BYTES: Final = 1 << 28
+MOST_PARTS: Final = 10_000
 BEFORE_XLSX: Final = b"\xd0\xcf\x11\xe0"
 _FORMULA: Final = re.compile(rb"<f[ >/]")
 _THREE_DECIMALS: Final = re.compile(r"-?[0-9]{1,3}\.[0-9]{3}")
+SMALLER: Final = "a smaller workbook, or CSV"
 EXPECTED: Final = "a workbook as spreadsheet programs save it (.xlsx), or CSV"
 
 
@@ -34,6 +37,17 @@ class Formula(str):
     __slots__ = ()
 
 
+class Bounds(NamedTuple):
+    """The most that a workbook unpacks to, and has in the rectangles of its sheets."""
+
+    unpacked_bytes: int
+    cells: int
+
+
+OF_FILES: Final = Bounds(1 << 28, 1 << 24)
+_ONE_AT_A_TIME: Final = Lock()
+
+
 class Workbook(NamedTuple):
     """The sheets that have any cell: rows that are not empty, each with its number."""
 
@@ -41,19 +55,19 @@ class Workbook(NamedTuple):
     unread: bool = False
 
 
-def read_workbook(path: Path) -> Workbook:
+def read_workbook(path: Path, bounds: Bounds = OF_FILES) -> Workbook:
     """All of a workbook, or `BadInput` with one finding: whatever the library stumbles over in a damaged one."""
     openpyxl = _library(path.name)
     try:
-        with open_file(path) as stream:
+        with _ONE_AT_A_TIME, open_file(path) as stream:
             if stream.read(4) == BEFORE_XLSX:
                 problem = "it is protected by a password, or of the kind .xls"
                 raise bad_input(path.name, problem, EXPECTED)
             with zipfile.ZipFile(stream) as parts:
-                formulas = _has_formulas(path.name, parts)
-            values = _sheets(openpyxl, stream, data_only=True)
+                formulas = _has_formulas(path.name, parts, bounds)
+            values = _sheets(path.name, openpyxl.load_workbook, stream, bounds, data_only=True)
             if formulas:
-                _note_formulas(values, _sheets(openpyxl, stream, data_only=False))
+                _note_formulas(values, _sheets(path.name, openpyxl.load_workbook, stream, bounds, data_only=False))
     except (OSError, MemoryError, KeyError, AttributeError, TypeError, IndexError, SyntaxError, *MALFORMED) as error:
         raise bad_input(path.name, problem_of(error), EXPECTED) from error
     return Workbook({name: filled for name, rows in values.items() if (filled := list(_filled(rows)))})
@@ -67,24 +81,31 @@ def _library(name: str) -> ModuleType:
         raise bad_input(name, problem, "pip install 'flexpeer[sheets]', or the sheet saved as CSV") from missing
 
 
-def _has_formulas(name: str, parts: zipfile.ZipFile) -> bool:
-    size = sum(part.file_size for part in parts.infolist())
-    if size > MOST_BYTES:
-        raise bad_input(name, f"it holds more than {MOST_BYTES >> 20:,} MiB", "a smaller workbook, or CSV")
+def _has_formulas(name: str, parts: zipfile.ZipFile, bounds: Bounds) -> bool:
+    listed = parts.infolist()
+    if len(listed) > MOST_PARTS:
+        raise bad_input(name, f"it holds more than {MOST_PARTS:,} parts", SMALLER)
+    if sum(part.file_size for part in listed) > bounds.unpacked_bytes:
+        raise bad_input(name, f"it holds more than {bounds.unpacked_bytes >> 20:,} MiB", SMALLER)
     sheets = [part for part in parts.namelist() if part.startswith("xl/worksheets/")]
     return any(_FORMULA.search(parts.read(part)) for part in sheets)
 
 
-def _sheets(openpyxl: Any, stream: Any, *, data_only: bool) -> dict[str, list[list[Any]]]:
+def _sheets(name: str, load: Any, stream: Any, bounds: Bounds, *, data_only: bool) -> dict[str, list[list[Any]]]:
     """The cells of every sheet; what the library has to say of styles and the like is nobody's business here."""
     stream.seek(0)
-    found = {}
+    found: dict[str, list[list[Any]]] = {}
+    left = bounds.cells
     with warnings.catch_warnings(), redirect_stdout(StringIO()):
         warnings.simplefilter("ignore")
-        book = openpyxl.load_workbook(stream, read_only=True, data_only=data_only, keep_links=False)
-        for sheet in book.worksheets:
+        for sheet in load(stream, read_only=True, data_only=data_only, keep_links=False).worksheets:
             sheet.reset_dimensions()
-            found[sheet.title] = [list(row) for row in sheet.iter_rows(values_only=True)]
+            rows = found[sheet.title] = []
+            for row in sheet.iter_rows(values_only=True):
+                rows.append(list(row))
+                left -= max(len(row), 1)
+                if left < 0:
+                    raise bad_input(name, f"its sheets have more than {bounds.cells:,} cells", SMALLER)
     return found
 
 

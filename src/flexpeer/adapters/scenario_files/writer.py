@@ -42,16 +42,18 @@ def write_scenario(scenario: Scenario, folder: Path, grid_file: Path | None = No
         with (folder / layout.file).open("w", encoding="utf-8", newline="") as stream:
             lines = csv.writer(stream, lineterminator="\n")
             lines.writerow(layout.names)
-            lines.writerows([_cell(value) for value in row] for row in rows)
+            lines.writerows([cell_text(value) for value in row] for row in rows)
 
 
-def _cell(value: Any) -> str:
+def cell_text(value: Any) -> str:
+    """A value as a cell has it."""
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _price(minor: int | None) -> str | None:
+def price_text(minor: int | None) -> str | None:
+    """Minor units as a price in major units."""
     return None if minor is None else decimal_text(Decimal(minor) / MINOR_PER_MAJOR)
 
 
@@ -97,7 +99,7 @@ def _changed(struct: Any) -> Iterator[str]:
     for field in struct.__struct_fields__:
         value = getattr(struct, field)
         if value != getattr(default, field) and not isinstance(value, Timeline):
-            yield f"{RULE_KEYS.get(field, field)} = {_toml(_price(value) if field in RULE_KEYS else value, field)}"
+            yield f"{RULE_KEYS.get(field, field)} = {_toml(price_text(value) if field in RULE_KEYS else value, field)}"
 
 
 def _toml(value: Any, field: str) -> str:
@@ -142,7 +144,7 @@ def _structs(structs: Iterable[Any], price_at: int | None = None) -> Iterator[li
     for struct in structs:
         row = [getattr(struct, field) for field in struct.__struct_fields__]
         if price_at is not None:
-            row[price_at] = _price(row[price_at])
+            row[price_at] = price_text(row[price_at])
         yield row
 
 

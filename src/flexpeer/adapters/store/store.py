@@ -175,6 +175,12 @@ class Store:
         with self._reading() as connection:
             return {row.name: row.content for row in connection.execute(named)}
 
+    def document_names(self, prefix: str) -> tuple[str, ...]:
+        """Every name that begins so."""
+        named = select(DOCUMENTS.c.name).where(DOCUMENTS.c.name.startswith(prefix, autoescape=True))
+        with self._reading() as connection:
+            return tuple(connection.scalars(named.order_by(DOCUMENTS.c.name)))
+
     def keep_document(self, name: str, content: str | None) -> None:
         """Keep it under a name, durably, in place of what was there; None removes it."""
         if not 0 < len(name) <= 256 or b"\0" in (name + (content or "")).encode():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from flexpeer.app.joint_check import Trial, Tried
+from flexpeer.app.ports import Trial, Tried
 from flexpeer.app.scenario import OrderRow
 from flexpeer.grid.limits import Kind
 from flexpeer.grid.network import Complexes

@@ -14,8 +14,8 @@ import msgspec
 from flexpeer.app.between.grant_messages import REAL, read_trial, written_bid, written_rows, written_tried
 from flexpeer.app.between.letters import AnsweringDesk, Desk, Letter
 from flexpeer.app.between.slope_messages import size, written_responses, written_tangent
+from flexpeer.app.owner.grid_owner import GridOwner, OwnGrid
 from flexpeer.app.scenario import OrderRow
-from flexpeer.app.validator import GridOwner, OwnGrid
 from flexpeer.errors import bad_input
 from flexpeer.grid.limits import Kind
 from flexpeer.wire.grants import (

@@ -16,9 +16,8 @@ import numpy as np
 from flexpeer.app.between.grant_messages import REAL, read_bids, read_tried, read_voltages, written_trial
 from flexpeer.app.between.letters import Letter
 from flexpeer.app.between.slope_messages import read_responses, read_tangents
-from flexpeer.app.joint_check import BorderEnd, OwnerSilent, Trial, Tried
+from flexpeer.app.ports import BorderEnd, OwnerSilent, Responses, Slopes, Tangent, Trial, Tried
 from flexpeer.app.scenario import OrderRow
-from flexpeer.app.tangents import Responses, Slopes, Tangent
 from flexpeer.grid.limits import Kind
 from flexpeer.grid.network import Complexes, Floats
 from flexpeer.wire.grants import (

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from flexpeer.app.between.grant_messages import REAL
-from flexpeer.app.tangents import Responses, Slopes, Tangent
+from flexpeer.app.ports import Responses, Slopes, Tangent
 from flexpeer.grid.network import Floats, Integers
 from flexpeer.wire import grants
 

@@ -20,10 +20,10 @@ import numpy as np
 from flexpeer.app.gate.rounding import SLACK
 from flexpeer.app.gate.share import GateShare, shares_of
 from flexpeer.app.market import Market
-from flexpeer.app.optimum import Cuts, Row
+from flexpeer.app.ports import Cuts, LimitRow
 from flexpeer.clearing.limit_rows import Bands
 from flexpeer.clearing.price_newton import NewtonStatus
-from flexpeer.clearing.problem import WATTS_PER_KW, Floats
+from flexpeer.clearing.problem import WATTS_PER_KW, Flags, Floats
 from flexpeer.clearing.row_newton import price_limits
 from flexpeer.market.machine import view
 from flexpeer.market.orders import Status
@@ -106,15 +106,18 @@ class GateClearing:
 
     def _find_feasible(self) -> None:
         """An allocation that violates nothing known and leaves nobody with a loss, or the last one tried."""
+        passed = np.zeros(0)
         while True:
             self.rounds += 1
             self._solve()
-            kept = self._round()
+            before, passed = passed.sum(), self._round()
             if self.rounds >= ROUNDS:
                 return
+            if before and passed.sum() >= before:
+                self._release_last(passed > 0.0)
             short = [share.short_of_minimum() for share in self._shares]
             added = self._add_past_energy()
-            if any(short) or added or not kept:
+            if any(short) or added or passed.any():
                 continue
             if self._add_past_limits():
                 continue
@@ -143,8 +146,16 @@ class GateClearing:
         for share, party in zip(self._shares, parties, strict=True):
             share.take(party, self._price)
 
-    def _round(self) -> bool:
-        """Whole watts within bounds. Whether all rows are kept; if not, other prices will, aimed below what passed."""
+    def _release_last(self, passed: Flags) -> None:
+        """Where no price keeps rows (rows,) that are `passed`: whoever came last of those held to minima there goes."""
+        last = [share.last_held(passed) for share in self._shares]
+        came = max((number for number in last if number is not None), default=None)
+        if came is not None:
+            self._shares[last.index(came)].leave_out(came)
+            self._margin[:] = 0.0
+
+    def _round(self) -> Floats:
+        """Whole watts within bounds; by how much rows are passed, (rows,): from now on prices aim below by that."""
         turns = [share.watts() for share in self._shares]
         room = self._bound - np.sum([share.used() for share in self._shares], axis=0)
         for repair in range(REPAIRS):
@@ -154,8 +165,9 @@ class GateClearing:
             watts.improve(room)
         for share in self._shares:
             share.by_arrival()
-        self._margin = self._margin + np.where(room < -SLACK, np.ceil(-room), 0.0)
-        return bool((room >= -SLACK).all())
+        passed = np.where(room < -SLACK, np.ceil(-room), 0.0)
+        self._margin = self._margin + passed
+        return passed
 
     def _priced(self) -> tuple[Cleared, ...]:
         """The allocation at prices that the orders in it support, such that the pool is not short; () for none.
@@ -244,7 +256,7 @@ class GateClearing:
             moves |= share.moves_w()
         return self._add_tangents(list(self._cuts.violated(moves)))
 
-    def _add_tangents(self, rows: list[Row]) -> bool:
+    def _add_tangents(self, rows: list[LimitRow]) -> bool:
         """No move keeps them; but one that would let this allocation pass then, as losses bend a limit, is as found."""
         for share in self._shares:
             share.add_tangents(rows)

@@ -22,7 +22,7 @@ import scipy.sparse as sp
 
 from flexpeer.app.gate.moved import Moved
 from flexpeer.app.gate.rounding import SLACK, Watts
-from flexpeer.app.optimum import Row
+from flexpeer.app.ports import LimitRow
 from flexpeer.clearing.problem import WATTS_PER_KW, Flags, Floats, Integers, PeerKind, Problem
 from flexpeer.clearing.row_party import PeersHere, Sparse
 from flexpeer.market.machine import State, view
@@ -75,9 +75,9 @@ class GateShare:
         return {name: order.regulation.sign * share / PPM for name, share in shares.items()}
 
     def loaded(self) -> set[At]:
-        """Congestion points and MTUs that its orders can load, by a BUY or by taking back what a SELL relieved."""
-        loads = (self._loads(order) or low_w < 0.0 for order, low_w in zip(self.orders, self.low_w, strict=True))
-        return {at for counts, some in zip(self._counts, loads, strict=True) for at in counts if some}
+        """Congestion points and MTUs that its orders can load: as BUYs, or as SELLs that are taken back."""
+        loading = [self._loads(order) or low_w < 0.0 for order, low_w in zip(self.orders, self.low_w, strict=True)]
+        return {at for loads, counts in zip(loading, self._counts, strict=True) for at in counts if loads}
 
     def sides(self) -> dict[Both, set[bool]]:
         """Which sides of each point and MTU (loading: True) its orders can be on, by organisation."""
@@ -113,7 +113,7 @@ class GateShare:
         )
         self._add(entries, len(both))
 
-    def add_tangents(self, rows: Sequence[Row]) -> None:
+    def add_tangents(self, rows: Sequence[LimitRow]) -> None:
         """Rows (5)."""
         entries = (
             (at, column, sum(slope * row.slopes.get(name, 0.0) for name, slope in self._slopes[column].items()))
@@ -255,6 +255,17 @@ class GateShare:
         self._must &= ~rest
         self.active &= ~(rest & (self._executed_w == 0.0))
         return bool(below.any())
+
+    def last_held(self, rows: Flags) -> int | None:
+        """The number of the last order that is held to its minimum acceptance and takes of these rows (rows,)."""
+        takes = (self.factor[np.flatnonzero(rows)].toarray() * self.change_w > 0.0).any(axis=0)
+        return max((self.orders[int(at)].number for at in np.flatnonzero(self._must & takes)), default=None)
+
+    def leave_out(self, number: int) -> None:
+        """The order of a number takes no part any more."""
+        out = np.array([order.number == number for order in self.orders])
+        self.active &= ~out
+        self._must &= ~out
 
     def worth_most(self) -> dict[At, float]:
         """What a ppm of relief is worth at most to those who load a point and MTU, minor units per day and W."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple, TypeVar
 
-from flexpeer.app.outcome import DayOutcome, PointDay
 from flexpeer.app.views.obstacles import GRID_LIMIT
 from flexpeer.app.views.orders import NOBODY, OrderLine, OrderStatus
+from flexpeer.app.views.outcome import DayOutcome, PointDay
 from flexpeer.market.activation import Confirmation
 from flexpeer.market.kpi import obligations
 from flexpeer.market.matching.meetings import Obstacle

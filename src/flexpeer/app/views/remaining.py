@@ -3,9 +3,16 @@
 from decimal import Decimal
 from typing import NamedTuple
 
-from flexpeer.app.outcome import DayOutcome, PointDay
+from flexpeer.app.views.outcome import DayOutcome, PointDay
 from flexpeer.market.trades import Decision
 from flexpeer.quantities import WATT_MINUTES_PER_MWH
+
+SHOWN_MWH = Decimal("0.001")
+
+
+def energy_text(mwh: Decimal) -> str:
+    """MWh, and Wh of what would be rounded to none of them."""
+    return f"{1_000_000 * mwh:,.2f} Wh" if 0 < mwh < SHOWN_MWH else f"{mwh:,.3f} MWh"
 
 
 class Remaining(NamedTuple):
@@ -27,14 +34,14 @@ class Remaining(NamedTuple):
 
     def told(self) -> str:
         """In a sentence or three."""
-        sides = f"{self.missing:,.3f} MWh of {self.needed:,.3f} MWh of relief is missing (grid side)"
+        sides = f"{energy_text(self.missing)} of {energy_text(self.needed)} of relief is missing (grid side)"
         none = (
             "No relief is missing, as far as implausible input can tell." if self.doubtful else "No relief is missing."
         )
         parts = [f"{sides}." if self.missing else none]
         if self.curtailed:
-            still = f"{self.still_curtailed:,.3f} MWh" if self.still_curtailed else "nothing"
-            parts.append(f"Of {self.curtailed:,.3f} MWh curtailed by rule {still} stays curtailed (resource side).")
+            still = energy_text(self.still_curtailed) if self.still_curtailed else "nothing"
+            parts.append(f"Of {energy_text(self.curtailed)} curtailed by rule {still} stays curtailed (resource side).")
         parts.append(f"Past a limit: {self.past_before:,} element-MTUs before, {self.past_after:,} after the market.")
         return " ".join(parts)
 

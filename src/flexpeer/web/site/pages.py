@@ -1,5 +1,6 @@
 """Which pages there are, for whom, and how a browser gets them; what they show comes from the API."""
 
+import asyncio
 from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
@@ -10,14 +11,19 @@ from urllib.parse import parse_qs
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from flexpeer.market.participants import DSO_ROLES, OFFERING_ROLES, Role
 from flexpeer.web.site.language import LANGUAGES, catalogue, language_of, name_of
+from flexpeer.web.site.maps import Maps, map_document
 
 LANGUAGE_COOKIE: Final = "language"
 PUBLIC: Final = "/public"
+JOIN: Final = "/join"
+SHORTEST_PASSWORD: Final = 12
+DRAWN_MAP: Final = "/drawings/map"
+MODULE_END: Final = b"\nexport { drawMap };\n"
 MOST_FORM_BYTES: Final = 10_000
 TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 SAFE: Final = {
@@ -62,8 +68,18 @@ class Doors(Protocol):
     def cookie(self) -> str:
         """A name that begins with `__Host-`."""
 
-    def enter(self, user: str, password: str) -> Visitor | None:
-        """Somebody with the right password."""
+    @property
+    def provider(self) -> str | None:
+        """The page that leads to an identity provider, if people may log in at one."""
+
+    async def enter(self, user: str, password: str, code: str) -> Visitor | None:
+        """Somebody with the right password, and the right code if they have codes."""
+
+    def invited(self, word: str) -> str | None:
+        """Whose one-time link it is, while it may be used."""
+
+    async def join(self, word: str, password: str) -> Visitor | None:
+        """Somebody who comes with a one-time link and chooses a password."""
 
     def known(self, cookie: str | None) -> Visitor | None:
         """Somebody who has entered before."""
@@ -86,10 +102,15 @@ PAGES: Final = (
     Page("/trades", "trades", "Trades", TRADERS | OVERSEERS),
     Page("/grid-check", "verdicts", "Grid check", TRADERS | OVERSEERS),
     Page("/resources", "resources", "Resources", TRADERS | OVERSEERS),
+    Page("/standing", "standing", "Standing orders", TRADERS),
+    Page("/curtailment", "curtailment", "Curtailment", TRADERS | OVERSEERS),
+    Page("/map", "map", "Grid map", frozenset(DSO_ROLES)),
     Page("/grid", "grid", "My grid", frozenset(DSO_ROLES)),
     Page("/uploads", "uploads", "Files", frozenset(OFFERING_ROLES)),
+    Page("/delivery", "delivery", "Delivery", TRADERS | OVERSEERS),
     Page("/money", "money", "Money", TRADERS | OVERSEERS),
     Page("/kpis", "kpis", "Key figures", frozenset(DSO_ROLES) | OVERSEERS),
+    Page("/operations", "operations", "Operations", OVERSEERS),
     Page("/audit", "audit", "Audit trail", OVERSEERS),
 )
 
@@ -98,15 +119,17 @@ _TEMPLATES = Environment(
 )
 
 
-def site_routes(doors: Doors) -> list[Route]:
+def site_routes(doors: Doors, maps: Maps) -> list[Route]:
     """Every page, the way in and out, and what pages are made of."""
     found = [Route(page.path, _page(doors, page), methods=["GET"]) for page in PAGES]
     return [
         *found,
         Route(PUBLIC, _public, methods=["GET"]),
         Route("/login", _login(doors), methods=["GET", "POST"]),
+        Route(JOIN, _join(doors), methods=["GET", "POST"]),
         Route("/logout", _logout(doors), methods=["POST"]),
         Route("/language", _choose_language, methods=["POST"]),
+        Route(DRAWN_MAP, _drawn_map(doors, maps), methods=["GET"]),
         Route("/static/{name:path}", _static, methods=["GET"]),
     ]
 
@@ -122,24 +145,63 @@ def _page(doors: Doors, page: Page) -> Callable[[Request], object]:
     return shown
 
 
+def _drawn_map(doors: Doors, maps: Maps) -> Callable[[Request], object]:
+    """A DSO's own part of the grid, for its page to draw; nobody else's."""
+
+    async def drawn(request: Request) -> Response:
+        visitor = doors.known(request.cookies.get(doors.cookie))
+        if visitor is None:
+            return Response(status_code=401, headers=SAFE)
+        if visitor.role not in DSO_ROLES:
+            return Response(status_code=403, headers=SAFE)
+        shown = await maps.own(visitor.organisation, request.query_params.get("market", ""))
+        document = None if shown is None else await asyncio.to_thread(map_document, shown)
+        return JSONResponse(document, headers={**SAFE, "Cache-Control": "no-store"})
+
+    return drawn
+
+
 async def _public(request: Request) -> Response:
     return _rendered("public.html", request, 200)
 
 
 def _login(doors: Doors) -> Callable[[Request], object]:
     async def entered(request: Request) -> Response:
-        to = _where(request.query_params.get("to", "/"))
+        to, provider = _where(request.query_params.get("to", "/")), doors.provider
+        wrong = "wrong" in request.query_params
         if request.method == "GET":
-            return _rendered("login.html", request, 200, to=to, wrong=False, user="")
+            return _rendered("login.html", request, 200, to=to, wrong=wrong, user="", provider=provider)
         form = await _form(request)
-        visitor = doors.enter(form.get("user", ""), form.get("password", "")) if _same_origin(request) else None
+        user, visitor = form.get("user", ""), None
+        if _same_origin(request):
+            visitor = await doors.enter(user, form.get("password", ""), form.get("code", ""))
         if visitor is None:
-            return _rendered("login.html", request, 401, to=to, wrong=True, user=form.get("user", ""))
-        answer = RedirectResponse(to, 303, SAFE)
-        answer.set_cookie(doors.cookie, visitor.cookie, secure=True, httponly=True, samesite="lax", path="/")
-        return answer
+            return _rendered("login.html", request, 401, to=to, wrong=True, user=user, provider=provider)
+        return _let_in(doors, visitor, to)
 
     return entered
+
+
+def _join(doors: Doors) -> Callable[[Request], object]:
+    async def joined(request: Request) -> Response:
+        word, wrong = request.query_params.get("link", ""), False
+        if request.method == "POST":
+            password = (await _form(request)).get("password", "")
+            wrong = len(password) < SHORTEST_PASSWORD
+            visitor = await doors.join(word, password) if _same_origin(request) and not wrong else None
+            if visitor is not None:
+                return _let_in(doors, visitor, "/")
+        user = doors.invited(word)
+        status = 404 if user is None else 200 if request.method == "GET" else 422
+        return _rendered("join.html", request, status, user=user, wrong=wrong, word=word, least=SHORTEST_PASSWORD)
+
+    return joined
+
+
+def _let_in(doors: Doors, visitor: Visitor, to: str) -> Response:
+    answer = RedirectResponse(to, 303, SAFE)
+    answer.set_cookie(doors.cookie, visitor.cookie, secure=True, httponly=True, samesite="lax", path="/")
+    return answer
 
 
 def _logout(doors: Doors) -> Callable[[Request], object]:
@@ -175,7 +237,7 @@ async def _static(request: Request) -> Response:
 
 @cache
 def _statics() -> dict[str, bytes]:
-    """Everything below `static`, by its path there."""
+    """Everything below `static`, by its path there, and what draws the report's map."""
     found: dict[str, bytes] = {}
 
     def gather(folder: Traversable, path: str) -> None:
@@ -186,7 +248,11 @@ def _statics() -> dict[str, bytes]:
                 found[path + entry.name] = entry.read_bytes()
 
     gather(files("flexpeer.web.site") / "static", "")
-    return found
+    report = files("flexpeer.web")
+    return found | {
+        "map.css": (report / "map.css").read_bytes(),
+        "map.js": (report / "map.js").read_bytes() + MODULE_END,
+    }
 
 
 async def _form(request: Request) -> dict[str, str]:

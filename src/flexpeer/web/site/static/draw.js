@@ -6,6 +6,7 @@ const WIDTH = 360;
 const HEIGHT = 120;
 const LEFT = 40;
 const BASE = 100;
+const MOST_STEPS = 400;
 
 // One value for each market time unit of the day from rows that hold for a period.
 export function spread(rows, market, field) {
@@ -63,15 +64,16 @@ export function bookPicture(orders) {
   const buys = curve("Buy", -1);
   const points = [...sells, ...buys];
   if (!points.length) return null;
-  const low = Math.min(...points.map(([price]) => price));
-  const high = Math.max(...points.map(([price]) => price));
-  const most = Math.max(...points.map(([, sum]) => sum));
+  const low = points.reduce((least, [price]) => Math.min(least, price), Infinity);
+  const high = points.reduce((highest, [price]) => Math.max(highest, price), -Infinity);
+  const most = points.reduce((highest, [, sum]) => Math.max(highest, sum), 0);
   const x = (sum) => LEFT + ((WIDTH - LEFT - 8) * sum) / most;
   const y = (price) => BASE - ((BASE - 12) * (price - low)) / (high - low || 1);
   const steps = (pairs) => {
     let path = "";
     let before = 0;
-    for (const [price, sum] of pairs) {
+    const kept = pairs.length <= MOST_STEPS ? pairs : pairs.filter((_, place) => place % Math.ceil(pairs.length / MOST_STEPS) === 0 || place === pairs.length - 1);
+    for (const [price, sum] of kept) {
       path += `${path ? "L" : "M"}${x(before).toFixed(1)} ${y(price).toFixed(1)}L${x(sum).toFixed(1)} ${y(price).toFixed(1)}`;
       before = sum;
     }
@@ -92,4 +94,28 @@ export function bookPicture(orders) {
     ),
     el("ul", { class: "legend" }, el("li", { class: "s" }, t("Offers (SELL), per MWh of the resource")), el("li", { class: "b" }, t("Bids (BUY), per MWh of the resource"))),
   );
+}
+
+// What flows through a point by forecast and now, against its limit: MW in the loading direction, grid side.
+export function flowPicture(flow, market, name) {
+  const rows = [flow.before, flow.now, flow.limit].map((row) => row.map((value) => (value === null ? NaN : Number(value))));
+  const values = rows.flat().filter(Number.isFinite);
+  const low = Math.min(0, ...values);
+  const high = Math.max(...values, 0.001);
+  const y = (value) => BASE - ((BASE - 12) * (value - low)) / (high - low);
+  const line = (row, css) => {
+    let path = "";
+    let drawn = false;
+    row.forEach((value, place) => {
+      const [from, to] = [place, place + 1].map((at) => (LEFT + ((WIDTH - LEFT) * at) / row.length).toFixed(1));
+      if (Number.isFinite(value)) path += `${drawn ? "L" : "M"}${from} ${y(value).toFixed(1)}L${to} ${y(value).toFixed(1)}`;
+      drawn = Number.isFinite(value);
+    });
+    return svg("path", { class: `curve ${css}`, d: path });
+  };
+  const most = (row) => mw(Math.max(...row.filter(Number.isFinite), low));
+  const label = t("{name}: at most {before} by forecast, {now} now, limit {limit}", { name, before: most(rows[0]), now: most(rows[1]), limit: most(rows[2]) });
+  return svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT - 14}`, role: "img", "aria-label": label },
+    svg("path", { class: "axis", d: `M${LEFT} ${y(0).toFixed(1)}H${WIDTH}` }), line(rows[0], "forecast"), line(rows[1], "now"), line(rows[2], "limit"),
+    svg("text", { x: 0, y: 18 }, number(high, 1)), svg("text", { x: 0, y: y(0) + 4 }, "0 MW"));
 }

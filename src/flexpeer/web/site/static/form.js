@@ -25,6 +25,32 @@ export function periodFields(market) {
   return [field("periodFrom", t("From"), choices(all.slice(0, -1), all[0])), field("periodTo", t("To"), choices(all.slice(1), all[all.length - 1]))];
 }
 
+// What somebody typed, as a plain decimal; nothing where nothing was typed.
+export const exact = (text) => {
+  const plain = text.trim().replace(/\s/g, "").replace(",", ".");
+  return plain === "" ? undefined : plain;
+};
+
+// The same as JSON: exactly the digits that were typed, or text that the server will refuse by name.
+export const exactly = (input) => {
+  const plain = exact(input.value) || "";
+  return /^-?\d+(\.\d+)?$/.test(plain) ? plain : JSON.stringify(plain);
+};
+
+// A button that asks before it takes something back.
+export function removing(what, question, request, tell, refresh) {
+  return el("button", { type: "button", onclick: async () => {
+    if (!confirm(question)) return;
+    try {
+      await request();
+      tell(t("Taken back."), "good");
+    } catch (error) {
+      tell(error.message, "bad");
+    }
+    await refresh();
+  } }, what);
+}
+
 // What a refusal says, and each of its findings: where, what, and what stood there.
 export function refusal(error) {
   return [
@@ -50,15 +76,19 @@ export async function send(button, answer, request, done) {
   button.disabled = false;
 }
 
-// A card with one file to send. `columns` are those of a CSV file; `request(file)` is what is asked; `done(told)` nodes.
-export function upload({ title, about, accept, columns, example, request, done }) {
+export const SHEETS = ".csv,.xlsx";
+const XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+export const sheetMedia = (file) => ({ "Content-Type": file.name.toLowerCase().endsWith(".xlsx") ? XLSX : "text/csv" });
+
+// A card with one file to send. `columns` are those of a CSV file; `more` is a field beside it; `request(file)` is what is asked; `done(told)` nodes.
+export function upload({ title, about, accept, columns, example, more, request, done }) {
   const file = el("input", { type: "file", accept, required: true });
   const button = el("button", { class: "main" }, t("Send the file"));
   const answer = el("div", { role: "status" });
   const form = el("form", { class: "tools", onsubmit: (event) => {
     event.preventDefault();
     send(button, answer, () => request(file.files[0]), done);
-  } }, el("label", {}, t("File"), file), button);
+  } }, el("label", {}, t("File"), file), more, button);
   const sample = example && el("a", { href: URL.createObjectURL(new Blob([example], { type: "text/csv" })), download: "example.csv" }, t("An example with your own names"));
   return el("section", { class: "card" }, el("h2", {}, title), el("p", { class: "soft" }, about),
     columns && el("p", {}, t("Columns: "), el("code", {}, columns.join(",")), " ", sample), form, answer);

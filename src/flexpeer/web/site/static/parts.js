@@ -1,14 +1,26 @@
 // Parts that pages of organisations and the public page share.
 import { el, status } from "./html.js";
 import { table } from "./table.js";
-import { hours, money, moment, mw, number, t } from "./text.js";
+import { hours, money, moment, mw, mwh, number, percent, t } from "./text.js";
+
+// A part of a whole, in MWh and as a share, by colour and shape.
+export const rate = (part, whole) => status(part >= whole ? "good" : part > 0 ? "warn" : "bad", `${mwh(part)} (${percent(whole ? part / whole : 1)})`);
+
+// How long it is until an instant, in hours and minutes.
+export function until(now, instant) {
+  const minutes = Math.max(0, Math.round((Date.parse(instant) - now) / 60000));
+  return t("{hours} h {minutes} min", { hours: Math.floor(minutes / 60), minutes: minutes % 60 });
+}
+
+// Whether a stage's time has passed without it.
+const late = (stage, market) => !stage.reached && Date.parse(stage.at) < Date.parse(market.now);
 
 export function dayStages(market) {
   const next = market.timeline.find((stage) => !stage.reached);
   return el("ol", { class: "stages" }, market.timeline.slice(1).map((stage) =>
     el("li", { class: stage.reached ? "done" : stage === next ? "next" : null, "aria-current": stage === next ? "step" : null },
-      status(stage.reached ? "good" : stage === next ? "on" : "", t(stage.stage)),
-      el("small", {}, moment(stage.at, market.timezone)))));
+      status(stage.reached ? "good" : late(stage, market) ? "warn" : stage === next ? "on" : "", t(stage.stage)),
+      el("small", {}, moment(stage.at, market.timezone)), late(stage, market) ? el("small", { class: "warn" }, t("late: it is being worked on")) : null)));
 }
 
 export function openOrders(orders, market, nothing) {
@@ -31,6 +43,9 @@ function rows(values, path = "") {
     return [el("tr", {}, el("th", { scope: "row", class: "text" }, title), el("td", {}, shown))];
   });
 }
+
+// Named values as name and text, those inside others after the name of these.
+export const flatFigures = (values) => new Map(rows(values).map((row) => [row.firstChild.textContent, row.lastChild.textContent]));
 
 // Named values, those inside others after the name of these.
 export const figureTable = (title, every) => el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": title }, el("table", {}, el("tbody", {}, every.flatMap((values) => rows(values)))));

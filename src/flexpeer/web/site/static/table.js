@@ -3,6 +3,7 @@ import { el } from "./html.js";
 import { number, t } from "./text.js";
 
 const AT_ONCE = 200;
+const WORTH_A_SEARCH = 12;
 
 // `columns` are [title, cell(row), is text, searched text(row)].
 export function table(caption, columns, rows, nothing) {
@@ -37,7 +38,7 @@ export function table(caption, columns, rows, nothing) {
   return el(
     "section",
     {},
-    el("div", { class: "tools" }, search, said),
+    rows.length > WORTH_A_SEARCH ? el("div", { class: "tools" }, search, said) : null,
     el(
       "div",
       { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },

@@ -1,27 +1,45 @@
-// A new order: while one types, what it counts for at each point, and who is there to meet it.
+// A new order: while one types, the market says what it counts for, whom it would meet, and whether it would be accepted.
 import { all, ask } from "../api.js";
-import { energy, spread } from "../draw.js";
-import { field, instants as between, option } from "../form.js";
-import { el, show } from "../html.js";
+import { exact, exactly, field, instants as between, option } from "../form.js";
+import { el, show, status } from "../html.js";
 import { table } from "../table.js";
-import { hours, money, moment, mw, number, t, time } from "../text.js";
+import { money, moment, mw, number, t, time } from "../text.js";
 
-const LEAST = 0.001;
+const PAUSE_MS = 200;
 let drawn = false;
 export const still = () => drawn;
 
-function ahead(market, zones, portfolio, side, from, to, quantity, price) {
-  const rows = zones.filter((zone) => zone.portfolioIds.includes(portfolio) && zone.periodFrom < to && zone.periodTo > from);
-  return [...new Set(rows.map((zone) => zone.id))].map((name) => {
-    const own = rows.filter((zone) => zone.id === name);
-    const factor = Math.min(...own.map((zone) => Number(zone.impactFactors.find((impact) => impact.portfolioId === portfolio).factor)));
-    const need = Math.max(...own.map((zone) => Number(zone.flexibilityNeed)));
-    return { name, factor, need, left: Math.max(...own.map((zone) => Number(zone.residualNeed))), direction: own[0].direction, grid: quantity * factor, price: factor ? price / factor : null };
-  }).filter((row) => row.factor >= LEAST).sort((a, b) => b.need - a.need);
+function verdict(told) {
+  if (told.accepted) return el("p", {}, status("good", t("It would be accepted.")));
+  return [el("p", { class: "bad" }, status("bad", t("It would be refused: {why}", { why: told.detail || t(told.reason) }))), told.wouldBe ? el("p", {}, t("Accepted would be: {what}", { what: told.wouldBe })) : null];
+}
+
+function meetings(told, side, market) {
+  const met = Number(told.metQuantity);
+  if (!told.accepted) return null;
+  const summed = met ? t("It would meet {met} at once (before the grid's check); {left} would wait in the book.", { met: mw(met), left: mw(told.leftQuantity) }) : t("It meets nobody in the book at these hours and this price; it would wait there.");
+  return [el("p", {}, summed), told.meetings.length ? table(t("Whom it would meet, in this order"), [
+    [side === "Sell" ? t("They buy (their side)") : t("They sell (their side)"), (row) => mw(row.quantityTheirs)],
+    [t("Yours (resource side)"), (row) => mw(row.quantity)],
+    [t("Their price"), (row) => money(row.unitPrice, market.currency)],
+    [t("Per MWh of yours"), (row) => money(row.ownUnitPrice, market.currency)],
+    [t("Congestion point"), (row) => row.flexibilityZoneId || "–", true],
+  ], told.meetings, "") : null];
+}
+
+function preview(told, side, market, buysRelief) {
+  return [verdict(told), told.regulationType ? el("p", { class: "soft" }, t("Regulation: {regulation}", { regulation: t(told.regulationType) })) : null,
+    buysRelief ? null : table(t("What it counts for at each point, at these hours"), [
+      [t("Congestion point"), (row) => row.flexibilityZoneId, true, (row) => row.flexibilityZoneId],
+      [t("Impact factor"), (row) => number(row.factor)],
+      [t("Quantity, grid side"), (row) => mw(row.quantity)],
+      [t("Price, grid side"), (row) => (row.unitPrice === undefined ? "–" : money(row.unitPrice, market.currency))],
+      [t("Needed / left"), (row) => `${mw(row.flexibilityNeed)} / ${mw(row.residualNeed)}`],
+    ], told.points, t("This resource counts at no published point at these hours.")), meetings(told, side, market)];
 }
 
 export async function draw(root, { market, organisation, role, tell }) {
-  const [portfolios, zones, orders] = await Promise.all([all("/api/Portfolios"), all("/api/FlexibilityZones", { marketId: market.id }), all("/api/PublicOrders", { marketId: market.id })]);
+  const [portfolios, zones] = await Promise.all([all("/api/Portfolios"), all("/api/FlexibilityZones", { marketId: market.id })]);
   const mine = portfolios.filter((portfolio) => portfolio.ownerOrganizationId === organisation);
   const buysRelief = role.endsWith("DSO");
   drawn = true;
@@ -32,7 +50,8 @@ export async function draw(root, { market, organisation, role, tell }) {
   const local = (instant) => `${time(instant, market.timezone)}`;
   const instants = between(market);
   const hour = 60 / market.mtuMinutes;
-  const needed = zones.filter((zone) => Number(zone.flexibilityNeed) > 0).map((zone) => zone.periodFrom).sort()[0];
+  const counts = (zone) => !mine.length || zone.portfolioIds.includes(mine[0].id);
+  const needed = zones.filter((zone) => Number(zone.flexibilityNeed) > 0 && counts(zone)).map((zone) => zone.periodFrom).sort()[0];
   const begins = Math.max(0, instants.indexOf(needed ? new Date(needed).toISOString() : instants[0]));
   const form = el("form", { class: "bid" },
     buysRelief ? null : field("portfolioId", t("Resource or portfolio"), el("select", { required: true }, mine.map((each) => option(each.id, each.name)))),
@@ -46,45 +65,46 @@ export async function draw(root, { market, organisation, role, tell }) {
     el("button", { class: "main" }, t("Send the order")));
   const side = el("div", { "aria-live": "polite" });
   const answer = el("div", { role: "status" });
-  const decimal = (name) => form.elements[name].value.trim().replace(/\s/g, "").replace(",", ".");
-  const asNumber = (name) => Number(decimal(name)) || 0;
   const chosen = (name) => (form.elements[name] ? form.elements[name].value : "");
-  function look() {
-    const [from, to] = [chosen("periodFrom"), chosen("periodTo")];
-    const own = ahead(market, zones, chosen("portfolioId"), chosen("side"), from, to, asNumber("quantity"), asNumber("unitPrice"));
-    const others = orders.filter((order) => order.side !== chosen("side") && order.periodFrom < to && order.periodTo > from);
-    const sum = others.reduce((total, order) => total + Number(order.quantity), 0);
-    const best = others.map((order) => Number(order.unitPrice)).sort((a, b) => (chosen("side") === "Sell" ? b - a : a - b))[0];
-    show(side,
-      buysRelief ? null : table(t("What it counts for at each point, at these hours"), [
-        [t("Congestion point"), (row) => row.name, true, (row) => row.name],
-        [t("Impact factor"), (row) => number(row.factor)],
-        [t("Quantity, grid side"), (row) => mw(row.grid)],
-        [t("Price, grid side"), (row) => (row.price === null ? "–" : money(row.price, market.currency))],
-        [t("Needed / left"), (row) => `${mw(row.need)} / ${mw(row.left)}`],
-      ], own, t("This resource counts at no published point at these hours.")),
-      el("p", {}, others.length
-        ? t("{count} open orders of the other side at these hours, {quantity} in all, the best at {price}.", { count: others.length, quantity: mw(sum), price: money(best, market.currency) })
-        : t("Nobody of the other side is in the book at these hours; yours would wait there.")));
+  const body = () => {
+    const wanted = (name) => (chosen(name) ? `"${name}":${JSON.stringify(chosen(name))},` : "");
+    return `{"marketId":${JSON.stringify(market.id)},${["portfolioId", "side", "periodFrom", "periodTo", "flexibilityZoneId", "timeInForce"].map(wanted).join("")}"pricePoints":[{"quantity":${exactly(form.elements.quantity)},"unitPrice":${exactly(form.elements.unitPrice)}}]}`;
+  };
+  const headers = { "Content-Type": "application/json" };
+  let asked = 0;
+  async function look() {
+    const turn = ++asked;
+    if (exact(chosen("quantity")) === undefined || exact(chosen("unitPrice")) === undefined) {
+      show(side, el("p", { class: "soft" }, t("Give a quantity and a price.")));
+      return;
+    }
+    let shown;
+    try {
+      const { document: told } = await ask("POST", "/api/Orders/preview", body(), headers);
+      shown = preview(told, chosen("side"), market, buysRelief);
+    } catch (error) {
+      shown = [el("p", { class: "bad" }, status("bad", t("It would be refused: {why}", { why: error.message }))), error.accepted ? el("p", {}, t("Accepted would be: {what}", { what: error.accepted })) : null];
+    }
+    if (turn === asked) show(side, shown);
   }
-  form.addEventListener("input", look);
+  let waiting = null;
+  form.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(look, PAUSE_MS); });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const button = form.querySelector("button");
     button.disabled = true;
-    const wanted = (name) => (chosen(name) ? `"${name}":${JSON.stringify(chosen(name))},` : "");
-    const exact = (name) => (/^-?\d+(\.\d+)?$/.test(decimal(name)) ? decimal(name) : JSON.stringify(decimal(name)));
-    const body = `{"marketId":${JSON.stringify(market.id)},${["portfolioId", "side", "periodFrom", "periodTo", "flexibilityZoneId", "timeInForce"].map(wanted).join("")}"pricePoints":[{"quantity":${exact("quantity")},"unitPrice":${exact("unitPrice")}}]}`;
     try {
-      const { document: order } = await ask("POST", "/api/Orders", body, { "Content-Type": "application/json", "Idempotency-Key": crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2) });
+      const key = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2);
+      const { document: order } = await ask("POST", "/api/Orders", body(), { ...headers, "Idempotency-Key": key });
       show(answer, el("p", { class: "good" }, t("Accepted as number {arrival} at {when}.", { arrival: order.arrival, when: moment(order.receivedAt || market.now, market.timezone) }), " ", el("a", { href: "/orders" }, t("See what becomes of it"))));
       tell("");
     } catch (error) {
       show(answer, el("p", { class: "bad", role: "alert" }, error.message), error.accepted && el("p", {}, t("Accepted would be: {what}", { what: error.accepted })));
     }
     button.disabled = false;
+    look();
   });
-  const open = market.status === "open" ? null : el("p", { class: "warn" }, t("The gate is {status}: orders are taken while it is open, {from} to {to}.", { status: t(market.status), from: moment(market.gate.opens, market.timezone), to: moment(market.gate.closes, market.timezone) }));
+  const open = market.status === "open" ? null : el("p", { class: "warn" }, (market.status === "announced" ? t("The gate opens {from}: orders are taken from then to {to}.", { from: moment(market.gate.opens, market.timezone), to: moment(market.gate.closes, market.timezone) }) : t("The gate closed {to}: this day takes no more orders. A standing order comes to the next one.", { to: moment(market.gate.closes, market.timezone) })));
   show(root, open, el("div", { class: "two" }, el("div", {}, form, answer), side));
-  look();
+  await look();
 }

@@ -1,6 +1,6 @@
 // A DSO's own grid: its elements, and what it brings before the need is published.
 import { all, ask, get } from "../api.js";
-import { field, opensAt, option, periodFields, send, span, upload } from "../form.js";
+import { SHEETS, exact, field, opensAt, option, periodFields, removing, send, sheetMedia, span, upload } from "../form.js";
 import { el, show } from "../html.js";
 import { table } from "../table.js";
 import { mw, number, t } from "../text.js";
@@ -8,10 +8,6 @@ import { mw, number, t } from "../text.js";
 let touched = false;
 export const still = () => touched;
 
-const exact = (text) => {
-  const plain = text.trim().replace(/\s/g, "").replace(",", ".");
-  return plain === "" ? undefined : plain;
-};
 const difference = (before, after) => after.filter((name) => !before.includes(name));
 const named = (names) => (names.length > 8 ? `${names.slice(0, 8).join(", ")} …` : names.join(", ")) || "–";
 
@@ -36,6 +32,13 @@ function elements(grid) {
     ], rows, t("No element is yours."))));
 }
 
+// What a file's borders are said to be, for the query; nothing where they stay.
+function borderQuery(text) {
+  const rows = text.split("\n").map((line) => line.split(",").map((part) => part.trim())).filter((parts) => parts[0]);
+  const said = rows.map(([bus, dso = "", theirBus = bus]) => ({ bus, dso, theirBus }));
+  return said.length ? `&borders=${encodeURIComponent(JSON.stringify(said))}` : "";
+}
+
 // A form whose fields become one JSON body; numbers go as they were typed.
 function stated(title, about, fields, request, thanked) {
   const button = el("button", { class: "main" }, t("Send"));
@@ -52,19 +55,6 @@ const thanked = (text, tell, refresh) => async () => {
   await refresh();
   return [];
 };
-
-function removing(what, question, request, tell, refresh) {
-  return el("button", { type: "button", onclick: async () => {
-    if (!confirm(question)) return;
-    try {
-      await request();
-      tell(t("Taken back."), "good");
-    } catch (error) {
-      tell(error.message, "bad");
-    }
-    await refresh();
-  } }, what);
-}
 
 function outages(market, list, fixed, tell, refresh) {
   const query = `?marketId=${encodeURIComponent(market.id)}`;
@@ -99,6 +89,10 @@ function limits(market, known, fixed, tell, refresh) {
     const side = (name, input) => (exact(input.value) === undefined ? {} : { [name]: Number(exact(input.value)) });
     return ["PUT", path, { ...whole, voltageBands: [...whole.voltageBands, { busId: busId.value.trim(), periodFrom: periodFrom.value, periodTo: periodTo.value, ...side("minimumPu", minimumPu), ...side("maximumPu", maximumPu) }] }];
   };
+  const point = ({ id, element, direction, limit, limitPu }) => {
+    const [power, voltage] = [exact(limit.value), exact(limitPu.value)];
+    return ["PUT", path, { ...whole, congestionPoints: [...whole.congestionPoints, { id: id.value.trim(), element: element.value.trim(), direction: direction.value, ...(power === undefined ? {} : { limit: Number(power) }), ...(voltage === undefined ? {} : { limitPu: Number(voltage) }) }] }];
+  };
   const number_ = (required) => el("input", { inputmode: "decimal", required });
   return el("section", { class: "card" }, el("h2", {}, t("Limits")),
     table(t("Limits stated, beside those of the grid file"), [
@@ -112,7 +106,11 @@ function limits(market, known, fixed, tell, refresh) {
     ], rating, thanked(t("Stated."), tell, refresh)),
     stated(t("State a voltage band"), t("A side that is left empty stays as it is."), [
       field("busId", t("Bus"), el("input", { list: "buses", required: true, autocomplete: "off" })), periodFields(market), field("minimumPu", t("Least, pu"), number_(false)), field("maximumPu", t("Most, pu"), number_(false)),
-    ], band, thanked(t("Stated."), tell, refresh)));
+    ], band, thanked(t("Stated."), tell, refresh)),
+    stated(t("State a congestion point"), t("Where the points of this market are stated: what loads it, and its limit in MW (empty: its rating) or, for voltages, in pu."), [
+      field("id", t("Name"), el("input", { required: true, autocomplete: "off" })), field("element", t("Branch, source or bus"), el("input", { list: "elements", required: true, autocomplete: "off" })),
+      field("direction", t("Loaded by"), el("select", {}, ["export", "import", "high", "low"].map((each) => option(each, t(each))))), field("limit", t("Limit in MW"), number_(false)), field("limitPu", t("Limit in pu"), number_(false)),
+    ], point, thanked(t("Stated."), tell, refresh)));
 }
 
 export async function draw(root, context) {
@@ -127,15 +125,17 @@ export async function draw(root, context) {
   const marketId = encodeURIComponent(market.id);
   const parts = { elements: el("div"), outages: el("div"), limits: el("div") };
   const next = el("p", {}, t("What to do next: send a forecast of the day, tell outages and limits. The need is found when the gate opens, {when}.", { when: opensAt(market) }));
-  const lists = el("div", {}, el("datalist", { id: "branches" }), el("datalist", { id: "buses" }));
+  const lists = el("div", {}, el("datalist", { id: "branches" }), el("datalist", { id: "buses" }), el("datalist", { id: "elements" }));
   const refresh = async () => {
     const [told, known] = await Promise.all([all("/api/Outages", query), get("/api/Limits", query)]);
     show(parts.elements, elements(grid));
     show(parts.outages, outages(market, told, fixed, tell, refresh));
     show(parts.limits, limits(market, known, fixed, tell, refresh));
     lists.firstChild.replaceChildren(...grid.branches.map((name) => option(name, name)));
-    lists.lastChild.replaceChildren(...grid.buses.map((name) => option(name, name)));
+    lists.children[2].replaceChildren(...[...grid.branches, ...grid.buses].map((name) => option(name, name)));
+    lists.children[1].replaceChildren(...grid.buses.map((name) => option(name, name)));
   };
+  const borders = el("textarea", { rows: "2", placeholder: grid.borders.map((each) => `${each.bus}, ${each.dso}, ${each.bus}`).join("\n") });
   await refresh();
   root.addEventListener("input", () => { touched = true; });
   const first = grid.buses[0] || "";
@@ -145,7 +145,8 @@ export async function draw(root, context) {
     el("fieldset", { disabled: fixed, class: "plain" }, el("legend", { class: "skip" }, t("What you bring")),
       upload({
         title: t("Grid file"), about: t("Your own part of the grid, in any format that is read; its borders stay at the buses where they are. The day is tried with it; a file with findings changes nothing."),
-        request: (file) => ["PUT", `/api/Grid?marketId=${marketId}&file=${encodeURIComponent(file.name)}`, file, { "Content-Type": "application/octet-stream" }],
+        more: field("borders", t("Borders, one a line: your bus, DSO above, its bus (empty: as they are)"), borders),
+        request: (file) => ["PUT", `/api/Grid?marketId=${marketId}&file=${encodeURIComponent(file.name)}${borderQuery(borders.value)}`, file, { "Content-Type": "application/octet-stream" }],
         done: async (told) => {
           const before = grid;
           grid = told;
@@ -154,9 +155,9 @@ export async function draw(root, context) {
         },
       }),
       upload({
-        title: t("Forecast"), accept: ".csv,text/csv", columns: ["from", "bus", "p_w", "q_var"], about: t("Of your buses (all that is no listed resource) and of resources you connect (column resource in place of bus): W and var per market time unit, injection positive. What is not in the file stays as it was."),
+        title: t("Forecast"), accept: SHEETS, columns: ["from", "bus", "p_w", "q_var"], about: t("Of your buses (all that is no listed resource) and of resources you connect (column resource in place of bus): W and var per market time unit, injection positive. What is not in the file stays as it was."),
         example: `from,bus,p_w,q_var\n${new Date(Date.parse(market.periodFrom)).toISOString()},${JSON.stringify(first)},-1000,0\n`,
-        request: (file) => ["POST", `/api/Forecasts/import?marketId=${marketId}`, file, { "Content-Type": "text/csv" }],
+        request: (file) => ["POST", `/api/Forecasts/import?marketId=${marketId}`, file, sheetMedia(file)],
         done: (told) => el("p", { class: "good" }, t("{values} values of {series} buses and resources taken.", { values: number(told.values, 0), series: number(told.series, 0) }), " ", t("The need is found from them when the gate opens, {when}.", { when: opensAt(market) })),
       }),
       parts.outages, parts.limits));

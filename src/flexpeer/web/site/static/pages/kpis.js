@@ -1,14 +1,22 @@
-// The day's key figures, as they are reported.
-import { all } from "../api.js";
+// Key figures over days: one column a day, of settled days as reported, of the one under way so far.
+import { all, get } from "../api.js";
 import { el, show } from "../html.js";
-import { figureTable } from "../parts.js";
+import { flatFigures } from "../parts.js";
+import { table } from "../table.js";
 import { t } from "../text.js";
 
 export async function draw(root, { market }) {
-  const found = await all("/api/Kpis", { marketId: market.id });
-  if (!found.length) {
-    show(root, el("p", { class: "soft" }, t("Key figures are reported when the market is settled.")));
+  const reported = await all("/api/Kpis");
+  const columns = reported.map((each) => ({ title: each.marketId, figures: flatFigures(each.kpi) }));
+  if (market.status !== "settled" && market.status !== "announced") {
+    const told = await get(`/api/Markets/${encodeURIComponent(market.id)}/costs`);
+    columns.push({ title: t("{day} so far", { day: market.id }), figures: flatFigures(told.kpi) });
+  }
+  if (!columns.length) {
+    show(root, el("p", { class: "soft" }, t("Key figures are shown from the opening of the gate, and reported when the market is settled.")));
     return;
   }
-  show(root, el("p", { class: "soft" }, t("There is no official formula for these; the reference says how each is found.")), figureTable(t("Key figures"), found.map((each) => each.kpi)));
+  const names = [...new Set(columns.flatMap((column) => [...column.figures.keys()]))];
+  show(root, el("p", { class: "soft" }, t("There is no official formula for these; the reference says how each is found.")),
+    table(t("Key figures by day"), [[t("Key figure"), (name) => name, true, (name) => name], ...columns.map((column) => [column.title, (name) => column.figures.get(name) ?? "–"])], names, ""));
 }

@@ -11,6 +11,7 @@ export async function draw(root, { market }) {
   const text = (row) => (!bound(row) ? t("granted") : Number(row.grantedQuantity) > 0 ? t("reduced") : t("refused"));
   const refused = verdicts.filter(bound);
   show(root,
+    el("p", {}, el("a", { class: "button", href: `/api/Evidence?marketId=${encodeURIComponent(market.id)}`, download: `evidence-${market.id}.zip` }, t("Download the evidence")), " ", el("small", {}, t("what you may see of this day as CSV and JSON, and the signed heads of the log, in one file"))),
     el("p", {}, t("{all} matches were checked; {bound} were reduced or refused.", { all: verdicts.length, bound: refused.length })),
     table(t("Verdicts, the latest last"), [
       [t("Match"), (row) => String(row.match)],

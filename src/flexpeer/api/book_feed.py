@@ -1,0 +1,114 @@
+"""The public book as it changes: first all open orders, then what came, changed or went; nobody's names.
+
+Everybody may see the book, but not the events of others' orders: so it has a stream of its own. An order's `key` counts
+within one stream, in order of arrival.
+"""
+
+from collections.abc import AsyncIterator, Iterable
+from itertools import count
+
+from flexpeer.api.documents import public_order
+from flexpeer.api.edge import Answer, Asked, Route, encode
+from flexpeer.api.feed import MEDIA, heard_within
+from flexpeer.api.limits import Limits
+from flexpeer.api.permissions import Action
+from flexpeer.api.published import Published
+from flexpeer.market.machine import Event
+from flexpeer.market.orders import (
+    OrderAmended,
+    OrderExpired,
+    OrderKilled,
+    OrderPlaced,
+    OrderWithdrawn,
+    Status,
+)
+from flexpeer.market.trades import TradeConcluded
+from flexpeer.wire.api_live import BookChange, BookOrder
+from flexpeer.wire.api_queries import BookQuery
+
+CHANGED = (OrderAmended, OrderWithdrawn, OrderKilled, OrderExpired)
+
+
+class BookFeed:
+    """The route that streams, with the same limit on open streams as events have."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+
+    async def follow(self, asked: Asked) -> Answer:
+        """The book of a market, and what becomes of it."""
+        market_id = asked.query.market_id or max(asked.service.days)
+        published = asked.day(market_id).published
+        self._limits.require_room(asked.caller.client)
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return Answer(200, self._stream(asked, market_id, published), headers, MEDIA)
+
+    async def _stream(self, asked: Asked, market_id: str, published: Published) -> AsyncIterator[bytes]:
+        service, book = asked.service, _Book(market_id, published)
+        heard = service.listen()
+        try:
+            with self._limits.stream(asked.caller.client):
+                yield b"retry: 1000\n\n"
+                while service.alive:
+                    heard.clear()
+                    change = book.change()
+                    if change is not None:
+                        yield b"event: book\ndata: " + encode(change) + b"\n\n"
+                    if not await heard_within(heard):
+                        yield b": still here\n\n"
+        finally:
+            service.leave(heard)
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """Its one route."""
+        return (
+            Route(
+                "GET", "/api/PublicOrders/stream", Action.READ_PUBLIC_ORDERS, self.follow, "The open book, live",
+                {200: BookChange}, query=BookQuery, media=MEDIA,
+            ),
+        )  # fmt: skip
+
+
+class _Book:
+    """What one stream has told."""
+
+    def __init__(self, market_id: str, published: Published) -> None:
+        self._market_id, self._published = market_id, published
+        self._keys: dict[str, int] = {}
+        self._next, self._told, self._begun = count(1), 0, False
+
+    def change(self) -> BookChange | None:
+        """What the stream does not know yet; all of it at first, and None where nothing changed."""
+        published, first = self._published, not self._begun
+        state, until = published.state, len(published.events)
+        if first:
+            still = (o for o in state.orders.orders.values() if o.status is Status.OPEN)
+            touched: Iterable[str] = [order.order for order in sorted(still, key=lambda order: order.number)]
+        else:
+            touched = dict.fromkeys(name for event in published.events[self._told : until] for name in _orders(event))
+        self._told, self._begun = until, True
+        orders, gone = [], []
+        for name in touched:
+            order = state.orders.orders[name]
+            if order.status is Status.OPEN:
+                orders.append(BookOrder(self._key(name), public_order(self._market_id, state, order)))
+            elif name in self._keys:
+                gone.append(self._keys.pop(name))
+        return BookChange(first, tuple(orders), tuple(gone)) if first or orders or gone else None
+
+    def _key(self, order: str) -> int:
+        if order not in self._keys:
+            self._keys[order] = next(self._next)
+        return self._keys[order]
+
+
+def _orders(event: Event) -> Iterable[str]:
+    """The orders that an event changes."""
+    match event:
+        case OrderPlaced(order):
+            return (order.order,)
+        case TradeConcluded():
+            return event.fills_w
+        case _:
+            return (event.order,) if isinstance(event, CHANGED) else ()

@@ -1,0 +1,1 @@
+"""One coordinator over all owners: reserve, then commit or abort."""

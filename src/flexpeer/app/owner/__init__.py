@@ -1,0 +1,1 @@
+"""One grid owner: its limits, its accepted state, and what a change would do there."""
