@@ -202,12 +202,16 @@ def serve(  # noqa: PLR0913 - what may be set about a service
     scenario: Annotated[
         list[Path] | None, typer.Option(help="Scenario folder of a day, to make the market or the day from, once.")
     ] = None,
+    every_day: Annotated[
+        bool | None, typer.Option("--every-day", help="Every day follows the last scenario's, one after the other.")
+    ] = None,
     demo: Annotated[bool, typer.Option("--demo", help="The built-in market day, with a virtual clock.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Serve a market to FSPs and DSOs until it is interrupted; on the same folder it goes on where it was."""
     given = {"data": data, "database": database, "host": host, "port": port, "speed": speed, "start": start}
-    settings = serving.settings_of({**given, "clock": clock or ("virtual" if demo else None)})
+    given |= {"clock": clock or ("virtual" if demo else None), "every_day": every_day}
+    settings = serving.settings_of(given)
     if demo and not as_json:
         say("making the market and opening its gate: some seconds, the first time up to two minutes ...")
     ended_well = serving.serve(settings, scenario or (), demo=demo, tell=_ready(as_json, logins=demo))

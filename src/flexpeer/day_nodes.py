@@ -20,7 +20,7 @@ from flexpeer.adapters.ed25519 import read_keys, write_keys
 from flexpeer.adapters.folders import new_folder, private_folder, require_fresh
 from flexpeer.adapters.meeting_place import PATIENCE, Place, Tell, nonce
 from flexpeer.adapters.nats_areas import NatsAreas, serve, without_password
-from flexpeer.adapters.results_files import dso_tables, write_dso_tables, write_results
+from flexpeer.adapters.results_files import dso_tables, write_dso_tables
 from flexpeer.adapters.server_files import write_authority, write_passwords
 from flexpeer.adapters.store import Store
 from flexpeer.app.between.grant_node import GrantDesk, GrantNode
@@ -37,9 +37,9 @@ from flexpeer.bootstrap import (
     StageWatch,
     grid_input,
     read_whole,
+    write_day,
 )
 from flexpeer.errors import bad_input
-from flexpeer.web.report import render_report
 
 UNFINISHED, BIDS = "unfinished", "bids"
 """Where a day's log is while it is not told to everybody; a market operator whose program ended goes on with it."""
@@ -93,7 +93,7 @@ def run_day_operator(folder: Path, place: Place, out: Path, on_progress: Callabl
             outcome = Day(scenario, log, watch, told=side).run()
             result = result_object(outcome, log.export(work / LOG_NAME, outcome.state_hash))
             result["notes"] = [*bids.odd, *result.get("notes", ())]
-            write_results(outcome, result, render_report(outcome), work)
+            write_day(outcome, result, work, watch)
         shutil.rmtree(unfinished)
         told = {owner.owner: owner.tell(dso_tables(outcome, owner.owner, operator.home)) for owner in owners}
     dsos = {

@@ -8,6 +8,7 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -27,6 +28,7 @@ from flexpeer.api.standing import KeptStanding, Standing
 from flexpeer.api.webhooks import Kept, Webhooks
 from flexpeer.app.contribution import Contribution
 from flexpeer.app.day import Day
+from flexpeer.app.following_day import following
 from flexpeer.app.registration import organisations_of, registrations
 from flexpeer.app.registry import (
     REGISTRY,
@@ -45,13 +47,15 @@ from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.market.machine import State
 from flexpeer.market.participants import Organisation, RegisterOrganisation, Role
 from flexpeer.market.timeline import Stage
-from flexpeer.periods import parse_instant
+from flexpeer.periods import MarketDay, parse_instant
 from flexpeer.simulation.arrivals import spread
 
 CREDENTIALS = "credentials.json"
 ACCOUNTS, TOKEN_KEY, OPERATOR_KEY, CLOCK, WEBHOOKS = "accounts", "token-key", "operator-key", "clock", "webhooks"
 STANDING = "standing-orders"
-COMING, SAID, SCENARIO, SCENARIOS = "coming", "said/", "scenario", "scenario/"
+COMING, SAID, SCENARIO, SCENARIOS, FOLLOWING = "coming", "said/", "scenario", "scenario/", "following/"
+NOTICE_MINUTES = 24 * 60
+"""How long before its gate opens a day that follows another is announced, so that DSOs can say what is of it."""
 OPERATOR = "Market operator"
 KEY_BYTES = 32
 T = TypeVar("T")
@@ -67,6 +71,7 @@ class Opened(NamedTuple):
     webhooks: Webhooks
     standing: Standing
     token_key: bytes
+    calendar: "EveryDay | None"
 
 
 def make_market(store: Store, data: Path, scenarios: Sequence[Path], *, demo: bool) -> str | None:
@@ -146,8 +151,9 @@ def _adopt_old_folder(store: Store, data: Path) -> None:
 
 
 def _days(store: Store) -> list[str]:
-    """The delivery days whose scenarios are kept."""
-    return sorted({name.split("/")[1] for name in store.document_names(SCENARIOS)})
+    """The delivery days whose scenarios are kept, and those that follow them."""
+    following_days = (name.removeprefix(FOLLOWING) for name in store.document_names(FOLLOWING))
+    return sorted({*following_days, *(name.split("/")[1] for name in store.document_names(SCENARIOS))})
 
 
 def _keep_folder(store: Store, scenario: Scenario, folder: Path) -> None:
@@ -205,7 +211,35 @@ def open_market(store: Store, settings: ServiceSettings) -> Opened:
     webhooks = Webhooks(kept, lambda now: store.keep_document(WEBHOOKS, msgspec.json.encode(now).decode()))
     known = KeptStanding() if store.document(STANDING) is None else _document(store, STANDING, KeptStanding)
     standing = Standing(known, lambda now: store.keep_document(STANDING, msgspec.json.encode(now).decode()))
-    return Opened(days, registry, doorkeeper, clock, webhooks, standing, token_key)
+    calendar = EveryDay(store, registry, days[max(days)]) if settings.every_day else None
+    return Opened(days, registry, doorkeeper, clock, webhooks, standing, token_key, calendar)
+
+
+class EveryDay:
+    """Days that follow the last one, each made when announced, with what lasts of what DSOs said of the day before."""
+
+    def __init__(self, store: Store, registry: Registry, last: ServedDay) -> None:
+        self._store, self._registry, self._last = store, registry, last
+
+    def _next(self) -> MarketDay:
+        last = self._last.day.scenario.day
+        return MarketDay(last.delivery_day + timedelta(days=1), last.timezone, last.mtu_minutes)
+
+    def next_due(self) -> int:
+        """When the next day is announced."""
+        timeline = self._last.day.scenario.rulebook.timeline
+        return dict(timeline.instants(self._next()))[Stage.OPEN] - NOTICE_MINUTES
+
+    def make(self) -> ServedDay:
+        """The next day."""
+        store, last, market_id = self._store, self._last.market_id, str(self._next().delivery_day)
+        for dso, contribution in self._last.said.items():
+            if contribution.lasting() != Contribution():
+                content = msgspec.json.encode(contribution.lasting()).decode()
+                store.keep_document(f"{SAID}{market_id}/{dso}", content)
+        store.keep_document(FOLLOWING + market_id, store.document(FOLLOWING + last) or last)
+        self._last = _served(store, market_id, self._registry)
+        return self._last
 
 
 def _served(store: Store, market_id: str, registry: Registry) -> ServedDay:
@@ -213,8 +247,7 @@ def _served(store: Store, market_id: str, registry: Registry) -> ServedDay:
 
     What its own file has beyond the registry is registered.
     """
-    with _folder(store, market_id) as folder:
-        read, opened = read_whole(folder, (ORDERS,))
+    read, opened = _read(store, market_id)
     prefix, log = f"{SAID}{market_id}/", store.log(market_id)
     people = beginning(log.read()) if log.n else registry.state.participants
     scenario = takes_over(read, people, _nodes(opened))
@@ -234,14 +267,24 @@ def _served(store: Store, market_id: str, registry: Registry) -> ServedDay:
     return served
 
 
+def _read(store: Store, market_id: str) -> tuple[Scenario, GridFile | None]:
+    """The scenario and grid of a day: its own, or those of the day that it follows."""
+    given = store.document(FOLLOWING + market_id)
+    with _folder(store, given or market_id) as folder:
+        read, opened = read_whole(folder, (ORDERS,))
+    if given is None:
+        return read, opened
+    return following(read, (date.fromisoformat(market_id) - read.day.delivery_day).days), opened
+
+
 def _nodes(opened: GridFile | None) -> Callable[[str], bool]:
     """Whether a day's grid knows a node; without a grid file they are labels."""
     return (lambda _name: True) if opened is None else (lambda name: opened.bus_index(name) is not None)
 
 
 def _coming(store: Store, scenario: Scenario) -> list[tuple[int, OrderRow]]:
-    """The demo's orders, when each comes; none in any other market."""
-    if store.document(COMING) is None:
+    """The demo's orders, when each comes; none of a day that follows, or in any other market."""
+    if store.document(COMING) is None or store.document(FOLLOWING + str(scenario.day.delivery_day)) is not None:
         return []
     instants = dict(scenario.rulebook.timeline.instants(scenario.day))
     orders = _document(store, COMING, tuple[OrderRow, ...])

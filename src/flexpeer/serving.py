@@ -109,7 +109,7 @@ def _store(settings: ServiceSettings) -> Iterator[Store]:
 def _parts(store: Store, settings: ServiceSettings, ending: "_Ending") -> tuple[Service, Parts, Oidc | None]:
     """The service on its store, all that its application needs, and where else people may log in."""
     market = open_market(store, settings)
-    service = Service(market.days, market.registry, market.clock, ending, market.standing.renew)
+    service = Service(market.days, market.registry, market.clock, ending, market.standing.renew, market.calendar)
     limits = Limits(settings.requests_per_second, settings.burst, settings.streams)
     sessions = Sessions(market.doorkeeper, market.token_key)
     parts = Parts(

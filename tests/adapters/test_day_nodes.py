@@ -86,6 +86,13 @@ def test_programs_trade_as_one_process_does(folders: Path, tmp_path: Path) -> No
     assert result["trades"] > 0
     for name in ("trades.csv", "refusals.csv", "schedules.csv", "confirmations.csv", "settlement.csv"):
         assert (tmp_path / "market" / name).read_bytes() == (folders / "whole" / name).read_bytes(), name
+    pages, whole = (folder / "organisations" for folder in (tmp_path / "market", folders / "whole"))
+    assert sorted(each.name for each in pages.iterdir()) == sorted(each.name for each in whole.iterdir())
+    for each in pages.glob("*.csv"):
+        own, same = (table(place / each.name) for place in (pages, whole))
+        assert [row for row in own if row["what"] != "need"] == [row for row in same if row["what"] != "need"], (
+            each.name
+        )
     assert (result["max_loading_percent_before"], result["welfare_optimum"], result["verified_by"]) == (None,) * 3
     assert all(dso["told"] and not dso["unconfirmed"] and not dso["silences"] for dso in result["dsos"].values())
     assert all(dso["accepted"] and not dso["in_doubt"] for dso in told.values())

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.api.small_service import DSO, MARKET, MILL, NORTH, SCENARIO
 from tests.cases.days import NoWatch
 from tests.docs.pages import DOCS
@@ -39,12 +40,14 @@ def day_after(folder: Path) -> Path:
 
 
 @contextmanager
-def opened(data: Path, *scenarios: Path) -> Iterator[tuple[Opened, Service]]:
+def opened(data: Path, *scenarios: Path, every_day: bool = False) -> Iterator[tuple[Opened, Service]]:
     data.mkdir(exist_ok=True)
     with Store.open(data) as store:
         make_market(store, data, scenarios, demo=False)
-        market = open_market(store, settings_of({"data": data, "clock": "virtual"}))
-        service = Service(market.days, market.registry, market.clock, lambda: None, market.standing.renew)
+        market = open_market(store, settings_of({"data": data, "clock": "virtual", "every_day": every_day}))
+        service = Service(
+            market.days, market.registry, market.clock, lambda: None, market.standing.renew, market.calendar
+        )
         service.start()
         service.ask(lambda: None).result()
         try:
@@ -71,7 +74,7 @@ def refused(market: Opened, service: Service, market_id: str, row: OrderRow) -> 
     return event.reason if isinstance(event, CommandRefused) else None
 
 
-def hashes(market: Opened) -> dict[str, str]:
+def hashes(market: Opened | Service) -> dict[str, str]:
     return {name: state_hash(served.published.state) for name, served in market.days.items()}
 
 
@@ -162,3 +165,38 @@ def test_a_day_of_strangers_is_refused_with_their_names(tmp_path: Path) -> None:
         file.write("Stranger,FSP,\n")
     with pytest.raises(BadInput, match="Stranger is none of this market's"), opened(tmp_path / "market", other):
         pass
+
+
+def test_every_day_follows_the_one_before_and_is_there_again_after_a_restart(tmp_path: Path) -> None:
+    points = SCENARIO.congestion_points or ()
+    said = Contribution(
+        resource_forecast={"N1": Profile((9_000_000,) * 24, (0,) * 24)},
+        points=tuple(replace(point, limit_w=9_000_000) for point in points),
+        replaced=tuple(point.congestion_point for point in points),
+    )
+    with opened(tmp_path / "market", EXAMPLE, every_day=True) as (market, service):
+        served = market.days[MARKET]
+        service.ask(lambda: served.revise(DSO, said)).result()
+        assert list(service.days) == [MARKET]
+        opens = served.day.instant(Stage.OPEN)
+        service.ask(lambda: service.move_clock(opens)).result()
+        assert list(service.days) == [MARKET, NEXT]
+        service.ask(lambda: service.move_clock(opens + 3 * 1440)).result()
+        assert list(service.days) == [MARKET, NEXT, "2026-04-23", "2026-04-24", "2026-04-25"]
+        stages = [day.published.state.stages.stage for day in service.days.values()]
+        assert stages == [Stage.DELIVERED, Stage.CONFIRMED, Stage.CONFIRMED, Stage.OPEN, Stage.ANNOUNCED]
+        follower = service.days["2026-04-24"]
+        assert follower.said == {DSO: said.lasting()}
+        assert follower.day.scenario.plans_w() == SCENARIO.plans_w()
+        assert dict(follower.published.state.needs.points)[points[0].congestion_point].limit_w == (9_000_000,) * 24
+        later = 3 * 1440
+        row = replace(SCENARIO.orders[0], start=SCENARIO.orders[0].start + later, end=SCENARIO.orders[0].end + later)
+        service.ask(lambda: follower.day.place(row)).result()
+        assert row.order in follower.day.market.state.orders.orders
+        before = hashes(service)
+    with opened(tmp_path / "market") as (market, service):
+        assert hashes(service) == before
+        service.ask(lambda: service.move_clock(opens + 9 * 1440)).result()
+        assert len(service.days) == 5
+    with opened(tmp_path / "market", every_day=True) as (market, service):
+        assert len(service.days) == 11

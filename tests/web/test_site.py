@@ -11,12 +11,14 @@ from starlette.testclient import TestClient
 
 from flexpeer.market.kpi import KpiReport
 from flexpeer.market.participants import Role
+from flexpeer.market.reasons import EXPECTED, Reason
 from flexpeer.market.rulebook import Rulebook
 from flexpeer.market.timeline import Timeline
 from flexpeer.web.site import Visitor, site_routes
 from flexpeer.web.site.language import LANGUAGES, catalogue, language_of
 from flexpeer.web.site.maps import Shown
 from flexpeer.web.site.pages import CALLED, PAGES
+from flexpeer.wire.api_problems import ACCEPTED, Denial
 
 SITE = Path(__file__).parents[2] / "src/flexpeer/web/site"
 PASSWORDS = {str(role): f"word of {role}" for role in Role}
@@ -155,6 +157,13 @@ def test_every_message_is_translated_with_its_values(language: str) -> None:
 def test_names_of_rules_and_key_figures_are_translated(language: str) -> None:
     names = {*Rulebook.__struct_fields__, *Timeline.__struct_fields__, *KpiReport.__struct_fields__}
     assert {name.replace("_", " ") for name in names} - catalogue(language).keys() == set()
+
+
+@pytest.mark.parametrize("language", [each for each in LANGUAGES if each != "en"])
+def test_every_reason_and_what_would_be_accepted_is_translated(language: str) -> None:
+    texts = {str(reason).replace("_", " ") for reason in (*Reason, *Denial)}
+    texts |= {*EXPECTED.values(), *ACCEPTED.values()}
+    assert texts - catalogue(language).keys() == set()
 
 
 def test_every_page_has_its_module_and_nothing_comes_from_elsewhere() -> None:

@@ -19,7 +19,6 @@ from flexpeer.periods import MarketDay, Span
 from flexpeer.quantities import PPM, WATT_MINUTES_PER_MWH, major
 from flexpeer.wire.api import (
     ActivationDocument,
-    AllocationDocument,
     CompletionWord,
     ConfirmationDocument,
     OrderDocument,
@@ -37,7 +36,7 @@ from flexpeer.wire.api import (
     TradeSide,
     VerdictDocument,
 )
-from flexpeer.wire.api_live import ClearingDocument, DeliveredPeriod, DeliveryDocument
+from flexpeer.wire.api_live import AllocationDocument, ClearingDocument, DeliveredPeriod, DeliveryDocument
 
 D = TypeVar("D")
 

@@ -21,15 +21,13 @@ from flexpeer.market.settlement import Account
 from flexpeer.market.trades import Match
 from flexpeer.wire.api import (
     ActivationList,
-    AllocationDocument,
-    AllocationList,
     ConfirmationList,
     SettlementList,
     TradeDocument,
     TradeList,
     VerdictList,
 )
-from flexpeer.wire.api_live import ClearingList, DeliveryDocument, DeliveryList
+from flexpeer.wire.api_live import AllocationDocument, AllocationList, ClearingList, DeliveryDocument, DeliveryList
 from flexpeer.wire.api_queries import AccountQuery, ListQuery, OwnerQuery, TradeQuery
 
 

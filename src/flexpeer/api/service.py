@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from threading import Condition, Thread
 from time import monotonic
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import structlog
 
@@ -121,6 +121,16 @@ class ServedDay:
         return next((at for stage, at in self.day.timeline if stage.place > done), None)
 
 
+class Calendar(Protocol):
+    """Which days come."""
+
+    def next_due(self) -> int:
+        """When the next one is announced."""
+
+    def make(self) -> ServedDay:
+        """That day, called by the writer."""
+
+
 class _Asked(NamedTuple):
     """`loop` is where somebody awaits the answer; None if a thread waits for it."""
 
@@ -142,9 +152,10 @@ class Service:
         clock: Clock,
         on_end: Callable[[], None],
         on_open: Callable[[ServedDay, int], None],
+        calendar: Calendar | None = None,
     ) -> None:
         self.days, self.registry, self.clock = dict(days), registry, clock
-        self._on_end, self._on_open = on_end, on_open
+        self._on_end, self._on_open, self._calendar = on_end, on_open, calendar
         self._waiting = set(self.days)
         self.failure: BaseException | None = None
         self._asked: deque[_Asked] = deque()
@@ -235,6 +246,7 @@ class Service:
     def _run(self) -> None:
         try:
             self._due()
+            self._commit()
             for served in self.days.values():
                 self._on_open(served, self.clock.now())
             while True:
@@ -263,6 +275,7 @@ class Service:
     def _patience_s(self) -> float | None:
         """Until the next stage by the clock; None to wait for a request."""
         dues = [due for day in self.days.values() if (due := day.next_due()) is not None]
+        dues += [] if self._calendar is None else [self._calendar.next_due()]
         waits = [wait for due in dues if (wait := self.clock.seconds_until(due)) is not None]
         return min(waits, default=None)
 
@@ -287,6 +300,9 @@ class Service:
         """What is due by the clock, in order of days."""
         now = self.clock.now()
         reached: list[tuple[str, Stage]] = []
+        while self._calendar is not None and self._calendar.next_due() <= now:
+            served = self._calendar.make()
+            self.days = {**self.days, served.market_id: served}
         for name, served in sorted(self.days.items()):
             while (due := served.next_due()) is not None and due <= now:
                 stages = served.due(due)

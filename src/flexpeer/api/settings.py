@@ -35,6 +35,7 @@ class ServiceSettings(BaseSettings):
     clock: ClockKind = Field(ClockKind.SYSTEM, description="`virtual` is moved, `system` is real time.")
     speed: float = Field(0.0, ge=0.0, le=1e6, description="How many times as fast as real time a virtual clock runs.")
     start: str | None = Field(None, description="Instant at which a virtual clock starts; before the gate opens.")
+    every_day: bool = Field(False, description="Whether every day follows the last scenario's, announced a day before.")
     log_level: LogLevel = Field(LogLevel.INFO, description="Lines logged: debug, info, warning or error and above.")
     requests_per_second: float = Field(2000.0, gt=0.0, description="Requests a client may make for long.")
     burst: int = Field(4000, ge=1, description="Requests a client may make at once.")

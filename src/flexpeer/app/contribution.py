@@ -38,6 +38,10 @@ class Contribution(msgspec.Struct, frozen=True):
     bands: tuple[BandRow, ...] = ()
     outages: dict[str, Outage] = {}
 
+    def lasting(self) -> "Contribution":
+        """What is of no single day: the grid file and where congestion points are."""
+        return Contribution(grid=self.grid, points=self.points, replaced=self.replaced)
+
 
 def with_contributions(scenario: Scenario, said: Mapping[str, Contribution]) -> Scenario:
     """The scenario, with what DSOs said in place of what it has of theirs. `said` is by DSO."""

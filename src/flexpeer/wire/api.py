@@ -409,29 +409,6 @@ class ActivationList(Telling, frozen=True):
     links: tuple[Link, ...]
 
 
-class AllocationDocument(Telling, frozen=True):
-    """What a resource owes by rule, as a change of its forecast (resource side, injection positive).
-
-    `boughtBack` is how much of it trades have relieved it of, MWh; `owed` all of it.
-    """
-
-    market_id: str
-    portfolio_id: str
-    owner_organization_id: str
-    dso: str
-    schedule: tuple[PeriodQuantity, ...]
-    owed: Decimal
-    bought_back: Decimal
-
-
-class AllocationList(Telling, frozen=True):
-    """Allocations by resource."""
-
-    number_of_hits: int
-    items: tuple[AllocationDocument, ...]
-    links: tuple[Link, ...]
-
-
 class PostingDocument(Telling, frozen=True):
     """One entry of an account, positive to receive."""
 

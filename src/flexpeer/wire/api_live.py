@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from flexpeer.wire.api import Link, OwnerVerdict, PublicOrderDocument, RegulationWord, SideWord, Telling
+from flexpeer.wire.api import Link, OwnerVerdict, PeriodQuantity, PublicOrderDocument, RegulationWord, SideWord, Telling
 
 Row = tuple[Decimal | None, ...]
 
@@ -97,6 +97,29 @@ class PreviewDocument(Telling, frozen=True):
     reason: str | None = None
     detail: str | None = None
     would_be: str | None = None
+
+
+class AllocationDocument(Telling, frozen=True):
+    """What a resource owes by rule, as a change of its forecast (resource side, injection positive).
+
+    `boughtBack` is how much of it trades have relieved it of, MWh; `owed` all of it.
+    """
+
+    market_id: str
+    portfolio_id: str
+    owner_organization_id: str
+    dso: str
+    schedule: tuple[PeriodQuantity, ...]
+    owed: Decimal
+    bought_back: Decimal
+
+
+class AllocationList(Telling, frozen=True):
+    """Allocations by resource."""
+
+    number_of_hits: int
+    items: tuple[AllocationDocument, ...]
+    links: tuple[Link, ...]
 
 
 class ClearingDocument(Telling, frozen=True):

@@ -138,6 +138,8 @@ def _loaded(code: str) -> Loaded:
     net = simbench.get_simbench_net(code)
     net.trafo["tap_changer_type"] = "Ratio"
     profiles = net.pop("profiles")
+    for of_the_data_set in ("loadcases", "substation"):
+        net.pop(of_the_data_set, None)
     document = parse_json(pandapower.to_json(net), where)
     return Loaded({table: net[table] for table in SIGN}, profiles, grid_file(read_pandapower(document, where), where))
 

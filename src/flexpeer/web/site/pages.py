@@ -23,6 +23,8 @@ PUBLIC: Final = "/public"
 JOIN: Final = "/join"
 SHORTEST_PASSWORD: Final = 12
 DRAWN_MAP: Final = "/drawings/map"
+MODULES: Final = ("main.js", "api.js", "clock.js", "html.js", "text.js", "table.js", "parts.js")
+"""What every page is made of: asked for at once, not one after the other."""
 MODULE_END: Final = b"\nexport { drawMap };\n"
 MOST_FORM_BYTES: Final = 10_000
 TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
@@ -283,6 +285,7 @@ def _rendered(template: str, request: Request, status: int, **given: object) -> 
         "languages": {each: name_of(each) for each in LANGUAGES},
         "words": words,
         "pages": PAGES,
+        "modules": MODULES,
         "called": CALLED,
         "path": request.url.path,
         "_": lambda text: words.get(text, text),

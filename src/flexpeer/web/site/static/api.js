@@ -1,11 +1,11 @@
 // The API with the visitor's session; what is refused says why, and what would have been accepted.
 import { meta } from "./html.js";
-import { t } from "./text.js";
+import { said, t } from "./text.js";
 
 export class Refusal extends Error {
   constructor(problem) {
-    super(problem.detail || problem.title || t("It was refused."));
-    Object.assign(this, { status: problem.status, reason: problem.reason, accepted: problem.accepted, findings: problem["validation-errors"] });
+    super(said(problem.detail || problem.title || t("It was refused.")));
+    Object.assign(this, { status: problem.status, reason: problem.reason, accepted: problem.accepted && t(problem.accepted), findings: problem["validation-errors"] });
   }
 }
 

@@ -7,6 +7,8 @@ import { t } from "./text.js";
 const TYPES = ["StageReached", "OrderPlaced", "OrderAmended", "OrderWithdrawn", "OrderKilled", "OrderExpired", "TradeConcluded",
   "CommandRefused", "VerdictRecorded", "NeedPublished", "TradesConfirmed", "SettlementIssued", "KpisReported", "GridChecked", "ProductChecked"];
 const PAUSE_MS = 250;
+const CHOSEN = "market";
+const days = document.getElementById("days");
 const main = document.getElementById("main");
 const content = document.getElementById("content");
 const told = document.getElementById("told");
@@ -16,15 +18,26 @@ export function tell(text, kind = "") {
   told.textContent = text;
 }
 
+// The day that is chosen, else the one whose gate is open, else the last; with several there is a choice.
 async function choose() {
   const markets = await all("/api/Markets");
-  const wanted = new URLSearchParams(location.search).get("market");
-  return markets.find((market) => market.id === wanted) || markets[markets.length - 1];
+  const wanted = new URLSearchParams(location.search).get("market") || sessionStorage.getItem(CHOSEN);
+  const market = markets.find(({ id }) => id === wanted) || markets.find(({ status }) => status === "open") || markets[markets.length - 1];
+  if (markets.length > 1 && days.dataset.of !== markets.length + market.id) {
+    days.dataset.of = markets.length + market.id;
+    const select = el("select", { onchange: (event) => {
+      sessionStorage.setItem(CHOSEN, event.target.value);
+      location.assign(location.pathname);
+    } }, markets.map(({ id, status }) => el("option", { value: id, selected: id === market.id }, `${id}, ${t(status)}`)));
+    show(days, el("label", {}, t("Delivery day"), select));
+    days.hidden = false;
+  }
+  return market;
 }
 
 async function started() {
   const page = await import(`./pages/${main.dataset.page}.js`);
-  let market = await choose();
+  let market = null;
   const context = { role: meta("role"), organisation: meta("organisation"), tell, refresh: () => draw() };
   let drawing = false;
   let again = false;
@@ -35,8 +48,8 @@ async function started() {
     }
     drawing = true;
     try {
-      market = await choose();
-      const clock = await get("/api/clock");
+      const [found, clock] = await Promise.all([choose(), get("/api/clock")]);
+      market = found;
       drawClock(market, clock, tell, () => draw());
       await page.draw(content, { ...context, market, clock });
     } catch (error) {

@@ -12,11 +12,15 @@ export function table(caption, columns, rows, nothing) {
   const said = el("small", { role: "status" });
   const more = el("button", { type: "button" }, t("Show more"));
   const search = el("input", { type: "search", "aria-label": t("Search"), placeholder: t("Search") });
-  const texts = rows.map((row) => columns.map((column) => (column[3] ? column[3](row) : "")).join(" ").toLowerCase());
+  let texts = null;
+  const searched = (place) => {
+    texts = texts || rows.map((row) => columns.map((column) => (column[3] ? column[3](row) : "")).join(" ").toLowerCase());
+    return texts[place];
+  };
   let shown = AT_ONCE;
   const draw = () => {
     const wanted = search.value.trim().toLowerCase();
-    const found = wanted ? rows.filter((_, place) => texts[place].includes(wanted)) : rows;
+    const found = wanted ? rows.filter((_, place) => searched(place).includes(wanted)) : rows;
     body.replaceChildren(
       ...found.slice(0, shown).map((row) =>
         el("tr", {}, columns.map(([, cell, text]) => el("td", { class: text ? "text" : null }, cell(row)))),

@@ -7,6 +7,12 @@ export function t(text, values = {}) {
   return (words[text] || text).replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
 }
 
+// What the market or the service says: its reason in the page's language, the details as they are.
+export function said(text) {
+  const [reason, ...details] = text.split(": ");
+  return [t(reason), ...details].join(": ");
+}
+
 function format(kind, options) {
   const key = JSON.stringify([kind, options]);
   if (!formats.has(key)) formats.set(key, new Intl[kind](language, options));

@@ -3,7 +3,7 @@ import { all, ask } from "../api.js";
 import { exact, exactly, field, instants as between, option } from "../form.js";
 import { el, show, status } from "../html.js";
 import { table } from "../table.js";
-import { money, moment, mw, number, t, time } from "../text.js";
+import { money, moment, mw, number, said, t, time } from "../text.js";
 
 const PAUSE_MS = 200;
 let drawn = false;
@@ -11,7 +11,7 @@ export const still = () => drawn;
 
 function verdict(told) {
   if (told.accepted) return el("p", {}, status("good", t("It would be accepted.")));
-  return [el("p", { class: "bad" }, status("bad", t("It would be refused: {why}", { why: told.detail || t(told.reason) }))), told.wouldBe ? el("p", {}, t("Accepted would be: {what}", { what: told.wouldBe })) : null];
+  return [el("p", { class: "bad" }, status("bad", t("It would be refused: {why}", { why: said(told.detail || told.reason) }))), told.wouldBe ? el("p", {}, t("Accepted would be: {what}", { what: t(told.wouldBe) })) : null];
 }
 
 function meetings(told, side, market) {

@@ -13,7 +13,7 @@ const path = (name) => `/api/Portfolios/${encodeURIComponent(name)}`;
 
 // One request that waits for a DSO: accepted, or rejected with what the FSP should know.
 function request(row, organisation, done) {
-  const reason = el("input", { autocomplete: "off", "aria-label": t("Reason for {name}", { name: row.name }) });
+  const reason = el("input", { autocomplete: "off" });
   const said = el("div", { role: "status" });
   const answer = async (passed) => {
     if (!passed && !reason.value.trim()) {

@@ -3,7 +3,7 @@ import { all, ask } from "../api.js";
 import { exactly, field, instants, option, removing, send } from "../form.js";
 import { el, show, status } from "../html.js";
 import { table } from "../table.js";
-import { money, mw, t, time } from "../text.js";
+import { money, mw, said, t, time } from "../text.js";
 
 let touched = false;
 export const still = () => touched;
@@ -14,7 +14,7 @@ export async function draw(root, context) {
   const mine = portfolios.filter((each) => each.ownerOrganizationId === organisation);
   const dso = role.endsWith("DSO");
   const refresh = () => draw(root, context);
-  const placed = (row) => (row.placed || []).map((day) => el("div", {}, day.reason ? status("bad", `${day.marketId}: ${day.detail || t(day.reason)}`) : status("good", day.marketId)));
+  const placed = (row) => (row.placed || []).map((day) => el("div", {}, day.reason ? status("bad", `${day.marketId}: ${said(`${day.reason.replaceAll("_", " ")}${day.detail ? `: ${day.detail}` : ""}`)}`) : status("good", day.marketId)));
   const list = table(t("Standing orders"), [
     [t("Resource"), (row) => row.portfolioId, true, (row) => row.portfolioId],
     [t("Side"), (row) => t(row.side), true, (row) => t(row.side)],

@@ -3,7 +3,7 @@ import { all } from "../api.js";
 import { SHEETS, closesAt, instants, opensAt, refusal, sheetMedia, upload } from "../form.js";
 import { el, show, status } from "../html.js";
 import { table } from "../table.js";
-import { number, t } from "../text.js";
+import { number, said, t } from "../text.js";
 
 let touched = false;
 export const still = () => touched;
@@ -19,7 +19,7 @@ function lines(told) {
     [t("Order"), (row) => row.id || "–", true, (row) => row.id || ""],
     [t("Status"), (row) => (row.status < 300 ? status("good", row.status === 200 ? t("known before") : t("taken")) : status("bad", t("refused"))), true, (row) => (row.status < 300 ? t("taken") : t("refused"))],
     [t("No."), (row) => (row.arrival ? String(row.arrival) : "–")],
-    [t("Why"), (row) => row.detail || "", true, (row) => `${row.reason || ""} ${row.detail || ""}`],
+    [t("Why"), (row) => said(row.detail || ""), true, (row) => `${row.reason || ""} ${row.detail || ""}`],
   ], told.items, t("The file had no line."))];
 }
 
