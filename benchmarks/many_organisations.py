@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from flexpeer.clearing.problem import Problem
+from flexpeer.clearing.problem import ClearingProblem
 from flexpeer.laboratory.clearing_problems import clearing_problem
 from flexpeer.laboratory.files.clearing_files import write_problem
 from flexpeer.laboratory.nodes import split_file, warm_up
@@ -32,7 +32,7 @@ SETTLED_S = 3.0
 MB = 1e6
 
 
-def in_areas(problem: Problem, count: int) -> Problem:
+def in_areas(problem: ClearingProblem, count: int) -> ClearingProblem:
     """The same problem cut above `count` - 1 buses drawn at random."""
     heads = np.random.default_rng(1).choice(np.arange(1, problem.buses), count - 1, replace=False)
     area = np.zeros(problem.buses, dtype=np.int64)

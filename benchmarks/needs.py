@@ -17,7 +17,7 @@ from flexpeer.adapters.gridfiles.simbench_grid import simbench_day
 from flexpeer.grid.limits import limits_of, read, violations
 from flexpeer.grid.network import Flags, Floats, Network
 from flexpeer.grid.powerflow import DayFlow
-from flexpeer.grid.relief import Day, Flexible, excess, least_relief
+from flexpeer.grid.relief import Flexible, ReliefDay, excess, least_relief
 from flexpeer.grid.topology import islanded, service
 
 MTUS = 96
@@ -79,7 +79,7 @@ def main() -> None:
         bus = np.flatnonzero(np.abs(p_w).max(axis=1) > 0)
         flexible = Flexible(bus, np.clip(-p_w[bus], 0, None), np.clip(p_w[bus], 0, None), np.ones(len(bus)))
         began = perf_counter()
-        found = least_relief(Day(flow, limits, p_w, grid.profile_q_var), flexible, MARGIN)
+        found = least_relief(ReliefDay(flow, limits, p_w, grid.profile_q_var), flexible, MARGIN)
         name = case.code + (", maintenance" if case.maintenance else "")
         print(
             f"| {name} | {grid.network.bus_count:,} | {len(past):,} | {100 * max(map(excess, past), default=0):.1f} "

@@ -20,7 +20,7 @@ from flexpeer.api.service import Service
 from flexpeer.market.timeline import Stage
 from flexpeer.market_store import Opened, make_market, open_market
 from flexpeer.serving import settings_of
-from flexpeer.simulation.bench_market import DAY, Case, orders, points_case
+from flexpeer.simulation.bench_market import DAY, MarketCase, orders, points_case
 
 DAYS = 7
 
@@ -32,13 +32,13 @@ def resident_mb() -> float:
     return pages * 4096 / 1e6
 
 
-def moved(case: Case, days: int) -> Case:
+def moved(case: MarketCase, days: int) -> MarketCase:
     """The same case some days later."""
     day = msgspec.structs.replace(case.scenario.day, delivery_day=DAY.delivery_day + timedelta(days=days))
     return case._replace(scenario=msgspec.structs.replace(case.scenario, day=day))
 
 
-def play(market: Opened, service: Service, case: Case, count: int) -> None:
+def play(market: Opened, service: Service, case: MarketCase, count: int) -> None:
     """A day from the opening of its gate to its settlement."""
     day = market.days[str(case.scenario.day.delivery_day)].day
     shift = day.scenario.day.start - DAY.start

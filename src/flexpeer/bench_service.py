@@ -34,7 +34,7 @@ from flexpeer import __version__
 from flexpeer.adapters.scenario_files.writer import write_scenario
 from flexpeer.errors import bad_input
 from flexpeer.playing import order_body
-from flexpeer.simulation.bench_market import DAY, Case, feeder_case, orders, points_case
+from flexpeer.simulation.bench_market import DAY, MarketCase, feeder_case, orders, points_case
 
 CLIENTS, BATCH = 64, 100
 HOURS = list(range(DAY.mtu_count))
@@ -48,10 +48,10 @@ class Load(NamedTuple):
 
     orders: int
     batch: int
-    case: Callable[[], Case]
+    case: Callable[[], MarketCase]
 
 
-class Figures(NamedTuple):
+class ServiceFigures(NamedTuple):
     """Acknowledged orders a second, and how long each request took, in ascending order."""
 
     per_second: float
@@ -85,7 +85,7 @@ def rows(case: str | None, tell: Callable[[str], None]) -> Rows:
     return found
 
 
-def _row(case: str, engine: str, figures: Figures, own: float) -> dict[str, Any]:
+def _row(case: str, engine: str, figures: ServiceFigures, own: float) -> dict[str, Any]:
     return {
         "case": case,
         "engine": engine,
@@ -98,7 +98,7 @@ def _row(case: str, engine: str, figures: Figures, own: float) -> dict[str, Any]
     }
 
 
-def _engines(load: Load) -> Iterator[tuple[str, Callable[[], Figures]]]:
+def _engines(load: Load) -> Iterator[tuple[str, Callable[[], ServiceFigures]]]:
     yield "flexpeer, SQLite", lambda: _flexpeer(load, None, None)
     database = os.environ.get("FLEXPEER_DATABASE")
     if database:
@@ -109,7 +109,7 @@ def _engines(load: Load) -> Iterator[tuple[str, Callable[[], Figures]]]:
         yield "FastAPI, pydantic, commit per request", lambda: _plain(load)
 
 
-def _flexpeer(load: Load, parent: Path | None, database: str | None) -> Figures:
+def _flexpeer(load: Load, parent: Path | None, database: str | None) -> ServiceFigures:
     case = load.case()
     with tempfile.TemporaryDirectory(dir=parent) as folder:
         write_scenario(case.scenario, Path(folder) / "scenario")
@@ -159,7 +159,7 @@ def _open_gate(url: str, known: dict[str, dict[str, str]], tokens: dict[str, str
     moved.raise_for_status()
 
 
-def _requests(load: Load, case: Case, tokens: dict[str, str]) -> list[bytes]:
+def _requests(load: Load, case: MarketCase, tokens: dict[str, str]) -> list[bytes]:
     """HTTP/1.1 requests, ready to be sent."""
     owners = {unit.resource: unit.fsp for unit in case.scenario.resources}
     stream = orders(case, HOURS, load.orders)
@@ -187,13 +187,13 @@ def _request(path: str, token: str, body: Any) -> bytes:
     return head.encode() + content
 
 
-def _measured(url: str, process: subprocess.Popen[bytes], requests: Sequence[bytes]) -> Figures:
+def _measured(url: str, process: subprocess.Popen[bytes], requests: Sequence[bytes]) -> ServiceFigures:
     port = int(url.rpartition(":")[2])
     with multiprocessing.get_context("spawn").Pool(1) as sender:
         whole, seconds, lost = sender.apply(_sent, (port, list(requests)))
     if lost:
         raise bad_input("bench", f"{len(lost)} requests were answered otherwise", lost[0])
-    return Figures(_orders_of(requests) / whole, sorted(seconds), _memory(process.pid))
+    return ServiceFigures(_orders_of(requests) / whole, sorted(seconds), _memory(process.pid))
 
 
 def _orders_of(requests: Sequence[bytes]) -> int:
@@ -262,7 +262,7 @@ def plain_app(database: Path) -> FastAPI:
     return app
 
 
-def _plain(load: Load) -> Figures:
+def _plain(load: Load) -> ServiceFigures:
     case = load.case()
     tokens = {unit.fsp: "none" for unit in case.scenario.resources}
     with tempfile.TemporaryDirectory() as folder:

@@ -37,7 +37,7 @@ from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.app.views.own_day import own_days
 from flexpeer.app.views.results import result_object
 from flexpeer.errors import BadInput, Finding, bad_input
-from flexpeer.grid.joining import Joint
+from flexpeer.grid.joining import BorderJoint
 from flexpeer.grid.limits import Readings, limits_of, read
 from flexpeer.grid.network import Complexes, Flags, Floats, Network
 from flexpeer.grid.newton import same_sign, stretched
@@ -245,7 +245,7 @@ def _with_grids(whole: GridFile, owners: tuple[str, ...], sent: Mapping[str, Sen
         except BadInput as error:
             findings += error.findings
             continue
-        parts[dso] = file, [Joint(border.bus, border.dso, border.their_bus) for border in grid.borders]
+        parts[dso] = file, [BorderJoint(border.bus, border.dso, border.their_bus) for border in grid.borders]
     if findings:
         raise BadInput(findings)
     return joined({dso: file for dso, (file, _) in parts.items()}, {dso: joints for dso, (_, joints) in parts.items()})

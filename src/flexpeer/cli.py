@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 
 from flexpeer import __version__, narration, trading
 from flexpeer.adapters.folders import beside, replaced_folder
-from flexpeer.adapters.meeting_place import Place
+from flexpeer.adapters.meeting_place import MeetingPlace
 from flexpeer.adapters.reading import problem_of
 from flexpeer.errors import BadInput, Unusable, bad_input
 from flexpeer.interrupts import INTERRUPT, end_interrupted
@@ -387,7 +387,7 @@ def node(  # noqa: PLR0913 - options of any role
     as_json: AsJson = False,
 ) -> None:
     """Take part in one clearing, or one market day, between organisations; exit 1 if nothing stands."""
-    place = Place(server, keys, timeout, state, hub, listen)
+    place = MeetingPlace(server, keys, timeout, state, hub, listen)
     of_day = scenario is not None or (market_operator is not None and market_operator.is_dir())
     with _ended_in_order():
         match market_operator, dso, peer, problem:
@@ -421,7 +421,7 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def _day_node(
-    dso: str | None, scenario: Path | None, market_operator: Path | None, place: Place, out: Path | None
+    dso: str | None, scenario: Path | None, market_operator: Path | None, place: MeetingPlace, out: Path | None
 ) -> dict[str, Any]:
     """Either role of a market day."""
     if dso is not None and scenario is not None and market_operator is None:

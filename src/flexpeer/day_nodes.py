@@ -18,7 +18,7 @@ from flexpeer.adapters.day_share_files import (
 )
 from flexpeer.adapters.ed25519 import read_keys, write_keys
 from flexpeer.adapters.folders import new_folder, private_folder, require_fresh
-from flexpeer.adapters.meeting_place import PATIENCE, Place, Tell, nonce
+from flexpeer.adapters.meeting_place import PATIENCE, MeetingPlace, Tell, nonce
 from flexpeer.adapters.nats_areas import NatsAreas, serve, without_password
 from flexpeer.adapters.results_files import dso_tables, write_dso_tables
 from flexpeer.adapters.server_files import write_authority, write_passwords
@@ -73,7 +73,9 @@ def split_scenario(folder: Path, out: Path) -> dict[str, Any]:
     return {"dsos": dsos, "points": len(operator.points), "periods": scenario.day.mtu_count}
 
 
-def run_day_operator(folder: Path, place: Place, out: Path, on_progress: Callable[[int, int], None]) -> dict[str, Any]:
+def run_day_operator(
+    folder: Path, place: MeetingPlace, out: Path, on_progress: Callable[[int, int], None]
+) -> dict[str, Any]:
     """`flexpeer node --market-operator` of a scenario: the day, from the bids to the confirmations."""
     require_fresh(out)
     operator, unfinished = read_operator(folder), (place.state or folder) / UNFINISHED
@@ -129,7 +131,7 @@ def _bids(operator: OperatorShare, owners: Sequence[RemoteOwner], store: Store) 
     return found
 
 
-def run_day_dso(name: str, folder: Path, place: Place, out: Path | None, tell: Tell) -> dict[str, Any]:
+def run_day_dso(name: str, folder: Path, place: MeetingPlace, out: Path | None, tell: Tell) -> dict[str, Any]:
     """`flexpeer node --dso` of a scenario: its validator and its FSPs' bids, until the day has ended."""
     if out is not None:
         require_fresh(out)

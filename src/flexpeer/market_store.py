@@ -32,10 +32,10 @@ from flexpeer.app.following_day import following
 from flexpeer.app.registration import organisations_of, registrations
 from flexpeer.app.registry import (
     REGISTRY,
-    Account,
     AdoptRulebook,
     KeepAccount,
     Life,
+    MarketAccount,
     Rank,
     Registry,
     beginning,
@@ -117,7 +117,7 @@ def _first_link(
     kept = [credentials]
     name = next(each.name for each in holders if each.role is Role.MARKET_OPERATOR)
     user = f"operator of {name}" if "operator" in registry.state.accounts else "operator"
-    registry.fill([KeepAccount(Account(user, name, Rank.OWNER, life=Life.INVITED))])
+    registry.fill([KeepAccount(MarketAccount(user, name, Rank.OWNER, life=Life.INVITED))])
     word = Doorkeeper(registry, credentials, secrets.token_bytes(KEY_BYTES), kept.append).invite(user)
     return word, kept[-1]
 

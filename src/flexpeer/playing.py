@@ -34,7 +34,7 @@ Progress = Callable[[int, int], None]
 Json = dict[str, Any]
 
 
-class Client(msgspec.Struct, frozen=True):
+class PlayingClient(msgspec.Struct, frozen=True):
     """An organisation's client, of the credentials file."""
 
     role: str
@@ -45,10 +45,10 @@ class Client(msgspec.Struct, frozen=True):
 class CredentialsFile(msgspec.Struct, frozen=True):
     """The file that `flexpeer serve` writes when it makes a market."""
 
-    organisations: dict[str, Client]
+    organisations: dict[str, PlayingClient]
 
 
-class Turn(NamedTuple):
+class RowTurn(NamedTuple):
     """What a row of `orders.csv` has done, when it is its turn, and who sends it. `action` as in the file."""
 
     number: int
@@ -65,7 +65,7 @@ class Turn(NamedTuple):
 class Api(SdkClient):
     """One organisation's way to the service, with patience while it is away."""
 
-    def __init__(self, url: str, client: Client) -> None:
+    def __init__(self, url: str, client: PlayingClient) -> None:
         self._url, self._client = url, client
         pauses_s = (PAUSE_S,) * int(PATIENCE_S / PAUSE_S)
         super().__init__(url, client.client_id, client.client_secret, timeout_s=TIMEOUT_S, pauses_s=pauses_s)
@@ -101,14 +101,14 @@ def play(folder: Path, credentials: Path, url: str, clients: int, progress: Prog
     return _result(operator, str(scenario.day.delivery_day))
 
 
-def _operator(known: CredentialsFile, path: Path) -> Client:
+def _operator(known: CredentialsFile, path: Path) -> PlayingClient:
     for client in known.organisations.values():
         if client.role == OPERATOR_ROLE:
             return client
     raise bad_input(str(path), "nobody in it is a market operator", "somebody who may move the clock")
 
 
-def _turns(scenario: Scenario, known: CredentialsFile) -> Iterator[Turn]:
+def _turns(scenario: Scenario, known: CredentialsFile) -> Iterator[RowTurn]:
     """The scenario's orders in order of arrival; `BadInput` if nobody in the credentials could send one."""
     owners = {each.resource: each.fsp for each in scenario.resources} | scenario.portfolio_fsp
     missing = []
@@ -116,7 +116,7 @@ def _turns(scenario: Scenario, known: CredentialsFile) -> Iterator[Turn]:
         organisation = owners.get(row.resource, row.resource)
         if organisation not in known.organisations:
             missing.append(organisation)
-        yield Turn(number, organisation, row.action, order_body(row, str(scenario.day.delivery_day)))
+        yield RowTurn(number, organisation, row.action, order_body(row, str(scenario.day.delivery_day)))
     if missing:
         raise BadInput(
             Finding("credentials", 0, "organisations", f"{name} is missing", "everybody who sends orders")
@@ -154,7 +154,7 @@ def _utc(instant: int) -> str:
     return datetime.fromtimestamp(instant * 60, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _send(turns: Sequence[Turn], known: CredentialsFile, url: str, clients: int, progress: Progress) -> None:
+def _send(turns: Sequence[RowTurn], known: CredentialsFile, url: str, clients: int, progress: Progress) -> None:
     """Several programs, each with some of the organisations, in turn."""
     names = sorted({turn.organisation for turn in turns})
     count = max(1, min(clients, len(names)))
@@ -202,7 +202,7 @@ class _Baton:
             self._passed.notify_all()
 
 
-def _program(url: str, clients: dict[str, Client], turns: Sequence[Turn], baton: _Baton) -> None:
+def _program(url: str, clients: dict[str, PlayingClient], turns: Sequence[RowTurn], baton: _Baton) -> None:
     """One program: its organisations' orders, each in its turn."""
     apis = {name: Api(url, client) for name, client in clients.items()}
     for turn in turns:
@@ -216,7 +216,7 @@ def _program(url: str, clients: dict[str, Client], turns: Sequence[Turn], baton:
         baton.give_on()
 
 
-def _done(api: Api, turn: Turn) -> httpx.Response:
+def _done(api: Api, turn: RowTurn) -> httpx.Response:
     """One order; changed only if it is as it was seen, so that a repetition changes nothing."""
     if turn.action == "place":
         return api.call("POST", "/api/Orders", turn.body, Idempotency_Key=str(turn.body["id"]))

@@ -19,7 +19,7 @@ from flexpeer.adapters.store import Store
 from flexpeer.api.application import Parts, make_app
 from flexpeer.api.declining import Declined
 from flexpeer.api.doors import Doors
-from flexpeer.api.limits import Limits
+from flexpeer.api.limits import RateLimits
 from flexpeer.api.live_grids import LiveGrids
 from flexpeer.api.oidc import Oidc, Provider
 from flexpeer.api.service import Service, Stopped
@@ -110,7 +110,7 @@ def _parts(store: Store, settings: ServiceSettings, ending: "_Ending") -> tuple[
     """The service on its store, all that its application needs, and where else people may log in."""
     market = open_market(store, settings)
     service = Service(market.days, market.registry, market.clock, ending, market.standing.renew, market.calendar)
-    limits = Limits(settings.requests_per_second, settings.burst, settings.streams)
+    limits = RateLimits(settings.requests_per_second, settings.burst, settings.streams)
     sessions = Sessions(market.doorkeeper, market.token_key)
     parts = Parts(
         service, market.doorkeeper, limits, store.heads, market.webhooks, sessions, sent_csv, LiveGrids(),

@@ -64,7 +64,7 @@ class CredentialsOfAll(msgspec.Struct, frozen=True):
     organisations: dict[str, OwnCredentials]
 
 
-class Place(NamedTuple):
+class MarketAddress(NamedTuple):
     """A market, as one organisation reaches it."""
 
     client: "sdk.Client"
@@ -76,7 +76,7 @@ class Place(NamedTuple):
 
 
 @contextmanager
-def market(url: str, credentials: Path, organisation: str, market_id: str | None) -> Iterator[Place]:
+def market(url: str, credentials: Path, organisation: str, market_id: str | None) -> Iterator[MarketAddress]:
     """The market that is meant; `BadInput` for whatever the service refuses, with what it would have accepted."""
     known = read_json(credentials, CredentialsOfAll, "credentials", "holds none", "what flexpeer serve wrote")
     own = known.organisations.get(organisation)
@@ -88,7 +88,7 @@ def market(url: str, credentials: Path, organisation: str, market_id: str | None
             days = [day.id for day in client.all(sdk.markets())]
             if market_id is not None and market_id not in days:
                 raise bad_input(url, f"there is no market of {market_id}", ", ".join(days), field="--market")
-            yield Place(client, market_id or max(days))
+            yield MarketAddress(client, market_id or max(days))
         except sdk.Refused as refused:
             raise BadInput(list(_findings(url, refused))) from refused
         except sdk.Unreachable as error:

@@ -20,7 +20,7 @@ from tests.app.grid_days import SMALL_UNITS, small_day
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
 
 from flexpeer.adapters.day_share_files import AREA, PROMISES, TOLD, read_dso, read_operator
-from flexpeer.adapters.meeting_place import Place
+from flexpeer.adapters.meeting_place import MeetingPlace
 from flexpeer.bootstrap import LOG_NAME, run_folder
 from flexpeer.day_nodes import UNFINISHED, run_day_operator, split_scenario
 from flexpeer.errors import BadInput
@@ -80,7 +80,7 @@ def test_programs_trade_as_one_process_does(folders: Path, tmp_path: Path) -> No
         at = ("--server", server)
         running = {dso: programs.enter_context(program(dso, shares, at, tmp_path)) for dso in DSOS}
         ready(running.values())
-        place = Place(server, shares, 30.0)
+        place = MeetingPlace(server, shares, 30.0)
         result = run_day_operator(shares / "market-operator", place, tmp_path / "market", lambda _done, _total: None)
         told = {dso: json.loads(each.communicate(timeout=END_S)[0]) for dso, each in running.items()}
     assert result["trades"] > 0
@@ -108,7 +108,7 @@ def test_a_day_over_servers_of_their_own(folders: Path, tmp_path: Path) -> None:
     with ExitStack() as programs:
         running = [programs.enter_context(program(dso, shares, ("--hub", hub), tmp_path)) for dso in DSOS]
         ready(running)
-        place = Place(None, shares, 30.0, listen=hub)
+        place = MeetingPlace(None, shares, 30.0, listen=hub)
         run_day_operator(shares / "market-operator", place, tmp_path / "market", lambda _done, _total: None)
         assert [each.wait(END_S) for each in running] == [0, 0, 0]
     for name in ("trades.csv", "refusals.csv", "settlement.csv"):
@@ -137,7 +137,7 @@ def test_a_dso_killed_in_the_middle_of_the_day_and_started_again(folders: Path, 
 
         killing = threading.Thread(target=kill)
         killing.start()
-        place = Place(server, shares, 20.0)
+        place = MeetingPlace(server, shares, 20.0)
         result = run_day_operator(shares / "market-operator", place, tmp_path / "market", lambda _done, _total: None)
         killing.join()
         told = {dso: json.loads(each.communicate(timeout=END_S)[0]) for dso, each in running.items()}

@@ -11,7 +11,7 @@ import pytest
 from tests.adapters.test_gridfile_kinds import GRIDS, state
 
 from flexpeer.adapters.gridfiles import open_grid
-from flexpeer.adapters.gridfiles.opendss_engine import DssBus, Part, dss_circuit
+from flexpeer.adapters.gridfiles.opendss_engine import DssBus, DssElement, dss_circuit
 from flexpeer.adapters.gridfiles.opendss_reduction import at_buses, pair, patterns, series
 from flexpeer.errors import BadInput
 from flexpeer.grid.powerflow import solve
@@ -30,11 +30,11 @@ THREE = {1: 1 + 0j, 2: A**2, 3: A}
 PATTERN = patterns({name: bus(name, THREE) for name in ("a", "b")}, 0.0)
 
 
-def line(*nodes: int) -> Part:
+def line(*nodes: int) -> DssElement:
     z = np.full((len(nodes), len(nodes)), Z_MUTUAL) + np.eye(len(nodes)) * (Z_SELF - Z_MUTUAL)
     y = np.linalg.inv(z)
     c = 1e-6j * np.eye(len(nodes))
-    return Part(
+    return DssElement(
         "line", "x", ("a", "b"), (nodes, nodes), np.block([[y + c, -y], [-y, y + c]]), 0j, (False,) * 2, 400, {}
     )
 
@@ -70,7 +70,7 @@ def test_a_transformer_between_star_and_delta_turns_by_30_degrees() -> None:
     y, n = 1 / (0.1 + 1j), 5.0
     incidence = np.array([[1, -1, 0], [0, 1, -1], [-1, 0, 1]]) / (n * math.sqrt(3))
     matrix = np.block([[incidence.T @ incidence * y, -incidence.T * y], [-incidence * y, np.eye(3) * y]])
-    part = Part("transformer", "t", ("a", "b"), ((1, 2, 3), (1, 2, 3)), matrix, 0j, (False,) * 2, 0.0, {})
+    part = DssElement("transformer", "t", ("a", "b"), ((1, 2, 3), (1, 2, 3)), matrix, 0j, (False,) * 2, 0.0, {})
     found = pair(at_buses(part, PATTERN)[1])
     assert found is not None
     assert found.y_s == pytest.approx(y)

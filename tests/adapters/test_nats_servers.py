@@ -25,7 +25,7 @@ from flexpeer.adapters.server_files import (
     AUTHORITY,
     HUB,
     HUB_KEY,
-    Credentials,
+    ServerCredentials,
     read_password,
     write_authority,
     write_passwords,
@@ -52,8 +52,8 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def credentials(name: str, keys: Path) -> Credentials:
-    return Credentials(read_keys(name, keys), keys, AGENTS_OF.get(name, {}))
+def credentials(name: str, keys: Path) -> ServerCredentials:
+    return ServerCredentials(read_keys(name, keys), keys, AGENTS_OF.get(name, {}))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from tests.adapters.scenario_folder import HOURS, NOON, ONE, folder_of, swap_hour
 
 from flexpeer.adapters.scenario_files import read_scenario
-from flexpeer.app.scenario import Outage
+from flexpeer.app.scenario import OutageRow
 from flexpeer.errors import BadInput
 from flexpeer.market.rulebook import Priority
 from flexpeer.periods import Span, parse_instant
@@ -85,7 +85,7 @@ def test_outages_hold_in_every_mtu_they_touch(tmp_path: Path) -> None:
         '[[outage]]\nelement = "L2"\nfrom = "2026-01-15T22:59Z"\nto = 2026-02-01T00:00:00Z\nlimit_w = 0\n'
     )
     outages = read_scenario(folder_of(texts, tmp_path)).outages
-    assert outages == (Outage("L1", Span(0, 3), None), Outage("L2", Span(23, 24), 0))
+    assert outages == (OutageRow("L1", Span(0, 3), None), OutageRow("L2", Span(23, 24), 0))
 
 
 def test_settings_are_exact(tmp_path: Path) -> None:

@@ -63,10 +63,10 @@ alternatives = st.builds(
 
 
 @st.composite
-def resources(draw: st.DrawFn, name: str) -> data.Resource:
+def resources(draw: st.DrawFn, name: str) -> data.ResourceRow:
     low, high = sorted((draw(watts), draw(watts)))
     energy = draw(st.none() | sizes)
-    return data.Resource(
+    return data.ResourceRow(
         resource=name,
         fsp=draw(st.sampled_from(["Region", "Vind"])),
         bus=draw(st.sampled_from(NAMES)),
@@ -82,11 +82,11 @@ def resources(draw: st.DrawFn, name: str) -> data.Resource:
     )
 
 
-def points(draw: st.DrawFn) -> tuple[data.CongestionPoint, ...]:
+def points(draw: st.DrawFn) -> tuple[data.CongestionPointRow, ...]:
     limit_pu = draw(st.floats(1e-3, 1e6))
     return (
-        data.CongestionPoint("P1", draw(st.sampled_from(NAMES)), "import", draw(sizes), None, None),
-        data.CongestionPoint("P2", "T", draw(st.sampled_from(["high", "low"])), None, limit_pu, "Region"),
+        data.CongestionPointRow("P1", draw(st.sampled_from(NAMES)), "import", draw(sizes), None, None),
+        data.CongestionPointRow("P2", "T", draw(st.sampled_from(["high", "low"])), None, limit_pu, "Region"),
     )
 
 
@@ -145,7 +145,10 @@ def scenarios(draw: st.DrawFn) -> data.Scenario:
         rulebook=draw(rulebooks),
         alternative=draw(alternatives),
         costs=Costs(per_order=draw(st.decimals(0, 9, places=3))),
-        organisations=(data.Organisation("Region", "REGIONAL_DSO", None), data.Organisation("Vind", "FSP", "Region")),
+        organisations=(
+            data.OrganisationRow("Region", "REGIONAL_DSO", None),
+            data.OrganisationRow("Vind", "FSP", "Region"),
+        ),
         areas=draw(st.dictionaries(st.sampled_from(NAMES), st.just("Region"))),
         resources=tuple(units.values()),
         portfolios={"Group": draw(st.sampled_from([("W1",), ("vind;3", "W1")]))},
@@ -157,7 +160,7 @@ def scenarios(draw: st.DrawFn) -> data.Scenario:
         congestion_points=points(draw),
         impact_ppm=draw(st.sampled_from([None, {point: of for point, of in factors.items() if of}])),
         obligations_w=draw(st.sampled_from([None, of_some(profiles(count, sizes))])),
-        outages=(data.Outage("Line", Span(first, count), draw(st.none() | sizes)),),
+        outages=(data.OutageRow("Line", Span(first, count), draw(st.none() | sizes)),),
         orders=orders(draw, day.start),
         meter_w=of_some(profiles(count, watts)) if metered else None,
         meter_history_w=of_some(history) if metered else {},

@@ -16,7 +16,7 @@ from flexpeer.adapters.scenario_files.sent_sheets import sent_csv
 from flexpeer.api.accounts import AccountHolder, Credentials, Doorkeeper, Login, accounts_of, new_accounts
 from flexpeer.api.application import Parts, make_app
 from flexpeer.api.clocks import VirtualClock
-from flexpeer.api.limits import Limits
+from flexpeer.api.limits import RateLimits
 from flexpeer.api.live_grids import LiveGrids
 from flexpeer.api.service import ServedDay, Service
 from flexpeer.api.sessions import COOKIE, WORD_HEADER, Sessions
@@ -25,7 +25,7 @@ from flexpeer.api.webhooks import Kept, Webhooks
 from flexpeer.app.day import Day
 from flexpeer.app.ports import EventLog
 from flexpeer.app.registration import registrations
-from flexpeer.app.registry import Kind, Registry
+from flexpeer.app.registry import HolderKind, Registry
 from flexpeer.app.scenario import Scenario
 from flexpeer.market.participants import Organisation, RegisterOrganisation, Role
 from flexpeer.market.timeline import Stage
@@ -82,7 +82,7 @@ class Running:
 
     def token(self, organisation: str) -> str:
         login = self._logins[organisation]
-        caller = self.doorkeeper._caller(login.client_id, Kind.CLIENT)
+        caller = self.doorkeeper._caller(login.client_id, HolderKind.CLIENT)
         assert caller is not None
         return self.doorkeeper.token(caller)
 
@@ -110,7 +110,7 @@ class Running:
 def running(
     log: EventLog | None = None,
     scenario: Scenario = SCENARIO,
-    limits: Limits | None = None,
+    limits: RateLimits | None = None,
     standing: Standing | None = None,
 ) -> Iterator[Running]:
     """A service that has announced its day; its virtual clock stands just before the gate opens."""
@@ -135,7 +135,7 @@ def serving(
     served: ServedDay,
     credentials: Credentials,
     logins: dict[str, Login],
-    limits: Limits | None = None,
+    limits: RateLimits | None = None,
     standing: Standing | None = None,
 ) -> Iterator[Running]:
     """The same for any day, and whoever has an account there."""
@@ -149,7 +149,7 @@ def serving(
     parts = Parts(
         service,
         doorkeeper,
-        limits or Limits(1e6, 10**6, 10),
+        limits or RateLimits(1e6, 10**6, 10),
         no_heads,
         webhooks,
         sessions,

@@ -15,7 +15,7 @@ from flexpeer.adapters.store import Store, backup, restore
 from flexpeer.api.service import Service
 from flexpeer.app.contribution import Contribution
 from flexpeer.app.day import Day
-from flexpeer.app.registry import REGISTRY, Kind, Life
+from flexpeer.app.registry import REGISTRY, HolderKind, Life
 from flexpeer.app.scenario import OrderRow, Profile
 from flexpeer.errors import BadInput
 from flexpeer.market.machine import Event, state_hash
@@ -149,7 +149,7 @@ def test_the_registrys_log_is_a_chain_of_its_own_and_knows_who_may_act(tmp_path:
         assert registered.rulebook == SCENARIO.rulebook
         assert {each.resource for each in SCENARIO.resources} == set(registered.participants.resources)
         kinds = [account.kind for account in registered.accounts.values() if account.organisation == MILL]
-        assert sorted(kinds) == [Kind.CLIENT, Kind.USER]
+        assert sorted(kinds) == [HolderKind.CLIENT, HolderKind.USER]
         invited = [a for a in registered.accounts.values() if a.life is Life.INVITED]
         assert [account.account for account in invited] == ["operator"]
     with Store.open(tmp_path / "market") as store:

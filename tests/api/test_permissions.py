@@ -28,7 +28,7 @@ from flexpeer.api.application import routes_of
 from flexpeer.api.edge import Route
 from flexpeer.api.permissions import RULES, Action, Caller, Owned, Permission, may
 from flexpeer.api.sessions import WORD_HEADER
-from flexpeer.app.registry import Account, KeepAccount, Kind, Rank
+from flexpeer.app.registry import HolderKind, KeepAccount, MarketAccount, Rank
 from flexpeer.market.participants import Role
 
 EVERY_ROLE = {
@@ -139,7 +139,7 @@ def user_of(organisation: str, rank: Rank) -> str:
 
 def with_every_rank(here: Running) -> Running:
     registry = here.service.registry
-    accounts = [Account(user_of(name, rank), name, rank) for name in EVERY_ROLE for rank in Rank]
+    accounts = [MarketAccount(user_of(name, rank), name, rank) for name in EVERY_ROLE for rank in Rank]
 
     def act() -> None:
         registry.fill(KeepAccount(account) for account in accounts)
@@ -225,7 +225,7 @@ def test_an_expired_token_is_none() -> None:
     now = [1_000_000.0]
     registry = registry_of(LOGINS)
     doorkeeper = Doorkeeper(registry, CREDENTIALS, KEY, life_s=60, seconds=lambda: now[0])
-    caller = doorkeeper._caller(LOGINS[MILL].client_id, Kind.CLIENT)
+    caller = doorkeeper._caller(LOGINS[MILL].client_id, HolderKind.CLIENT)
     assert caller is not None
     token = doorkeeper.token(caller)
     assert doorkeeper.caller(token) == caller

@@ -10,7 +10,7 @@ from tests.api.small_service import EXTRA, MARKET, SCENARIO, Running, running
 from tests.api.test_service import ORDERS, send_rows
 
 from flexpeer.api.declining import Declined
-from flexpeer.api.limits import Limits
+from flexpeer.api.limits import RateLimits
 from flexpeer.api.public import Public
 from flexpeer.market.timeline import Stage
 
@@ -37,7 +37,7 @@ def texts(value: Any) -> Iterator[str]:
 def test_the_public_day_names_nobody_at_any_stage_and_has_results_when_it_is_settled() -> None:
     async def story(here: Running) -> None:
         now = [0.0]
-        public = Public(here.service, Limits(1e6, 10**6, 1), lambda: now[0])
+        public = Public(here.service, RateLimits(1e6, 10**6, 1), lambda: now[0])
 
         def seen() -> dict[str, Any]:
             now[0] += 1.0
@@ -74,7 +74,7 @@ def test_the_public_day_names_nobody_at_any_stage_and_has_results_when_it_is_set
 def test_whoever_asks_too_often_gets_nothing_and_what_is_sent_is_made_once_a_second() -> None:
     async def story(here: Running) -> None:
         now = [0.0]
-        public = Public(here.service, Limits(0.001, 3, 1), lambda: now[0])
+        public = Public(here.service, RateLimits(0.001, 3, 1), lambda: now[0])
         before = public.answer().content
         await here.open_gate()
         assert public.answer().content is before

@@ -28,7 +28,7 @@ from tests.market.small_market import MemoryLog
 
 from flexpeer.api.clocks import SystemClock, VirtualClock
 from flexpeer.api.edge import XLSX
-from flexpeer.api.limits import Limits
+from flexpeer.api.limits import RateLimits
 from flexpeer.api.log_lines import lines
 from flexpeer.api.service import ServedDay
 from flexpeer.app.day import Day
@@ -257,7 +257,7 @@ def test_a_clients_limits_are_its_own() -> None:
             text = await client.post("/api/Orders", content=b"x", headers={"Content-Type": "text/html"})
             assert text.status_code == 415
 
-    with running(limits=Limits(0.001, 3, 1)) as here:
+    with running(limits=RateLimits(0.001, 3, 1)) as here:
         asyncio.run(story(here))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from flexpeer.app.between.asking import Asking
+from flexpeer.app.between.asking import OpenQuestions
 from flexpeer.app.between.letters import Desk
 
 DIGEST = hashlib.sha256(b"a day of tests").digest()
@@ -35,7 +35,7 @@ def desk_of(name: str, digest: bytes = DIGEST) -> Desk:
     return Desk(name, Seals(name), digest, nonce)
 
 
-def asked(asking: Asking, name: str, question: Any, carried: Callable[[str, bytes], bytes | None]) -> Any | None:
+def asked(asking: OpenQuestions, name: str, question: Any, carried: Callable[[str, bytes], bytes | None]) -> Any | None:
     """The reply to one question; None as soon as a letter brings nothing."""
     asking.begin([(name, question)], 0.0)
     while asking.next_s is not None:

@@ -11,7 +11,7 @@ from tests.market.small_market import MemoryLog
 
 from flexpeer.adapters.gridfiles import open_grid
 from flexpeer.adapters.scenario_files import read_scenario
-from flexpeer.app.between.asking import Asking
+from flexpeer.app.between.asking import OpenQuestions
 from flexpeer.app.between.grant_node import GrantDesk, GrantNode, Unkept
 from flexpeer.app.between.letters import MARKET_OPERATOR
 from flexpeer.app.between.remote_owner import Nonsense, RemoteOwner, grant_reply_in
@@ -45,7 +45,7 @@ class LettersHere:
     def start_operator(self) -> None:
         """Anew, with nothing but its log."""
         self.operator = desk_of(MARKET_OPERATOR)
-        self._asking = Asking(self.operator, 1.0, grant_reply_in)
+        self._asking = OpenQuestions(self.operator, 1.0, grant_reply_in)
 
     def start(self, name: str) -> None:
         """Anew, with what is in the ledger and nothing else."""

@@ -1,7 +1,7 @@
 import msgspec
 from tests.app.seals import desk_of
 
-from flexpeer.app.between.asking import AGAIN_S, Asking
+from flexpeer.app.between.asking import AGAIN_S, OpenQuestions
 from flexpeer.app.between.letters import MARKET_OPERATOR, Desk, Dropped, Letter, Sort
 from flexpeer.wire.grants import Begin, Done, Reply, Respond
 
@@ -16,9 +16,9 @@ def read(letter: Letter) -> Reply | str:
     return found
 
 
-def asking() -> tuple[Asking, Desk]:
+def asking() -> tuple[OpenQuestions, Desk]:
     desk = desk_of(MARKET_OPERATOR)
-    return Asking(desk, 2.0, read), desk
+    return OpenQuestions(desk, 2.0, read), desk
 
 
 def head_of(written: bytes) -> tuple[Sort, bytes, int]:
@@ -31,7 +31,7 @@ def reply(dso: str, since: bytes, number: int, *, sort: Sort = Sort.REPLY, start
     return desk_of(dso).letter(MARKET_OPERATOR, sort, (since, start), number, message)
 
 
-def greeted(ask: Asking, *dsos: str) -> bytes:
+def greeted(ask: OpenQuestions, *dsos: str) -> bytes:
     """Everybody has been asked and has answered once; the asker's nonce."""
     ask.begin([(dso, Begin(0)) for dso in dsos], 0.0)
     since = b""

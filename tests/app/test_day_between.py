@@ -41,17 +41,17 @@ from flexpeer.wire.grants import (
     Began,
     Begin,
     Bids,
+    CannotAnswer,
     Commit,
     Done,
     Entry,
     Hold,
     Question,
-    Refused,
     Reply,
     Rows,
     Slack,
     Tell,
-    Tried,
+    TriedMessage,
     Try,
     Voltages,
 )
@@ -275,11 +275,11 @@ def test_letters_hold_no_network_and_no_bid_of_others(tmp_path: Path) -> None:
         if name != MARKET_OPERATOR:
             assert {home[text] for text in said & home.keys()} <= {name}
             assert not said & orders.keys()
-        elif isinstance(message, Tried):
+        elif isinstance(message, TriedMessage):
             said -= {message.bound.element if message.bound else ""}
         if not isinstance(message, Slack):
             assert not said & network, message
-    assert set(kinds) >= {"Begin", "Bids", "Try", "Tried", "Hold", "Commit", "Done", "Voltages", "Rows", "Tell"}
+    assert set(kinds) >= {"Begin", "Bids", "Try", "TriedMessage", "Hold", "Commit", "Done", "Voltages", "Rows", "Tell"}
 
 
 def texts_in(message: Any) -> Iterator[str]:
@@ -313,17 +313,17 @@ def test_the_same_decision_may_come_twice_and_others_are_refused(node: GrantNode
     def ask(question: Question) -> Reply:
         return node.answer(question, RUN)
 
-    assert isinstance(ask(Hold(1, 1)), Refused)
-    assert isinstance(ask(NOTHING), Tried)
-    assert isinstance(ask(Hold(1, 2)), Refused)
+    assert isinstance(ask(Hold(1, 1)), CannotAnswer)
+    assert isinstance(ask(NOTHING), TriedMessage)
+    assert isinstance(ask(Hold(1, 2)), CannotAnswer)
     assert [type(ask(Hold(1, 1))) for _ in range(2)] == [Done, Done]
     assert node.in_doubt == (1,)
     assert [type(ask(Commit(1))) for _ in range(2)] == [Done, Done]
-    assert isinstance(ask(Abort(1)), Refused)
-    assert isinstance(ask(Commit(2)), Refused)
+    assert isinstance(ask(Abort(1)), CannotAnswer)
+    assert isinstance(ask(Commit(2)), CannotAnswer)
     assert isinstance(ask(Abort(2)), Done)
     assert node.committed == {1}
-    assert isinstance(node.answer(NOTHING, OTHER_RUN), Refused)
+    assert isinstance(node.answer(NOTHING, OTHER_RUN), CannotAnswer)
     assert isinstance(node.answer(Begin(0), OTHER_RUN), Bids)
     assert node.committed == set()
 
@@ -343,7 +343,7 @@ def test_what_does_not_fit_the_area_is_refused(node: GrantNode) -> None:
         Slack("Nothing", "loading", 12),
         Slack("Cable 3", "heat", 12),
     ):
-        assert isinstance(node.answer(question, RUN), Refused), question
+        assert isinstance(node.answer(question, RUN), CannotAnswer), question
     assert isinstance(node.answer(Voltages(("Village 1", "Local 1")), RUN), Rows)
     assert isinstance(node.answer(Tell("", (), True), RUN), Done)
     assert node.ended

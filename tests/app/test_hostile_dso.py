@@ -192,14 +192,14 @@ class Babble:
 ANSWERS: Sequence[Callable[[Babble], msgspec.Struct]] = (
     lambda b: grants.Bids((), b.integer()),
     lambda b: grants.Rows(b.data()),
-    lambda b: grants.Tried(True, b.number(), None, b.data(), b.data()),
-    lambda b: grants.Tried(True, -1.0, grants.Bound(b.text(), b.text(), b.integer(), b.number()), b"", b""),
+    lambda b: grants.TriedMessage(True, b.number(), None, b.data(), b.data()),
+    lambda b: grants.TriedMessage(True, -1.0, grants.Bound(b.text(), b.text(), b.integer(), b.number()), b"", b""),
     lambda b: grants.Room(b.number()),
     lambda b: grants.Reading(b.data()),
     lambda b: grants.Tangents((), b.integer()),
-    lambda b: grants.Responses({}, {b.text(): grants.Slopes({b.text(): b.data()}, {}, {})}),
+    lambda b: grants.ResponsesMessage({}, {b.text(): grants.SlopeRows({b.text(): b.data()}, {}, {})}),
     lambda _: grants.Done(),
-    lambda b: grants.Refused(b.text()),
+    lambda b: grants.CannotAnswer(b.text()),
     lambda b: grants.Commit(b.integer()),
 )
 

@@ -3,7 +3,7 @@
 import msgspec
 from tests.app.seals import DIGEST, Seals, asked, desk_of, nonce
 
-from flexpeer.app.between.asking import Asking
+from flexpeer.app.between.asking import OpenQuestions
 from flexpeer.app.between.letters import (
     MARKET_OPERATOR,
     MOST_BYTES,
@@ -47,7 +47,7 @@ class Line:
 
     def __init__(self, echo: Echo, operator: Desk | None = None) -> None:
         self.echo, self.operator = echo, operator or desk_of(MARKET_OPERATOR)
-        self.asking = Asking(self.operator, 1.0, read)
+        self.asking = OpenQuestions(self.operator, 1.0, read)
         self.there: list[bytes] = []
         self.back: list[bytes] = []
 
@@ -165,7 +165,7 @@ def test_who_starts_again_is_asked_again_at_once() -> None:
 
 def test_nobody_sends_welcomes_for_ever() -> None:
     operator, dso = desk_of(MARKET_OPERATOR), desk_of("dso")
-    asking, count = Asking(operator, 1.0, read), 0
+    asking, count = OpenQuestions(operator, 1.0, read), 0
 
     def welcome(_name: str, written: bytes) -> bytes:
         nonlocal count

@@ -9,7 +9,7 @@ import pytest
 from tests.cases.days import DAY, MW, hour_of, order, run, scenario
 
 from flexpeer.adapters.organisation_files import own_rows
-from flexpeer.app.scenario import Organisation, Resource
+from flexpeer.app.scenario import OrganisationRow, ResourceRow
 from flexpeer.app.views.obstacles import GRID_LIMIT, NO_COUNTERPARTY
 from flexpeer.app.views.orders import OrderStatus
 from flexpeer.app.views.outcome import DayOutcome, Refusal
@@ -30,10 +30,10 @@ TIMES = [DAY.local(mtu) for mtu in range(DAY.mtu_count + 1)]
 @pytest.fixture(scope="module")
 def outcome() -> DayOutcome:
     resources = (
-        Resource("Turbine-1", "Windy Hill", "n", "wind", 0, 40 * MW, conditional=True),
-        Resource("Turbine-9", "Windy Hill", "n", "wind", 0, 10 * MW),
-        Resource("Turbine-2", "Breezy Bay", "n", "wind", 0, 30 * MW, conditional=True),
-        Resource("Kettle-3", "Hot Water", "n", "boiler", -5 * MW, 0),
+        ResourceRow("Turbine-1", "Windy Hill", "n", "wind", 0, 40 * MW, conditional=True),
+        ResourceRow("Turbine-9", "Windy Hill", "n", "wind", 0, 10 * MW),
+        ResourceRow("Turbine-2", "Breezy Bay", "n", "wind", 0, 30 * MW, conditional=True),
+        ResourceRow("Kettle-3", "Hot Water", "n", "boiler", -5 * MW, 0),
     )
     forecast = {"Turbine-1": hour_of(HOUR, 40 * MW), "Turbine-2": hour_of(HOUR, 30 * MW)}
     orders = (
@@ -43,7 +43,7 @@ def outcome() -> DayOutcome:
         order("Ord-304", 4, "Turbine-1", "BUY", 90, 420, HOUR),
     )
     given = scenario(resources, forecast, ("export", 60 * MW), {}, orders, Rulebook(fee_minor_per_mwh=100))
-    others = (Organisation("Near Grid", "REGIONAL_DSO", None), Organisation("Ledger", "BRP", None))
+    others = (OrganisationRow("Near Grid", "REGIONAL_DSO", None), OrganisationRow("Ledger", "BRP", None))
     return run(msgspec.structs.replace(given, organisations=(*others, *given.organisations[1:])))
 
 
@@ -134,8 +134,8 @@ def test_a_file_of_an_fsp_names_nobody_else(reason: str, outcome: DayOutcome) ->
 
 def test_an_order_for_a_resource_of_another_does_not_name_it() -> None:
     resources = (
-        Resource("Turbine-1", "Windy Hill", "n", "wind", 0, 40 * MW, conditional=True),
-        Resource("Kettle-3", "Hot Water", "n", "boiler", -5 * MW, 0),
+        ResourceRow("Turbine-1", "Windy Hill", "n", "wind", 0, 40 * MW, conditional=True),
+        ResourceRow("Kettle-3", "Hot Water", "n", "boiler", -5 * MW, 0),
     )
     given = scenario(
         resources, {"Turbine-1": hour_of(HOUR, 40 * MW)}, ("export", 30 * MW), {},

@@ -8,7 +8,7 @@ from decimal import Decimal
 from tests.market.small_market import MemoryLog
 
 from flexpeer.app.day import Day
-from flexpeer.app.scenario import CongestionPoint, OrderRow, Organisation, Profile, Resource, Scenario
+from flexpeer.app.scenario import CongestionPointRow, OrderRow, OrganisationRow, Profile, ResourceRow, Scenario
 from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.market.kpi import Alternative, Costs
 from flexpeer.market.rulebook import Rulebook
@@ -47,7 +47,7 @@ def order(name: str, arrival: int, unit: str, side: str, megawatts: float, price
 
 
 def scenario(
-    resources: tuple[Resource, ...],
+    resources: tuple[ResourceRow, ...],
     forecast: Mapping[str, Profile],
     point: tuple[str, int],
     factors: Mapping[str, int],
@@ -65,13 +65,16 @@ def scenario(
         rulebook=rulebook,
         alternative=Alternative(temporary_subscription=Decimal(260), overdraw=Decimal(2800)),
         costs=Costs(),
-        organisations=(Organisation("DSO", "REGIONAL_DSO", None), *(Organisation(o, "FSP", None) for o in owners)),
+        organisations=(
+            OrganisationRow("DSO", "REGIONAL_DSO", None),
+            *(OrganisationRow(o, "FSP", None) for o in owners),
+        ),
         areas={},
         resources=resources,
         portfolios={},
         bus_forecast={},
         resource_forecast=dict(forecast),
-        congestion_points=(CongestionPoint("CP", "transformer", point[0], point[1], None, None),),
+        congestion_points=(CongestionPointRow("CP", "transformer", point[0], point[1], None, None),),
         impact_ppm={"CP": {r.resource: (factors.get(r.resource, PPM),) * day.mtu_count for r in resources}},
         obligations_w=None,
         outages=(),

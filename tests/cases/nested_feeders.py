@@ -23,7 +23,7 @@ from tests.market.small_market import MemoryLog
 
 from flexpeer.adapters.newton import NewtonFlow, newton_flow
 from flexpeer.app.day import Day
-from flexpeer.app.scenario import OrderRow, Organisation, Outage, Profile, Resource, Scenario
+from flexpeer.app.scenario import OrderRow, OrganisationRow, OutageRow, Profile, ResourceRow, Scenario
 from flexpeer.app.study.grid_day import GridInput
 from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.grid.assembly import BranchRow, BusRow, GridRows, SourceRow, assemble
@@ -99,7 +99,7 @@ def _grid(chance: Random, levels: int) -> tuple[GridRows, list[str]]:
 
 def _resources(
     chance: Random, homes: list[str], sign: int, shape: list[int]
-) -> tuple[tuple[Resource, ...], dict[str, Profile]]:
+) -> tuple[tuple[ResourceRow, ...], dict[str, Profile]]:
     """Units that can move either way; in half of the feeders some of them are curtailed by rule."""
     resources, plans, curtails = [], {}, chance.random() < 0.5
     for place in range(chance.randint(4, 12)):
@@ -108,13 +108,13 @@ def _resources(
         low, high = (min(plan_w, 0), max(plan_w, 0)) if conditional else (-300_000, 300_000)
         name = f"R{place}"
         owner = f"F{place}" if conditional or chance.random() < 0.8 else "Several"
-        resources.append(Resource(name, owner, chance.choice(homes), "any", low, high, conditional))
+        resources.append(ResourceRow(name, owner, chance.choice(homes), "any", low, high, conditional))
         plans[name] = Profile(tuple(plan_w * s // 100 for s in shape), (0,) * MTUS)
     return tuple(resources), plans
 
 
 def _orders(
-    chance: Random, resources: tuple[Resource, ...], plans: Mapping[str, Profile], hours: list[int], sign: int
+    chance: Random, resources: tuple[ResourceRow, ...], plans: Mapping[str, Profile], hours: list[int], sign: int
 ) -> tuple[OrderRow, ...]:
     """Each offers in a congested hour or both; who is curtailed bids for some of it."""
     rows = []
@@ -132,7 +132,7 @@ def _orders(
 
 
 def _scenario(
-    resources: tuple[Resource, ...],
+    resources: tuple[ResourceRow, ...],
     plans: dict[str, Profile],
     buses: dict[str, Profile],
     orders: tuple[OrderRow, ...],
@@ -146,7 +146,10 @@ def _scenario(
         rulebook=Rulebook(dso_purchase=DsoPurchase.AUTOMATIC, reopening=Reopening.OWN_LIMIT, need_margin_ppm=0),
         alternative=Alternative(overdraw=Decimal(CEILING)),
         costs=Costs(),
-        organisations=(Organisation("DSO", "REGIONAL_DSO", None), *(Organisation(o, "FSP", None) for o in owners)),
+        organisations=(
+            OrganisationRow("DSO", "REGIONAL_DSO", None),
+            *(OrganisationRow(o, "FSP", None) for o in owners),
+        ),
         areas={},
         resources=resources,
         portfolios={},
@@ -174,10 +177,10 @@ def _with_limits(chance: Random, given: Feeder, hours: list[int], sign: int) -> 
         rating_a = at_to * (chance.uniform(0.85, 0.99) if row.name in past else chance.uniform(1.05, 1.6))
         at_from = rating_a * kv[row.to_bus] / kv[row.from_bus]
         branches.append(row._replace(rating_from_a=at_from, rating_to_a=rating_a))
-    outages: tuple[Outage, ...] = ()
+    outages: tuple[OutageRow, ...] = ()
     if chance.random() < 0.6:
         limit_w = round((-sign * flow.source_p_w[0, hours]).max() * chance.uniform(0.88, 0.97))
-        outages = (Outage(SOURCE, Span(min(hours), max(hours) + 1), limit_w),)
+        outages = (OutageRow(SOURCE, Span(min(hours), max(hours) + 1), limit_w),)
     rows = GridRows(given.rows.buses, tuple(branches), (), given.rows.sources, ())
     return Feeder(replace(given.scenario, outages=outages), rows)
 

@@ -16,7 +16,7 @@ from tests.cases.days import DAY, MW, NoWatch, hour_of
 from tests.market.small_market import MemoryLog
 
 from flexpeer.app.day import Day
-from flexpeer.app.scenario import CongestionPoint, OrderRow, Organisation, Resource, Scenario
+from flexpeer.app.scenario import CongestionPointRow, OrderRow, OrganisationRow, ResourceRow, Scenario
 from flexpeer.market.kpi import Alternative, Costs
 from flexpeer.market.orders import Side
 from flexpeer.market.rulebook import DsoPurchase, Exchange, Reopening, Rulebook
@@ -45,7 +45,7 @@ def day_of(seed: int, more: tuple[OrderRow, ...] = ()) -> Scenario:
     names = [f"R{n}" for n in range(8)]
     owners = [f"F{n if chance.random() < 0.8 else 0}" for n in range(8)]
     resources = tuple(
-        Resource(name, owner, "", "any", -20 * MW, 20 * MW) for name, owner in zip(names, owners, strict=True)
+        ResourceRow(name, owner, "", "any", -20 * MW, 20 * MW) for name, owner in zip(names, owners, strict=True)
     )
     if chance.random() < 0.5:
         resources = (replace(resources[0], energy_wh=6 * MW, energy_start_wh=3 * MW), *resources[1:])
@@ -71,16 +71,16 @@ def day_of(seed: int, more: tuple[OrderRow, ...] = ()) -> Scenario:
         alternative=Alternative(overdraw=chance.choice((None, Decimal(300), Decimal(2800)))),
         costs=Costs(),
         organisations=(
-            Organisation("DSO", "REGIONAL_DSO", None),
-            *(Organisation(owner, "FSP", None) for owner in sorted({*owners, "Late"})),
+            OrganisationRow("DSO", "REGIONAL_DSO", None),
+            *(OrganisationRow(owner, "FSP", None) for owner in sorted({*owners, "Late"})),
         ),
         areas={},
-        resources=(*resources, Resource("late", "Late", "", "any", -20 * MW, 20 * MW)),
+        resources=(*resources, ResourceRow("late", "Late", "", "any", -20 * MW, 20 * MW)),
         portfolios={},
         bus_forecast={},
         resource_forecast={name: hour_of(chance.randrange(6, 12), chance.randint(0, 3) * MW) for name in names},
         congestion_points=tuple(
-            CongestionPoint(name, name, "export", chance.randint(0, 6) * MW, None, None) for name in impact
+            CongestionPointRow(name, name, "export", chance.randint(0, 6) * MW, None, None) for name in impact
         ),
         impact_ppm={point: {**rows_, "late": (900_000,) * DAY.mtu_count} for point, rows_ in impact.items()},
         obligations_w=None,

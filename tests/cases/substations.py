@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from tests.cases.days import DAY
 from tests.cases.nested_feeders import CEILING, Feeder
 
-from flexpeer.app.scenario import OrderRow, Organisation, Profile, Resource, Scenario
+from flexpeer.app.scenario import OrderRow, OrganisationRow, Profile, ResourceRow, Scenario
 from flexpeer.grid.assembly import BranchRow, BusRow, GridRows
 from flexpeer.grid.cigre import mv_rows
 from flexpeer.market.kpi import Alternative, Costs
@@ -107,11 +107,11 @@ def _scenario(homes: list[str], forecast: dict[str, Profile], orders: tuple[Orde
         alternative=Alternative(overdraw=Decimal(CEILING)),
         costs=Costs(),
         organisations=(
-            Organisation("DSO", "REGIONAL_DSO", None),
-            *(Organisation(f"Provider {bus}", "FSP", None) for bus in homes),
+            OrganisationRow("DSO", "REGIONAL_DSO", None),
+            *(OrganisationRow(f"Provider {bus}", "FSP", None) for bus in homes),
         ),
         areas={},
-        resources=tuple(Resource(f"at {bus}", f"Provider {bus}", bus, "load", 0, 10**6) for bus in homes),
+        resources=tuple(ResourceRow(f"at {bus}", f"Provider {bus}", bus, "load", 0, 10**6) for bus in homes),
         portfolios={},
         bus_forecast=forecast,
         resource_forecast={f"at {bus}": Profile((0,) * DAY.mtu_count, (0,) * DAY.mtu_count) for bus in homes},

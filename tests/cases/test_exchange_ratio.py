@@ -5,7 +5,7 @@ Origin: paper arithmetic. The buyer takes 4 MW x 0.9 = 3.6 MW grid side, for whi
 
 from tests.cases.days import MW, balances, hour_of, order, run, scenario, trades
 
-from flexpeer.app.scenario import Resource, Scenario
+from flexpeer.app.scenario import ResourceRow, Scenario
 from flexpeer.market.orders import Status
 from flexpeer.market.rulebook import Residual, Rulebook
 
@@ -13,7 +13,7 @@ HOUR = 8
 
 
 def ratio(ask: float) -> Scenario:
-    resources = (Resource("s", "S", "n", "wind", 0, 20 * MW), Resource("b", "B", "n", "wind", 0, 20 * MW))
+    resources = (ResourceRow("s", "S", "n", "wind", 0, 20 * MW), ResourceRow("b", "B", "n", "wind", 0, 20 * MW))
     forecast = {"s": hour_of(HOUR, 15 * MW), "b": hour_of(HOUR, 15 * MW)}
     orders = (order("1", 1, "s", "SELL", 10, ask, HOUR), order("2", 2, "b", "BUY", 4, 400, HOUR))
     return scenario(

@@ -13,7 +13,7 @@ from tests.market.small_market import Frame, Market, MemoryLog, export_point, re
 from flexpeer.app.day import Day
 from flexpeer.app.gate.clearing import GateClearing
 from flexpeer.app.ports import LimitRow
-from flexpeer.app.scenario import OrderRow, Resource, Scenario
+from flexpeer.app.scenario import OrderRow, ResourceRow, Scenario
 from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.app.views.results import result_object
 from flexpeer.grid.network import Floats
@@ -57,10 +57,10 @@ def chain(rulebook: Rulebook) -> Scenario:
     BUY 10-12 at 400 and 12-13 at 300; SELL 11-13 at 200 and 10-11 at 100: 3,200 + 1,200 - 1,600 - 400 = 2,400.
     """
     resources = (
-        Resource("W1", "A", "n", "wind", 0, 40 * MW),
-        Resource("W2", "B", "n", "wind", 0, 40 * MW),
-        Resource("boiler", "C", "n", "boiler", -5 * MW, 0),
-        Resource("pump", "D", "n", "pump", -5 * MW, 0),
+        ResourceRow("W1", "A", "n", "wind", 0, 40 * MW),
+        ResourceRow("W2", "B", "n", "wind", 0, 40 * MW),
+        ResourceRow("boiler", "C", "n", "boiler", -5 * MW, 0),
+        ResourceRow("pump", "D", "n", "pump", -5 * MW, 0),
     )
     orders = (
         hours(order("b1", 1, "W1", "BUY", 4, 400, 10), 2),
@@ -131,9 +131,9 @@ def test_what_a_limit_earns_is_congestion_rent() -> None:
     300 makes no difference, nor where between the two it ends.
     """
     resources = (
-        Resource("W", "A", "n", "wind", 0, 40 * MW),
-        Resource("cheap", "B", "n", "boiler", -5 * MW, 0),
-        Resource("dear", "C", "n", "boiler", -5 * MW, 0),
+        ResourceRow("W", "A", "n", "wind", 0, 40 * MW),
+        ResourceRow("cheap", "B", "n", "boiler", -5 * MW, 0),
+        ResourceRow("dear", "C", "n", "boiler", -5 * MW, 0),
     )
     orders = (
         order("s1", 1, "cheap", "SELL", 4, 100, 10),
@@ -199,7 +199,7 @@ def random_day(seed: int, rulebook: Rulebook) -> Scenario:
     """Eight resources with factors of 0.4 to 1, one a storage; 40 orders of one to three hours, some with a minimum."""
     rng = Random(seed)
     names = [f"R{n}" for n in range(8)]
-    resources = tuple(Resource(name, f"F{name}", "n", "any", -20 * MW, 20 * MW) for name in names)
+    resources = tuple(ResourceRow(name, f"F{name}", "n", "any", -20 * MW, 20 * MW) for name in names)
     resources = (replace(resources[0], energy_wh=6 * MW, energy_start_wh=3 * MW), *resources[1:])
     rows = []
     for place in range(1, 41):

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from tests.cases.days import MW, balances, hour_of, order, run, scenario, trades
 
-from flexpeer.app.scenario import Resource, Scenario
+from flexpeer.app.scenario import ResourceRow, Scenario
 from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.market.rulebook import DsoPurchase, Priority, Residual, Rulebook
 from flexpeer.market.trades import Phase
@@ -20,10 +20,10 @@ HOUR = 17
 
 def winter_peak(rulebook: Rulebook) -> Scenario:
     resources = (
-        Resource("ra", "A", "n", "industry", 0, 8 * MW),
-        Resource("rb", "B", "n", "industry", 0, 6 * MW),
-        Resource("rc", "C", "n", "industry", 0, 10 * MW),
-        Resource("load", "L", "n", "load", -312 * MW, 0),
+        ResourceRow("ra", "A", "n", "industry", 0, 8 * MW),
+        ResourceRow("rb", "B", "n", "industry", 0, 6 * MW),
+        ResourceRow("rc", "C", "n", "industry", 0, 10 * MW),
+        ResourceRow("load", "L", "n", "load", -312 * MW, 0),
     )
     orders = (
         order("C", 1, "rc", "SELL", 10, 1500, HOUR),

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 from tests.cases.days import DAY, MW, hour_of, run, scenario
 
-from flexpeer.app.scenario import CongestionPoint, Resource, Scenario
+from flexpeer.app.scenario import CongestionPointRow, ResourceRow, Scenario
 from flexpeer.market.rulebook import Allocation, Rulebook
 from flexpeer.quantities import PPM
 
@@ -16,12 +16,12 @@ KW = 1_000
 
 def behind(units: dict[str, tuple[int, tuple[str, ...]]], limits_w: dict[str, int], policy: Allocation) -> Scenario:
     """Conditional loads (W drawn at 18:00, the import points they are behind)."""
-    resources = tuple(Resource(name, f"F{name}", "N", "heat", -2 * MW, 0, conditional=True) for name in units)
+    resources = tuple(ResourceRow(name, f"F{name}", "N", "heat", -2 * MW, 0, conditional=True) for name in units)
     forecast = {name: hour_of(EVENING, -drawn) for name, (drawn, _) in units.items()}
     frame = scenario(resources, forecast, ("import", MW), {}, (), Rulebook(allocation=policy))
     return replace(
         frame,
-        congestion_points=tuple(CongestionPoint(n, n, "import", limit, None, None) for n, limit in limits_w.items()),
+        congestion_points=tuple(CongestionPointRow(n, n, "import", limit, None, None) for n, limit in limits_w.items()),
         impact_ppm={
             point: {name: (PPM,) * DAY.mtu_count for name, (_, points) in units.items() if point in points}
             for point in limits_w

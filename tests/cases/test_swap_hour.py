@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from tests.cases.days import MW, balances, hour_of, order, run, scenario, trades
 
-from flexpeer.app.scenario import Resource, Scenario
+from flexpeer.app.scenario import ResourceRow, Scenario
 from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.app.views.results import result_object
 from flexpeer.market.kpi import KpiReport
@@ -21,12 +21,12 @@ BY_TIME = [("W1", "W3", 8, 250), ("W2", "W3", 2, 250), ("W2", "BESS", 3, 300), (
 
 def swap_hour(priority: Priority) -> Scenario:
     resources = (
-        Resource("W1", "A", "n", "wind", 0, 40 * MW, conditional=True),
-        Resource("W2", "B", "n", "wind", 0, 30 * MW, conditional=True),
-        Resource("W3", "C", "n", "wind", 0, 30 * MW, conditional=True),
-        Resource("BESS", "D", "n", "battery", -3 * MW, 3 * MW),
-        Resource("boiler", "E", "n", "boiler", -5 * MW, 0),
-        Resource("load", "F", "n", "load", -20 * MW, -20 * MW),
+        ResourceRow("W1", "A", "n", "wind", 0, 40 * MW, conditional=True),
+        ResourceRow("W2", "B", "n", "wind", 0, 30 * MW, conditional=True),
+        ResourceRow("W3", "C", "n", "wind", 0, 30 * MW, conditional=True),
+        ResourceRow("BESS", "D", "n", "battery", -3 * MW, 3 * MW),
+        ResourceRow("boiler", "E", "n", "boiler", -5 * MW, 0),
+        ResourceRow("load", "F", "n", "load", -20 * MW, -20 * MW),
     )
     forecast = {name: hour_of(HOUR, power * MW) for name, power in (("W1", 40), ("W2", 30), ("W3", 30), ("load", -20))}
     orders = (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.laboratory.instances import instance, rounding_money, run, untold
 
-from flexpeer.clearing.problem import Floats, Problem
+from flexpeer.clearing.problem import ClearingProblem, Floats
 from flexpeer.clearing.row_newton import price_limits
 from flexpeer.clearing.row_party import PeersHere, Sparse
 from flexpeer.laboratory.engines.central import solve_central
@@ -18,7 +18,7 @@ from flexpeer.laboratory.engines.outcome import Engine
 SEEDS = 100
 
 
-def meshed(seed: int, least_rows: int = 1) -> Problem:
+def meshed(seed: int, least_rows: int = 1) -> ClearingProblem:
     """A tree with limits of its own and some rows beside, of which two say the same."""
     tree, rng = instance(seed), np.random.default_rng(seed + 999)
     rows = int(rng.integers(least_rows, 6))

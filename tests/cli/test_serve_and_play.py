@@ -19,7 +19,7 @@ from tests.docs.pages import DOCS
 
 from flexpeer.bootstrap import read_whole
 from flexpeer.market.timeline import Stage
-from flexpeer.playing import Api, Client, order_body
+from flexpeer.playing import Api, PlayingClient, order_body
 
 EXAMPLE = DOCS / "examples" / "maintenance-hours"
 PROGRAM = (sys.executable, "-m", "flexpeer")
@@ -44,9 +44,9 @@ def served(data: Path, port: int, *more: str) -> Iterator[tuple[subprocess.Popen
                 program.kill()
 
 
-def clients(facts: dict[str, Any]) -> dict[str, Client]:
+def clients(facts: dict[str, Any]) -> dict[str, PlayingClient]:
     known = json.loads(Path(facts["credentials"]).read_text(encoding="utf-8"))["organisations"]
-    return {name: Client(at["role"], at["client_id"], at["client_secret"]) for name, at in known.items()}
+    return {name: PlayingClient(at["role"], at["client_id"], at["client_secret"]) for name, at in known.items()}
 
 
 def test_a_day_over_the_api_ends_as_run_does_though_the_server_was_killed(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What holds for every page: links resolve, no place of one machine, short decisions, blocks of known kinds."""
 
+import ast
 import re
 from hashlib import sha256
 from pathlib import Path
@@ -123,3 +124,13 @@ def test_pages_that_the_code_cites_exist() -> None:
         for page in re.findall(r"docs/[\w./-]+\.md", path.read_text(encoding="utf-8"))
     }
     assert not [each for each in cited if not (ROOT / each[1]).is_file()]
+
+
+def test_no_class_is_named_twice() -> None:
+    """One name for one thing, wherever a public class stands."""
+    found: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "src" / "flexpeer").rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
+    assert {name: where for name, where in found.items() if len(where) > 1} == {}

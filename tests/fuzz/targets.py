@@ -31,13 +31,13 @@ from flexpeer.adapters.scenario_files.sent_sheets import sent_csv
 from flexpeer.app.between.grant_node import GrantNode
 from flexpeer.app.between.letters import MARKET_OPERATOR
 from flexpeer.bootstrap import LOG_NAME, audit, check_grid, replay, run_folder
-from flexpeer.clearing.problem import Problem
+from flexpeer.clearing.problem import ClearingProblem
 from flexpeer.day_nodes import split_scenario
 from flexpeer.errors import BadInput, Finding
 from flexpeer.grid.cigre import cigre_mv
 from flexpeer.laboratory.between.area_node import AreaNode, Finished
 from flexpeer.laboratory.between.borders import Close
-from flexpeer.laboratory.between.coordination import Decision, JointOutcome
+from flexpeer.laboratory.between.coordination import JointOutcome, RunDecision
 from flexpeer.laboratory.clearing_problems import clearing_problem
 from flexpeer.laboratory.clearings import clear_file
 from flexpeer.laboratory.engines.part_sweeps import PartOutcome
@@ -210,7 +210,7 @@ def _problems() -> list[Files]:
     return [_made(partial(_write_problem, each)) for each in (free, coupled)]
 
 
-def _write_problem(problem: Problem, folder: Path) -> None:
+def _write_problem(problem: ClearingProblem, folder: Path) -> None:
     write_problem(problem, folder / "problem.npz")
 
 
@@ -240,13 +240,13 @@ def _shares() -> list[Files]:
         outcomes = {part.number: _outcome(part.problem) for part in parts}
         ShelfFolder(folder / "state", source).put(Finished(7, outcomes, Close(7, True, "converged")))
         decided = JointOutcome(True, "converged", 11, -3.5, -3.6, silent=("a",))
-        JournalFolder(folder / "state", source).write(Decision(7, decided, ("b", "c"), ("c",)))
+        JournalFolder(folder / "state", source).write(RunDecision(7, decided, ("b", "c"), ("c",)))
 
     found = [_made(day), _made(clearing)]
     return [{n: c for n, c in files.items() if not n.startswith("scenario") and n != "problem.npz"} for files in found]
 
 
-def _outcome(problem: Problem) -> PartOutcome:
+def _outcome(problem: ClearingProblem) -> PartOutcome:
     return PartOutcome(np.zeros(problem.step_kw.shape), *(np.zeros(problem.base_kw.shape) for _ in range(3)))
 
 

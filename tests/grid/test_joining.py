@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from flexpeer.errors import BadInput
 from flexpeer.grid.areas import Area, split
 from flexpeer.grid.assembly import BranchRow, BusRow, GridRows, ShuntRow, SourceRow, assemble
-from flexpeer.grid.joining import Joined, Joint, Part, join
+from flexpeer.grid.joining import BorderJoint, Joined, OwnerPart, join
 from flexpeer.grid.network import Network
 from flexpeer.grid.powerflow import DayFlow
 
@@ -39,8 +39,8 @@ def nested(sizes: dict[str, int], seed: int) -> tuple[Network, tuple[str, ...]]:
     )
 
 
-def joints(area: Area) -> tuple[Joint, ...]:
-    return tuple(Joint(border.bus_name, border.parent, border.bus_name) for border in area.borders)
+def joints(area: Area) -> tuple[BorderJoint, ...]:
+    return tuple(BorderJoint(border.bus_name, border.parent, border.bus_name) for border in area.borders)
 
 
 def voltages(network: Network, draw_w: dict[str, float]) -> dict[str, complex]:
@@ -55,7 +55,7 @@ def voltages(network: Network, draw_w: dict[str, float]) -> dict[str, complex]:
 def test_what_was_split_is_joined_again(sizes: dict[str, int], seed: int) -> None:
     whole, owners = nested(sizes, seed)
     areas = split(whole, owners)
-    again = join([Part(area.owner, area.network, joints(area)) for area in areas])
+    again = join([OwnerPart(area.owner, area.network, joints(area)) for area in areas])
     assert sorted(zip(again.network.bus_names, again.owners, strict=True)) == sorted(
         zip(whole.bus_names, owners, strict=True)
     )
@@ -66,7 +66,7 @@ def test_what_was_split_is_joined_again(sizes: dict[str, int], seed: int) -> Non
     assert max(abs(before[name] - after[name]) for name in before) < 1e-9
 
 
-def two(own: str = "A", border: Joint | None = None) -> Joined:
+def two(own: str = "A", border: BorderJoint | None = None) -> Joined:
     region = assemble(
         GridRows(
             (BusRow("A", 10.0), BusRow("B", 10.0)), (BranchRow("line", "line", "A", "B", 1.0, 1.0),), (),
@@ -79,7 +79,7 @@ def two(own: str = "A", border: Joint | None = None) -> Joined:
             (SourceRow("grid", "B"),), (),
         )
     )  # fmt: skip
-    return join([Part("Region", region, ()), Part(own, local, (border or Joint("B", "Region", "B"),))])
+    return join([OwnerPart("Region", region, ()), OwnerPart(own, local, (border or BorderJoint("B", "Region", "B"),))])
 
 
 def test_a_name_of_several_grids_has_its_owner_before_it() -> None:
@@ -92,13 +92,13 @@ def test_a_name_of_several_grids_has_its_owner_before_it() -> None:
 @pytest.mark.parametrize(
     ("border", "problem"),
     [
-        (Joint("C", "Region", "B"), "is no border"),
-        (Joint("B", "Nobody", "B"), "'Nobody' has no grid here"),
-        (Joint("B", "Region", "Z"), "Region has no bus 'Z'"),
-        (Joint("B", "Local", "C"), "'Local' has no grid here"),
+        (BorderJoint("C", "Region", "B"), "is no border"),
+        (BorderJoint("B", "Nobody", "B"), "'Nobody' has no grid here"),
+        (BorderJoint("B", "Region", "Z"), "Region has no bus 'Z'"),
+        (BorderJoint("B", "Local", "C"), "'Local' has no grid here"),
     ],
 )
-def test_a_border_that_is_none(border: Joint, problem: str) -> None:
+def test_a_border_that_is_none(border: BorderJoint, problem: str) -> None:
     with pytest.raises(BadInput) as told:
         two("Local", border)
     assert problem in [finding.problem for finding in told.value.findings]
@@ -111,7 +111,7 @@ def test_owners_above_each_other_and_other_voltages() -> None:
         for kv in (10.0, 20.0)
     )  # fmt: skip
     with pytest.raises(BadInput) as told:
-        join([Part("P", low, (Joint("X", "Q", "Y"),)), Part("Q", high, (Joint("X", "P", "Y"),))])
+        join([OwnerPart("P", low, (BorderJoint("X", "Q", "Y"),)), OwnerPart("Q", high, (BorderJoint("X", "P", "Y"),))])
     problems = [finding.problem for finding in told.value.findings]
     assert problems.count("the owner is above itself") == 2
     assert "10 kV here, 20 kV at 'Y' of Q" in problems

@@ -10,7 +10,7 @@ from flexpeer.grid.admittance import branch_currents
 from flexpeer.grid.limits import Kind, PowerLimit, limits_of, read, violations
 from flexpeer.grid.network import Floats, Network
 from flexpeer.grid.powerflow import DayFlow
-from flexpeer.grid.relief import Day, Flexible, Relief, least_relief
+from flexpeer.grid.relief import Flexible, Relief, ReliefDay, least_relief
 
 
 def two_feeders(rating_a: float = 120.0) -> Network:
@@ -19,9 +19,9 @@ def two_feeders(rating_a: float = 120.0) -> Network:
     return build(ends, np.array([0.002, 0.01, 0.004]), np.full(3, 0.004), np.full(4, 10_000.0), rating_a=rating_a)
 
 
-def a_day(network: Network, p_w: Floats, *power: PowerLimit, hours: tuple[int, ...] = ()) -> Day:
+def a_day(network: Network, p_w: Floats, *power: PowerLimit, hours: tuple[int, ...] = ()) -> ReliefDay:
     flow = DayFlow(network, p_w.shape[1])
-    return Day(flow, limits_of(network, p_w.shape[1], power, hours), p_w, np.zeros_like(p_w))
+    return ReliefDay(flow, limits_of(network, p_w.shape[1], power, hours), p_w, np.zeros_like(p_w))
 
 
 def injecting(network: Network, *rows: tuple[int, list[float]]) -> Floats:
@@ -36,7 +36,7 @@ def falling(p_w: Floats, *buses: int) -> Flexible:
     return Flexible(at, np.zeros((len(at), p_w.shape[1])), p_w[at], np.ones(len(at)))
 
 
-def kept(day: Day, flexible: Flexible, found: Relief) -> None:
+def kept(day: ReliefDay, flexible: Flexible, found: Relief) -> None:
     p_w = day.p_w.copy()
     np.add.at(p_w, flexible.bus, found.change_w)
     result = day.flow.solve(p_w, day.q_var)

@@ -10,7 +10,7 @@ from tests.grid.newton import newton
 from flexpeer.grid.limits import TOLERANCE, Kind, Limits, PowerLimit, limits_of
 from flexpeer.grid.network import Complexes, Floats, Integers, Network
 from flexpeer.grid.powerflow import DayFlow
-from flexpeer.grid.ramp import Row
+from flexpeer.grid.ramp import RampRow
 from flexpeer.grid.screening import Assessment, TradeScreen, bracket_of, largest
 from flexpeer.grid.topology import islanded, service
 
@@ -96,9 +96,9 @@ def test_a_compiled_search_finds_what_trying_each_quantity_finds() -> None:
         one, other = (int(bus) for bus in rng.choice(np.arange(1, tight.bus_count), 2, replace=False))
         ticks, times = int(10 ** rng.uniform(2.0, 5.0)), int(10 ** rng.uniform(4.0, 6.0))
         over = int(times * rng.uniform(0.3, 3.0))
-        rows = [Row(one, 2, 4, 7, 1, 1, 0), Row(other, 3, 4, -7, times, over, int(rng.integers(2)))]
+        rows = [RampRow(one, 2, 4, 7, 1, 1, 0), RampRow(other, 3, 4, -7, times, over, int(rng.integers(2)))]
 
-        def at(n: int, rows: list[Row] = rows) -> float:
+        def at(n: int, rows: list[RampRow] = rows) -> float:
             whole = -(-n * rows[1].times // rows[1].over) if rows[1].up else n * rows[1].times // rows[1].over
             change = np.array([[7.0 * n, 7.0 * n], [0.0, -7.0 * whole]])
             return screen.evaluate(np.array([rows[0].bus, rows[1].bus]), mtus, change).excess

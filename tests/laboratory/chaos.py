@@ -9,12 +9,12 @@ import msgspec
 import numpy as np
 from tests.app.seals import DIGEST, Seals, desk_of, nonce
 
-from flexpeer.app.between.asking import Asking
+from flexpeer.app.between.asking import OpenQuestions
 from flexpeer.app.between.letters import MARKET_OPERATOR, Desk, Sort
 from flexpeer.laboratory.between.area_letters import AreaDesk, reply_in
 from flexpeer.laboratory.between.area_node import AreaNode, Finished, Memory
-from flexpeer.laboratory.between.borders import Begin, Question, Reply
-from flexpeer.laboratory.between.coordination import CHANCES, Decision, JointOutcome, Unwritten, clear_together
+from flexpeer.laboratory.between.borders import BeginRun, Question, Reply
+from flexpeer.laboratory.between.coordination import CHANCES, JointOutcome, RunDecision, Unwritten, clear_together
 from flexpeer.laboratory.engines.shares import Outline, Part
 
 TIMEOUT_S = 10.0
@@ -83,7 +83,7 @@ class Journal(Unwritten):
         self.fall: tuple[int, bool] | None = None
         self.written = 0
 
-    def write(self, decision: Decision) -> None:
+    def write(self, decision: RunDecision) -> None:
         self.written += 1
         due = self.fall is not None and self.fall[0] == self.written
         if due and self.fall == (self.written, True):
@@ -131,7 +131,7 @@ class World:
         """The market operator's program, started again as often as it is ended."""
         while True:
             self.journal.run += 1_000
-            self._asking = Asking(desk_of(MARKET_OPERATOR), TIMEOUT_S, reply_in)
+            self._asking = OpenQuestions(desk_of(MARKET_OPERATOR), TIMEOUT_S, reply_in)
             try:
                 return clear_together(self.outline, self, self.told.append, self.journal)
             except Ended:
@@ -140,7 +140,7 @@ class World:
     def ask(self, questions: Sequence[tuple[str, Question]]) -> Sequence[Reply | None]:
         """As a transport does, in virtual time."""
         self.asked += 1
-        self.begun += any(isinstance(question, Begin) for _, question in questions)
+        self.begun += any(isinstance(question, BeginRun) for _, question in questions)
         self._operator_may_fall(before=True)
         began_s = self.now_s
         self._asking.begin(questions, self.now_s)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from flexpeer.clearing.problem import Problem
+from flexpeer.clearing.problem import ClearingProblem
 from flexpeer.laboratory.clearing_problems import clearing_problem
 from flexpeer.laboratory.engines.clearing import Outcome, clear
 from flexpeer.laboratory.engines.outcome import Engine
@@ -17,11 +17,11 @@ def untold(_done: int, _total: int) -> None:
     return None
 
 
-def run(problem: Problem, engine: Engine) -> Outcome:
+def run(problem: ClearingProblem, engine: Engine) -> Outcome:
     return clear(problem, engine, untold)
 
 
-def instance(seed: int, *, coupled: bool = False, flows_only: bool = False) -> Problem:
+def instance(seed: int, *, coupled: bool = False, flows_only: bool = False) -> ClearingProblem:
     """Tiny, with the stress set among the draws: limits x 0.45 to 1, voltages x 1 or 2.4, five prices in all."""
     rng = np.random.default_rng(seed)
     problem = clearing_problem(
@@ -39,7 +39,7 @@ def instance(seed: int, *, coupled: bool = False, flows_only: bool = False) -> P
     return replace(problem, voltage_price=0.0) if flows_only else problem
 
 
-def rewired(problem: Problem, rng: np.random.Generator, buses: int) -> Problem:
+def rewired(problem: ClearingProblem, rng: np.random.Generator, buses: int) -> ClearingProblem:
     """The same peers on another tree."""
     parent = np.array([-1, *(int(rng.integers(0, n)) for n in range(1, buses))])
     base = np.round(rng.normal(0.0, 8.0, (buses, problem.periods)), 3)
@@ -51,11 +51,11 @@ def rewired(problem: Problem, rng: np.random.Generator, buses: int) -> Problem:
     )  # fmt: skip
 
 
-def rounding_money(problem: Problem) -> float:
+def rounding_money(problem: ClearingProblem) -> float:
     """What a few watts at every line may cost."""
     dearest = problem.line_price + problem.root_limit_price + np.abs(problem.import_price).max()
     voltage = problem.voltage_price * problem.voltage_drop.sum()
     return float(WATT_KW * problem.periods * (dearest + voltage) * problem.buses)
 
 
-Change = Callable[[Problem], Problem]
+Change = Callable[[ClearingProblem], ClearingProblem]

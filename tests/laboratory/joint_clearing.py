@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import linprog
 from tests.laboratory.instances import rounding_money
 
-from flexpeer.clearing.problem import Floats, Integers, Problem
+from flexpeer.clearing.problem import ClearingProblem, Floats, Integers
 from flexpeer.laboratory.between.area_node import AreaNode
 from flexpeer.laboratory.between.border_relay import Areas
 from flexpeer.laboratory.between.borders import Question, Reply
@@ -23,11 +23,11 @@ from flexpeer.laboratory.engines.pieces import pieces_of
 from flexpeer.laboratory.engines.shares import Outline, peers_of, split
 
 
-def names(problem: Problem) -> dict[int, str]:
+def names(problem: ClearingProblem) -> dict[int, str]:
     return {int(area): f"dso-{area}" for area in np.unique(problem.area)}
 
 
-def with_random_areas(problem: Problem, seed: int) -> Problem:
+def with_random_areas(problem: ClearingProblem, seed: int) -> ClearingProblem:
     """One to five areas, each in any number of pieces."""
     rng = np.random.default_rng(seed)
     count = int(rng.integers(1, 6))
@@ -37,12 +37,12 @@ def with_random_areas(problem: Problem, seed: int) -> Problem:
     return replace(problem, area=area)
 
 
-def nodes_of(problem: Problem) -> tuple[Outline, dict[str, AreaNode]]:
+def nodes_of(problem: ClearingProblem) -> tuple[Outline, dict[str, AreaNode]]:
     outline, parts = split(problem, names(problem))
     return outline, {dso: AreaNode(own) for dso, own in parts.items()}
 
 
-def gathered(problem: Problem, steps_of: Callable[[int], Floats]) -> Floats:
+def gathered(problem: ClearingProblem, steps_of: Callable[[int], Floats]) -> Floats:
     """Steps (peers, periods, steps) of all pieces; where `steps_of` a piece has no rows, no trade."""
     steps_kw = np.zeros(problem.step_kw.shape)
     for number, piece in enumerate(pieces_of(problem.parent, problem.area)):
@@ -52,14 +52,16 @@ def gathered(problem: Problem, steps_of: Callable[[int], Floats]) -> Floats:
     return steps_kw
 
 
-def gathered_prices(problem: Problem, posted_of: Callable[[int], Posted]) -> Posted:
+def gathered_prices(problem: ClearingProblem, posted_of: Callable[[int], Posted]) -> Posted:
     line, voltage = np.zeros(problem.base_kw.shape), np.zeros(problem.base_kw.shape)
     for number, piece in enumerate(pieces_of(problem.parent, problem.area)):
         line[piece.bus], voltage[piece.bus] = posted_of(number).line, posted_of(number).voltage
     return Posted(line, voltage, np.zeros(problem.row_base_kw.shape))
 
 
-def check_outcome(problem: Problem, outline: Outline, outcomes: Mapping[int, PartOutcome], joint: JointOutcome) -> None:
+def check_outcome(
+    problem: ClearingProblem, outline: Outline, outcomes: Mapping[int, PartOutcome], joint: JointOutcome
+) -> None:
     """Feasible in whole watts, borders of trees exactly idle, and certified against what a linear program finds.
 
     `outcomes` are those of all pieces that took part.
@@ -87,7 +89,7 @@ def check_outcome(problem: Problem, outline: Outline, outcomes: Mapping[int, Par
         assert -1e-6 * (1.0 + abs(gained)) <= gained - bought <= joint.gap + 1e-6 * (1.0 + abs(gained))
 
 
-def best_gain(problem: Problem, absent: Integers, heads: Sequence[int]) -> float:
+def best_gain(problem: ClearingProblem, absent: Integers, heads: Sequence[int]) -> float:
     """What trade can gain when nobody moves at buses `absent` and flows at `heads` are those of no trade."""
     away = np.isin(problem.peer_bus, absent)
     rest = replace(problem, step_kw=np.where(away[:, None, None], 0.0, problem.step_kw))

@@ -14,7 +14,7 @@ from flexpeer.adapters.ed25519 import read_keys
 from flexpeer.adapters.meeting_place import nonce
 from flexpeer.adapters.nats_areas import NatsAreas
 from flexpeer.adapters.nats_servers import hub
-from flexpeer.adapters.server_files import Credentials
+from flexpeer.adapters.server_files import ServerCredentials
 from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
 from flexpeer.laboratory.between.area_letters import reply_in
 from flexpeer.laboratory.between.border_relay import Areas
@@ -48,7 +48,7 @@ def main(shares: Path, listen: str, timeout_s: float, dso: str) -> None:
     signatures, outline = read_keys(MARKET_OPERATOR, shares), read_outline(shares / OUTLINE)
     digest = digest_of(outline.import_price, outline.export_price)
     with (
-        hub(listen, Credentials(signatures, shares), outline.dsos) as server,
+        hub(listen, ServerCredentials(signatures, shares), outline.dsos) as server,
         NatsAreas(Desk(MARKET_OPERATOR, signatures, digest, nonce), server, timeout_s, reply_in) as areas,
     ):
         found = clear_together(outline, Paused(areas, dso), lambda _text: None)

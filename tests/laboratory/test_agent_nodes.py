@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.adapters.nats_server import free_port, program
 
-from flexpeer.adapters.meeting_place import Place, Tell
+from flexpeer.adapters.meeting_place import MeetingPlace, Tell
 from flexpeer.errors import BadInput
 from flexpeer.laboratory.clearing_problems import clearing_problem
 from flexpeer.laboratory.files.agent_files import AGENTS, agents_folder, read_agents
@@ -50,18 +50,18 @@ class Day:
 
     def dso(self, name: str) -> "Future[dict[str, Any]]":
         listen = f"127.0.0.1:{self._port[name]}"
-        place = Place(None, self._shares, self._agents_timeout_s, hub=self._hub, listen=listen)
+        place = MeetingPlace(None, self._shares, self._agents_timeout_s, hub=self._hub, listen=listen)
         folder = self._shares / agents_folder(name)
         agents = folder if folder.exists() else None
         return self._pool.submit(run_dso, name, self._shares / f"{name}.npz", place, None, print, agents)
 
     def agent(self, name: str, dso: str) -> "Future[dict[str, Any]]":
         own = self._shares / name
-        place = Place(f"nats://127.0.0.1:{self._port[dso]}", own, TIMEOUT_S)
+        place = MeetingPlace(f"nats://127.0.0.1:{self._port[dso]}", own, TIMEOUT_S)
         return self._pool.submit(run_agent, name, dso, own / f"{name}.npz", place, None)
 
     def operator(self, tell: Tell = print) -> dict[str, Any]:
-        place = Place(None, self._shares, TIMEOUT_S, listen=self._hub)
+        place = MeetingPlace(None, self._shares, TIMEOUT_S, listen=self._hub)
         return run_market_operator(self._shares / OUTLINE, place, tell)
 
 
@@ -105,7 +105,7 @@ def test_silent_agents_are_left_out_or_played(shares: Path) -> None:
 
 def test_files_of_agents_that_are_not_what_they_should_be(shares: Path, tmp_path: Path) -> None:
     host = hosts_of(shares)["peer-5"]
-    place = Place("nats://127.0.0.1:1", shares, 1.0)
+    place = MeetingPlace("nats://127.0.0.1:1", shares, 1.0)
     with pytest.raises(BadInput, match="agents' pieces"):
         run_dso(host, shares / f"{host}.npz", place, None, print)
     with pytest.raises(BadInput, match="is not an agent's"):
@@ -116,4 +116,4 @@ def test_files_of_agents_that_are_not_what_they_should_be(shares: Path, tmp_path
     with pytest.raises(BadInput, match="no peer 200"):
         split_file(shares.parent / "problem.npz", tmp_path / "out", [200])
     with pytest.raises(BadInput, match="two servers"):
-        Place("nats://127.0.0.1:1", shares, 1.0, hub="127.0.0.1:2")
+        MeetingPlace("nats://127.0.0.1:1", shares, 1.0, hub="127.0.0.1:2")

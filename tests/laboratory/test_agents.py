@@ -9,11 +9,11 @@ import pytest
 from tests.laboratory.instances import instance, rounding_money
 from tests.laboratory.joint_clearing import Traffic, names, nodes_of, with_random_areas
 
-from flexpeer.clearing.problem import Problem
+from flexpeer.clearing.problem import ClearingProblem
 from flexpeer.laboratory.between.agents import FIRST_AGENT, HostNode, Staff, apart
 from flexpeer.laboratory.between.area_node import AreaNode, AreasHere, Memory
 from flexpeer.laboratory.between.border_relay import Areas
-from flexpeer.laboratory.between.borders import Answer, Close, Question, Refusal, Reply
+from flexpeer.laboratory.between.borders import AreaAnswer, AreaRefusal, Close, Question, Reply
 from flexpeer.laboratory.between.coordination import clear_together
 from flexpeer.laboratory.clearing_problems import clearing_problem
 from flexpeer.laboratory.engines.shares import Hook, Outline, Part, split
@@ -22,7 +22,9 @@ from flexpeer.laboratory.engines.shares import Hook, Outline, Part, split
 class Hosted:
     """A problem whose DSOs have agents for some of their peers."""
 
-    def __init__(self, problem: Problem, share: float, left: float = 0.0, silent_from: dict[str, int] | None = None):
+    def __init__(
+        self, problem: ClearingProblem, share: float, left: float = 0.0, silent_from: dict[str, int] | None = None
+    ):
         rng = np.random.default_rng(1)
         self.outline, parts = split(problem, names(problem))
         self.agents: dict[str, AreaNode] = {}
@@ -209,7 +211,7 @@ def test_a_dso_that_starts_again_before_the_end_tells_its_agents() -> None:
     assert found.unconfirmed == tuple(hosted.outline.dsos)
     again = hosted.started_again()
     for host in again.values():
-        assert isinstance(host.answer(last[0]), Answer)
+        assert isinstance(host.answer(last[0]), AreaAnswer)
     assert [name for name, node in hosted.agents.items() if not node.accepted] == ["peer-3"]
     assert sorted(n for host in again.values() for n in host.accepted if n >= FIRST_AGENT) == [FIRST_AGENT + 3]
 
@@ -219,7 +221,7 @@ class Babbling(AreaNode):
 
     def answer(self, question: Question) -> Reply:
         reply = super().answer(question)
-        return reply if isinstance(reply, Refusal | None) else msgspec.structs.replace(reply, sums=reply.up)
+        return reply if isinstance(reply, AreaRefusal | None) else msgspec.structs.replace(reply, sums=reply.up)
 
 
 def test_an_agent_that_answers_what_does_not_fit_is_as_good_as_silent() -> None:

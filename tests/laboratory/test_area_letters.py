@@ -2,12 +2,22 @@ from tests.app.seals import asked, desk_of
 from tests.laboratory.instances import instance
 from tests.laboratory.joint_clearing import nodes_of, with_random_areas
 
-from flexpeer.app.between.asking import Asking
+from flexpeer.app.between.asking import OpenQuestions
 from flexpeer.app.between.letters import MARKET_OPERATOR
 from flexpeer.laboratory.between.area_letters import AreaDesk, reply_in
-from flexpeer.laboratory.between.borders import Answer, Ascend, Begin, Close, Numbers, Pass, Question, Refusal, Trouble
+from flexpeer.laboratory.between.borders import (
+    AreaAnswer,
+    AreaRefusal,
+    Ascend,
+    BeginRun,
+    Close,
+    Numbers,
+    Pass,
+    Question,
+    Trouble,
+)
 
-BEGIN = Begin(7)
+BEGIN = BeginRun(7)
 PREDICT = Ascend(Pass.PREDICT, 0, b"", Numbers(), {})
 
 
@@ -18,7 +28,7 @@ class Line:
         outline, nodes = nodes_of(with_random_areas(instance(3), 3))
         self.name = outline.dsos[0]
         self.area = AreaDesk(desk_of(self.name), nodes[self.name])
-        self.asking = Asking(desk_of(MARKET_OPERATOR), 1.0, reply_in)
+        self.asking = OpenQuestions(desk_of(MARKET_OPERATOR), 1.0, reply_in)
         self.lost = False
 
     def carried(self, _name: str, written: bytes) -> bytes | None:
@@ -30,14 +40,14 @@ class Line:
 
 def test_questions_are_answered_by_the_node() -> None:
     line = Line()
-    assert isinstance(line.ask(BEGIN), Answer)
+    assert isinstance(line.ask(BEGIN), AreaAnswer)
     assert not line.area.desk.dropped
 
 
 def test_a_refusal_is_a_reply() -> None:
     line = Line()
     refused = line.ask(PREDICT)
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, AreaRefusal)
 
 
 def test_a_letter_missed_is_a_thread_lost() -> None:
@@ -47,8 +57,8 @@ def test_a_letter_missed_is_a_thread_lost() -> None:
     assert line.ask(PREDICT) is None
     line.lost = False
     told = line.ask(PREDICT)
-    assert isinstance(told, Refusal)
+    assert isinstance(told, AreaRefusal)
     assert told.why is Trouble.LOST
     assert line.area.closed is None
-    assert isinstance(line.ask(Close(8, False, "stalled")), Answer)
+    assert isinstance(line.ask(Close(8, False, "stalled")), AreaAnswer)
     assert line.area.closed is not None

@@ -2,7 +2,7 @@ import pytest
 
 from flexpeer.errors import BadInput
 from flexpeer.laboratory import bench_clearing
-from flexpeer.laboratory.bench_clearing import BY_NAME, CASES, Case, rows
+from flexpeer.laboratory.bench_clearing import BY_NAME, CASES, ClearingCase, rows
 
 
 def test_cases_are_named_as_the_bars() -> None:
@@ -14,7 +14,7 @@ def test_cases_are_named_as_the_bars() -> None:
 
 
 def test_rows_with_silent_peers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BY_NAME, "1k x 24, 30 % silent", Case(60, 4, 0.0, 0.0, 1, silent=0.3))
+    monkeypatch.setitem(BY_NAME, "1k x 24, 30 % silent", ClearingCase(60, 4, 0.0, 0.0, 1, silent=0.3))
     found = rows("1k x 24, 30 % silent")
     assert [row["engine"] for row in found] == ["flexpeer price-newton", "flexpeer price-posting"]
     for row in found:
@@ -24,7 +24,7 @@ def test_rows_with_silent_peers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_rows_of_a_small_case(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(CASES, "1k x 24", Case(30, 4, 0.0, 0.0, 1))
+    monkeypatch.setitem(CASES, "1k x 24", ClearingCase(30, 4, 0.0, 0.0, 1))
     monkeypatch.setattr(bench_clearing, "version_of", lambda package: None if package != "scipy" else "1")
     found = rows("1k x 24")
     assert found[0]["engine"] == "flexpeer"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.laboratory.instances import instance, run
 
-from flexpeer.clearing.problem import Problem
+from flexpeer.clearing.problem import ClearingProblem
 from flexpeer.laboratory.clearing_problems import clearing_problem
 from flexpeer.laboratory.engines.certificate import certify, digest, publish, refuted
 from flexpeer.laboratory.engines.evaluation import cheapest_steps, grid_cost, moves, state_of, step_cost
@@ -17,7 +17,7 @@ from flexpeer.laboratory.engines.payments import payments
 SEEDS = range(12)
 
 
-def optimum(problem: Problem) -> float:
+def optimum(problem: ClearingProblem) -> float:
     return run(problem, Engine.CENTRAL).certificate.objective
 
 

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 from tests.laboratory.instances import Change, run
 
-from flexpeer.clearing.problem import Problem, require_sound
+from flexpeer.clearing.problem import ClearingProblem, require_sound
 from flexpeer.laboratory.clearing_problems import clearing_problem
 from flexpeer.laboratory.engines.central import solve_central
 from flexpeer.laboratory.engines.outcome import Engine
 
 
-def nobody(p: Problem) -> Problem:
+def nobody(p: ClearingProblem) -> ClearingProblem:
     names = ("peer_bus", "step_kw", "step_price", "peer_kind", "energy_kwh", "energy_start_kwh")
     return replace(p, **{name: getattr(p, name)[:0] for name in names})
 
 
-def in_watts(p: Problem) -> Problem:
+def in_watts(p: ClearingProblem) -> ClearingProblem:
     return replace(
         p, step_kw=p.step_kw * 1e3, base_kw=p.base_kw * 1e3, line_limit_kw=p.line_limit_kw * 1e3,
         voltage_drop=p.voltage_drop / 1e3,
@@ -46,7 +46,7 @@ COUPLED: dict[str, Change] = {
 }
 
 
-def near_optimal(problem: Problem, engine: Engine) -> None:
+def near_optimal(problem: ClearingProblem, engine: Engine) -> None:
     require_sound(problem, "edge")
     optimum = solve_central(problem).objective
     found = run(problem, engine)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.laboratory.instances import instance, rounding_money, run, untold
 
-from flexpeer.clearing.problem import Problem
+from flexpeer.clearing.problem import ClearingProblem
 from flexpeer.errors import BadInput
 from flexpeer.laboratory.clearing_problems import clearing_problem
 from flexpeer.laboratory.engines.central import solve_central
@@ -16,7 +16,7 @@ from flexpeer.laboratory.engines.price_posting import post_prices
 from flexpeer.laboratory.engines.silence import clear_with_silent
 
 
-def scale(problem: Problem) -> float:
+def scale(problem: ClearingProblem) -> float:
     return 1.0 + float(np.abs(problem.step_price * problem.step_kw).sum() + np.abs(problem.base_kw).sum())
 
 

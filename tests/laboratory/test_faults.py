@@ -9,7 +9,7 @@ from tests.laboratory.chaos import FOR_EVER_S, TIMEOUT_S, Fall, Weather, World
 from tests.laboratory.instances import instance
 from tests.laboratory.joint_clearing import check_outcome, names, with_random_areas
 
-from flexpeer.clearing.problem import Problem
+from flexpeer.clearing.problem import ClearingProblem
 from flexpeer.laboratory.between.coordination import NOBODY, JointOutcome
 from flexpeer.laboratory.engines.part_sweeps import PartOutcome
 from flexpeer.laboratory.engines.shares import split
@@ -17,16 +17,16 @@ from flexpeer.laboratory.engines.shares import split
 ROUGH = Weather(lost=0.15, doubled=0.3, late=0.05)
 
 
-def problem_of(seed: int) -> Problem:
+def problem_of(seed: int) -> ClearingProblem:
     return with_random_areas(instance(seed), seed)
 
 
-def world_of(problem: Problem, **circumstances: object) -> World:
+def world_of(problem: ClearingProblem, **circumstances: object) -> World:
     outline, parts = split(problem, names(problem))
     return World(outline, parts, **circumstances)  # type: ignore[arg-type]
 
 
-def check(problem: Problem, world: World, joint: JointOutcome, quiet: JointOutcome) -> None:
+def check(problem: ClearingProblem, world: World, joint: JointOutcome, quiet: JointOutcome) -> None:
     """What was decided stands once at everybody who took part, certified, within the stated time."""
     decision = world.journal.decided()
     if decision is None:

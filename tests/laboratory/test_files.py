@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.cli.program import flexpeer
 
-from flexpeer.clearing.problem import Problem
+from flexpeer.clearing.problem import ClearingProblem
 from flexpeer.errors import BadInput
 from flexpeer.laboratory.clearing_problems import clearing_problem
 from flexpeer.laboratory.files.clearing_files import read_problem, write_problem
@@ -44,7 +44,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     for problem in (plain, meshed):
         write_problem(problem, tmp_path / "p.npz")
         found = read_problem(tmp_path / "p.npz")
-        for each in fields(Problem):
+        for each in fields(ClearingProblem):
             np.testing.assert_array_equal(getattr(found, each.name), getattr(problem, each.name))
 
 

@@ -12,7 +12,7 @@ from tests.laboratory.joint_clearing import check_outcome, names, with_random_ar
 
 from flexpeer.app.between.letters import MARKET_OPERATOR, AnsweringDesk, Desk, Dropped, Letter
 from flexpeer.laboratory.between.area_letters import AreaDesk
-from flexpeer.laboratory.between.borders import Answer, Begin, Close, Numbers, Refusal, Trouble
+from flexpeer.laboratory.between.borders import AreaAnswer, AreaRefusal, BeginRun, Close, Numbers, Trouble
 from flexpeer.laboratory.engines.shares import split
 
 SMALL = with_random_areas(instance(58), 58)
@@ -103,18 +103,18 @@ class Liar(AreaDesk):
         self._inner, self._rng, self._honest = inner, np.random.default_rng(seed), honest
         self.closed = None
 
-    def answered(self, letter: Letter) -> Answer | Refusal | None:
+    def answered(self, letter: Letter) -> AreaAnswer | AreaRefusal | None:
         said = self._inner.answered(letter)
         self._honest -= 1
         return said if self._honest >= 0 else self._nonsense(said)
 
-    def _nonsense(self, said: Answer | Refusal | None) -> Answer | Refusal | None:
+    def _nonsense(self, said: AreaAnswer | AreaRefusal | None) -> AreaAnswer | AreaRefusal | None:
         odd = ODD_ROWS[int(self._rng.integers(len(ODD_ROWS)))]
-        if not isinstance(said, Answer) or self._rng.random() < 0.3:
+        if not isinstance(said, AreaAnswer) or self._rng.random() < 0.3:
             choices = (
-                Answer(odd, {}, odd, odd),
-                Refusal(Trouble.FOREIGN, "x" * 100_000),
-                Begin(1),
+                AreaAnswer(odd, {}, odd, odd),
+                AreaRefusal(Trouble.FOREIGN, "x" * 100_000),
+                BeginRun(1),
                 msgspec.Raw(b"\xc1"),
             )
             return choices[int(self._rng.integers(len(choices)))]  # type: ignore[return-value]

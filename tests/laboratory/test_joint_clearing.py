@@ -13,19 +13,19 @@ from tests.laboratory.joint_clearing import (
     with_random_areas,
 )
 
-from flexpeer.clearing.problem import Floats, Problem
+from flexpeer.clearing.problem import ClearingProblem, Floats
 from flexpeer.laboratory.between.area_node import AreaNode, AreasHere
 from flexpeer.laboratory.between.border_relay import Areas, Relay
 from flexpeer.laboratory.between.borders import (
-    Answer,
+    AreaAnswer,
+    AreaRefusal,
     Ascend,
-    Begin,
+    BeginRun,
     Close,
     Descend,
     Numbers,
     Pass,
     Question,
-    Refusal,
     Reply,
     Trouble,
 )
@@ -50,7 +50,7 @@ def begun(outline: Outline, areas: Areas, deal: int) -> tuple[Relay, Floats]:
     return Relay(outline, areas, present), offers
 
 
-def problem_of(seed: int) -> Problem:
+def problem_of(seed: int) -> ClearingProblem:
     return with_random_areas(instance(seed), seed)
 
 
@@ -159,7 +159,7 @@ def test_who_does_not_hear_the_end_is_named() -> None:
     assert not others[last].accepted
 
 
-def with_own_digits(problem: Problem) -> Problem:
+def with_own_digits(problem: ClearingProblem) -> ClearingProblem:
     """Every number of its own, so that none of them is in a message by chance."""
     rng = np.random.default_rng(0)
 
@@ -173,7 +173,7 @@ def with_own_digits(problem: Problem) -> Problem:
 
 
 @pytest.fixture(scope="module")
-def day() -> tuple[Problem, Traffic]:
+def day() -> tuple[ClearingProblem, Traffic]:
     problem = with_own_digits(clearing_problem(1000, 24))
     outline, nodes = nodes_of(problem)
     traffic = Traffic(AreasHere(nodes))
@@ -183,7 +183,7 @@ def day() -> tuple[Problem, Traffic]:
     return problem, traffic
 
 
-def test_no_bid_and_no_element_leaves_an_organisation(day: tuple[Problem, Traffic]) -> None:
+def test_no_bid_and_no_element_leaves_an_organisation(day: tuple[ClearingProblem, Traffic]) -> None:
     """Numbers at buses and peers would show in the bytes; what a bus alone in its area injects is its border's sum."""
     problem, traffic = day
     written = b"".join(message for _, message in traffic.messages)
@@ -196,7 +196,7 @@ def test_no_bid_and_no_element_leaves_an_organisation(day: tuple[Problem, Traffi
     assert not any(name in written for name in (b"step", b"peer", b"bus", b"limit", b"line"))
 
 
-def test_a_day_of_an_organisation_is_small(day: tuple[Problem, Traffic]) -> None:
+def test_a_day_of_an_organisation_is_small(day: tuple[ClearingProblem, Traffic]) -> None:
     """What a DSO sends and receives, on average; the root's has seven borders more than others."""
     problem, traffic = day
     dsos = np.unique(problem.area).size
@@ -223,23 +223,23 @@ def test_questions_that_do_not_fit_are_refused_and_change_nothing() -> None:
         (Ascend(Pass.SURVEY, 999, b"", none, {}), Trouble.FOREIGN),
         (Ascend(Pass.PREDICT, 0, b"", none, {}), Trouble.LOST),
         (Descend(Pass.SURVEY, 0, b"", none), Trouble.LOST),
-        (Begin(9), Trouble.ENDED),
+        (BeginRun(9), Trouble.ENDED),
         (Close(9, True, "converged"), Trouble.LOST),
         (Close(9, False, "converged"), Trouble.LOST),
     ):
         reply = root.answer(question)
-        assert isinstance(reply, Refusal), question
+        assert isinstance(reply, AreaRefusal), question
         assert reply.why is why, question
     assert root.accepted == before
     again = AreaNode(root.parts.values())
-    assert isinstance(again.answer(Begin(1)), Answer)
+    assert isinstance(again.answer(BeginRun(1)), AreaAnswer)
     one = Numbers(1, np.ones(problem.periods).tobytes())
     wrong = Numbers(1, np.full(problem.periods, np.nan).tobytes())
     for shared, below in ((wrong, {}), (Numbers(1, b"123"), {}), (none, {}), (one, {999: one}), (one, {1: one})):
         reply = again.answer(Ascend(Pass.SURVEY, 0, b"", shared, below))
-        assert isinstance(reply, Refusal)
+        assert isinstance(reply, AreaRefusal)
         assert reply.why is Trouble.MISFIT
-    assert isinstance(again.answer(Ascend(Pass.SURVEY, 0, b"", one, {})), Answer)
+    assert isinstance(again.answer(Ascend(Pass.SURVEY, 0, b"", one, {})), AreaAnswer)
 
 
 def test_an_end_is_heard_once() -> None:
@@ -247,7 +247,7 @@ def test_an_end_is_heard_once() -> None:
     outline, nodes = nodes_of(problem_of(3))
     clear_together(outline, AreasHere(nodes), print)
     node = nodes[outline.dsos[0]]
-    assert isinstance(node.answer(Close(1, True, "converged")), Answer)
+    assert isinstance(node.answer(Close(1, True, "converged")), AreaAnswer)
     assert sorted(node.accepted) == sorted(node.parts)
     outline, nodes = nodes_of(problem_of(3))
     areas = Traffic(AreasHere(nodes))
@@ -258,11 +258,11 @@ def test_an_end_is_heard_once() -> None:
     relay.down(Pass.FINISH)
     for node in nodes.values():
         assert node.finished
-        assert isinstance(node.answer(Close(4, False, "converged")), Refusal)
-        assert isinstance(node.answer(Begin(5)), Refusal)
-        assert isinstance(node.answer(Close(4, True, "converged")), Refusal)
+        assert isinstance(node.answer(Close(4, False, "converged")), AreaRefusal)
+        assert isinstance(node.answer(BeginRun(5)), AreaRefusal)
+        assert isinstance(node.answer(Close(4, True, "converged")), AreaRefusal)
         assert node.finished
-        assert isinstance(node.answer(Close(6, False, "converged")), Answer)
+        assert isinstance(node.answer(Close(6, False, "converged")), AreaAnswer)
         assert not node.finished
         assert not node.accepted
 
@@ -272,8 +272,8 @@ class Wrong(AreaNode):
 
     def answer(self, question: Question) -> Reply:
         reply = super().answer(question)
-        if isinstance(reply, Answer) and isinstance(question, Ascend) and question.what is Pass.CORRECT:
-            return Answer(Numbers(1, reply.up.data), reply.down, reply.sums, reply.most)
+        if isinstance(reply, AreaAnswer) and isinstance(question, Ascend) and question.what is Pass.CORRECT:
+            return AreaAnswer(Numbers(1, reply.up.data), reply.down, reply.sums, reply.most)
         return reply
 
 

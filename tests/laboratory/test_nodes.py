@@ -18,10 +18,10 @@ from tests.docs.pages import ROOT
 from tests.laboratory.joint_clearing import nodes_of
 
 from flexpeer.adapters.ed25519 import read_keys
-from flexpeer.adapters.meeting_place import Place, nonce
+from flexpeer.adapters.meeting_place import MeetingPlace, nonce
 from flexpeer.adapters.nats_areas import NatsAreas, serve, subject
 from flexpeer.app.between.letters import MARKET_OPERATOR, Desk, Dropped
-from flexpeer.clearing.problem import Problem
+from flexpeer.clearing.problem import ClearingProblem
 from flexpeer.errors import BadInput
 from flexpeer.laboratory.between.area_letters import AreaDesk, reply_in
 from flexpeer.laboratory.between.area_node import AreaNode, AreasHere
@@ -45,12 +45,12 @@ def server() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def problem() -> Problem:
+def problem() -> ClearingProblem:
     return clearing_problem(200, 24)
 
 
 @pytest.fixture(scope="module")
-def shares(problem: Problem, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shares(problem: ClearingProblem, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("organisations")
     write_problem(problem, folder / "problem.npz")
     facts = split_file(folder / "problem.npz", folder / "shares")
@@ -60,7 +60,7 @@ def shares(problem: Problem, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def here(problem: Problem) -> JointOutcome:
+def here(problem: ClearingProblem) -> JointOutcome:
     outline, nodes = nodes_of(problem)
     return clear_together(outline, AreasHere(nodes), print)
 
@@ -68,7 +68,7 @@ def here(problem: Problem) -> JointOutcome:
 def test_organisations_over_nats_are_organisations_in_process(
     server: str, shares: Path, here: JointOutcome, tmp_path: Path
 ) -> None:
-    place = Place(server, shares, 20.0)
+    place = MeetingPlace(server, shares, 20.0)
     with ThreadPoolExecutor(3) as pool:
         running = {dso: pool.submit(run_dso, dso, shares / f"{dso}.npz", place, tmp_path / dso, print) for dso in DSOS}
         found = run_market_operator(shares / OUTLINE, place, print)
@@ -196,7 +196,7 @@ def test_files_that_are_not_what_they_should_be(shares: Path, tmp_path: Path) ->
 
 def test_no_server_is_bad_input(shares: Path) -> None:
     with pytest.raises(BadInput, match="cannot be reached"):
-        run_market_operator(shares / OUTLINE, Place("nats://127.0.0.1:1", shares, 1.0), print)
+        run_market_operator(shares / OUTLINE, MeetingPlace("nats://127.0.0.1:1", shares, 1.0), print)
 
 
 def test_the_documented_script_runs(tmp_path: Path) -> None:

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from tests.laboratory.instances import instance
 
-from flexpeer.clearing.problem import Problem, require_sound
+from flexpeer.clearing.problem import ClearingProblem, require_sound
 from flexpeer.laboratory.engines.pieces import pieces_of
 from flexpeer.laboratory.engines.shares import peers_of, split
 
 
-def names(problem: Problem) -> dict[int, str]:
+def names(problem: ClearingProblem) -> dict[int, str]:
     return {int(area): f"dso-{area}" for area in np.unique(problem.area)}
 
 

@@ -7,11 +7,11 @@ from flexpeer.adapters.npz_files import save
 from flexpeer.errors import BadInput
 from flexpeer.laboratory.between.area_node import Finished
 from flexpeer.laboratory.between.borders import Close
-from flexpeer.laboratory.between.coordination import Decision, JointOutcome
+from flexpeer.laboratory.between.coordination import JointOutcome, RunDecision
 from flexpeer.laboratory.engines.part_sweeps import PartOutcome
 from flexpeer.laboratory.files.state_files import DECISION, FINISHED, JournalFolder, ShelfFolder
 
-DECIDED = Decision(7, JointOutcome(True, "converged", 11, -3.5, -3.6, silent=("a",)), ("b", "c"), ("c",))
+DECIDED = RunDecision(7, JointOutcome(True, "converged", 11, -3.5, -3.6, silent=("a",)), ("b", "c"), ("c",))
 
 
 def outcome(seed: int) -> PartOutcome:

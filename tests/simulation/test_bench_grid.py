@@ -9,7 +9,7 @@ from flexpeer.errors import BadInput
 from flexpeer.grid.cigre import cigre_mv
 from flexpeer.simulation import bench_grid
 from flexpeer.simulation.bench_grid import case_rows, rows
-from flexpeer.simulation.bench_grid_cases import COMPOSED, MTUS, Case, cases, injections
+from flexpeer.simulation.bench_grid_cases import COMPOSED, MTUS, GridCase, cases, injections
 from flexpeer.simulation.rivals import ENGINES, OURS
 
 COLUMNS = {
@@ -27,7 +27,7 @@ AGREED_PU = 1e-6
 RIVALS = ("lightsim2grid", "pandapower", "simbench")
 
 
-def tiny(*, whole: bool) -> Case:
+def tiny(*, whole: bool) -> GridCase:
     """CIGRE MV with what rivals model in their own ways: taps, shifts, magnetising branches, shunts, open lines."""
     grid = cigre_mv()
     network = grid.network
@@ -39,7 +39,7 @@ def tiny(*, whole: bool) -> Case:
         g_pu=np.where(units, 2e-3, network.g_pu),
         b_pu=np.where(units, -5e-3, network.b_pu),
     )
-    return Case("15 buses, test", changed, *injections(grid, 0.6, 6, 1), whole)
+    return GridCase("15 buses, test", changed, *injections(grid, 0.6, 6, 1), whole)
 
 
 def silent(_text: str) -> None:

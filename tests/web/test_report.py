@@ -13,7 +13,7 @@ import pytest
 from tests.cases.days import DAY, MW, hour_of, order, run, scenario
 from tests.grid.networks import meshed_network, random_network
 
-from flexpeer.app.scenario import OrderRow, Profile, Resource, Scenario
+from flexpeer.app.scenario import OrderRow, Profile, ResourceRow, Scenario
 from flexpeer.app.views.outcome import Congestion, DayOutcome, GridPicture, Refusal
 from flexpeer.grid.network import Network
 from flexpeer.market.kpi import KpiReport
@@ -25,7 +25,7 @@ from flexpeer.web.kpi_rows import DISCLAIMER, kpi_rows
 from flexpeer.web.money_figures import money_flows, settlement_rows, shown
 from flexpeer.web.report import render_report
 from flexpeer.web.resource_figures import lost_w
-from flexpeer.web.wording import Clock, energy, money, number
+from flexpeer.web.wording import LocalClock, energy, money, number
 
 VOID = {"meta", "input", "br"}
 HOUR, SMALL_DAY_BYTES = 10, 1_500_000
@@ -65,9 +65,9 @@ def small_day(names: dict[str, str] | None = None) -> Scenario:
     called = (names or {}).get
     w1, w2, boiler = (called(name, name) for name in ("W1", "W2", "boiler"))
     resources = (
-        Resource(w1, called("A", "A"), "n", "wind", 0, 40 * MW, conditional=True),
-        Resource(w2, "B", "n", called("wind", "wind"), 0, 30 * MW, conditional=True),
-        Resource(boiler, "C", "n", "boiler", -5 * MW, 0),
+        ResourceRow(w1, called("A", "A"), "n", "wind", 0, 40 * MW, conditional=True),
+        ResourceRow(w2, "B", "n", called("wind", "wind"), 0, 30 * MW, conditional=True),
+        ResourceRow(boiler, "C", "n", "boiler", -5 * MW, 0),
     )
     forecast = {w1: hour_of(HOUR, 40 * MW), w2: hour_of(HOUR, 30 * MW)}
     orders = (
@@ -130,7 +130,7 @@ def test_the_page_is_whole_with_a_grid(on_grid: DayOutcome) -> None:
 
 
 def test_the_page_is_whole_when_nothing_happens() -> None:
-    quiet = scenario((Resource("W", "A", "n", "wind", 0, MW),), {}, ("export", MW), {}, (), Rulebook())
+    quiet = scenario((ResourceRow("W", "A", "n", "wind", 0, MW),), {}, ("export", MW), {}, (), Rulebook())
     text = told(rendered(run(quiet)))
     assert "nothing can be concluded from that" in text
     assert "Nobody pays anybody." in text
@@ -310,14 +310,14 @@ def test_numbers_are_for_people() -> None:
 
 
 def test_a_day_with_a_changed_clock_tells_its_hours_apart() -> None:
-    clock = Clock(MarketDay(DAY.delivery_day.replace(month=10, day=25), "Europe/Stockholm", 60))
+    clock = LocalClock(MarketDay(DAY.delivery_day.replace(month=10, day=25), "Europe/Stockholm", 60))
     assert len(set(clock.all())) == 25
-    assert Clock(DAY).during(23) == "23:00–24:00"
+    assert LocalClock(DAY).during(23) == "23:00–24:00"
 
 
 def test_a_hundred_resources_in_quarters_take_less_than_a_second() -> None:
     day = MarketDay(DAY.delivery_day, "Europe/Stockholm", 15)
-    resources = tuple(Resource(f"R{n}", f"F{n}", "n", "wind", 0, MW, conditional=True) for n in range(100))
+    resources = tuple(ResourceRow(f"R{n}", f"F{n}", "n", "wind", 0, MW, conditional=True) for n in range(100))
     flat = Profile((MW // 2,) * 96, (0,) * 96)
     orders = tuple(
         OrderRow(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flexpeer.adapters.ed25519 import Ed25519Signatures
 from flexpeer.adapters.nats_servers import ANY_PORT, hub, leaf, with_password
-from flexpeer.adapters.server_files import Credentials, read_password
+from flexpeer.adapters.server_files import ServerCredentials, read_password
 from flexpeer.errors import bad_input
 
 PATIENCE = 10.0
@@ -22,7 +22,7 @@ def nonce() -> bytes:
 
 
 @dataclass(frozen=True)
-class Place:
+class MeetingPlace:
     """Where an organisation meets the others: a NATS server, a folder of keys, and its patience.
 
     `state` is a folder for what it must not forget; without, that lasts as long as its program. The server is one
@@ -45,14 +45,16 @@ class Place:
         """The address of the market operator's server, while it is used."""
         if self.hub is not None:
             raise bad_input("node", "is the hub itself", "--listen for leaf nodes, or --server", field="hub")
-        return self._given() if self.listen is None else hub(self.listen, Credentials(signatures, self.keys), dsos)
+        return (
+            self._given() if self.listen is None else hub(self.listen, ServerCredentials(signatures, self.keys), dsos)
+        )
 
     def for_dso(
         self, name: str, signatures: Ed25519Signatures, agents: Mapping[str, str] | None = None
     ) -> AbstractContextManager[str]:
         """The address of a DSO's server, while it is used; `agents` are passwords by name."""
         if self.hub is not None:
-            return leaf(name, self.hub, self.listen or ANY_PORT, Credentials(signatures, self.keys, agents or {}))
+            return leaf(name, self.hub, self.listen or ANY_PORT, ServerCredentials(signatures, self.keys, agents or {}))
         if self.listen is not None:
             raise bad_input("node", "has no server of its own to listen", "--listen with --hub", field="listen")
         return self._given()

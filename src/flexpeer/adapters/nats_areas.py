@@ -1,9 +1,9 @@
 """Letters over NATS: who asks, and who answers until the run is closed.
 
 The market operator asks DSOs at subjects `flexpeer.clearing.NAME`, one per organisation, and a DSO asks its peers'
-agents at `flexpeer.agents.NAME`; replies come to the asker's. NATS promises no delivery; `Asking` sends again and knows
-when the time is up. A connection that breaks is made again for as long as that takes: how long one may be silent is for
-the questions' time to decide.
+agents at `flexpeer.agents.NAME`; replies come to the asker's. NATS promises no delivery; `OpenQuestions` sends again
+and knows when the time is up. A connection that breaks is made again for as long as that takes: how long one may be
+silent is for the questions' time to decide.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from flexpeer.app.between.asking import AGAIN_S, Asking
+from flexpeer.app.between.asking import AGAIN_S, OpenQuestions
 from flexpeer.app.between.letters import Desk, Letter
 from flexpeer.errors import bad_input
 
@@ -106,7 +106,7 @@ class NatsAreas:
         read: Callable[[Letter], Any],
         prefix: str = MARKET,
     ) -> None:
-        self._server, self._asking = server, Asking(desk, timeout_s, read)
+        self._server, self._asking = server, OpenQuestions(desk, timeout_s, read)
         self._own, self._prefix, self._within_s = subject(desk.name, prefix), prefix, min(CONNECT_S, timeout_s)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)

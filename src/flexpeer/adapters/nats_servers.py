@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from flexpeer.adapters.nats_areas import AGENTS, subject
-from flexpeer.adapters.server_files import Credentials
+from flexpeer.adapters.server_files import ServerCredentials
 from flexpeer.app.between.letters import MARKET_OPERATOR
 from flexpeer.errors import BadInput, bad_input
 
@@ -38,7 +38,7 @@ Config = dict[str, Any]
 
 
 @contextmanager
-def hub(listen: str, credentials: Credentials, dsos: Sequence[str]) -> Iterator[str]:
+def hub(listen: str, credentials: ServerCredentials, dsos: Sequence[str]) -> Iterator[str]:
     """The market operator's server: leaf nodes of these DSOs come to `listen`; gives its own program's address."""
     password = secrets.token_urlsafe(32)
     users: list[Config] = [{"user": MARKET_OPERATOR, "password": password, "permissions": _operator_may(dsos)}]
@@ -55,7 +55,7 @@ def hub(listen: str, credentials: Credentials, dsos: Sequence[str]) -> Iterator[
 
 
 @contextmanager
-def leaf(name: str, hub_address: str, listen: str, credentials: Credentials) -> Iterator[str]:
+def leaf(name: str, hub_address: str, listen: str, credentials: ServerCredentials) -> Iterator[str]:
     """A DSO's server, joined to the hub; gives its own program's address. Its agents have passwords of their own."""
     password = credentials.password(name)
     own: list[Config] = [{"user": name, "password": password}]

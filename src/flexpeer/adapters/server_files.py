@@ -35,7 +35,7 @@ MADE_BY_SPLIT = "as flexpeer split writes, or of the organisations' own authorit
 
 
 @dataclass(frozen=True)
-class Credentials:
+class ServerCredentials:
     """An organisation's keys, its folder of passwords and certificates, and its agents' passwords by name."""
 
     signatures: Ed25519Signatures

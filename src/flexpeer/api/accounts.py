@@ -20,7 +20,7 @@ from msgspec.structs import replace
 
 from flexpeer.api.one_time_codes import code_step
 from flexpeer.api.permissions import Caller
-from flexpeer.app.registry import Account, KeepAccount, Kind, Life, Rank, Registry
+from flexpeer.app.registry import HolderKind, KeepAccount, Life, MarketAccount, Rank, Registry
 from flexpeer.market.participants import Role
 
 ALGORITHM = "HS256"
@@ -49,7 +49,7 @@ class UserProof(msgspec.Struct, frozen=True):
     new_code_secret: str | None = None
 
 
-class Link(msgspec.Struct, frozen=True):
+class OneTimeLink(msgspec.Struct, frozen=True):
     """A one-time link, by the hash of its word: whose account it opens, and until when (seconds since 1970)."""
 
     account: str
@@ -61,7 +61,7 @@ class Credentials(msgspec.Struct, frozen=True):
 
     clients: dict[str, str] = {}
     users: dict[str, UserProof] = {}
-    links: dict[str, Link] = {}
+    links: dict[str, OneTimeLink] = {}
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -91,8 +91,8 @@ def new_client() -> tuple[str, str]:
 
 def accounts_of(logins: dict[str, Login]) -> list[KeepAccount]:
     """What the registry is told of new logins."""
-    clients = [Account(at.client_id, name, Rank.CONTRIBUTOR, Kind.CLIENT) for name, at in logins.items()]
-    users = [Account(at.user, name, Rank.OWNER) for name, at in logins.items()]
+    clients = [MarketAccount(at.client_id, name, Rank.CONTRIBUTOR, HolderKind.CLIENT) for name, at in logins.items()]
+    users = [MarketAccount(at.user, name, Rank.OWNER) for name, at in logins.items()]
     return [KeepAccount(account) for account in (*clients, *users)]
 
 
@@ -119,14 +119,14 @@ class Doorkeeper:
         self._registry, self._credentials, self._keep = registry, credentials, keep
         self._key = OctKey.import_key(key)
         self._known: dict[str, tuple[str, float]] = {}
-        self._callers: dict[Account, Caller] = {}
+        self._callers: dict[MarketAccount, Caller] = {}
         self._steps: dict[str, int] = {}
         self._one_hash = Lock()
 
     def client(self, client_id: str, secret: str) -> Caller | None:
         """The client with this secret; takes as long for one that does not exist."""
         right = self._fits(self._credentials.clients.get(client_id, NOBODY), secret)
-        return self._caller(client_id, Kind.CLIENT) if right else None
+        return self._caller(client_id, HolderKind.CLIENT) if right else None
 
     def user(self, name: str, password: str, code: str = "") -> Caller | None:
         """The user with this password, and this code of its own if it has codes; likewise."""
@@ -138,7 +138,7 @@ class Doorkeeper:
 
     def person(self, name: str) -> Caller | None:
         """The user of this name."""
-        return self._caller(name, Kind.USER)
+        return self._caller(name, HolderKind.USER)
 
     def token(self, caller: Caller) -> str:
         """A bearer token for a client."""
@@ -150,14 +150,14 @@ class Doorkeeper:
         known = self._known.get(token) or self._read(token)
         if known is None or known[1] <= self._seconds():
             return None
-        return self._caller(known[0], Kind.CLIENT)
+        return self._caller(known[0], HolderKind.CLIENT)
 
     def has_codes(self, user: str) -> bool:
         """Whether a user enters with codes too."""
         proof = self._credentials.users.get(user)
         return proof is not None and proof.code_secret is not None
 
-    def invited(self, word: str) -> Account | None:
+    def invited(self, word: str) -> MarketAccount | None:
         """Whose account a one-time link opens, while it may be used."""
         link = self._credentials.links.get(_hash(word))
         if link is None or link.until <= self._seconds():
@@ -169,7 +169,7 @@ class Doorkeeper:
         """The word of a new one-time link for an account; earlier ones and expired ones are gone."""
         word, now = secrets.token_urlsafe(32), int(self._seconds())
         links = {k: v for k, v in self._credentials.links.items() if v.account != account and v.until > now}
-        self._change(links=links | {_hash(word): Link(account, now + LINK_LIFE_S)})
+        self._change(links=links | {_hash(word): OneTimeLink(account, now + LINK_LIFE_S)})
         return word
 
     def keep_password(self, user: str, password_hash: str) -> None:
@@ -232,7 +232,7 @@ class Doorkeeper:
         found = self._known[token] = (client, float(until))
         return found
 
-    def _caller(self, name: str, kind: Kind) -> Caller | None:
+    def _caller(self, name: str, kind: HolderKind) -> Caller | None:
         registered = self._registry.published
         account = registered.open(name, kind)
         if account is None:
@@ -240,7 +240,7 @@ class Doorkeeper:
         caller = self._callers.get(account)
         if caller is None:
             role = registered.participants.organisations[account.organisation].role
-            caller = Caller(account.organisation, role, account.rank, account.account, kind is Kind.USER)
+            caller = Caller(account.organisation, role, account.rank, account.account, kind is HolderKind.USER)
             self._callers[account] = caller
         return caller
 

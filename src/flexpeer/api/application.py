@@ -39,7 +39,7 @@ from flexpeer.api.declining import Declined, denied
 from flexpeer.api.edge import BODY_BYTES, NUMBER, ROUTE, Answer, Edge, Route, Sheets, problem_response, response
 from flexpeer.api.evidence import Evidence
 from flexpeer.api.feed import Feed
-from flexpeer.api.limits import Limits
+from flexpeer.api.limits import RateLimits
 from flexpeer.api.live import Live
 from flexpeer.api.live_grids import LiveGrids
 from flexpeer.api.metrics import Metrics
@@ -64,7 +64,7 @@ class Parts(NamedTuple):
 
     service: Service
     doorkeeper: Doorkeeper
-    limits: Limits
+    limits: RateLimits
     heads: Heads
     webhooks: Webhooks
     sessions: Sessions

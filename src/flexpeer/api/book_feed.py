@@ -10,7 +10,7 @@ from itertools import count
 from flexpeer.api.documents import public_order
 from flexpeer.api.edge import Answer, Asked, Route, encode
 from flexpeer.api.feed import MEDIA, heard_within
-from flexpeer.api.limits import Limits
+from flexpeer.api.limits import RateLimits
 from flexpeer.api.permissions import Action
 from flexpeer.api.published import Published
 from flexpeer.market.machine import Event
@@ -32,7 +32,7 @@ CHANGED = (OrderAmended, OrderWithdrawn, OrderKilled, OrderExpired)
 class BookFeed:
     """The route that streams, with the same limit on open streams as events have."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: RateLimits) -> None:
         self._limits = limits
 
     async def follow(self, asked: Asked) -> Answer:

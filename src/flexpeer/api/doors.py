@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from flexpeer.api.accounts import Doorkeeper
 from flexpeer.api.declining import Declined
-from flexpeer.api.limits import Limits
+from flexpeer.api.limits import RateLimits
 from flexpeer.api.oidc import BACK, BEGIN, COOKIE, LIFE_S, Oidc, ProviderFailed
 from flexpeer.api.service import Service, Stopped
 from flexpeer.api.sessions import COOKIE as SESSION
@@ -27,7 +27,7 @@ class Doors:
 
     def __init__(self, service: Service, doorkeeper: Doorkeeper, sessions: Sessions, oidc: Oidc | None = None) -> None:
         self._service, self._doorkeeper, self._sessions, self._oidc = service, doorkeeper, sessions, oidc
-        self._tries = Limits(TRIES_PER_SECOND, TRIES_AT_ONCE, 0)
+        self._tries = RateLimits(TRIES_PER_SECOND, TRIES_AT_ONCE, 0)
 
     @property
     def provider(self) -> str | None:

@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from flexpeer.api.accounts import Doorkeeper
 from flexpeer.api.declining import Declined, bad_file, denied
-from flexpeer.api.limits import Limits
+from flexpeer.api.limits import RateLimits
 from flexpeer.api.permissions import Action, Caller, Owned, Permission, may
 from flexpeer.api.service import ServedDay, Service, Stopped
 from flexpeer.api.sessions import COOKIE, WORD_HEADER, Sessions
@@ -140,7 +140,7 @@ class Edge:
         self,
         service: Service,
         doorkeeper: Doorkeeper,
-        limits: Limits,
+        limits: RateLimits,
         audit: Callable[..., None],
         sheets: Sheets,
         sessions: Sessions | None = None,

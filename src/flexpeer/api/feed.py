@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from flexpeer.api.edge import Answer, Asked, Route, encode, malformed
-from flexpeer.api.limits import Limits
+from flexpeer.api.limits import RateLimits
 from flexpeer.api.permissions import Action, Caller
 from flexpeer.api.published import Published
 from flexpeer.api.visibility import seen
@@ -28,7 +28,7 @@ def event_document(caller: Caller, market_id: str, published: Published, n: int)
 class Feed:
     """The route that streams, with a limit on open streams."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: RateLimits) -> None:
         self._limits = limits
 
     async def follow(self, asked: Asked) -> Answer:

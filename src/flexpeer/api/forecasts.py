@@ -8,7 +8,7 @@ import msgspec
 
 from flexpeer.api.declining import Declined, denied
 from flexpeer.api.edge import CSV, JSON, XLSX, Answer, Asked, Route, csv_table, decoded, malformed
-from flexpeer.api.grids import OwnGrid, market_of, revise
+from flexpeer.api.grids import OwnElements, market_of, revise
 from flexpeer.api.permissions import Action
 from flexpeer.api.service import ServedDay
 from flexpeer.api.units import WATTS_PER_MW, instant, watts
@@ -34,7 +34,7 @@ class Value(NamedTuple):
     q_var: int
 
 
-class Series(NamedTuple):
+class ForecastRows(NamedTuple):
     """MTU to watts and vars, of buses and of resources."""
 
     buses: dict[str, dict[int, tuple[int, int]]]
@@ -72,9 +72,9 @@ def _profiles(known: dict[str, Profile], new: dict[str, dict[int, tuple[int, int
     return found
 
 
-def _series(asked: Asked, served: ServedDay, values: Sequence[Value | ValidationError]) -> Series:
+def _series(asked: Asked, served: ServedDay, values: Sequence[Value | ValidationError]) -> ForecastRows:
     """By bus and resource; declined with every value that is not the caller's to send, or no MTU of the day."""
-    series, wrong = Series({}, {}), []
+    series, wrong = ForecastRows({}, {}), []
     judge = _Judge(asked, served)
     for value in values:
         found = value if isinstance(value, ValidationError) else judge.placed(value)
@@ -100,7 +100,7 @@ class _Judge:
     def __init__(self, asked: Asked, served: ServedDay) -> None:
         self._dso, self._day = asked.caller.organisation, served.day
         physical = served.day.physical
-        self._own = None if physical is None else OwnGrid(physical.grid, self._dso)
+        self._own = None if physical is None else OwnElements(physical.grid, self._dso)
         self._units = {unit.resource: unit for unit in served.day.scenario.resources}
 
     def placed(self, value: Value) -> Span | ValidationError:

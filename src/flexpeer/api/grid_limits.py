@@ -7,25 +7,25 @@ import msgspec
 
 from flexpeer.api.declining import denied
 from flexpeer.api.edge import JSON, Answer, Asked, Route
-from flexpeer.api.grids import OwnGrid, market_of, own_grid, revise
+from flexpeer.api.grids import OwnElements, market_of, own_grid, revise
 from flexpeer.api.listing import listed
 from flexpeer.api.permissions import Action
 from flexpeer.api.service import ServedDay
 from flexpeer.api.units import instant, megawatts, utc, watts
 from flexpeer.app.contribution import Contribution
-from flexpeer.app.scenario import BandRow, CongestionPoint, Outage, RatingRow
+from flexpeer.app.scenario import BandRow, CongestionPointRow, OutageRow, RatingRow
 from flexpeer.periods import Span
 from flexpeer.wire.api import ValidationError
 from flexpeer.wire.api_grid import (
     BandLimit,
     DirectionWord,
-    Limits,
     MarketQuery,
     OutageDocument,
     OutageList,
     OutageRequest,
     PointLimit,
     RatingLimit,
+    StatedLimits,
 )
 from flexpeer.wire.api_problems import Denial
 from flexpeer.wire.api_queries import ListQuery
@@ -41,8 +41,8 @@ async def read_limits(asked: Asked) -> Answer:
     return Answer(200, _limits(points, said))
 
 
-def _limits(points: Iterable[CongestionPoint], said: Contribution) -> Limits:
-    return Limits(
+def _limits(points: Iterable[CongestionPointRow], said: Contribution) -> StatedLimits:
+    return StatedLimits(
         tuple(
             PointLimit(
                 p.congestion_point, p.element, DirectionWord(p.direction),
@@ -55,11 +55,11 @@ def _limits(points: Iterable[CongestionPoint], said: Contribution) -> Limits:
     )  # fmt: skip
 
 
-def _is_own(asked: Asked, served: ServedDay, point: CongestionPoint) -> bool:
+def _is_own(asked: Asked, served: ServedDay, point: CongestionPointRow) -> bool:
     dso, physical = asked.caller.organisation, served.day.physical
     if point.dso is not None or physical is None:
         return (point.dso or _only_dso(served)) == dso
-    return OwnGrid(physical.grid, dso).has_element(point.element, at_bus=point.direction in VOLTAGES)
+    return OwnElements(physical.grid, dso).has_element(point.element, at_bus=point.direction in VOLTAGES)
 
 
 def _only_dso(served: ServedDay) -> str:
@@ -70,7 +70,7 @@ def _only_dso(served: ServedDay) -> str:
 
 async def replace_limits(asked: Asked) -> Answer:
     """All limits that the caller states, in place of those before."""
-    served, sent = market_of(asked), asked.of(Limits)
+    served, sent = market_of(asked), asked.of(StatedLimits)
     own = own_grid(asked, served)
     findings = list(_strangers(own, sent))
     if sent.congestion_points and served.day.scenario.congestion_points is None:
@@ -104,12 +104,12 @@ async def replace_limits(asked: Asked) -> Answer:
     return await read_limits(asked)
 
 
-def _point(point: PointLimit, dso: str) -> CongestionPoint:
+def _point(point: PointLimit, dso: str) -> CongestionPointRow:
     limit_w = None if point.limit is None else watts(point.limit)
-    return CongestionPoint(point.id, point.element, str(point.direction), limit_w, point.limit_pu, dso)
+    return CongestionPointRow(point.id, point.element, str(point.direction), limit_w, point.limit_pu, dso)
 
 
-def _strangers(own: OwnGrid, sent: Limits) -> Iterable[ValidationError]:
+def _strangers(own: OwnElements, sent: StatedLimits) -> Iterable[ValidationError]:
     """Elements that are not the caller's, and periods and limits that are none."""
     for n, point in enumerate(sent.congestion_points):
         at_bus = point.direction in VOLTAGES
@@ -146,7 +146,7 @@ async def read_outages(asked: Asked) -> Answer:
     return listed(asked, documents, OutageList)
 
 
-def _outage_document(served: ServedDay, name: str, outage: Outage) -> OutageDocument:
+def _outage_document(served: ServedDay, name: str, outage: OutageRow) -> OutageDocument:
     day = served.day.scenario.day
     limit = None if outage.limit_w is None else megawatts(outage.limit_w)
     begins, ends = utc(day.instant(outage.span.first)), utc(day.instant(outage.span.end))
@@ -168,7 +168,7 @@ async def add_outage(asked: Asked) -> Answer:
         raise denied(Denial.MALFORMED, f"{len(findings)} finding(s)", findings)
     name = sent.id or uuid4().hex
     limit_w = None if sent.limit is None else watts(sent.limit)
-    outage = Outage(sent.element, Span(touched.start, touched.stop), limit_w)
+    outage = OutageRow(sent.element, Span(touched.start, touched.stop), limit_w)
     await revise(asked, served, lambda _, said: msgspec.structs.replace(said, outages={**said.outages, name: outage}))
     return Answer(201, _outage_document(served, name, outage))
 
@@ -190,12 +190,12 @@ async def remove_outage(asked: Asked) -> Answer:
 
 ROUTES = (
     Route(
-        "GET", "/api/Limits", Action.READ_GRID, read_limits, "Limits that one has stated", {200: Limits},
+        "GET", "/api/Limits", Action.READ_GRID, read_limits, "Limits that one has stated", {200: StatedLimits},
         query=MarketQuery,
     ),
     Route(
         "PUT", "/api/Limits", Action.WRITE_GRID, replace_limits, "State one's limits, until the need is published",
-        {200: Limits}, query=MarketQuery, bodies={JSON: Limits},
+        {200: StatedLimits}, query=MarketQuery, bodies={JSON: StatedLimits},
     ),
     Route(
         "GET", "/api/Outages", Action.READ_GRID, read_outages, "One's own outages", {200: OutageList}, query=ListQuery

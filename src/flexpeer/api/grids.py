@@ -19,7 +19,7 @@ from flexpeer.wire.api_problems import Denial
 Change = Callable[[ServedDay, Contribution], Contribution]
 
 
-class OwnGrid:
+class OwnElements:
     """Which elements are one DSO's."""
 
     def __init__(self, grid: GridDay, dso: str) -> None:
@@ -35,11 +35,11 @@ class OwnGrid:
         return name in self.buses if at_bus else name in self.branches or name in self.sources
 
 
-def own_grid(asked: Asked, served: ServedDay) -> OwnGrid:
+def own_grid(asked: Asked, served: ServedDay) -> OwnElements:
     """The caller's; declined where the market has no grid."""
     if served.day.physical is None:
         raise denied(Denial.NOT_FOUND, "this market has no grid, only congestion points and impact factors")
-    return OwnGrid(served.day.physical.grid, asked.caller.organisation)
+    return OwnElements(served.day.physical.grid, asked.caller.organisation)
 
 
 def market_of(asked: Asked) -> ServedDay:

@@ -18,21 +18,21 @@ OPTIONAL = ("arrival", "action", "congestion_point", "regulation", "min_quantity
 TIMES_IN_FORCE = {"": "Day", "day": "Day", "fak": "FaK", "fok": "FoK"}
 
 
-class Row(NamedTuple):
+class ImportRow(NamedTuple):
     """One order, or what changes it, and where it stands: a line of the file, or its place in the array from 1."""
 
     line: int
     wanted: OrderRequest | ImportedChange | Declined
 
 
-def json_rows(body: bytes) -> list[Row]:
+def json_rows(body: bytes) -> list[ImportRow]:
     """The orders of an array; declined if it is none."""
     try:
         parts = msgspec.json.decode(body, type=list[msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(str(error)) from error
     _not_too_many(len(parts))
-    return [Row(number, _decoded(part)) for number, part in enumerate(parts, 1)]
+    return [ImportRow(number, _decoded(part)) for number, part in enumerate(parts, 1)]
 
 
 def _decoded(part: msgspec.Raw) -> OrderRequest | ImportedChange | Declined:
@@ -44,7 +44,7 @@ def _decoded(part: msgspec.Raw) -> OrderRequest | ImportedChange | Declined:
         return malformed(str(error))
 
 
-def csv_rows(body: bytes, market_id: str | None) -> list[Row]:
+def csv_rows(body: bytes, market_id: str | None) -> list[ImportRow]:
     """The orders of a file for the market named in the query; declined if its header is none."""
     if market_id is None:
         missing = ValidationError("marketId", "missing in the query", None)
@@ -52,7 +52,7 @@ def csv_rows(body: bytes, market_id: str | None) -> list[Row]:
     names, rows = csv_table(body)
     _known_header(names)
     _not_too_many(len(rows))
-    return [Row(line, _converted(row, market_id)) for line, row in rows]
+    return [ImportRow(line, _converted(row, market_id)) for line, row in rows]
 
 
 def _not_too_many(count: int) -> None:

@@ -11,7 +11,7 @@ from flexpeer.wire.api_problems import Denial
 CLIENTS_REMEMBERED = 10_000
 
 
-class Limits:
+class RateLimits:
     """A bucket for each client that fills by `per_second` up to `burst`."""
 
     def __init__(

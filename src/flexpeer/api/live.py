@@ -14,7 +14,7 @@ from flexpeer.api.orders import placing
 from flexpeer.api.permissions import Action
 from flexpeer.api.units import megawatts, price
 from flexpeer.app.day import ceiling_minor
-from flexpeer.app.views.prospects import Meeting, Previews, Prospects
+from flexpeer.app.views.prospects import PossibleMeeting, Previews, Prospects
 from flexpeer.app.views.results import kpi_object
 from flexpeer.app.views.so_far import kpis_so_far, residual_need_w
 from flexpeer.market.machine import State
@@ -138,7 +138,7 @@ def _points(state: State, command: PlaceOrder, found: Prospects) -> Iterator[Pre
         )
 
 
-def _meeting(met: Meeting) -> PreviewMeeting:
+def _meeting(met: PossibleMeeting) -> PreviewMeeting:
     return PreviewMeeting(
         side=SIDES[met.order.side],
         quantity=megawatts(met.own_w),

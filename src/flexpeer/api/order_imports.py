@@ -8,7 +8,7 @@ from msgspec import Meta
 from flexpeer.api.declining import Declined, denied
 from flexpeer.api.documents import order_owned
 from flexpeer.api.edge import CSV, JSON, XLSX, Answer, Asked, Route, malformed
-from flexpeer.api.import_rows import Row, csv_rows, json_rows
+from flexpeer.api.import_rows import ImportRow, csv_rows, json_rows
 from flexpeer.api.orders import Placing, do_place, placing, submit_changes
 from flexpeer.api.permissions import Action, Permission, may
 from flexpeer.api.published import POINT
@@ -47,7 +47,7 @@ async def import_orders(asked: Asked) -> Answer:
     return Answer(200, ImportResult(taken, len(lines) - taken, lines))
 
 
-def _prepared(asked: Asked, row: Row) -> Prepared:
+def _prepared(asked: Asked, row: ImportRow) -> Prepared:
     wanted = row.wanted
     try:
         if isinstance(wanted, OrderRequest):
@@ -120,7 +120,7 @@ def _points(served: ServedDay, name: str) -> Iterator[Order]:
         order = known.get(f"{name}{POINT}{number}")
 
 
-def _line(row: Row, prepared: Prepared, outcome: Outcome) -> ImportLine:
+def _line(row: ImportRow, prepared: Prepared, outcome: Outcome) -> ImportLine:
     name = None if isinstance(row.wanted, Declined) else row.wanted.id
     if isinstance(outcome, Declined):
         problem = outcome.problem

@@ -10,7 +10,7 @@ import msgspec
 
 from flexpeer.api.documents import SIDES, period, public_order
 from flexpeer.api.edge import Answer, encode
-from flexpeer.api.limits import Limits
+from flexpeer.api.limits import RateLimits
 from flexpeer.api.service import ServedDay, Service
 from flexpeer.api.units import megawatts, price, utc
 from flexpeer.app.views.results import kpi_object
@@ -28,7 +28,7 @@ FRESH_S = 1.0
 class Public:
     """Answers anybody; all of them together are limited as one client is."""
 
-    def __init__(self, service: Service, limits: Limits, seconds: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, service: Service, limits: RateLimits, seconds: Callable[[], float] = time.monotonic) -> None:
         self._service, self._limits, self._seconds = service, limits, seconds
         self._known, self._until = b"", -1.0
 

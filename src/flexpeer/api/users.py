@@ -12,7 +12,7 @@ from flexpeer.api.listing import listed, matching
 from flexpeer.api.one_time_codes import address, new_secret
 from flexpeer.api.permissions import Action, Owned
 from flexpeer.api.service import Service
-from flexpeer.app.registry import Account, KeepAccount, Kind, Life, Rank, Registry
+from flexpeer.app.registry import HolderKind, KeepAccount, Life, MarketAccount, Rank, Registry
 from flexpeer.market.participants import Organisation, RegisterOrganisation, Role
 from flexpeer.market.reasons import CommandRefused, Reason
 from flexpeer.wire.api_accounts import (
@@ -50,7 +50,7 @@ class Users:
                 raise refused_command(CommandRefused("KeepAccount", wanted.owner, Reason.ALREADY_KNOWN))
             asked.service.register([RegisterOrganisation(new)])
             return self._invited(
-                asked.service.registry, Account(wanted.owner, wanted.id, Rank.OWNER, life=Life.INVITED)
+                asked.service.registry, MarketAccount(wanted.owner, wanted.id, Rank.OWNER, life=Life.INVITED)
             )
 
         word = await asked.service.done(act)
@@ -58,23 +58,23 @@ class Users:
 
     async def users(self, asked: Asked) -> Answer:
         """Users of organisations that the caller may look at, by name."""
-        documents = [self._user(account) for account in _accounts(asked, Kind.USER)]
+        documents = [self._user(account) for account in _accounts(asked, HolderKind.USER)]
         return listed(asked, matching(asked.query, documents), UserList)
 
     async def invite(self, asked: Asked) -> Answer:
         """A one-time link for somebody; a new one in its place for somebody invited before."""
         wanted = asked.of(InvitationRequest)
-        account = Account(wanted.id, asked.caller.organisation, Rank(wanted.rank), life=Life.INVITED)
+        account = MarketAccount(wanted.id, asked.caller.organisation, Rank(wanted.rank), life=Life.INVITED)
         registry = asked.service.registry
         word = await asked.service.done(lambda: self._invited(registry, account))
         return Answer(201, replace(self._user(account), link=link_of(asked, word)))
 
-    def _invited(self, registry: Registry, account: Account) -> str:
+    def _invited(self, registry: Registry, account: MarketAccount) -> str:
         if registry.state.accounts.get(account.account) != account:
             keep(registry, account)
         return self._doorkeeper.invite(account.account)
 
-    def _user(self, account: Account) -> UserDocument:
+    def _user(self, account: MarketAccount) -> UserDocument:
         return UserDocument(
             account.account, account.organisation, RankWord(account.rank), AccountStatus(account.life),
             self._doorkeeper.has_codes(account.account),
@@ -82,17 +82,17 @@ class Users:
 
     async def revoke_user(self, asked: Asked) -> Answer:
         """A user or an invitation ends, at once; the last owner stays."""
-        return await self._revoked(asked, Kind.USER)
+        return await self._revoked(asked, HolderKind.USER)
 
     async def clients(self, asked: Asked) -> Answer:
         """API clients of organisations that the caller may look at, by id."""
-        documents = [_client(account) for account in _accounts(asked, Kind.CLIENT)]
+        documents = [_client(account) for account in _accounts(asked, HolderKind.CLIENT)]
         return listed(asked, matching(asked.query, documents), ClientList)
 
     async def make_client(self, asked: Asked) -> Answer:
         """A client, whose secret is in this answer only."""
         client_id, secret = new_client()
-        account = Account(client_id, asked.caller.organisation, Rank.CONTRIBUTOR, Kind.CLIENT)
+        account = MarketAccount(client_id, asked.caller.organisation, Rank.CONTRIBUTOR, HolderKind.CLIENT)
         secret_hash = await asyncio.to_thread(HASHER.hash, secret)
 
         def act() -> None:
@@ -104,9 +104,9 @@ class Users:
 
     async def revoke_client(self, asked: Asked) -> Answer:
         """A client ends, and its tokens with it."""
-        return await self._revoked(asked, Kind.CLIENT)
+        return await self._revoked(asked, HolderKind.CLIENT)
 
-    async def _revoked(self, asked: Asked, kind: Kind) -> Answer:
+    async def _revoked(self, asked: Asked, kind: HolderKind) -> Answer:
         registry = asked.service.registry
 
         def act() -> None:
@@ -194,7 +194,7 @@ class Users:
         )  # fmt: skip
 
 
-def keep(registry: Registry, account: Account) -> None:
+def keep(registry: Registry, account: MarketAccount) -> None:
     """The registry has the account from now on, or declines it; called by the writer."""
     entries = registry.submit(KeepAccount(account))
     if isinstance(entries[0], CommandRefused):
@@ -224,11 +224,11 @@ async def join(service: Service, doorkeeper: Doorkeeper, word: str, password: st
         return None
 
 
-def _accounts(asked: Asked, kind: Kind) -> Sequence[Account]:
+def _accounts(asked: Asked, kind: HolderKind) -> Sequence[MarketAccount]:
     known = asked.service.registry.published.accounts
     found = [known[name] for name in sorted(known) if known[name].kind is kind]
     return [account for account in found if account.life is not Life.CLOSED and asked.sees(Owned(account.organisation))]
 
 
-def _client(account: Account) -> ClientDocument:
+def _client(account: MarketAccount) -> ClientDocument:
     return ClientDocument(account.account, account.organisation, AccountStatus(account.life))

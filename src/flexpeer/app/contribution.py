@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from flexpeer.app.scenario import BandRow, CongestionPoint, Outage, Profile, RatingRow, Scenario
+from flexpeer.app.scenario import BandRow, CongestionPointRow, OutageRow, Profile, RatingRow, Scenario
 
 
 class SentBorder(msgspec.Struct, frozen=True):
@@ -32,11 +32,11 @@ class Contribution(msgspec.Struct, frozen=True):
     grid: SentGrid | None = None
     bus_forecast: dict[str, Profile] = {}
     resource_forecast: dict[str, Profile] = {}
-    points: tuple[CongestionPoint, ...] | None = None
+    points: tuple[CongestionPointRow, ...] | None = None
     replaced: tuple[str, ...] = ()
     ratings: tuple[RatingRow, ...] = ()
     bands: tuple[BandRow, ...] = ()
-    outages: dict[str, Outage] = {}
+    outages: dict[str, OutageRow] = {}
 
     def lasting(self) -> "Contribution":
         """What is of no single day: the grid file and where congestion points are."""

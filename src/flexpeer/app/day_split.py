@@ -13,7 +13,7 @@ from flexpeer.app.between.remote_owner import Address, Domain, Post, RemoteOwner
 from flexpeer.app.day import Day
 from flexpeer.app.owner.grid_owner import OwnGrid
 from flexpeer.app.ports import Batch, OwnerSilent, Watch
-from flexpeer.app.scenario import CongestionPoint, OrderRow, Profile, Scenario
+from flexpeer.app.scenario import CongestionPointRow, OrderRow, Profile, Scenario
 from flexpeer.app.study.grid_day import GridInput
 from flexpeer.app.study.told_side import ToldPoint, ToldSide
 from flexpeer.errors import BadInput, Finding
@@ -199,11 +199,11 @@ def _without_grid(scenario: Scenario, needs: Needs, told: tuple[ToldPoint, ...],
     )
 
 
-def _row(told: ToldPoint) -> CongestionPoint:
+def _row(told: ToldPoint) -> CongestionPointRow:
     """As a row of a scenario without a grid, where voltages are told in watts too."""
     point, limit_w = told.point, max(0, int(max(told.limit_w)))
     direction = FLOW_OF.get(point.direction, point.direction)
-    return CongestionPoint(point.congestion_point, point.element, str(direction), limit_w, None, point.dso)
+    return CongestionPointRow(point.congestion_point, point.element, str(direction), limit_w, None, point.dso)
 
 
 def _check_start(operator: OperatorShare, start_w: Mapping[str, Watts], watch: Watch) -> None:

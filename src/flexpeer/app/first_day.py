@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flexpeer.app.scenario import Organisation, Profile, Resource, Scenario
+from flexpeer.app.scenario import OrganisationRow, Profile, ResourceRow, Scenario
 from flexpeer.errors import BadInput
 from flexpeer.grid.areas import split
 from flexpeer.grid.assembly import InjectionRow
@@ -78,7 +78,7 @@ def first_scenario(name: str, source: str, day: MarketDay, grid: FirstGrid) -> S
     units = list(_chosen(_units(grid, day.mtu_count)))
     owners = _owners(grid)
     groups = {unit.group for unit in units}
-    fsps = [Organisation(FSPS[g], "FSP" if g == "generation" else "AGGREGATOR", None) for g in FSPS if g in groups]
+    fsps = [OrganisationRow(FSPS[g], "FSP" if g == "generation" else "AGGREGATOR", None) for g in FSPS if g in groups]
     return Scenario(
         name=name,
         day=day,
@@ -87,7 +87,7 @@ def first_scenario(name: str, source: str, day: MarketDay, grid: FirstGrid) -> S
         rulebook=Rulebook(),
         alternative=Alternative(),
         costs=Costs(),
-        organisations=(*_dsos(grid, owners), Organisation(OPERATOR, "MARKET_OPERATOR", None), *fsps),
+        organisations=(*_dsos(grid, owners), OrganisationRow(OPERATOR, "MARKET_OPERATOR", None), *fsps),
         areas=dict(zip(grid.network.bus_names, owners, strict=True)) if len(set(owners)) > 1 else {},
         resources=tuple(map(_resource, units)),
         portfolios={},
@@ -144,11 +144,11 @@ def _chosen(units: Iterable[_Unit]) -> Iterator[_Unit]:
     yield from (unit for unit in ranked[:MOST_LOADS] if abs(sum(unit.p_w)) >= LEAST_SHARE * whole)
 
 
-def _resource(unit: _Unit) -> Resource:
+def _resource(unit: _Unit) -> ResourceRow:
     """Where the file has no range: generation can fall to none, a load can stop, a storage can do the opposite."""
     plate, (low_w, high_w) = unit.row.plate, unit.range_w
     energy = round(plate.energy_wh) if unit.group == "storage" and math.isfinite(plate.energy_wh) else None
-    return Resource(
+    return ResourceRow(
         unit.name,
         FSPS[unit.group],
         unit.bus,
@@ -188,8 +188,8 @@ def _owners(grid: FirstGrid) -> tuple[str, ...]:
     return (TOP_DSO,) * grid.network.bus_count
 
 
-def _dsos(grid: FirstGrid, owners: Sequence[str]) -> list[Organisation]:
+def _dsos(grid: FirstGrid, owners: Sequence[str]) -> list[OrganisationRow]:
     """The DSO at the first source is the regional one, those of other zones are below it."""
     top = owners[int(grid.network.source_bus[0])]
-    local = [Organisation(owner, "LOCAL_DSO", top) for owner in sorted(set(owners) - {top})]
-    return [Organisation(top, "REGIONAL_DSO", None), *local]
+    local = [OrganisationRow(owner, "LOCAL_DSO", top) for owner in sorted(set(owners) - {top})]
+    return [OrganisationRow(top, "REGIONAL_DSO", None), *local]

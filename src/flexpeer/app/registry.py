@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 from rpds import HashTrieMap
 
-from flexpeer.app.scenario import Organisation, Resource, Scenario
+from flexpeer.app.scenario import OrganisationRow, ResourceRow, Scenario
 from flexpeer.market import participants
 from flexpeer.market.participants import (
     FormPortfolio,
@@ -42,7 +42,7 @@ class Rank(StrEnum):
     READER = "reader"
 
 
-class Kind(StrEnum):
+class HolderKind(StrEnum):
     """A person, or a program."""
 
     USER = "user"
@@ -57,13 +57,13 @@ class Life(StrEnum):
     CLOSED = "closed"
 
 
-class Account(msgspec.Struct, frozen=True):
+class MarketAccount(msgspec.Struct, frozen=True):
     """Who may act for an organisation."""
 
     account: str
     organisation: str
     rank: Rank
-    kind: Kind = Kind.USER
+    kind: HolderKind = HolderKind.USER
     life: Life = Life.OPEN
 
 
@@ -76,7 +76,7 @@ class AdoptRulebook(msgspec.Struct, frozen=True, tag=True):
 class KeepAccount(msgspec.Struct, frozen=True, tag=True):
     """Command: a new account, or how one known is from now on."""
 
-    account: Account
+    account: MarketAccount
 
 
 class RulebookAdopted(msgspec.Struct, frozen=True, tag=True):
@@ -88,7 +88,7 @@ class RulebookAdopted(msgspec.Struct, frozen=True, tag=True):
 class AccountKept(msgspec.Struct, frozen=True, tag=True):
     """An account is new, or is like this from now on."""
 
-    account: Account
+    account: MarketAccount
 
 
 Command = participants.Command | AdoptRulebook | KeepAccount
@@ -100,16 +100,16 @@ class Registered(msgspec.Struct, frozen=True):
 
     participants: Participants = Participants()
     rulebook: Rulebook | None = None
-    accounts: HashTrieMap[str, Account] = HashTrieMap()
+    accounts: HashTrieMap[str, MarketAccount] = HashTrieMap()
 
-    def open(self, account: str, kind: Kind) -> Account | None:
+    def open(self, account: str, kind: HolderKind) -> MarketAccount | None:
         """An open account of this name and kind."""
         found = self.accounts.get(account)
         return found if found is not None and (found.kind, found.life) == (kind, Life.OPEN) else None
 
     def owners(self, organisation: str) -> int:
         """How many persons own an organisation's account, those invited not counted."""
-        wanted = (organisation, Rank.OWNER, Kind.USER, Life.OPEN)
+        wanted = (organisation, Rank.OWNER, HolderKind.USER, Life.OPEN)
         return sum((a.organisation, a.rank, a.kind, a.life) == wanted for a in self.accounts.values())
 
 
@@ -124,7 +124,7 @@ def decide(known: Registered, command: Command) -> Sequence[Entry]:
             return participants.decide(known.participants, command)
 
 
-def _kept(known: Registered, new: Account) -> Sequence[Entry]:
+def _kept(known: Registered, new: MarketAccount) -> Sequence[Entry]:
     before, reason = known.accounts.get(new.account), None
     if not new.account:
         reason = Reason.RESERVED_NAME
@@ -135,7 +135,7 @@ def _kept(known: Registered, new: Account) -> Sequence[Entry]:
     return [CommandRefused("KeepAccount", new.account, reason)] if reason else [AccountKept(new)]
 
 
-def _another(before: Account, new: Account) -> bool:
+def _another(before: MarketAccount, new: MarketAccount) -> bool:
     """Whether a name would go from one to another; of an account only its life changes, and forward."""
     lives = list(Life)
     return replace(new, life=before.life) != before or lives.index(new.life) < lives.index(before.life)
@@ -239,7 +239,7 @@ def takes_over(scenario: Scenario, people: Participants, has_node: Callable[[str
     names = {each.organisation for each in scenario.organisations}
     known = {each.resource for each in scenario.resources}
     organisations = tuple(
-        Organisation(each.organisation, str(each.role), each.parent)
+        OrganisationRow(each.organisation, str(each.role), each.parent)
         for each in _sorted(people.organisations)
         if each.organisation not in names and each.role not in OVERSEEING
     )
@@ -273,9 +273,9 @@ def _passed(people: Participants, resource: str) -> bool:
     return checks is not None and all(check is not None and check.passed for check in (checks.grid, checks.product))
 
 
-def _row(resource: participants.Resource) -> Resource:
+def _row(resource: participants.Resource) -> ResourceRow:
     """A resource as a row of a scenario; what is not said of it there is as the registry has it."""
-    return Resource(
+    return ResourceRow(
         resource=resource.resource,
         fsp=resource.organisation,
         bus=resource.node,

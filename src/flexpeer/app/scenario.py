@@ -14,7 +14,7 @@ from flexpeer.market.rulebook import BaselineMethod, Rulebook
 from flexpeer.periods import MarketDay, Span
 
 
-class Organisation(msgspec.Struct, frozen=True):
+class OrganisationRow(msgspec.Struct, frozen=True):
     """A row of `organisations.csv`; `role` is a glossary role, `parent` an organisation or None."""
 
     organisation: str
@@ -22,7 +22,7 @@ class Organisation(msgspec.Struct, frozen=True):
     parent: str | None
 
 
-class Resource(msgspec.Struct, frozen=True):
+class ResourceRow(msgspec.Struct, frozen=True):
     """A row of `resources.csv`; powers in W, injection positive; `cost_minor` per MWh; energies in Wh."""
 
     resource: str
@@ -39,7 +39,7 @@ class Resource(msgspec.Struct, frozen=True):
     energy_start_wh: int | None = None
 
 
-class CongestionPoint(msgspec.Struct, frozen=True):
+class CongestionPointRow(msgspec.Struct, frozen=True):
     """A row of `congestion_points.csv`: `limit_w` for `export`/`import`, `limit_pu` for `high`/`low`.
 
     A branch without `limit_w` is limited by its rating.
@@ -58,7 +58,7 @@ class CongestionPoint(msgspec.Struct, frozen=True):
         return self.limit_w is None and self.direction in ("export", "import")
 
 
-class Outage(msgspec.Struct, frozen=True):
+class OutageRow(msgspec.Struct, frozen=True):
     """`element` is out, or limited to `limit_w`, during `span` (MTUs of the delivery day it touches)."""
 
     element: str
@@ -170,16 +170,16 @@ class Scenario(msgspec.Struct, frozen=True):
     rulebook: Rulebook
     alternative: Alternative
     costs: Costs
-    organisations: tuple[Organisation, ...]
+    organisations: tuple[OrganisationRow, ...]
     areas: dict[str, str]
-    resources: tuple[Resource, ...]
+    resources: tuple[ResourceRow, ...]
     portfolios: dict[str, tuple[str, ...]]
     bus_forecast: dict[str, Profile]
     resource_forecast: dict[str, Profile]
-    congestion_points: tuple[CongestionPoint, ...] | None
+    congestion_points: tuple[CongestionPointRow, ...] | None
     impact_ppm: dict[str, dict[str, tuple[int, ...]]] | None
     obligations_w: dict[str, tuple[int, ...]] | None
-    outages: tuple[Outage, ...]
+    outages: tuple[OutageRow, ...]
     orders: tuple[OrderRow, ...]
     meter_w: dict[str, tuple[int, ...]] | None
     meter_history_w: dict[str, dict[int, int]] = {}

@@ -1,6 +1,6 @@
 """The rows of an area's devices and where price-Newton starts them.
 
-A device's value is its lowest value plus its rows, whose slopes ascend (`Slopes`):
+A device's value is its lowest value plus its rows, whose slopes ascend (`DeviceSlopes`):
 
 | device | lowest value | rows: sign, size, slope |
 |---|---|---|
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flexpeer.clearing.problem import Flags, Floats, Integers, PeerKind, Problem
+from flexpeer.clearing.problem import ClearingProblem, Flags, Floats, Integers, PeerKind
 from flexpeer.clearing.rows import LANES, ROW, C, S, V, Y, Z
 from flexpeer.compiled import compiled, compiled_apart
 
@@ -45,7 +45,7 @@ class Reach:
 
 
 @dataclass(frozen=True)
-class Slopes:
+class DeviceSlopes:
     """Devices of one kind that have rows: `at` their numbers, `low` (devices, LANES), `start` what they shall be.
 
     `width`, `slope` (devices, pieces, LANES); the first piece counts downwards and the last upwards, both beyond
@@ -85,7 +85,7 @@ class Slopes:
 
 def banded(
     active: Flags, reach: tuple[Floats, Floats], band: tuple[Floats, Floats], start: Floats, price: Floats | float
-) -> Slopes:
+) -> DeviceSlopes:
     """No cost within `band`, `price` (devices,) beyond; infinite bands end just beyond what can be reached."""
     at = np.flatnonzero(active)
     low, high, start = reach[0][at], reach[1][at], start[at]
@@ -97,10 +97,10 @@ def banded(
     width = np.stack((beyond[0], ceiling - floor, beyond[1]), axis=1)
     slope = np.zeros(width.shape)
     slope[:, (0, 2)] = np.broadcast_to(price, active.shape)[at, None, None]
-    return Slopes(at, floor, start, width, slope)
+    return DeviceSlopes(at, floor, start, width, slope)
 
 
-def root_exchange(problem: Problem, reach: Reach, periods: Integers, start: Floats) -> Slopes:
+def root_exchange(problem: ClearingProblem, reach: Reach, periods: Integers, start: Floats) -> DeviceSlopes:
     """Import and export, within the subscription and beyond it."""
     low, high = reach.flow_low[:1, periods], reach.flow_high[:1, periods]
     most = 1.1 * np.maximum(np.abs(low), np.abs(high)) + LEAST
@@ -110,7 +110,7 @@ def root_exchange(problem: Problem, reach: Reach, periods: Integers, start: Floa
     width = np.stack((beyond, limit, limit, beyond), axis=1)
     extra = problem.root_limit_price
     slope = np.stack((bought + extra, -bought, -sold, extra - sold))[None]
-    return Slopes(np.zeros(1, dtype=np.int64), -limit, start, width, slope)
+    return DeviceSlopes(np.zeros(1, dtype=np.int64), -limit, start, width, slope)
 
 
 @compiled
@@ -165,14 +165,16 @@ class PeerRows:
     sign: Floats
 
     @classmethod
-    def of(cls, problem: Problem, peers: Integers) -> "PeerRows":
+    def of(cls, problem: ClearingProblem, peers: Integers) -> "PeerRows":
         """All steps that have a size in any period."""
         used = np.zeros((len(peers), problem.steps), dtype=np.bool_)
         find_used(problem.step_kw, peers, used)
         at, step = np.nonzero(used)
         return cls(peers[at], step, problem.step_sign[step].astype(np.float64))
 
-    def rows(self, problem: Problem, periods: Integers, price: Floats, spread: Floats, spare: int = 0) -> Floats:
+    def rows(
+        self, problem: ClearingProblem, periods: Integers, price: Floats, spread: Floats, spare: int = 0
+    ) -> Floats:
         """Where they start, and room for `spare` more rows behind them."""
         rows = np.empty((len(self.peer) + spare, ROW))
         lay_peers(rows, self.peer, self.step, periods, problem.step_kw, problem.step_price)
@@ -180,12 +182,12 @@ class PeerRows:
         return rows
 
 
-def root_price(problem: Problem, periods: Integers) -> Floats:
+def root_price(problem: ClearingProblem, periods: Integers) -> Floats:
     """Where g starts, (LANES,)."""
     return -0.5 * (problem.import_price + problem.export_price)[periods]
 
 
-def free_peers(problem: Problem, bus: Integers) -> Integers:
+def free_peers(problem: ClearingProblem, bus: Integers) -> Integers:
     """The free peers at `bus`, bus by bus in the order of `bus`."""
     place = np.full(problem.buses, -1)
     place[bus] = np.arange(len(bus))

@@ -16,8 +16,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from flexpeer.clearing import layout
-from flexpeer.clearing.layout import Reach, Slopes
-from flexpeer.clearing.problem import Flags, Floats, Integers, Problem
+from flexpeer.clearing.layout import DeviceSlopes, Reach
+from flexpeer.clearing.problem import ClearingProblem, Flags, Floats, Integers
 
 Sparse = sp.csr_array
 
@@ -33,7 +33,7 @@ class Bands:
     low: Floats
     high: Floats
     price: Floats
-    exchange: Problem | None = None
+    exchange: ClearingProblem | None = None
 
     def reached(self, least: Floats, most: Floats) -> Flags:
         """The limits (limits,) that moves between `least` and `most` (limits, periods) can reach."""
@@ -63,7 +63,7 @@ class Bands:
         kind = _root(self.exchange, every, self.idle[:1] + least[:1], self.idle[:1] + most[:1], self.idle[:1])
         return np.asarray(-kind.low[0] * self.exchange.import_price)
 
-    def slopes(self, periods: Integers, least: Floats, most: Floats, moved: Floats) -> list[Slopes]:
+    def slopes(self, periods: Integers, least: Floats, most: Floats, moved: Floats) -> list[DeviceSlopes]:
         """Devices that all have rows; moves are (limits, LANES) of the `periods`."""
         idle, first = self.idle[:, periods], 0 if self.exchange is None else 1
         low, high, start = idle + least, idle + most, idle + moved
@@ -74,7 +74,7 @@ class Bands:
         return [*root, rest]
 
 
-def _root(problem: Problem, periods: Integers, low: Floats, high: Floats, start: Floats) -> Slopes:
+def _root(problem: ClearingProblem, periods: Integers, low: Floats, high: Floats, start: Floats) -> DeviceSlopes:
     """The exchange, for flows (1, LANES) at their least, their largest and first."""
     ends = np.zeros((2, 1, problem.periods))
     ends[0, :, periods], ends[1, :, periods] = low.T, high.T

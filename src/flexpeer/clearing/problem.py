@@ -48,7 +48,7 @@ def _none(*shape: int) -> Floats:
 
 
 @dataclass(frozen=True)
-class Problem:
+class ClearingProblem:
     """One problem; the contract of `.npz` files has the same names.
 
     Shapes: `parent`, `area`, `voltage_drop` (buses,), parents before children, -1 for the root, which is bus 0;
@@ -114,7 +114,7 @@ class Problem:
         """Peers whose periods hang together."""
         return np.flatnonzero(self.peer_kind != PeerKind.FREE)
 
-    def with_peers(self, peers: Integers) -> "Problem":
+    def with_peers(self, peers: Integers) -> "ClearingProblem":
         """With only these peers, by number, in this order."""
         return replace(
             self, peer_bus=self.peer_bus[peers], step_kw=self.step_kw[peers], step_price=self.step_price[peers],
@@ -130,14 +130,14 @@ class Problem:
         return bool(self.voltage_price > 0.0 and banded and (self.voltage_drop != 0.0).any())
 
 
-def require_sound(problem: Problem, where: str) -> None:
+def require_sound(problem: ClearingProblem, where: str) -> None:
     """`BadInput` with every finding of a problem; shapes first, and what they hold once shapes are right."""
     findings = list(_shapes(problem, where)) or list(_contents(problem, where))
     if findings:
         raise BadInput(findings)
 
 
-def _shapes(p: Problem, where: str) -> Iterator[Finding]:
+def _shapes(p: ClearingProblem, where: str) -> Iterator[Finding]:
     buses, peers, periods, steps, rows = p.buses, p.peers, p.import_price.size, p.steps, len(p.row_factor)
     expected = {
         "parent": (buses,),
@@ -168,7 +168,7 @@ def _shapes(p: Problem, where: str) -> Iterator[Finding]:
             yield Finding(where, 0, name, "is empty", "at least one")
 
 
-def _contents(p: Problem, where: str) -> Iterator[Finding]:
+def _contents(p: ClearingProblem, where: str) -> Iterator[Finding]:
     checks: tuple[tuple[str, bool, str, str], ...] = (
         ("parent", bool(p.parent[0] != -1 or (p.parent[1:] < 0).any()), "has no single root first", "-1 at bus 0 only"),
         ("parent", bool((p.parent >= np.arange(p.buses)).any()), "has a child before its parent", "parents first"),
@@ -210,7 +210,7 @@ FINITE = (
 )
 
 
-def _storages(p: Problem) -> Iterator[tuple[str, bool, str, str]]:
+def _storages(p: ClearingProblem) -> Iterator[tuple[str, bool, str, str]]:
     storage = p.peer_kind == PeerKind.STORAGE
     start, most = p.energy_start_kwh[storage], p.energy_kwh[storage]
     yield (

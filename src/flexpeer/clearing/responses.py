@@ -11,7 +11,7 @@ A peer that shifts is one whose capacity has no ends.
 
 import numpy as np
 
-from flexpeer.clearing.problem import Floats, Integers, PeerKind, Problem
+from flexpeer.clearing.problem import ClearingProblem, Floats, Integers, PeerKind
 from flexpeer.compiled import compiled
 
 
@@ -92,7 +92,7 @@ def _cut(
     return low, value, kept
 
 
-def least(problem: Problem, g: Floats) -> Floats:
+def least(problem: ClearingProblem, g: Floats) -> Floats:
     """Min c_i(x) + g x of every peer over what it may do, summed over periods, (peers,); g (buses, periods)."""
     best = np.zeros(problem.peers)
     free = np.flatnonzero(problem.peer_kind == PeerKind.FREE)

@@ -20,14 +20,14 @@ import scipy.sparse as sp
 from flexpeer.clearing import layout
 from flexpeer.clearing.group import Group
 from flexpeer.clearing.layout import PeerRows, add_peers, extreme_moves, take_steps
-from flexpeer.clearing.problem import Flags, Floats, Integers, Problem
+from flexpeer.clearing.problem import ClearingProblem, Flags, Floats, Integers
 from flexpeer.clearing.row_equations import Factor, Pattern
 from flexpeer.clearing.rows import LANES, SUM, WEIGHT
 
 Sparse = sp.csr_array
 
 
-class Survey(NamedTuple):
+class RowSurvey(NamedTuple):
     """A x (limits, periods) at its least, at its largest and to start with; sum of v z (periods,), rows a period."""
 
     least: Floats
@@ -52,7 +52,7 @@ class Party(Protocol):
     def offer(self) -> Floats:
         """(3, periods)."""
 
-    def survey(self, typical: Floats) -> Survey:
+    def survey(self, typical: Floats) -> RowSurvey:
         """Where its peers begin, and how far they can go, given the scale of prices (periods,)."""
 
     def keep(self, limits: Flags) -> Pattern:
@@ -86,7 +86,7 @@ def slabs(periods: int) -> list[tuple[Integers, Flags]]:
 class PeersHere:
     """A party in this process. `problem` has its peers, `bus` (buses,) says where they are, `factor` is its A."""
 
-    def __init__(self, problem: Problem, bus: Integers, factor: Sparse) -> None:
+    def __init__(self, problem: ClearingProblem, bus: Integers, factor: Sparse) -> None:
         self._problem, self._bus, self._factor = problem, bus, factor
         self.index = layout.free_peers(problem, bus)
         self._rows = PeerRows.of(problem, self.index)
@@ -100,7 +100,7 @@ class PeersHere:
         count = np.full(self._problem.periods, float(price.shape[0] * price.shape[2]))
         return np.stack((np.abs(price).sum(axis=(0, 2)), kw.sum(axis=(0, 2)), count))
 
-    def survey(self, typical: Floats) -> Survey:
+    def survey(self, typical: Floats) -> RowSurvey:
         """See `Party`."""
         p, count = self._problem, np.bincount(self._place[self._rows.peer], minlength=len(self._bus))
         start, level = np.zeros((len(self._bus), p.periods)), np.zeros(p.periods)
@@ -113,7 +113,7 @@ class PeersHere:
             start[:, periods[live]], level[periods[live]] = moved[:, live], products[live]
             self._groups.append(group)
         least, most = self._extremes()
-        return Survey(least, most, self._factor @ start, level, len(self._rows.peer))
+        return RowSurvey(least, most, self._factor @ start, level, len(self._rows.peer))
 
     def _extremes(self) -> tuple[Floats, Floats]:
         p, ends = self._problem, []

@@ -47,7 +47,7 @@ class Conductor(NamedTuple):
     rating_a: float
 
 
-class Section(NamedTuple):
+class LineSection(NamedTuple):
     """A line between two nodes; `open_end` is 1 or 2 where a switch is open there, 0 if closed."""
 
     start: str
@@ -57,7 +57,7 @@ class Section(NamedTuple):
     open_end: int = 0
 
 
-class Unit(NamedTuple):
+class TransformerUnit(NamedTuple):
     """A transformer: MVA, kV, percent of its own rating, degrees."""
 
     sn_mva: float
@@ -72,8 +72,8 @@ class Feeder(NamedTuple):
     """A low-voltage feeder: node numbers follow `letter`; node 1 is behind the transformer, 0 above it."""
 
     letter: str
-    transformer: Unit
-    sections: tuple[Section, ...]
+    transformer: TransformerUnit
+    sections: tuple[LineSection, ...]
     loads: Mapping[str, tuple[float, float]]
 
 
@@ -82,23 +82,23 @@ OVERHEAD = Conductor(0.510, 0.366, 10.09679, 195.0)
 UG1, UG2, UG3 = (Conductor(r, x, 0.0, 1000.0) for r, x in ((0.162, 0.0832), (0.2647, 0.0823), (0.822, 0.0847)))
 OH1, OH2, OH3 = (Conductor(r, x, 0.0, 1000.0) for r, x in ((0.4917, 0.2847), (1.3207, 0.321), (2.0167, 0.3343)))
 
-MV_TRANSFORMER = Unit(25.0, 110.0, 20.0, 12.00107, 0.16)
+MV_TRANSFORMER = TransformerUnit(25.0, 110.0, 20.0, 12.00107, 0.16)
 MV_SECTIONS = (
-    Section("1", "2", 2.82, CABLE),
-    Section("2", "3", 4.42, CABLE),
-    Section("3", "4", 0.61, CABLE),
-    Section("4", "5", 0.56, CABLE),
-    Section("5", "6", 1.54, CABLE),
-    Section("7", "8", 1.67, CABLE),
-    Section("8", "9", 0.32, CABLE),
-    Section("9", "10", 0.77, CABLE),
-    Section("10", "11", 0.33, CABLE),
-    Section("3", "8", 1.30, CABLE),
-    Section("12", "13", 4.89, OVERHEAD),
-    Section("13", "14", 2.99, OVERHEAD),
-    Section("6", "7", 0.24, CABLE, open_end=2),
-    Section("11", "4", 0.49, CABLE, open_end=2),
-    Section("14", "8", 2.00, OVERHEAD, open_end=2),
+    LineSection("1", "2", 2.82, CABLE),
+    LineSection("2", "3", 4.42, CABLE),
+    LineSection("3", "4", 0.61, CABLE),
+    LineSection("4", "5", 0.56, CABLE),
+    LineSection("5", "6", 1.54, CABLE),
+    LineSection("7", "8", 1.67, CABLE),
+    LineSection("8", "9", 0.32, CABLE),
+    LineSection("9", "10", 0.77, CABLE),
+    LineSection("10", "11", 0.33, CABLE),
+    LineSection("3", "8", 1.30, CABLE),
+    LineSection("12", "13", 4.89, OVERHEAD),
+    LineSection("13", "14", 2.99, OVERHEAD),
+    LineSection("6", "7", 0.24, CABLE, open_end=2),
+    LineSection("11", "4", 0.49, CABLE, open_end=2),
+    LineSection("14", "8", 2.00, OVERHEAD, open_end=2),
 )
 MV_RESIDENTIAL = {
     "1": (15.3, 0.98),
@@ -125,21 +125,21 @@ MV_COMMERCIAL = {
 """Apparent power in MVA and power factor, inductive."""
 
 
-def _run(*nodes: str, km: float, conductor: Conductor) -> tuple[Section, ...]:
-    return tuple(Section(start, end, km, conductor) for start, end in pairwise(nodes))
+def _run(*nodes: str, km: float, conductor: Conductor) -> tuple[LineSection, ...]:
+    return tuple(LineSection(start, end, km, conductor) for start, end in pairwise(nodes))
 
 
 RESIDENTIAL = Feeder(
     "R",
-    Unit(0.5, 20.0, 0.4, 4.123106, 1.0),
+    TransformerUnit(0.5, 20.0, 0.4, 4.123106, 1.0),
     (
         *_run("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", km=0.035, conductor=UG1),
-        Section("3", "11", 0.030, UG3),
+        LineSection("3", "11", 0.030, UG3),
         *_run("4", "12", "13", "14", km=0.035, conductor=UG3),
-        Section("14", "15", 0.030, UG3),
-        Section("6", "16", 0.030, UG3),
-        Section("9", "17", 0.030, UG3),
-        Section("10", "18", 0.030, UG3),
+        LineSection("14", "15", 0.030, UG3),
+        LineSection("6", "16", 0.030, UG3),
+        LineSection("9", "17", 0.030, UG3),
+        LineSection("10", "18", 0.030, UG3),
     ),
     {
         "1": (190.0, 62.44998),
@@ -151,11 +151,14 @@ RESIDENTIAL = Feeder(
     },
 )
 INDUSTRIAL = Feeder(
-    "I", Unit(0.15, 20.0, 0.4, 4.126896, 1.003125), (Section("1", "2", 0.2, UG2),), {"2": (85.0, 52.678269)}
+    "I",
+    TransformerUnit(0.15, 20.0, 0.4, 4.126896, 1.003125),
+    (LineSection("1", "2", 0.2, UG2),),
+    {"2": (85.0, 52.678269)},
 )
 COMMERCIAL = Feeder(
     "C",
-    Unit(0.3, 20.0, 0.4, 4.115529, 0.99375),
+    TransformerUnit(0.3, 20.0, 0.4, 4.115529, 0.99375),
     (
         *_run("1", "2", "3", "4", "5", "6", "7", "8", "9", km=0.030, conductor=OH1),
         *_run("3", "10", "11", km=0.030, conductor=OH2),
@@ -263,7 +266,7 @@ def _bus(name: str, v_kv: float, area: str) -> BusRow:
     return BusRow(name, v_kv, area=area)
 
 
-def _line(section: Section, prefix: str) -> BranchRow:
+def _line(section: LineSection, prefix: str) -> BranchRow:
     km, conductor = section.km, section.conductor
     return BranchRow(
         f"Line {prefix}{section.start}-{section.end}",
@@ -278,7 +281,7 @@ def _line(section: Section, prefix: str) -> BranchRow:
     )
 
 
-def _transformer(name: str, upper: str, lower: str, unit: Unit) -> BranchRow:
+def _transformer(name: str, upper: str, lower: str, unit: TransformerUnit) -> BranchRow:
     base_ohm = unit.lower_kv**2 / unit.sn_mva
     vx_percent = math.sqrt(unit.vk_percent**2 - unit.vkr_percent**2)
     rated_a = unit.sn_mva * 1e3 / math.sqrt(3.0)

@@ -17,7 +17,7 @@ from flexpeer.grid.network import NO_BRANCH, Floats, Integers, Network
 SAME_VOLTAGE = 1e-9
 
 
-class Joint(NamedTuple):
+class BorderJoint(NamedTuple):
     """`bus` of a part is `parent_bus` of the owner `parent`, by name."""
 
     bus: str
@@ -25,12 +25,12 @@ class Joint(NamedTuple):
     parent_bus: str
 
 
-class Part(NamedTuple):
+class OwnerPart(NamedTuple):
     """One owner's grid."""
 
     owner: str
     network: Network
-    joints: tuple[Joint, ...]
+    joints: tuple[BorderJoint, ...]
 
     @property
     def gone(self) -> frozenset[str]:
@@ -59,7 +59,7 @@ class Joined:
         return whole
 
 
-def join(parts: Sequence[Part]) -> Joined:
+def join(parts: Sequence[OwnerPart]) -> Joined:
     """The whole of these parts; `BadInput` with every border that is none."""
     by_owner = {part.owner: part for part in parts}
     findings = [finding for part in parts for finding in _faults(part, by_owner)]
@@ -89,7 +89,7 @@ def join(parts: Sequence[Part]) -> Joined:
     return Joined(network, tuple(part.owner for part, _ in kept), bus_index, branch_index)
 
 
-def _place(part: Part, name: str, by_owner: dict[str, Part], position: dict[tuple[str, str], int]) -> int:
+def _place(part: OwnerPart, name: str, by_owner: dict[str, OwnerPart], position: dict[tuple[str, str], int]) -> int:
     """Where a bus of a part is in the whole, over as many borders as it takes."""
     joint = next((joint for joint in part.joints if joint.bus == name), None)
     if joint is None:
@@ -97,7 +97,7 @@ def _place(part: Part, name: str, by_owner: dict[str, Part], position: dict[tupl
     return _place(by_owner[joint.parent], joint.parent_bus, by_owner, position)
 
 
-def _faults(part: Part, by_owner: dict[str, Part]) -> Iterator[Finding]:
+def _faults(part: OwnerPart, by_owner: dict[str, OwnerPart]) -> Iterator[Finding]:
     network, where = part.network, f"the grid of {part.owner}"
     held = {network.bus_names[bus] for bus in network.source_bus}
     controlled = {network.bus_names[bus] for bus in network.controlled_bus}
@@ -120,7 +120,7 @@ def _faults(part: Part, by_owner: dict[str, Part]) -> Iterator[Finding]:
     yield from _cycle(part, by_owner)
 
 
-def _voltage_faults(part: Part, joint: Joint, parent: Part) -> Iterator[Finding]:
+def _voltage_faults(part: OwnerPart, joint: BorderJoint, parent: OwnerPart) -> Iterator[Finding]:
     own = part.network.bus_v[part.network.bus_names.index(joint.bus)]
     there = parent.network.bus_v[parent.network.bus_names.index(joint.parent_bus)]
     if abs(own - there) > SAME_VOLTAGE * there:
@@ -128,7 +128,7 @@ def _voltage_faults(part: Part, joint: Joint, parent: Part) -> Iterator[Finding]
         yield Finding(f"the grid of {part.owner}", 0, joint.bus, problem, "one nominal voltage on both sides")
 
 
-def _cycle(part: Part, by_owner: dict[str, Part]) -> Iterator[Finding]:
+def _cycle(part: OwnerPart, by_owner: dict[str, OwnerPart]) -> Iterator[Finding]:
     above, reached = {joint.parent for joint in part.joints}, set[str]()
     while above - reached:
         reached |= above
@@ -141,7 +141,7 @@ def _cycle(part: Part, by_owner: dict[str, Part]) -> Iterator[Finding]:
 class _Names:
     """What elements are called in the whole."""
 
-    def __init__(self, parts: Sequence[Part]) -> None:
+    def __init__(self, parts: Sequence[OwnerPart]) -> None:
         self._counts: Counter[str] = Counter()
         for part in parts:
             gone = part.gone
@@ -160,8 +160,8 @@ class _Whole:
 
     def __init__(
         self,
-        parts: Sequence[Part],
-        kept: Sequence[tuple[Part, int]],
+        parts: Sequence[OwnerPart],
+        kept: Sequence[tuple[OwnerPart, int]],
         bus_index: dict[str, Integers],
         branch_index: dict[str, Integers],
         named: _Names,
@@ -238,7 +238,7 @@ class _Whole:
         )
 
 
-def _own_sources(part: Part) -> Integers:
+def _own_sources(part: OwnerPart) -> Integers:
     """Those that do not stand for an overlying grid here."""
     gone = part.gone
     return _integers(n for n, bus in enumerate(part.network.source_bus) if part.network.bus_names[bus] not in gone)

@@ -16,7 +16,7 @@ from flexpeer.grid.limits import TOLERANCE
 from flexpeer.grid.network import Complexes, Integers
 
 
-class Row(NamedTuple):
+class RampRow(NamedTuple):
     """A row of a ramp."""
 
     bus: int
@@ -30,7 +30,7 @@ class Row(NamedTuple):
 
 @compiled
 def change_at(ramp: Integers, ticks: int, mtus: Integers, no_sources: Complexes) -> Change:
-    """The change at a number of ticks, in some MTUs; `ramp` is (rows, fields of `Row`)."""
+    """The change at a number of ticks, in some MTUs; `ramp` is (rows, fields of `RampRow`)."""
     moved_va = np.zeros((len(ramp), len(mtus)), dtype=np.complex128)
     for row in range(len(ramp)):
         _, first, end, sign_w, times, over, up = ramp[row]

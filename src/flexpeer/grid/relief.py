@@ -47,7 +47,7 @@ class Flexible(NamedTuple):
     price: Floats
 
 
-class Day(NamedTuple):
+class ReliefDay(NamedTuple):
     """What a relief is sought for: injections (buses, periods), W and var."""
 
     flow: DayFlow
@@ -56,7 +56,7 @@ class Day(NamedTuple):
     q_var: Floats
 
 
-class State(NamedTuple):
+class MovedDay(NamedTuple):
     """A day with some moves made, and its power flow."""
 
     p_w: Floats
@@ -92,13 +92,13 @@ class _Trial(NamedTuple):
     """
 
     change_w: Floats
-    state: State
+    state: MovedDay
     left: tuple[Violation, ...]
     overload: Floats
     cost: Floats
 
 
-class Row(NamedTuple):
+class ReliefRow(NamedTuple):
     """One limit to keep: `kind` and element index, and the MTUs whose mean counts."""
 
     kind: Kind
@@ -114,15 +114,15 @@ class _Lines(NamedTuple):
     room: Floats
 
 
-def least_relief(day: Day, flexible: Flexible, margin: float = 0.0, rounds: int = ROUNDS) -> Relief:
+def least_relief(day: ReliefDay, flexible: Flexible, margin: float = 0.0, rounds: int = ROUNDS) -> Relief:
     """Moves of the flexible units that bring the day into its limits less `margin`, at the least cost.
 
     `margin` is a fraction of a limit, of a voltage a fraction of its band. Once a part keeps its limits, its rounds go
     on as long as one saves more than `WORTHWHILE` of the cost.
     """
     part = _parts(day.limits)
-    rows: dict[Row, None] = {}
-    passed: set[Row] = set()
+    rows: dict[ReliefRow, None] = {}
+    passed: set[ReliefRow] = set()
     trial = _tried(day, flexible, part, np.zeros_like(flexible.up_w))
     change_w, best, found_in = trial.change_w.copy(), trial, 0
     sought = (trial.overload > 0.0) & np.isfinite(trial.overload)
@@ -158,12 +158,12 @@ def _parts(limits: Limits) -> Integers:
     return np.unique(np.minimum(start, np.arange(periods)), return_inverse=True)[1].astype(np.int64)
 
 
-def _tried(day: Day, flexible: Flexible, part: Integers, change_w: Floats) -> _Trial:
+def _tried(day: ReliefDay, flexible: Flexible, part: Integers, change_w: Floats) -> _Trial:
     """What AC power flow says of some moves, and the state they lead to."""
     p_w = day.p_w.copy()
     np.add.at(p_w, flexible.bus, change_w)
     result = day.flow.solve(p_w, day.q_var)
-    state = State(p_w, result, read(day.flow, day.limits, result))
+    state = MovedDay(p_w, result, read(day.flow, day.limits, result))
     left = violations(day.flow, day.limits, state.readings)
     overload = np.zeros(part.max(initial=-1) + 1)
     np.maximum.at(overload, part[~result.converged], np.inf)
@@ -181,13 +181,13 @@ def _better(trial: _Trial, best: _Trial) -> Flags:
     return better
 
 
-def _judged(day: Day, flexible: Flexible, trial: _Trial, rounds: int) -> Relief:
+def _judged(day: ReliefDay, flexible: Flexible, trial: _Trial, rounds: int) -> Relief:
     overload = 100.0 * float(trial.overload.max(initial=0.0))
     out = frozenset(violation for violation in trial.left if _is_out_of_reach(day, flexible, trial, violation))
     return Relief(trial.change_w, rounds, trial.left, out, overload if np.isfinite(overload) else None)
 
 
-def _is_out_of_reach(day: Day, flexible: Flexible, trial: _Trial, violation: Violation) -> bool:
+def _is_out_of_reach(day: ReliefDay, flexible: Flexible, trial: _Trial, violation: Violation) -> bool:
     """Whether `IN_REACH` x the first-order effect of all that units can still move towards it is too little."""
     row = _row_of(day, violation)
     mtus = np.arange(row.first, row.end)
@@ -201,15 +201,15 @@ def _is_out_of_reach(day: Day, flexible: Flexible, trial: _Trial, violation: Vio
     return bool(IN_REACH * reach < past)
 
 
-def _row_of(day: Day, violation: Violation) -> Row:
+def _row_of(day: ReliefDay, violation: Violation) -> ReliefRow:
     """The limit that is passed."""
     network, limits, kind, mtu = day.flow.network, day.limits, violation.kind, violation.mtu
     if kind in (Kind.EXPORT, Kind.IMPORT):
         pairs = zip(limits.point_element, limits.point_kind, limits.limit_w[:, mtu], strict=True)
         element = list(pairs).index((violation.element, kind, violation.limit))
-        return Row(kind, element, int(limits.first[element, mtu]), int(limits.end[element, mtu]))
+        return ReliefRow(kind, element, int(limits.first[element, mtu]), int(limits.end[element, mtu]))
     names = network.branch_names if kind is Kind.LOADING else network.bus_names
-    return Row(kind, names.index(violation.element), mtu, mtu + 1)
+    return ReliefRow(kind, names.index(violation.element), mtu, mtu + 1)
 
 
 def excess(violation: Violation) -> float:
@@ -220,7 +220,7 @@ def excess(violation: Violation) -> float:
     return (violation.value - violation.limit) / scale
 
 
-def _nearest(day: Day, readings: Readings, past: list[Violation]) -> list[tuple[float, Row]]:
+def _nearest(day: ReliefDay, readings: Readings, past: list[Violation]) -> list[tuple[float, ReliefRow]]:
     """In the MTUs of violations, the rows past or near their limit: how far past, the worst first.
 
     Fractions of the limit; voltages so that `NEAR_VOLTAGE` counts as `NEAR`.
@@ -232,22 +232,22 @@ def _nearest(day: Day, readings: Readings, past: list[Violation]) -> list[tuple[
         (Kind.HIGH, readings.v_pu, limits.v_max_pu, NEAR_VOLTAGE / NEAR),
         (Kind.LOW, -np.where(fed, readings.v_pu, np.nan), -limits.v_min_pu, NEAR_VOLTAGE / NEAR),
     )
-    found: list[tuple[float, Row]] = []
+    found: list[tuple[float, ReliefRow]] = []
     for kind, value, limit, scale in measured:
         distance = (value[:, mtus] - limit[:, mtus]) / scale
         for element, k in np.argwhere(distance > -NEAR):
-            row = Row(kind, int(element), int(mtus[k]), int(mtus[k]) + 1)
+            row = ReliefRow(kind, int(element), int(mtus[k]), int(mtus[k]) + 1)
             found.append((float(distance[element, k]), row))
     for element, kind in enumerate(limits.point_kind):
         bound = np.fmax(limits.limit_w[element, mtus], POWER_SCALE_MIN_W)
         distance = (readings.power_w[element, mtus] - limits.limit_w[element, mtus]) / bound
         for k in np.flatnonzero(distance > -NEAR):
             window = int(limits.first[element, mtus[k]]), int(limits.end[element, mtus[k]])
-            found.append((float(distance[k]), Row(kind, element, *window)))
+            found.append((float(distance[k]), ReliefRow(kind, element, *window)))
     return sorted(found, key=lambda each: (-each[0], each[1]))[:ROWS_PER_ROUND]
 
 
-def _linearised(day: Day, flexible: Flexible, state: State, rows: list[Row], margin: Floats) -> _Lines:
+def _linearised(day: ReliefDay, flexible: Flexible, state: MovedDay, rows: list[ReliefRow], margin: Floats) -> _Lines:
     """Equation (2) around a state for every row; each element is differentiated once for all its MTUs."""
     by_element: dict[tuple[Kind, int], list[int]] = {}
     for number, row in enumerate(rows):
@@ -272,7 +272,7 @@ def _linearised(day: Day, flexible: Flexible, state: State, rows: list[Row], mar
     return _Lines(csr_array(coo_array((value_of, (row_of, column_of)), shape=shape)), room)
 
 
-def _slopes(day: Day, state: State, kind: Kind, element: int, mtus: Integers) -> tuple[Floats, Floats]:
+def _slopes(day: ReliefDay, state: MovedDay, kind: Kind, element: int, mtus: Integers) -> tuple[Floats, Floats]:
     """Value (mtus,) and its change per watt injected (buses, mtus), signed so that more is worse."""
     quantity, index, sign = _quantity(day.limits, kind, element)
     metric = Metric(quantity, index)
@@ -310,7 +310,7 @@ def _span(limits: Limits, kind: Kind, element: int) -> Floats:
     return span
 
 
-def _solved(lines: _Lines, rows: list[Row], flexible: Flexible, change_w: Floats) -> Floats:
+def _solved(lines: _Lines, rows: list[ReliefRow], flexible: Flexible, change_w: Floats) -> Floats:
     """The moves that (1) and (2) ask for, (units, periods); MTUs that no mean joins are solved apart."""
     answer = np.zeros(change_w.size)
     for numbers in _apart(rows):
@@ -324,7 +324,7 @@ def _solved(lines: _Lines, rows: list[Row], flexible: Flexible, change_w: Floats
     return answer.reshape(change_w.shape)
 
 
-def _apart(rows: list[Row]) -> list[list[int]]:
+def _apart(rows: list[ReliefRow]) -> list[list[int]]:
     """Rows in groups whose MTUs do not overlap."""
     groups: list[list[int]] = []
     end = -1

@@ -21,13 +21,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from flexpeer import __version__
-from flexpeer.clearing.problem import Integers, Problem
+from flexpeer.clearing.problem import ClearingProblem, Integers
 from flexpeer.errors import bad_input
 from flexpeer.laboratory.clearing_problems import clearing_problem
 from flexpeer.laboratory.engines.central import LinearProgram, linear_program, solve_central
 from flexpeer.laboratory.engines.certificate import Certificate, certify, violation_kw
 from flexpeer.laboratory.engines.clearing import clear, default_engine
-from flexpeer.laboratory.engines.outcome import Answer, Engine
+from flexpeer.laboratory.engines.outcome import Engine, EngineAnswer
 from flexpeer.laboratory.engines.price_posting import post_prices
 from flexpeer.laboratory.engines.silence import Silent, clear_with_silent
 
@@ -37,7 +37,7 @@ SILENT_BAR = 1e-3
 Row = dict[str, Any]
 
 
-class Case(NamedTuple):
+class ClearingCase(NamedTuple):
     """Peers, periods, shares of peers that shift and that store, how often ours is measured; buses, stress, silence.
 
     `buses` is one for eight peers unless given; `tightness`, `sensitivity` as in `clearing_problem`; `silent` is the
@@ -56,23 +56,23 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "1k x 24": Case(1_000, 24, 0.0, 0.0, 9),
-    "10k x 24": Case(10_000, 24, 0.0, 0.0, 5),
-    "10k x 96": Case(10_000, 96, 0.0, 0.0, 3),
-    "100k x 24": Case(100_000, 24, 0.0, 0.0, 3),
-    "100k x 96": Case(100_000, 96, 0.0, 0.0, 1),
-    "10k x 24 coupled": Case(10_000, 24, 0.2, 0.1, 3),
+    "1k x 24": ClearingCase(1_000, 24, 0.0, 0.0, 9),
+    "10k x 24": ClearingCase(10_000, 24, 0.0, 0.0, 5),
+    "10k x 96": ClearingCase(10_000, 96, 0.0, 0.0, 3),
+    "100k x 24": ClearingCase(100_000, 24, 0.0, 0.0, 3),
+    "100k x 96": ClearingCase(100_000, 96, 0.0, 0.0, 1),
+    "10k x 24 coupled": ClearingCase(10_000, 24, 0.2, 0.1, 3),
 }
 BY_NAME = {
-    "10k x 24, a bus each": Case(10_000, 24, 0.0, 0.0, 3, 10_000),
-    "10k x 24 coupled, a bus each": Case(10_000, 24, 0.2, 0.1, 3, 10_000),
-    "10k x 24 coupled, a bus each, limits x 0.6": Case(10_000, 24, 0.2, 0.1, 2, 10_000, 0.6),
-    "10k x 24 coupled, a bus each, stress": Case(10_000, 24, 0.2, 0.1, 2, 10_000, 0.45, 2.4),
-    "1k x 24, 30 % silent": Case(1_000, 24, 0.0, 0.0, 1, silent=0.3),
+    "10k x 24, a bus each": ClearingCase(10_000, 24, 0.0, 0.0, 3, 10_000),
+    "10k x 24 coupled, a bus each": ClearingCase(10_000, 24, 0.2, 0.1, 3, 10_000),
+    "10k x 24 coupled, a bus each, limits x 0.6": ClearingCase(10_000, 24, 0.2, 0.1, 2, 10_000, 0.6),
+    "10k x 24 coupled, a bus each, stress": ClearingCase(10_000, 24, 0.2, 0.1, 2, 10_000, 0.45, 2.4),
+    "1k x 24, 30 % silent": ClearingCase(1_000, 24, 0.0, 0.0, 1, silent=0.3),
 }
 
 
-def problem_of(case: Case) -> Problem:
+def problem_of(case: ClearingCase) -> ClearingProblem:
     """The problem of a case, the same every time."""
     return clearing_problem(
         case.peers, case.periods, shift=case.shift, storage=case.storage, tightness=case.tightness,
@@ -80,7 +80,7 @@ def problem_of(case: Case) -> Problem:
     )  # fmt: skip
 
 
-def _ours(case: Case) -> Row:
+def _ours(case: ClearingCase) -> Row:
     problem = problem_of(case)
     small = clearing_problem(16, 4, shift=case.shift, storage=case.storage)
     clear(small, default_engine(small), _untold)
@@ -100,21 +100,21 @@ def _ours(case: Case) -> Row:
     }
 
 
-def _newton_with_silent(case: Case) -> Row:
+def _newton_with_silent(case: ClearingCase) -> Row:
     return _with_silent(case, lambda problem, silent: clear_with_silent(problem, silent, SILENT_BAR))
 
 
-def _posting_with_silent(case: Case) -> Row:
+def _posting_with_silent(case: ClearingCase) -> Row:
     return _with_silent(
         case, lambda problem, silent: _certified(problem, post_prices(problem, _untold, SILENT_BAR, silent))
     )
 
 
-def _certified(problem: Problem, answer: Answer) -> tuple[Answer, Certificate]:
+def _certified(problem: ClearingProblem, answer: EngineAnswer) -> tuple[EngineAnswer, Certificate]:
     return answer, certify(problem, answer.steps_kw, answer.posted)
 
 
-def _with_silent(case: Case, run: Callable[[Problem, Silent], tuple[Answer, Certificate]]) -> Row:
+def _with_silent(case: ClearingCase, run: Callable[[ClearingProblem, Silent], tuple[EngineAnswer, Certificate]]) -> Row:
     """Others in every step or round; kernels are compiled by the run before."""
     problem = problem_of(case)
     rng = np.random.default_rng(0)
@@ -139,7 +139,7 @@ def _untold(_done: int, _total: int) -> None:
     return None
 
 
-def _highs(case: Case, method: str) -> Row:
+def _highs(case: ClearingCase, method: str) -> Row:
     problem = problem_of(case)
     began = perf_counter()
     found = solve_central(problem, method)
@@ -154,7 +154,7 @@ def _bounded(program: LinearProgram) -> tuple[sp.csc_array, Any]:
     return sp.csc_array(rows), np.concatenate((program.high[above], -program.low[below]))
 
 
-def _clarabel(case: Case) -> Row:
+def _clarabel(case: ClearingCase) -> Row:
     import clarabel  # noqa: PLC0415
 
     program = linear_program(problem_of(case))
@@ -173,7 +173,7 @@ def _clarabel(case: Case) -> Row:
     return {"median_s": perf_counter() - began, "objective": float(found.obj_val), "status": str(found.status)}
 
 
-def _piqp(case: Case) -> Row:
+def _piqp(case: ClearingCase) -> Row:
     import piqp  # noqa: PLC0415
 
     program = linear_program(problem_of(case))
@@ -190,14 +190,14 @@ class Rival(NamedTuple):
     """A solver: its package, and how it solves a case."""
 
     package: str
-    run: Callable[[Case], Row]
+    run: Callable[[ClearingCase], Row]
 
 
-def _simplex(case: Case) -> Row:
+def _simplex(case: ClearingCase) -> Row:
     return _highs(case, "highs-ds")
 
 
-def _interior(case: Case) -> Row:
+def _interior(case: ClearingCase) -> Row:
     return _highs(case, "highs-ipm")
 
 
@@ -209,13 +209,13 @@ RIVALS = {
 }
 
 
-def _report(run: Callable[[Case], Row], case: Case, reply: Connection) -> None:
+def _report(run: Callable[[ClearingCase], Row], case: ClearingCase, reply: Connection) -> None:
     row = run(case)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     reply.send(row | {"peak_memory_bytes": peak if sys.platform == "darwin" else peak * 1024})
 
 
-def _alone(run: Callable[[Case], Row], case: Case) -> Row:
+def _alone(run: Callable[[ClearingCase], Row], case: ClearingCase) -> Row:
     """Run in a process of its own; stopped after `STOP_S`, what is known is that it takes at least as long."""
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe(duplex=False)
@@ -262,7 +262,7 @@ def rows(case: str | None = None) -> list[Row]:
     return made
 
 
-def _silent_rows(name: str, case: Case) -> list[Row]:
+def _silent_rows(name: str, case: ClearingCase) -> list[Row]:
     ours: Row = {"case": name, "version": __version__, "ratio_to_ours": None}
     return [
         ours | {"engine": f"flexpeer {engine.value}"} | _alone(run, case)
@@ -273,7 +273,7 @@ def _silent_rows(name: str, case: Case) -> list[Row]:
     ]
 
 
-def _rival_rows(name: str, case: Case, ours: Row) -> list[Row]:
+def _rival_rows(name: str, case: ClearingCase, ours: Row) -> list[Row]:
     made = []
     for engine, rival in RIVALS.items():
         version = version_of(rival.package)

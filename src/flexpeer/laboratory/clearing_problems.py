@@ -7,7 +7,7 @@ Prices are per kWh: asks 0.2 to 1.2, bids 0.1 to 1.1, export 0.3 and import 0.6 
 
 import numpy as np
 
-from flexpeer.clearing.problem import Floats, Integers, PeerKind, Problem
+from flexpeer.clearing.problem import ClearingProblem, Floats, Integers, PeerKind
 from flexpeer.laboratory.engines.evaluation import sum_down, sum_up
 
 STEP_SIGN = (1, 1, -1, -1)
@@ -25,7 +25,7 @@ def clearing_problem(  # noqa: PLR0913 - a problem's knobs, by name
     sensitivity: float = 1.0,
     ties: bool = False,
     buses: int | None = None,
-) -> Problem:
+) -> ClearingProblem:
     """A problem of whole watts, the same for the same arguments.
 
     `shift`, `storage` are shares of the peers; `tightness` scales limits (below 1: tighter), `sensitivity` the
@@ -47,7 +47,7 @@ def clearing_problem(  # noqa: PLR0913 - a problem's knobs, by name
     kind[draw < shift] = PeerKind.SHIFT
     kind[(draw >= shift) & (draw < shift + storage)] = PeerKind.STORAGE
     capacity = np.where(kind == PeerKind.STORAGE, np.rint(2000.0 * kw[:, 0].sum(axis=1)) / 1000.0, 0.0)
-    return Problem(
+    return ClearingProblem(
         parent, _areas(rng, parent), base, limit, LINE_PRICE, ROOT_PRICE, VOLTAGE_PRICE, np.round(spot + 0.1, 4),
         np.round(spot - 0.2, 4), *_voltage(rng, parent, flow, sensitivity), peer_bus, np.array(STEP_SIGN), kw, price,
         kind, capacity, np.rint(500.0 * capacity) / 1000.0,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from flexpeer.adapters.folders import new_folder, require_fresh
-from flexpeer.clearing.problem import Problem
+from flexpeer.clearing.problem import ClearingProblem
 from flexpeer.errors import bad_input
 from flexpeer.laboratory.clearing_problems import clearing_problem
 from flexpeer.laboratory.engines.certificate import ROUNDING, certify, refuted
@@ -36,7 +36,7 @@ def clear_file(path: Path, engine: str, out: Path | None, tell: Callable[[int, i
     return cleared
 
 
-def clear_problem(problem: Problem, where: str, engine: str, tell: Callable[[int, int], None]) -> ClearedFile:
+def clear_problem(problem: ClearingProblem, where: str, engine: str, tell: Callable[[int, int], None]) -> ClearedFile:
     """The same of a problem that was read from `where`."""
     _require_known(engine)
     chosen = default_engine(problem) if engine == "auto" else Engine(engine)
@@ -56,7 +56,7 @@ def _require_known(engine: str) -> None:
         raise bad_input("clear", f"unknown engine {engine!r}", ", ".join(names), field="engine")
 
 
-def warm_up(problem: Problem, engine: Engine) -> None:
+def warm_up(problem: ClearingProblem, engine: Engine) -> None:
     """Clear a small problem of the same kind, so that kernels are compiled or read from their cache."""
     shift, storage = (0.3, 0.3) if len(problem.coupled) else (0.0, 0.0)
     small = clearing_problem(16, 4, shift=shift, storage=storage)
@@ -64,7 +64,7 @@ def warm_up(problem: Problem, engine: Engine) -> None:
     clear(small, engine, lambda _done, _total: None)
 
 
-def clearing_facts(problem: Problem, outcome: Outcome) -> dict[str, Any]:
+def clearing_facts(problem: ClearingProblem, outcome: Outcome) -> dict[str, Any]:
     """The result keys of `flexpeer clear --json` but for the time."""
     certificate, posting = outcome.certificate, outcome.engine is Engine.PRICE_POSTING
     relative = certificate.gap_relative_to_gain

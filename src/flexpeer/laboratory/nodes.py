@@ -11,11 +11,11 @@ import numpy as np
 
 from flexpeer.adapters.ed25519 import read_keys, write_keys
 from flexpeer.adapters.folders import private_folder, require_fresh
-from flexpeer.adapters.meeting_place import PATIENCE, Place, Tell, nonce
+from flexpeer.adapters.meeting_place import PATIENCE, MeetingPlace, Tell, nonce
 from flexpeer.adapters.nats_areas import AGENTS, NatsAreas, serve, without_password
 from flexpeer.adapters.server_files import write_authority, write_passwords
 from flexpeer.app.between.letters import MARKET_OPERATOR, Desk
-from flexpeer.clearing.problem import Problem
+from flexpeer.clearing.problem import ClearingProblem
 from flexpeer.errors import bad_input
 from flexpeer.laboratory.between.agents import FIRST_AGENT, HostNode, Staff, apart
 from flexpeer.laboratory.between.area_letters import AreaDesk, reply_in
@@ -45,7 +45,7 @@ from flexpeer.laboratory.files.share_files import (
 from flexpeer.laboratory.files.state_files import JournalFolder, ShelfFolder
 
 
-def _shelf(place: Place, problem: Path) -> Shelf:
+def _shelf(place: MeetingPlace, problem: Path) -> Shelf:
     """Where what it finishes of this problem is kept."""
     return Memory() if place.state is None else ShelfFolder(place.state, problem)
 
@@ -77,7 +77,9 @@ def split_file(path: Path, out: Path, peers: Sequence[int] = ()) -> dict[str, An
     return {"dsos": counts, "agents": named, "pieces": len(outline.hooks), "periods": outline.periods}
 
 
-def _agents_apart(problem: Problem, parts: dict[str, list[Part]], peers: Sequence[int]) -> dict[str, dict[str, Part]]:
+def _agents_apart(
+    problem: ClearingProblem, parts: dict[str, list[Part]], peers: Sequence[int]
+) -> dict[str, dict[str, Part]]:
     """Take these peers out of their DSOs' parts; their own parts, by DSO and name."""
     pieces = pieces_of(problem.parent, problem.area)
     agents: dict[str, dict[str, Part]] = {dso: {} for dso in parts}
@@ -89,7 +91,7 @@ def _agents_apart(problem: Problem, parts: dict[str, list[Part]], peers: Sequenc
     return agents
 
 
-def run_market_operator(outline_file: Path, place: Place, tell: Tell) -> dict[str, Any]:
+def run_market_operator(outline_file: Path, place: MeetingPlace, tell: Tell) -> dict[str, Any]:
     """`flexpeer node --market-operator`: one run, from the first question to how it ended."""
     outline = read_outline(outline_file)
     signatures = read_keys(MARKET_OPERATOR, place.keys)
@@ -117,7 +119,7 @@ def run_market_operator(outline_file: Path, place: Place, tell: Tell) -> dict[st
 
 
 def run_dso(
-    name: str, problem: Path, place: Place, out: Path | None, tell: Tell, agents: Path | None = None
+    name: str, problem: Path, place: MeetingPlace, out: Path | None, tell: Tell, agents: Path | None = None
 ) -> dict[str, Any]:
     """`flexpeer node --dso`: answer one run's questions; what stands at the end goes to `out`."""
     require_name(name, "dso")
@@ -132,7 +134,7 @@ def run_dso(
     return {"dso": name} | _ended(node, desk, out) | {"agents": _agents_told(node)}
 
 
-def run_agent(name: str, dso: str, problem: Path, place: Place, out: Path | None) -> dict[str, Any]:
+def run_agent(name: str, dso: str, problem: Path, place: MeetingPlace, out: Path | None) -> dict[str, Any]:
     """`flexpeer node --peer`: answer one run's questions for a peer, asked by its DSO at the DSO's own server."""
     require_name(name, "peer")
     part = read_agent(problem)
@@ -156,7 +158,7 @@ def require_name(name: str, option: str) -> None:
 
 @contextmanager
 def _hosted(
-    name: str, parts: list[Part], server: str, place: Place, agents: Path | None, shelf: Shelf
+    name: str, parts: list[Part], server: str, place: MeetingPlace, agents: Path | None, shelf: Shelf
 ) -> Iterator[AreaNode]:
     """The DSO's node, with its agents behind `server` if it has any; each has a quarter of the DSO's own time."""
     expected = sorted(number for part in parts for number in part.entries if number >= FIRST_AGENT)

@@ -54,7 +54,7 @@ class Door(NamedTuple):
     places: Places
 
 
-class Asked:
+class AskingOrder:
     """An order that asks to be let in, and what the door makes of it.
 
     `dso`: whether it is a DSO's own purchase. `zone`: the congestion point it is restricted to. `span`: its MTUs.
@@ -91,20 +91,20 @@ class Asked:
         return relieved_by if self.command.side is Side.SELL else tuple([each.opposite for each in relieved_by])
 
 
-def _check_gate(asked: Asked) -> Refusal | None:
+def _check_gate(asked: AskingOrder) -> Refusal | None:
     gate = asked.door.orders.gate
     if gate is Gate.OPEN:
         return None
     return (Reason.GATE_NOT_OPEN if gate is Gate.NOT_OPEN else Reason.GATE_CLOSED), ""
 
 
-def _check_key(asked: Asked) -> Refusal | None:
+def _check_key(asked: AskingOrder) -> Refusal | None:
     door, command = asked.door, asked.command
     known = command.idempotency_key in door.orders.digests or command.order in door.orders.orders
     return (Reason.DUPLICATE_KEY, command.idempotency_key) if known else None
 
 
-def _check_sender(asked: Asked) -> Refusal | None:
+def _check_sender(asked: AskingOrder) -> Refusal | None:
     door, command = asked.door, asked.command
     owner = door.participants.organisation_of(command.unit)
     if owner is None:
@@ -116,18 +116,18 @@ def _check_sender(asked: Asked) -> Refusal | None:
     return None if command.via == dso else (Reason.NOT_VIA_ITS_DSO, dso)
 
 
-def _check_zone(asked: Asked) -> Refusal | None:
+def _check_zone(asked: AskingOrder) -> Refusal | None:
     points = asked.door.needs.points
     if asked.zone:
         return None if asked.zone in points else (Reason.UNKNOWN_CONGESTION_POINT, asked.zone)
     return (Reason.CONGESTION_POINT_NOT_STATED, ", ".join(sorted(points))) if asked.dso else None
 
 
-def _check_period(asked: Asked) -> Refusal | None:
+def _check_period(asked: AskingOrder) -> Refusal | None:
     return None if asked.span else (Reason.IMPOSSIBLE_PERIOD, "")
 
 
-def _check_side(asked: Asked) -> Refusal | None:
+def _check_side(asked: AskingOrder) -> Refusal | None:
     if asked.dso:
         return (Reason.DSO_ONLY_BUYS, "") if asked.command.side is Side.SELL else None
     if not asked.possible:
@@ -137,7 +137,7 @@ def _check_side(asked: Asked) -> Refusal | None:
     return None if asked.regulation else (Reason.WRONG_REGULATION, str(asked.possible[0]))
 
 
-def _check_quantity(asked: Asked) -> Refusal | None:
+def _check_quantity(asked: AskingOrder) -> Refusal | None:
     book, command = asked.door.needs.rulebook, asked.command
     if not max(book.min_quantity_w, 1) <= command.quantity_w <= QUANTITY_LIMIT_W:
         return Reason.WRONG_QUANTITY, f"{command.quantity_w} W"
@@ -148,7 +148,7 @@ def _check_quantity(asked: Asked) -> Refusal | None:
     return None
 
 
-def _check_price(asked: Asked) -> Refusal | None:
+def _check_price(asked: AskingOrder) -> Refusal | None:
     book, command = asked.door.needs.rulebook, asked.command
     if command.price_minor % book.price_tick_minor:
         return Reason.WRONG_PRICE_TICK, _price(asked.door, book.price_tick_minor)
@@ -161,13 +161,13 @@ def _price(door: Door, minor: int) -> str:
     return f"{decimal_text(Decimal(minor) / MINOR_PER_MAJOR)} {door.needs.currency}/MWh"
 
 
-def _check_qualified(asked: Asked) -> Refusal | None:
+def _check_qualified(asked: AskingOrder) -> Refusal | None:
     command = asked.command
     qualified = asked.door.participants.qualified(command.unit, command.start)
     return None if qualified else (Reason.NOT_QUALIFIED, command.unit)
 
 
-def _check_impact(asked: Asked) -> Refusal | None:
+def _check_impact(asked: AskingOrder) -> Refusal | None:
     door, span, regulation, zone = asked.door, asked.span, asked.regulation, asked.command.zone
     if span is None or regulation is None or (door.needs.rulebook.exchange is Exchange.BALANCED and not zone):
         return None
@@ -177,7 +177,7 @@ def _check_impact(asked: Asked) -> Refusal | None:
     return None if impact >= max(door.needs.rulebook.min_impact_ppm, 1) else (Reason.NO_IMPACT, f"{impact} ppm")
 
 
-def _check_range(asked: Asked) -> Refusal | None:
+def _check_range(asked: AskingOrder) -> Refusal | None:
     if asked.span is None or asked.regulation is None:
         return None
     return _room_refusal(asked.door, asked.command.unit, asked.regulation, asked.span, asked.command.quantity_w)
@@ -200,7 +200,7 @@ def _room_refusal(door: Door, unit: str, regulation: Regulation, span: Span, ext
     return None
 
 
-_CHECKS: tuple[Callable[[Asked], Refusal | None], ...] = (
+_CHECKS: tuple[Callable[[AskingOrder], Refusal | None], ...] = (
     _check_gate,
     _check_key,
     _check_sender,
@@ -226,7 +226,7 @@ def place(door: Door, command: PlaceOrder) -> Outcome:
     digest = digest_of(command)
     if door.orders.digests.get(command.idempotency_key) == digest:
         return []
-    asked = Asked(door, command)
+    asked = AskingOrder(door, command)
     for check in _CHECKS:
         refusal = check(asked)
         if refusal is not None:
@@ -234,7 +234,7 @@ def place(door: Door, command: PlaceOrder) -> Outcome:
     return [OrderPlaced(_admitted(asked), digest)]
 
 
-def _admitted(asked: Asked) -> Order:
+def _admitted(asked: AskingOrder) -> Order:
     """The order a checked command becomes, with everything it left unsaid filled in."""
     door, command, regulation, zone = asked.door, asked.command, asked.regulation, asked.zone
     assert asked.span is not None, "the period was checked"
@@ -281,7 +281,7 @@ def _check_amended(door: Door, order: Order, command: AmendOrder) -> Refusal | N
         order.order, order.organisation, "", order.unit, order.side, 0, 0, command.quantity_w, command.price_minor,
         min_quantity_w=min(order.min_quantity_w, command.quantity_w),
     )  # fmt: skip
-    asked = Asked(door, as_new)
+    asked = AskingOrder(door, as_new)
     if command.quantity_w < order.executed_w:
         return Reason.WRONG_QUANTITY, f"at least the executed {order.executed_w} W"
     more = command.quantity_w - order.quantity_w

@@ -41,7 +41,7 @@ class Phase(StrEnum):
         return {"continuous": "resting order", "clearing": "node", "purchase": "own offer"}[self]
 
 
-class Party(NamedTuple):
+class ActingOrder(NamedTuple):
     """An order in a leg, the side it acts on, and the watts it moves; a SELL that acts as BUY takes back."""
 
     order: str
@@ -77,9 +77,12 @@ class Leg(msgspec.Struct, frozen=True, omit_defaults=True):
         return ceil_div(quantity_buy_w * self.ppm_buy, self.ppm_sell * self.tick_w) * self.tick_w
 
     @property
-    def parties(self) -> tuple[Party, ...]:
+    def parties(self) -> tuple[ActingOrder, ...]:
         """The orders of both sides, the pool left out."""
-        both = (Party(self.buy, Side.BUY, self.quantity_buy_w), Party(self.sell, Side.SELL, self.quantity_sell_w))
+        both = (
+            ActingOrder(self.buy, Side.BUY, self.quantity_buy_w),
+            ActingOrder(self.sell, Side.SELL, self.quantity_sell_w),
+        )
         return tuple(party for party in both if party.order)
 
     @property

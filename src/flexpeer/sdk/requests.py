@@ -26,7 +26,7 @@ from flexpeer.wire.api import (
     ZoneDocument,
     ZoneList,
 )
-from flexpeer.wire.api_grid import BorderRequest, ForecastRequest, ForecastsTaken, GridDocument, Limits
+from flexpeer.wire.api_grid import BorderRequest, ForecastRequest, ForecastsTaken, GridDocument, StatedLimits
 from flexpeer.wire.api_registry import IntervalRequest, IntervalsTaken, PortfolioDocument, PortfolioList
 
 T = TypeVar("T")
@@ -106,9 +106,9 @@ def send_forecast(market_id: str, values: Sequence[ForecastRequest]) -> Request[
     return Request("POST", path, ForecastsTaken, _ENCODER.encode(values))
 
 
-def send_limits(market_id: str, limits: Limits) -> Request[Limits]:
+def send_limits(market_id: str, limits: StatedLimits) -> Request[StatedLimits]:
     """All limits that a DSO states."""
-    return Request("PUT", f"/api/Limits?{urlencode({'marketId': market_id})}", Limits, _ENCODER.encode(limits))
+    return Request("PUT", f"/api/Limits?{urlencode({'marketId': market_id})}", StatedLimits, _ENCODER.encode(limits))
 
 
 def send_meter(values: Sequence[IntervalRequest]) -> Request[IntervalsTaken]:

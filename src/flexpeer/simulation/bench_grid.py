@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flexpeer.errors import bad_input
-from flexpeer.simulation.bench_grid_cases import Case, Published, cases
+from flexpeer.simulation.bench_grid_cases import GridCase, Published, cases
 from flexpeer.simulation.engine_process import (
     ONE_THREAD,
     READY,
@@ -58,7 +58,7 @@ def rows(published: Published | None, tell: Tell, case: str | None = None) -> li
     return [row for name, make in known.items() if case in (None, name) for row in case_rows(make(), tell)]
 
 
-def case_rows(case: Case, tell: Tell, limit_s: float = LIMIT_S) -> list[dict[str, Any]]:
+def case_rows(case: GridCase, tell: Tell, limit_s: float = LIMIT_S) -> list[dict[str, Any]]:
     """A row for each engine that is installed, ours first."""
     result: list[dict[str, Any]] = []
     with TemporaryDirectory() as name:
@@ -107,7 +107,7 @@ def _difference_pu(folder: Path, engine: str) -> float:
     return float(max(np.abs(ours[:, block] - theirs[:, block]).max() for block in blocks))
 
 
-def _row(case: Case, engine: str, measured: Measured, ours_s: float, difference_pu: float) -> dict[str, Any]:
+def _row(case: GridCase, engine: str, measured: Measured, ours_s: float, difference_pu: float) -> dict[str, Any]:
     return {
         "case": case.name,
         "engine": engine,

@@ -18,7 +18,7 @@ Published = Callable[[], tuple[Network, Floats, Floats]]
 """A published grid with a day of its own injections in W and var, (buses, periods)."""
 
 
-class Case(NamedTuple):
+class GridCase(NamedTuple):
     """A grid and its injections (buses, periods), W and var; `whole` where building the model is measured too."""
 
     name: str
@@ -62,21 +62,21 @@ COMPOSED = (
 SIMBENCH = "5,477 buses, SimBench, power flow, day"
 
 
-def cases(published: Published | None) -> dict[str, Callable[[], Case]]:
+def cases(published: Published | None) -> dict[str, Callable[[], GridCase]]:
     """What makes each case, by its name; the SimBench grid's only where `published` gives it."""
-    made: dict[str, Callable[[], Case]] = {
+    made: dict[str, Callable[[], GridCase]] = {
         name: partial(_composed, name, compose, periods, whole) for name, compose, periods, whole in COMPOSED
     }
     return made if published is None else {**made, SIMBENCH: partial(_published, published)}
 
 
-def _composed(name: str, compose: Callable[[], tuple[NominalGrid, float]], periods: int, whole: bool) -> Case:
+def _composed(name: str, compose: Callable[[], tuple[NominalGrid, float]], periods: int, whole: bool) -> GridCase:
     grid, scale = compose()
-    return Case(name, grid.network, *injections(grid, scale, periods, SEED), whole)
+    return GridCase(name, grid.network, *injections(grid, scale, periods, SEED), whole)
 
 
-def _published(published: Published) -> Case:
-    return Case(SIMBENCH, *published(), whole=True)
+def _published(published: Published) -> GridCase:
+    return GridCase(SIMBENCH, *published(), whole=True)
 
 
 def injections(grid: NominalGrid, scale: float, periods: int, seed: int) -> tuple[Floats, Floats]:

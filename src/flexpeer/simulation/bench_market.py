@@ -23,7 +23,15 @@ from msgspec.structs import replace
 from flexpeer import __version__
 from flexpeer.app.day import Day
 from flexpeer.app.ports import EventLog
-from flexpeer.app.scenario import CongestionPoint, OrderRow, Organisation, Outage, Profile, Resource, Scenario
+from flexpeer.app.scenario import (
+    CongestionPointRow,
+    OrderRow,
+    OrganisationRow,
+    OutageRow,
+    Profile,
+    ResourceRow,
+    Scenario,
+)
 from flexpeer.app.study.grid_day import GridInput
 from flexpeer.errors import bad_input
 from flexpeer.grid.assembly import BranchRow, BusRow, GridRows, SourceRow, assemble
@@ -71,7 +79,7 @@ Rows = list[dict[str, Any]]
 OpenLog = Callable[[Path], AbstractContextManager[EventLog]]
 
 
-class Watch:
+class NoTimes:
     """Times nothing."""
 
     def stage(self, _name: str, /) -> AbstractContextManager[None]:
@@ -86,7 +94,7 @@ class Watch:
         return {}
 
 
-class Case(NamedTuple):
+class MarketCase(NamedTuple):
     """A scenario without orders, its grid if any, the units that trade, and how large their orders are."""
 
     scenario: Scenario
@@ -95,7 +103,7 @@ class Case(NamedTuple):
     largest_w: int
 
 
-def feeder_case() -> Case:
+def feeder_case() -> MarketCase:
     """33 buses, 24 hours, AC."""
     network = _network()
     index = {name: at for at, name in enumerate(network.bus_names)}
@@ -105,9 +113,9 @@ def feeder_case() -> Case:
         bus: Profile(tuple(-p * s // 100 for s in SHAPE), tuple(-q * s // 100 for s in SHAPE))
         for bus, (p, q) in loads.items()
     }
-    units = tuple(Resource(f"unit {bus}", f"FSP {bus}", bus, "flexible", -(10**9), 10**9) for bus in loads)
+    units = tuple(ResourceRow(f"unit {bus}", f"FSP {bus}", bus, "flexible", -(10**9), 10**9) for bus in loads)
     given = GridInput(network, index.get, branches.get)
-    return Case(_scenario(units, forecast, None, None), given, tuple(u.resource for u in units), 3_000)
+    return MarketCase(_scenario(units, forecast, None, None), given, tuple(u.resource for u in units), 3_000)
 
 
 def _network() -> Network:
@@ -120,7 +128,7 @@ def _network() -> Network:
     return assemble(GridRows(buses, lines, (), (SourceRow("grid", "1"),), ()))
 
 
-def wide_case() -> Case:
+def wide_case() -> MarketCase:
     """1,099 buses, 96 quarter-hours, AC."""
     case = grid_cases(None)["1,099 buses, power flow, day"]()
     network, draws = case.network, np.flatnonzero(case.q_var.any(axis=1))
@@ -129,12 +137,12 @@ def wide_case() -> Case:
                                         tuple(np.rint(case.q_var[bus]).astype(int).tolist()))
         for bus in map(int, draws)
     }  # fmt: skip
-    units = tuple(Resource(f"unit {bus}", f"FSP {bus}", bus, "flexible", -(10**9), 10**9) for bus in forecast)
+    units = tuple(ResourceRow(f"unit {bus}", f"FSP {bus}", bus, "flexible", -(10**9), 10**9) for bus in forecast)
     index = {name: at for at, name in enumerate(network.bus_names)}
     branches = {name: at for at, name in enumerate(network.branch_names)}
-    limits = tuple(Outage(name, Span(0, 96), _limit_w(forecast, behind)) for name, behind in NESTED.items())
+    limits = tuple(OutageRow(name, Span(0, 96), _limit_w(forecast, behind)) for name, behind in NESTED.items())
     scenario = replace(_scenario(units, forecast, None, None), day=QUARTERS, outages=limits)
-    return Case(scenario, GridInput(network, index.get, branches.get), tuple(u.resource for u in units), 3_000)
+    return MarketCase(scenario, GridInput(network, index.get, branches.get), tuple(u.resource for u in units), 3_000)
 
 
 def _limit_w(forecast: dict[str, Profile], behind: Iterable[object]) -> int:
@@ -151,29 +159,31 @@ def _behind(bus: str) -> tuple[str, str]:
     return feeder, feeder.partition(".")[0]
 
 
-def points_case() -> Case:
+def points_case() -> MarketCase:
     """64 points without a grid, four in series in each feeder: eight units behind the last, two behind the others."""
-    units: list[Resource] = []
+    units: list[ResourceRow] = []
     factors: dict[str, dict[str, tuple[int, ...]]] = {}
-    points: list[CongestionPoint] = []
+    points: list[CongestionPointRow] = []
     for feeder in range(FEEDERS):
         levels = [f"F{feeder:02}L{level}" for level in range(LEVELS)]
         factors |= {level: {} for level in levels}
         for depth in range(LEVELS):
             for n in range(BEHIND if depth == LEVELS - 1 else 2):
                 name = f"u{feeder}.{depth}.{n}"
-                units.append(Resource(name, f"FSP {feeder} {n}", "", "flexible", -(10**9), 10**9))
+                units.append(ResourceRow(name, f"FSP {feeder} {n}", "", "flexible", -(10**9), 10**9))
                 for above, level in enumerate(levels[: depth + 1]):
                     factors[level][name] = (PPM - 30_000 * (depth - above),) * DAY.mtu_count
             load = f"load{feeder}.{depth}"
-            units.append(Resource(load, "Loads", "", "load", -(10**9), 0))
+            units.append(ResourceRow(load, "Loads", "", "load", -(10**9), 0))
             for level in levels[: depth + 1]:
                 factors[level][load] = (PPM,) * DAY.mtu_count
         limits = [10**6 * (LEVELS - depth) for depth in range(LEVELS)]
-        points += [CongestionPoint(p, p, "import", limit, None, None) for p, limit in zip(levels, limits, strict=True)]
+        points += [
+            CongestionPointRow(p, p, "import", limit, None, None) for p, limit in zip(levels, limits, strict=True)
+        ]
     loads = {f"load{f}.{d}": _flat(-1_010_000) for f in range(FEEDERS) for d in range(LEVELS)}
     given = _scenario(tuple(units), {}, tuple(points), factors, loads)
-    return Case(given, None, tuple(u.resource for u in units if u.kind == "flexible"), 3_000)
+    return MarketCase(given, None, tuple(u.resource for u in units if u.kind == "flexible"), 3_000)
 
 
 def _flat(watts: int) -> Profile:
@@ -181,9 +191,9 @@ def _flat(watts: int) -> Profile:
 
 
 def _scenario(
-    units: tuple[Resource, ...],
+    units: tuple[ResourceRow, ...],
     buses: dict[str, Profile],
-    points: tuple[CongestionPoint, ...] | None,
+    points: tuple[CongestionPointRow, ...] | None,
     factors: dict[str, dict[str, tuple[int, ...]]] | None,
     plans: dict[str, Profile] | None = None,
 ) -> Scenario:
@@ -196,7 +206,7 @@ def _scenario(
         rulebook=Rulebook(residual=Residual.NONE),
         alternative=Alternative(),
         costs=Costs(),
-        organisations=(Organisation("DSO", "REGIONAL_DSO", None), *(Organisation(o, "FSP", None) for o in names)),
+        organisations=(OrganisationRow("DSO", "REGIONAL_DSO", None), *(OrganisationRow(o, "FSP", None) for o in names)),
         areas={},
         resources=units,
         portfolios={},
@@ -211,7 +221,7 @@ def _scenario(
     )
 
 
-def orders(case: Case, hours: list[int], count: int, seed: int = 1) -> list[OrderRow]:
+def orders(case: MarketCase, hours: list[int], count: int, seed: int = 1) -> list[OrderRow]:
     """A stream in the hours that need relief: random units, sides, quantities and prices."""
     chance, rows, day = Random(seed), [], case.scenario.day
     for number in range(1, count + 1):
@@ -226,7 +236,7 @@ def orders(case: Case, hours: list[int], count: int, seed: int = 1) -> list[Orde
     return rows
 
 
-CASES: dict[str, tuple[Callable[[], Case], int]] = {
+CASES: dict[str, tuple[Callable[[], MarketCase], int]] = {
     "33 buses, AC, 10,000 orders": (feeder_case, 10_000),
     "33 buses, AC, 100,000 orders": (feeder_case, 100_000),
     "1,099 buses, 96 MTUs, AC, 10,000 orders": (wide_case, 10_000),
@@ -266,10 +276,10 @@ def _row(name: str, open_log: OpenLog) -> dict[str, Any]:
     }
 
 
-def _run(case: Case, count: int, open_log: OpenLog) -> tuple[float, Day, int]:
+def _run(case: MarketCase, count: int, open_log: OpenLog) -> tuple[float, Day, int]:
     """Seconds for a stream from the first order to the last, the day, and how many matches the owners checked."""
     with tempfile.TemporaryDirectory() as folder, open_log(Path(folder) / "events.log") as log:
-        day = Day(case.scenario, log, Watch(), case.grid)
+        day = Day(case.scenario, log, NoTimes(), case.grid)
         day.due(day.instant(Stage.OPEN))
         needs = day.market.state.needs.needs_w
         hours = [mtu for mtu in range(case.scenario.day.mtu_count) if any(row[mtu] for row in needs.values())]

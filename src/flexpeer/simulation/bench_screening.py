@@ -33,7 +33,7 @@ VERDICTS = ("checks", "grants", "false_grants", "refusals", "false_refusals")
 Newton = Callable[[Network, Floats, Floats], tuple[Complexes, Floats, Floats]]
 
 
-class Trial(NamedTuple):
+class ScreeningTrial(NamedTuple):
     """A grid and its day: injections (buses, mtus), W and var."""
 
     network: Network
@@ -41,7 +41,7 @@ class Trial(NamedTuple):
     q_var: Floats
 
 
-def trials() -> dict[str, Callable[[], Trial]]:
+def trials() -> dict[str, Callable[[], ScreeningTrial]]:
     """CIGRE MV, the same with its rings closed, CIGRE LV, and 1,099 buses of MV and LV."""
     return {
         "15 buses, CIGRE MV": lambda: _trial(cigre_mv(), 1.0),
@@ -60,12 +60,12 @@ def _closed(grid: NominalGrid) -> NominalGrid:
     return grid._replace(network=replace(grid.network, in_service=closed))
 
 
-def _trial(grid: NominalGrid, scale: float) -> Trial:
+def _trial(grid: NominalGrid, scale: float) -> ScreeningTrial:
     """Nominal injections scaled over a day, from a fifth of `scale` to all of it, and reversed at noon."""
     shape = scale * (0.6 - 0.4 * np.cos(2 * np.pi * (np.arange(MTUS) - 8) / MTUS))
     shape[44:52] *= -1.0
     p_w, q_var = grid.p_w[:, None] * shape, grid.q_var[:, None] * np.abs(shape)
-    return Trial(_at_the_edge(grid.network, p_w, q_var), p_w, q_var)
+    return ScreeningTrial(_at_the_edge(grid.network, p_w, q_var), p_w, q_var)
 
 
 def _at_the_edge(network: Network, p_w: Floats, q_var: Floats) -> Network:
@@ -95,7 +95,7 @@ class Draw(NamedTuple):
     power_w: Floats
 
 
-def draw(trial: Trial, count: int, seed: int) -> Draw:
+def draw(trial: ScreeningTrial, count: int, seed: int) -> Draw:
     """Random trades between buses below the sources, sized by the voltage of the lower bus."""
     chance = np.random.default_rng(seed)
     buses = np.setdiff1d(np.arange(trial.network.bus_count), trial.network.source_bus)
@@ -108,7 +108,7 @@ def draw(trial: Trial, count: int, seed: int) -> Draw:
 class _States:
     """Injections before and after trades, kept until Newton looks at a chunk of them."""
 
-    def __init__(self, trial: Trial, newton: Newton) -> None:
+    def __init__(self, trial: ScreeningTrial, newton: Newton) -> None:
         self._trial, self._newton = trial, newton
         self._before: list[Floats] = []
         self._after: list[Floats] = []
@@ -132,7 +132,7 @@ class _States:
         self._before, self._after, self._mtus = [], [], []
 
 
-def false_verdicts(trial: Trial, count: int, seed: int, newton: Newton) -> dict[str, Any]:
+def false_verdicts(trial: ScreeningTrial, count: int, seed: int, newton: Newton) -> dict[str, Any]:
     """Check `count` trades, stack every second grant, and have Newton look at each state, granted or refused."""
     screen = TradeScreen(DayFlow(trial.network, MTUS), limits_of(trial.network, MTUS), trial.p_w, trial.q_var)
     trades, p_w, seconds = draw(trial, count, seed), trial.p_w.copy(), np.empty(count)
@@ -161,7 +161,7 @@ def false_verdicts(trial: Trial, count: int, seed: int, newton: Newton) -> dict[
     }
 
 
-def _worse(trial: Trial, before: Floats, after: Floats, mtus: Integers, newton: Newton) -> int:
+def _worse(trial: ScreeningTrial, before: Floats, after: Floats, mtus: Integers, newton: Newton) -> int:
     """How many states pass a limit, or pass it further, by full Newton."""
     network, q_var = trial.network, np.ascontiguousarray(trial.q_var[:, mtus])
     states = [newton(network, p_w, q_var) for p_w in (before, after)]
@@ -190,7 +190,7 @@ def rows(newton: Newton, case: str | None = None, count: int = 100_000) -> list[
     return [row for row in made if case in (None, row["case"]) or not case.endswith(("MTU", "MTUs"))]
 
 
-def _whole_days(trial: Trial, count: int) -> Floats:
+def _whole_days(trial: ScreeningTrial, count: int) -> Floats:
     """Seconds of checks of trades in all MTUs at once."""
     screen = TradeScreen(DayFlow(trial.network, MTUS), limits_of(trial.network, MTUS), trial.p_w, trial.q_var)
     trades, seconds, every = draw(trial, count, 2), np.empty(count), np.arange(MTUS)

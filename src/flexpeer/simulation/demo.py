@@ -14,14 +14,22 @@ from random import Random
 
 import numpy as np
 
-from flexpeer.app.scenario import Outage, Resource, Scenario
+from flexpeer.app.scenario import OutageRow, ResourceRow, Scenario
 from flexpeer.grid.cigre import NominalGrid, cigre_mv_lv
 from flexpeer.market.kpi import Alternative, Costs
 from flexpeer.market.rulebook import DsoPurchase, Reopening, Residual, Rulebook
 from flexpeer.periods import MarketDay, Span
 from flexpeer.quantities import MINOR_PER_MAJOR
-from flexpeer.simulation.demo_orders import Frame, orders
-from flexpeer.simulation.demo_participants import FEEDERS, PORTFOLIO_FSP, PORTFOLIOS, UNITS, Unit, dso_of, organisations
+from flexpeer.simulation.demo_orders import OrderFrame, orders
+from flexpeer.simulation.demo_participants import (
+    FEEDERS,
+    PORTFOLIO_FSP,
+    PORTFOLIOS,
+    UNITS,
+    PlannedUnit,
+    dso_of,
+    organisations,
+)
 from flexpeer.simulation.demo_plans import EVERYWHERE, Narrow, loads, owed_w, plans
 
 SEED = 2026
@@ -77,7 +85,7 @@ def demo_scenario(seed: int = SEED) -> Scenario:
     grid = demo_grid()
     planned, drawn = plans(UNITS, rng), loads(grid, rng)
     narrow = [Narrow(limit_w, MAINTENANCE, BEHIND[point]) for point, limit_w in MAINTENANCE_LIMITS_W.items()]
-    frame = Frame(DAY, UNITS, planned, owed_w(UNITS, planned, drawn, narrow), CONNECTION, STRAINED_TRANSFORMER)
+    frame = OrderFrame(DAY, UNITS, planned, owed_w(UNITS, planned, drawn, narrow), CONNECTION, STRAINED_TRANSFORMER)
     return Scenario(
         name="Underhåll en blåsig vinterdag",
         day=DAY,
@@ -95,15 +103,15 @@ def demo_scenario(seed: int = SEED) -> Scenario:
         congestion_points=None,
         impact_ppm=None,
         obligations_w=None,
-        outages=tuple(Outage(point, MAINTENANCE, limit_w) for point, limit_w in MAINTENANCE_LIMITS_W.items()),
+        outages=tuple(OutageRow(point, MAINTENANCE, limit_w) for point, limit_w in MAINTENANCE_LIMITS_W.items()),
         orders=orders(frame, rng),
         meter_w=None,
         portfolio_fsp=dict.fromkeys(PORTFOLIOS, PORTFOLIO_FSP),
     )
 
 
-def _resource(unit: Unit) -> Resource:
-    return Resource(
+def _resource(unit: PlannedUnit) -> ResourceRow:
+    return ResourceRow(
         resource=unit.name,
         fsp=unit.fsp,
         bus=unit.bus,

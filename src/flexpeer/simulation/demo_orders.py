@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from flexpeer.app.scenario import OrderRow, Profile
 from flexpeer.periods import MarketDay, Span
 from flexpeer.quantities import MINOR_PER_MAJOR
-from flexpeer.simulation.demo_participants import NORTH, PORTFOLIOS, STRAINED_FEEDER, Unit
+from flexpeer.simulation.demo_participants import NORTH, PORTFOLIOS, STRAINED_FEEDER, PlannedUnit
 
 Rooms = tuple[int, ...]
 TICK_W = 1_000
@@ -44,7 +44,7 @@ class Quote(NamedTuple):
     steps: int
 
 
-class Frame(NamedTuple):
+class OrderFrame(NamedTuple):
     """What orders are made from: the day, the units with their plans, and about what each farm will be curtailed by.
 
     `connection` and `strained` are the names under which the power flow finds the connection point and the transformer
@@ -52,14 +52,14 @@ class Frame(NamedTuple):
     """
 
     day: MarketDay
-    units: tuple[Unit, ...]
+    units: tuple[PlannedUnit, ...]
     planned: dict[str, Profile]
     owed_w: dict[str, Rooms]
     connection: str
     strained: str
 
 
-def orders(frame: Frame, rng: Random) -> tuple[OrderRow, ...]:
+def orders(frame: OrderFrame, rng: Random) -> tuple[OrderRow, ...]:
     """Every order of the day, numbered in order of arrival."""
     drawn = [row for quote in _quotes(frame) for row in _block_orders(frame.day, quote, rng)]
     drawn = [_with_conditions(row, rng) for row in drawn]
@@ -68,7 +68,7 @@ def orders(frame: Frame, rng: Random) -> tuple[OrderRow, ...]:
     return tuple(replace(row, order=f"O{place:04}", arrival=place) for place, row in enumerate(drawn, start=1))
 
 
-def _quotes(frame: Frame) -> Iterator[Quote]:
+def _quotes(frame: OrderFrame) -> Iterator[Quote]:
     grouped = {member for members in PORTFOLIOS.values() for member in members}
     for unit in frame.units:
         plan, owed = frame.planned[unit.name].p_w, frame.owed_w.get(unit.name)
@@ -83,11 +83,11 @@ def _quotes(frame: Frame) -> Iterator[Quote]:
     yield from (_portfolio_quote(frame, *portfolio) for portfolio in PORTFOLIOS.items())
 
 
-def _down(unit: Unit, plan: Rooms) -> Rooms:
+def _down(unit: PlannedUnit, plan: Rooms) -> Rooms:
     return tuple(p - unit.p_min_w for p in plan)
 
 
-def _evening(unit: Unit, plan: Rooms, zone: str) -> Quote:
+def _evening(unit: PlannedUnit, plan: Rooms, zone: str) -> Quote:
     """At the strained transformer cars with a conditional agreement buy, the others move out of the evening."""
     if unit.agreed is not None:
         owed = tuple(round(-p * EVENING_SHARE) for p in plan)
@@ -96,7 +96,7 @@ def _evening(unit: Unit, plan: Rooms, zone: str) -> Quote:
     return Quote(unit.name, unit.start_wh is not None, zone, "SELL", up, IMPORT_HOURS, EVENING_ASKS, 1)
 
 
-def _portfolio_quote(frame: Frame, name: str, members: tuple[str, ...]) -> Quote:
+def _portfolio_quote(frame: OrderFrame, name: str, members: tuple[str, ...]) -> Quote:
     """Groups traded as one; less than all their room, as they are divided by range and not by plan."""
     units = [unit for unit in frame.units if unit.name in members]
     rooms = [_down(unit, frame.planned[unit.name].p_w) for unit in units]
@@ -173,7 +173,7 @@ def _with_conditions(row: OrderRow, rng: Random) -> OrderRow:
     return row
 
 
-def _meant_to_be_refused(frame: Frame, drawn: list[OrderRow]) -> list[OrderRow]:
+def _meant_to_be_refused(frame: OrderFrame, drawn: list[OrderRow]) -> list[OrderRow]:
     """Mistakes as they happen: one to three of each kind that the door refuses, orders sent twice among them."""
     sent_twice = [row for row in drawn if row.resource.startswith("Värmepumpar") and row.congestion_point is None]
     sells = [row for row in drawn if row.side == "SELL" and row.congestion_point is None]

@@ -7,7 +7,7 @@ batteries and industry can take it, and the low-voltage groups stand behind feed
 from datetime import date
 from typing import NamedTuple
 
-from flexpeer.app.scenario import Organisation
+from flexpeer.app.scenario import OrganisationRow
 
 REGIONAL, NORTH, SOUTH = "Mittlandets Regionnät", "Elnät Nord", "Elnät Syd"
 OPERATOR = "Flexmarknad Mitt"
@@ -28,7 +28,7 @@ PORTFOLIOS: dict[str, tuple[str, ...]] = {
 PORTFOLIO_FSP = "Hemvärme Mitt"
 
 
-class Unit(NamedTuple):
+class PlannedUnit(NamedTuple):
     """A resource with its plan: `level_w` times the hourly shape of its kind is what it injects.
 
     `asks` are the lowest and highest price (major units per MWh) it asks for relief at the connection point, None if
@@ -63,16 +63,16 @@ AGGREGATORS = (
 BRPS = ("Balans Norr", "Balans Mitt")
 
 
-def organisations() -> tuple[Organisation, ...]:
+def organisations() -> tuple[OrganisationRow, ...]:
     """A regional DSO over two local ones, the market operator, FSPs, aggregators and BRPs."""
     return (
-        Organisation(REGIONAL, "REGIONAL_DSO", None),
-        Organisation(NORTH, "LOCAL_DSO", REGIONAL),
-        Organisation(SOUTH, "LOCAL_DSO", REGIONAL),
-        Organisation(OPERATOR, "MARKET_OPERATOR", None),
-        *(Organisation(name, "FSP", None) for name in FSPS),
-        *(Organisation(name, "AGGREGATOR", None) for name in AGGREGATORS),
-        *(Organisation(name, "BRP", None) for name in BRPS),
+        OrganisationRow(REGIONAL, "REGIONAL_DSO", None),
+        OrganisationRow(NORTH, "LOCAL_DSO", REGIONAL),
+        OrganisationRow(SOUTH, "LOCAL_DSO", REGIONAL),
+        OrganisationRow(OPERATOR, "MARKET_OPERATOR", None),
+        *(OrganisationRow(name, "FSP", None) for name in FSPS),
+        *(OrganisationRow(name, "AGGREGATOR", None) for name in AGGREGATORS),
+        *(OrganisationRow(name, "BRP", None) for name in BRPS),
     )
 
 
@@ -84,20 +84,22 @@ def dso_of(bus: str) -> str:
     return NORTH if node in ("13", "14") else SOUTH
 
 
-def _wind(name: str, fsp: str, bus: str, capacity_w: int, agreed: date | None) -> Unit:
+def _wind(name: str, fsp: str, bus: str, capacity_w: int, agreed: date | None) -> PlannedUnit:
     asks = None if agreed else (380, 520)
-    return Unit(f"Vind {name}", fsp, bus, "wind", 0, capacity_w, capacity_w, asks, agreed)
+    return PlannedUnit(f"Vind {name}", fsp, bus, "wind", 0, capacity_w, capacity_w, asks, agreed)
 
 
-def _load(name: str, fsp: str, bus: str, kind: str, powers_w: tuple[int, int, int], asks: tuple[int, int]) -> Unit:
+def _load(
+    name: str, fsp: str, bus: str, kind: str, powers_w: tuple[int, int, int], asks: tuple[int, int]
+) -> PlannedUnit:
     """A withdrawal; `powers_w` are its highest, its planned and its lowest, positive."""
     highest, planned, lowest = powers_w
-    return Unit(name, fsp, bus, kind, -highest, -lowest, -planned, asks)
+    return PlannedUnit(name, fsp, bus, kind, -highest, -lowest, -planned, asks)
 
 
-def _battery(name: str, fsp: str, bus: str, power_w: int, asks: tuple[int, int]) -> Unit:
+def _battery(name: str, fsp: str, bus: str, power_w: int, asks: tuple[int, int]) -> PlannedUnit:
     """A storage of two hours, a quarter full at midnight, without a plan of its own."""
-    return Unit(name, fsp, bus, "battery", -power_w, power_w, 0, asks, None, 2 * power_w, power_w // 2)
+    return PlannedUnit(name, fsp, bus, "battery", -power_w, power_w, 0, asks, None, 2 * power_w, power_w // 2)
 
 
 MEDIUM_VOLTAGE = (
@@ -116,7 +118,9 @@ MEDIUM_VOLTAGE = (
     _load("Elpanna Bräcke", "Bräcke Fjärrvärme", "Bus 12", "e-boiler", (1_800_000, 200_000, 0), (130, 260)),
     _load("Elpanna Kramfors", "Kramfors Energivärme", "Bus 7", "e-boiler", (1_200_000, 100_000, 0), (150, 300)),
     _load("Elpanna Krokom", "Krokoms Närvärme", "Bus 10", "e-boiler", (800_000, 100_000, 0), (140, 290)),
-    Unit("Kraftvärme Lugnvik", "Östersunds Kraftvärme", "Bus 1", "chp", 2_500_000, 4_500_000, 4_000_000, (330, 480)),
+    PlannedUnit(
+        "Kraftvärme Lugnvik", "Östersunds Kraftvärme", "Bus 1", "chp", 2_500_000, 4_500_000, 4_000_000, (330, 480)
+    ),
     _load("Såglinje Ånge", "Ånge Sågverk", "Bus 12", "industry", (2_400_000, 1_900_000, 800_000), (220, 420)),
     _load("Pappersmaskin 2", "Östavalls Papper", "Bus 1", "industry", (5_200_000, 4_400_000, 2_000_000), (260, 480)),
     _load("Virkestork Hammerdal", "Hammerdals Trä", "Bus 3", "industry", (800_000, 450_000, 100_000), (200, 380)),
@@ -140,7 +144,7 @@ SHOPS = (("C12", 14_000), ("C13", 14_000), ("C14", 18_000), ("C17", 18_000), ("C
 """Nodes of a commercial feeder and the cooling (W) that can move in time there."""
 
 
-def low_voltage() -> tuple[Unit, ...]:
+def low_voltage() -> tuple[PlannedUnit, ...]:
     """Groups behind every low-voltage feeder, and the vehicle depots behind the strained one."""
     units = [*_depots()]
     for bus, kinds in FEEDERS.items():
@@ -150,43 +154,49 @@ def low_voltage() -> tuple[Unit, ...]:
     return tuple(units)
 
 
-def _depots() -> tuple[Unit, Unit]:
+def _depots() -> tuple[PlannedUnit, PlannedUnit]:
     """Buses, curtailed first by their agreement, and taxis without one."""
     bus, agreed = f"Bus {STRAINED_FEEDER} R1", date(2025, 1, 15)
     return (
-        Unit("Bussdepå Lit", "Länsbuss Mitt", bus, "ev", -150_000, 0, -48_000, None, agreed, 300_000),
-        Unit("Taxistation Lit", "Jämtlands Laddning", bus, "ev", -90_000, 0, -48_000, None, None, 100_000),
+        PlannedUnit("Bussdepå Lit", "Länsbuss Mitt", bus, "ev", -150_000, 0, -48_000, None, agreed, 300_000),
+        PlannedUnit("Taxistation Lit", "Jämtlands Laddning", bus, "ev", -90_000, 0, -48_000, None, None, 100_000),
     )
 
 
-def _homes(feeder: str) -> list[Unit]:
+def _homes(feeder: str) -> list[PlannedUnit]:
     units = []
     for place, (node, homes) in enumerate(HOMES):
         bus, heat_w, cars_w = f"Bus {feeder} {node}", 600 * homes, 600 * homes
-        heat = Unit(
+        heat = PlannedUnit(
             f"Värmepumpar {feeder} {node}", "Hemvärme Mitt" if place % 2 else "Fjällflex", bus, "heat-pump",
             -2 * heat_w, 0, -heat_w, (90, 260), None, 2 * heat_w,
         )  # fmt: skip
         agreed = date(2024, 5 + place, 1) if feeder == STRAINED_FEEDER and place < 2 else None
-        cars = Unit(
+        cars = PlannedUnit(
             f"Laddning {feeder} {node}", "Laddkraft Norr" if place % 2 else "Jämtlands Laddning", bus, "ev",
             -3 * cars_w, 0, -cars_w, (80, 280), agreed, 6 * cars_w,
         )  # fmt: skip
         units += [heat, cars]
     storage = _battery(f"Gårdsbatteri {feeder} R16", "Bybatteriet", f"Bus {feeder} R16", 60_000, (150, 300))
-    return [*units, storage, Unit(f"Sol {feeder} R15", "Bybatteriet", f"Bus {feeder} R15", "pv", 0, 40_000, 40_000)]
+    return [
+        *units,
+        storage,
+        PlannedUnit(f"Sol {feeder} R15", "Bybatteriet", f"Bus {feeder} R15", "pv", 0, 40_000, 40_000),
+    ]
 
 
-def _shops(feeder: str) -> list[Unit]:
+def _shops(feeder: str) -> list[PlannedUnit]:
     units = []
     for place, (node, cooling_w) in enumerate(SHOPS):
         fsp = "Handelsflex" if place % 2 else "Kyla i Mitt"
         name, bus = f"Kyla {feeder} {node}", f"Bus {feeder} {node}"
-        units.append(Unit(name, fsp, bus, "cooling", -2 * cooling_w, 0, -cooling_w, (100, 270), None, 2 * cooling_w))
+        units.append(
+            PlannedUnit(name, fsp, bus, "cooling", -2 * cooling_w, 0, -cooling_w, (100, 270), None, 2 * cooling_w)
+        )
     return [
         *units,
         _battery(f"Butiksbatteri {feeder} C18", "Bybatteriet", f"Bus {feeder} C18", 30_000, (150, 300)),
-        Unit(f"Sol {feeder} C20", "Handelsflex", f"Bus {feeder} C20", "pv", 0, 60_000, 60_000, (420, 600)),
+        PlannedUnit(f"Sol {feeder} C20", "Handelsflex", f"Bus {feeder} C20", "pv", 0, 60_000, 60_000, (420, 600)),
     ]
 
 

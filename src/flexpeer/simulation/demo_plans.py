@@ -7,7 +7,7 @@ from typing import NamedTuple
 from flexpeer.app.scenario import Profile
 from flexpeer.grid.cigre import NominalGrid
 from flexpeer.periods import Span
-from flexpeer.simulation.demo_participants import FEEDERS, STRAINED_FEEDER, WEAK_FEEDER, Unit
+from flexpeer.simulation.demo_participants import FEEDERS, STRAINED_FEEDER, WEAK_FEEDER, PlannedUnit
 
 MTUS = 96
 PER_HOUR = 4
@@ -40,12 +40,12 @@ class Narrow(NamedTuple):
     nodes: tuple[str, ...]
 
 
-def plans(units: tuple[Unit, ...], rng: Random) -> dict[str, Profile]:
+def plans(units: tuple[PlannedUnit, ...], rng: Random) -> dict[str, Profile]:
     """The forecast of every resource, within its range, whole watts and no reactive power."""
     return {unit.name: Profile(_plan(unit, rng), (0,) * MTUS) for unit in units}
 
 
-def _plan(unit: Unit, rng: Random) -> tuple[int, ...]:
+def _plan(unit: PlannedUnit, rng: Random) -> tuple[int, ...]:
     spread = 0.03 if unit.kind in SHAPES else 0.01
     shift = rng.uniform(1.0 - spread, 1.0 + spread)
     rows = []
@@ -94,7 +94,7 @@ def _customers(bus: str) -> str:
 
 
 def owed_w(
-    units: tuple[Unit, ...], planned: dict[str, Profile], drawn: dict[str, Profile], narrow: list[Narrow]
+    units: tuple[PlannedUnit, ...], planned: dict[str, Profile], drawn: dict[str, Profile], narrow: list[Narrow]
 ) -> dict[str, tuple[int, ...]]:
     """About what each conditional wind farm will be curtailed by, before any power flow.
 

@@ -17,7 +17,7 @@ from time import perf_counter
 import numpy as np
 
 from flexpeer.grid.network import Floats
-from flexpeer.simulation.bench_grid_cases import MTUS, Case
+from flexpeer.simulation.bench_grid_cases import MTUS, GridCase
 from flexpeer.simulation.rivals import ENGINES, Solved
 
 READY = "ready"
@@ -26,17 +26,17 @@ ENOUGH_S = 20.0
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
-def write_case(case: Case, folder: Path) -> None:
+def write_case(case: GridCase, folder: Path) -> None:
     """Put a case where processes find it."""
     np.save(folder / "p_w.npy", case.p_w)
     np.save(folder / "q_var.npy", case.q_var)
     (folder / "grid.pickle").write_bytes(pickle.dumps((case.name, case.network, case.whole)))
 
 
-def read_case(folder: Path) -> Case:
+def read_case(folder: Path) -> GridCase:
     """What `write_case` put there."""
     name, network, whole = pickle.loads((folder / "grid.pickle").read_bytes())
-    return Case(name, network, np.load(folder / "p_w.npy"), np.load(folder / "q_var.npy"), whole)
+    return GridCase(name, network, np.load(folder / "p_w.npy"), np.load(folder / "q_var.npy"), whole)
 
 
 def voltages_path(folder: Path, engine: str) -> Path:

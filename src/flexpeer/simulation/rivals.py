@@ -27,7 +27,7 @@ Solver = Callable[[Floats, Floats], Solved]
 """From injections in W and var, (buses, periods)."""
 
 
-class Engine(NamedTuple):
+class RivalEngine(NamedTuple):
     """Where an engine's `prepare` is, and the modules and distribution it needs."""
 
     prepare: str
@@ -50,12 +50,14 @@ class Engine(NamedTuple):
 
 OURS = "flexpeer"
 ENGINES = {
-    OURS: Engine("own_flow:prepare", (), "flexpeer"),
-    "power-grid-model, Newton": Engine("rivals_power_grid_model:newton", (), "power-grid-model"),
-    "power-grid-model, iterative current": Engine("rivals_power_grid_model:iterative_current", (), "power-grid-model"),
-    "lightsim2grid": Engine("rivals_lightsim2grid:prepare", ("lightsim2grid",), "lightsim2grid"),
-    "pandapower, numba": Engine("rivals_pandapower:with_numba", ("pandapower",), "pandapower"),
-    "pandapower, lightsim2grid": Engine(
+    OURS: RivalEngine("own_flow:prepare", (), "flexpeer"),
+    "power-grid-model, Newton": RivalEngine("rivals_power_grid_model:newton", (), "power-grid-model"),
+    "power-grid-model, iterative current": RivalEngine(
+        "rivals_power_grid_model:iterative_current", (), "power-grid-model"
+    ),
+    "lightsim2grid": RivalEngine("rivals_lightsim2grid:prepare", ("lightsim2grid",), "lightsim2grid"),
+    "pandapower, numba": RivalEngine("rivals_pandapower:with_numba", ("pandapower",), "pandapower"),
+    "pandapower, lightsim2grid": RivalEngine(
         "rivals_pandapower:with_lightsim2grid", ("pandapower", "lightsim2grid"), "pandapower"
     ),
 }

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
 
-from flexpeer.web.wording import Clock, number
+from flexpeer.web.wording import LocalClock, number
 
 EMPTY = Markup("")
 
@@ -151,7 +151,7 @@ def joined(parts: Iterable[Markup]) -> Markup:
     return EMPTY.join(escape(part) for part in parts)
 
 
-def axes(frame: Frame, clock: Clock | None, unit: str) -> Markup:
+def axes(frame: Frame, clock: LocalClock | None, unit: str) -> Markup:
     """Horizontal lines at the round values, and the hours of the day below."""
     parts = [text(4, 12, unit, "unit")] if unit else []
     for value in frame.ticks:
@@ -245,7 +245,7 @@ class Lane(NamedTuple):
     cells: Sequence[Cell]
 
 
-def lane_chart(canvas: Canvas, clock: Clock, lanes: Sequence[Lane], label: str) -> Markup:
+def lane_chart(canvas: Canvas, clock: LocalClock, lanes: Sequence[Lane], label: str) -> Markup:
     """Rows over the hours of the day, one below the other."""
     deep = 22.0 if canvas.names else 36.0
     height = 34.0 + deep * len(lanes)

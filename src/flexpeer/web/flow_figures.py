@@ -7,7 +7,7 @@ from markupsafe import Markup
 from flexpeer.app.views.outcome import PointDay
 from flexpeer.web.figures import Canvas, Figure, Key, axes, band, both, drawing, frame_for, path, steps
 from flexpeer.web.terms import DIRECTIONS
-from flexpeer.web.wording import GRID_SIDE, Clock, energy, power, unit_for
+from flexpeer.web.wording import GRID_SIDE, LocalClock, energy, power, unit_for
 
 NO_LIMIT_W = 5e10
 
@@ -25,7 +25,7 @@ def known_limit_w(point: PointDay) -> tuple[float, ...]:
     return tuple(limit if math.isfinite(limit) and limit < NO_LIMIT_W else math.nan for limit in point.limit_w)
 
 
-def point_figure(day: PointDay, clock: Clock) -> Figure:
+def point_figure(day: PointDay, clock: LocalClock) -> Figure:
     """One point through the day."""
     limit_w = known_limit_w(day)
     unit = unit_for([*day.before_w, *day.after_w, *limit_w])
@@ -45,7 +45,7 @@ def point_figure(day: PointDay, clock: Clock) -> Figure:
     return Figure(title, GRID_SIDE, drawings, _summary(day, clock), LEGEND, readout)
 
 
-def _drawing(canvas: Canvas, rows: dict[str, list[float]], clock: Clock, told: tuple[str, str]) -> Markup:
+def _drawing(canvas: Canvas, rows: dict[str, list[float]], clock: LocalClock, told: tuple[str, str]) -> Markup:
     wanted = [b - n if n else math.nan for b, n in zip(rows["forecast"], rows["need"], strict=True)]
     drawn = [value for row in rows.values() for value in row]
     frame = frame_for(canvas, len(wanted), [*drawn, *(w for w in wanted if math.isfinite(w))])
@@ -60,7 +60,7 @@ def _drawing(canvas: Canvas, rows: dict[str, list[float]], clock: Clock, told: t
     return drawing(parts, canvas, frame.height, f"Flow through the day, {GRID_SIDE}. {told[1]}", frame)
 
 
-def _summary(day: PointDay, clock: Clock) -> str:
+def _summary(day: PointDay, clock: LocalClock) -> str:
     minutes = clock.day.mtu_minutes
     needed = [mtu for mtu, need in enumerate(day.need_w) if need]
     if not needed:

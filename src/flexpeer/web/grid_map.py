@@ -12,7 +12,7 @@ from flexpeer.app.views.outcome import Congestion, DayOutcome, GridPicture
 from flexpeer.grid.network import Flags, Floats
 from flexpeer.web.figures import BOLD_LETTER, NARROW, WIDE, Canvas, Drawings, drawing, shortened, text, tooltip
 from flexpeer.web.grid_layout import NO_PARENT, Tree, places, spanning_tree
-from flexpeer.web.wording import Clock, counted, number, percent
+from flexpeer.web.wording import LocalClock, counted, number, percent
 
 WHOLE_UP_TO = 400
 PICKED = 60
@@ -90,7 +90,7 @@ def subject_of(outcome: DayOutcome) -> Subject | None:
     return Subject(outcome.grid, outcome.congestions_before, outcome.congestions_after, bound, need_w)
 
 
-def grid_map(subject: Subject, clock: Clock) -> GridMap:
+def grid_map(subject: Subject, clock: LocalClock) -> GridMap:
     """The map with the MTU of the worst need shown."""
     picture, named = subject.picture, congested_names(subject)
     chosen = _choose(picture, named)
@@ -342,7 +342,7 @@ def _marks(drawn: _Chosen, congestions: Iterable[Congestion]) -> dict[str, list[
     return marks
 
 
-def _stressed(picture: GridPicture, clock: Clock) -> Iterable[tuple[str, str, str]]:
+def _stressed(picture: GridPicture, clock: LocalClock) -> Iterable[tuple[str, str, str]]:
     """The most loaded branches of the day: name, highest loading before and after."""
     peak = _peak(picture)
     for branch in np.argsort(-peak, kind="stable")[:STRESSED]:
@@ -352,7 +352,7 @@ def _stressed(picture: GridPicture, clock: Clock) -> Iterable[tuple[str, str, st
             yield picture.network.branch_names[branch], before, after
 
 
-def _label(subject: Subject, clock: Clock, worst: int) -> str:
+def _label(subject: Subject, clock: LocalClock, worst: int) -> str:
     before, after = (len({c.element for c in cs}) for cs in (subject.before, subject.after))
     buses = subject.picture.network.bus_count
     return (

@@ -29,7 +29,7 @@ from flexpeer.web.figures import (
     path,
     text,
 )
-from flexpeer.web.wording import RESOURCE_SIDE, Clock, counted, number, power, unit_for
+from flexpeer.web.wording import RESOURCE_SIDE, LocalClock, counted, number, power, unit_for
 
 ZONES_SHOWN = 8
 TRADES_SHOWN = 3_000
@@ -58,7 +58,7 @@ def trades_in_order(outcome: DayOutcome) -> list[Trade]:
     return sorted(outcome.state.trades.trades.values(), key=lambda t: (t.match, len(t.trade), t.trade))
 
 
-def book_figures(outcome: DayOutcome, clock: Clock) -> list[Figure]:
+def book_figures(outcome: DayOutcome, clock: LocalClock) -> list[Figure]:
     """Offered and traded quantities of the books with most orders.
 
     Orders that name a congestion point have one book for each, those that name none one for each regulation that
@@ -92,7 +92,7 @@ def _book_name(order: Order) -> str:
     return order.zone or f"all points that {relieved_by} relieves"
 
 
-def _book_figure(name: str, book: _Book, clock: Clock) -> Figure:
+def _book_figure(name: str, book: _Book, clock: LocalClock) -> Figure:
     unit = unit_for([*book.sell_offered, *book.buy_offered])
     sell_offered, sell, buy_offered, buy = ([unit.of(w) for w in row] for row in book)
     zero = [0.0] * len(sell)
@@ -178,7 +178,7 @@ def _size_w(trade: Trade) -> int:
     return max(party.quantity_w for party in trade.leg.parties if party.acts is Side.BUY or len(trade.leg.parties) == 1)
 
 
-def refusal_figure(outcome: DayOutcome, clock: Clock) -> Figure | None:
+def refusal_figure(outcome: DayOutcome, clock: LocalClock) -> Figure | None:
     """Where and when the grid refused or reduced matches: a row per element, darker for more."""
     by_grid = [r for r in outcome.refusals if r.by_grid and r.mtu is not None]
     if not by_grid:
@@ -194,7 +194,7 @@ def refusal_figure(outcome: DayOutcome, clock: Clock) -> Figure | None:
     return Figure("What the grid refused, where and when", "count of matches", drawings, note)
 
 
-def _lane(place: tuple[str, str], cells: Counter[tuple[str, int | None]], most: int, clock: Clock) -> Lane:
+def _lane(place: tuple[str, str], cells: Counter[tuple[str, int | None]], most: int, clock: LocalClock) -> Lane:
     here = sorted((mtu, count) for (element, mtu), count in cells.items() if element == place[0] and mtu is not None)
     return Lane(
         place[0],

@@ -17,7 +17,7 @@ from flexpeer.web.flow_figures import point_figure
 from flexpeer.web.page import KeyFigure, template
 from flexpeer.web.row_tables import own_orders_table, own_trades_table
 from flexpeer.web.terms import DIRECTIONS, POSTINGS, ROLES, STATUSES
-from flexpeer.web.wording import GRID_SIDE, RESOURCE_SIDE, Clock, counted, energy, money, number, unit_for
+from flexpeer.web.wording import GRID_SIDE, RESOURCE_SIDE, LocalClock, counted, energy, money, number, unit_for
 
 POINTS_DRAWN = 12
 RESOURCES_SHOWN = 200
@@ -35,7 +35,7 @@ class OrganisationPages:
     def __init__(self, outcome: DayOutcome) -> None:
         scenario = outcome.scenario
         self._scenario, self._currency = scenario, scenario.currency
-        self._clock = Clock(scenario.day)
+        self._clock = LocalClock(scenario.day)
         self._hours = scenario.day.mtu_minutes / 60
         self._day = f"{scenario.day.delivery_day:%A %-d %B %Y}"
         self._times = self._clock.all()

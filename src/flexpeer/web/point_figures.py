@@ -9,7 +9,7 @@ from flexpeer.app.views.remaining import point_mwh
 from flexpeer.market.relief_once import in_series
 from flexpeer.web.figures import Cell, Figure, Key, Lane, both, lane_chart
 from flexpeer.web.flow_figures import point_figure
-from flexpeer.web.wording import GRID_SIDE, Clock, counted, energy, power
+from flexpeer.web.wording import GRID_SIDE, LocalClock, counted, energy, power
 
 LANES_SHOWN, SERIES_SHOWN, FOLDED_SHOWN, LEVELS = 40, 8, 12, 4
 
@@ -28,7 +28,7 @@ class FoldedPoint(NamedTuple):
     figure: Figure
 
 
-class Series(NamedTuple):
+class PointSeries(NamedTuple):
     """The point that binds a series, and the others of it; `left_out` are without a chart."""
 
     binding: Figure
@@ -36,7 +36,7 @@ class Series(NamedTuple):
     left_out: int
 
 
-def strip_figure(outcome: DayOutcome, clock: Clock) -> Figure | None:
+def strip_figure(outcome: DayOutcome, clock: LocalClock) -> Figure | None:
     """A row for each point in need, the neediest first; None where nothing needs relief."""
     needy = sorted(
         (point for point in outcome.points if any(point.need_w)),
@@ -59,7 +59,7 @@ def strip_figure(outcome: DayOutcome, clock: Clock) -> Figure | None:
     return Figure("When each congestion point needs relief", GRID_SIDE, drawings, label, LEGEND)
 
 
-def _cells(day: PointDay, clock: Clock) -> Iterator[Cell]:
+def _cells(day: PointDay, clock: LocalClock) -> Iterator[Cell]:
     """MTUs in need, neighbours of one look together."""
     worst = max(day.need_w)
     looks = [
@@ -74,12 +74,12 @@ def _cells(day: PointDay, clock: Clock) -> Iterator[Cell]:
             yield Cell(first, end, looks[first], told + (f", missing {power(missing)}" if missing else ""))
 
 
-def series_figures(outcome: DayOutcome, clock: Clock) -> tuple[list[Series], int]:
+def series_figures(outcome: DayOutcome, clock: LocalClock) -> tuple[list[PointSeries], int]:
     """Points in series, most energy needed first, and how many points are in none of them."""
     days = {day.point.congestion_point: day for day in outcome.points}
     groups = in_series(outcome.state.needs, {name: day.need_w for name, day in days.items()})
     drawn = [
-        Series(
+        PointSeries(
             point_figure(days[binding], clock),
             [_folded(outcome, days[name], clock) for name in others[:FOLDED_SHOWN]],
             max(0, len(others) - FOLDED_SHOWN),
@@ -89,7 +89,7 @@ def series_figures(outcome: DayOutcome, clock: Clock) -> tuple[list[Series], int
     return drawn, len(days) - sum(map(len, groups[:SERIES_SHOWN]))
 
 
-def _folded(outcome: DayOutcome, day: PointDay, clock: Clock) -> FoldedPoint:
+def _folded(outcome: DayOutcome, day: PointDay, clock: LocalClock) -> FoldedPoint:
     needed, missing = point_mwh(outcome, day)
     told = f"{energy(missing)} missing" if missing else "nothing missing"
     line = f"{day.point.congestion_point}: {energy(needed)} needed, {told}"

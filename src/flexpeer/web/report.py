@@ -27,7 +27,7 @@ from flexpeer.web.wording import (
     GRID_SIDE,
     NOTHING,
     RESOURCE_SIDE,
-    Clock,
+    LocalClock,
     counted,
     energy,
     money,
@@ -55,7 +55,7 @@ class Headline:
 
 def render_report(outcome: DayOutcome) -> str:
     """The whole page; every name in it is escaped, nothing in it is loaded from elsewhere."""
-    clock = Clock(outcome.scenario.day)
+    clock = LocalClock(outcome.scenario.day)
     trades = trades_in_order(outcome)
     series, points_left_out = series_figures(outcome, clock)
     subject = subject_of(outcome)
@@ -103,7 +103,7 @@ def warnings(outcome: DayOutcome) -> list[str]:
     return [*outcome.warnings, *outcome.notes]
 
 
-def headline(outcome: DayOutcome, clock: Clock) -> Headline:
+def headline(outcome: DayOutcome, clock: LocalClock) -> Headline:
     """What the day came to."""
     report = outcome.state.kpis.report
     assert report is not None, "a finished day has its report"
@@ -180,7 +180,7 @@ def _cost(report: KpiReport, currency: str) -> KeyFigure:
     )
 
 
-def _story(outcome: DayOutcome, report: KpiReport, clock: Clock) -> str:
+def _story(outcome: DayOutcome, report: KpiReport, clock: LocalClock) -> str:
     trades = outcome.state.trades.trades
     spans = [point.need_w for point in outcome.points if any(point.need_w)]
     if not spans:
@@ -252,7 +252,7 @@ def _put_off(outcome: DayOutcome) -> Iterator[tuple[str, int]]:
     yield from ((OBSTACLES[reason], count) for reason, count in sorted(reasons.items()))
 
 
-def _left(outcome: DayOutcome, clock: Clock) -> Iterator[tuple[str, str, str, str, str, int]]:
+def _left(outcome: DayOutcome, clock: LocalClock) -> Iterator[tuple[str, str, str, str, str, int]]:
     """Element and kind, owner, worst MTU, value and limit there, MTUs, of what is congested after the market."""
     groups: dict[tuple[str, str], list[Congestion]] = {}
     for congestion in outcome.congestions_after:

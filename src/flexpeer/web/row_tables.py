@@ -10,7 +10,7 @@ from flexpeer.market.trades import Trade
 from flexpeer.periods import local_text
 from flexpeer.quantities import MINOR_PER_MAJOR, major
 from flexpeer.web.terms import PHASES, STATUS_COLOURS, STATUSES
-from flexpeer.web.wording import RESOURCE_SIDE, Clock, Unit, unit_for
+from flexpeer.web.wording import RESOURCE_SIDE, LocalClock, ShownUnit, unit_for
 
 ROWS_SHOWN = 20_000
 POOL = "the clearing's pool"
@@ -18,7 +18,7 @@ POOL = "the clearing's pool"
 Row = TypeVar("Row")
 
 
-class Column(NamedTuple):
+class ShownColumn(NamedTuple):
     """A column's title, kind, the value of a row in it, decimals of numbers, and the colours of statuses by word."""
 
     title: str
@@ -28,7 +28,7 @@ class Column(NamedTuple):
     colours: dict[str, str] | None = None
 
 
-def row_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> dict[str, Any]:
+def row_table(title: str, columns: Sequence[ShownColumn], rows: Sequence[Row]) -> dict[str, Any]:
     """Titles and cells; words that come again are written once."""
     shown = rows[:ROWS_SHOWN]
     told, cells = [], []
@@ -52,7 +52,7 @@ def row_table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> dic
 _STATUS_WORDS = {STATUSES[status]: colour for status, colour in STATUS_COLOURS.items()}
 
 
-def orders_table(outcome: DayOutcome, clock: Clock) -> dict[str, Any]:
+def orders_table(outcome: DayOutcome, clock: LocalClock) -> dict[str, Any]:
     """What became of every order, in order of arrival."""
     orders, sent = outcome.state.orders.orders, {row.order: row for row in outcome.scenario.orders}
     unit = unit_for(line.filled_w + (line.left_w or 0) for line in outcome.orders)
@@ -70,16 +70,16 @@ def orders_table(outcome: DayOutcome, clock: Clock) -> dict[str, Any]:
         return "" if row is None else _local_period(*(local_text(at, timezone) for at in (row.start, row.end)))
 
     columns = [
-        Column("order", "text", lambda line: line.order),
-        Column("organisation", "name", lambda line: line.organisation),
-        Column("resource", "name", unit_of),
-        Column("side", "text", lambda line: _side(orders, sent, line)),
-        Column("from–to", "text", period),
-        Column("became", "status", lambda line: STATUSES[line.status], colours=_STATUS_WORDS),
-        Column(f"traded, {unit.name}", "number", lambda line: unit.of(line.filled_w), _places(unit)),
-        Column(f"left, {unit.name}", "number", lambda line: _of(unit, line.left_w), _places(unit)),
-        Column("trades", "number", lambda line: line.trades),
-        Column("why", "long", lambda line: line.detail),
+        ShownColumn("order", "text", lambda line: line.order),
+        ShownColumn("organisation", "name", lambda line: line.organisation),
+        ShownColumn("resource", "name", unit_of),
+        ShownColumn("side", "text", lambda line: _side(orders, sent, line)),
+        ShownColumn("from–to", "text", period),
+        ShownColumn("became", "status", lambda line: STATUSES[line.status], colours=_STATUS_WORDS),
+        ShownColumn(f"traded, {unit.name}", "number", lambda line: unit.of(line.filled_w), _places(unit)),
+        ShownColumn(f"left, {unit.name}", "number", lambda line: _of(unit, line.left_w), _places(unit)),
+        ShownColumn("trades", "number", lambda line: line.trades),
+        ShownColumn("why", "long", lambda line: line.detail),
     ]
     return row_table(f"What became of every order, {RESOURCE_SIDE}", columns, outcome.orders)
 
@@ -89,22 +89,22 @@ def _side(orders: Any, sent: Any, line: OrderLine) -> str:
     return "" if known is None else str(known.side)
 
 
-def trades_table(outcome: DayOutcome, clock: Clock, trades: Sequence[Trade]) -> dict[str, Any]:
+def trades_table(outcome: DayOutcome, clock: LocalClock, trades: Sequence[Trade]) -> dict[str, Any]:
     """Every trade, in the order given."""
     minutes, currency = outcome.scenario.day.mtu_minutes, outcome.scenario.currency
     unit = unit_for(party.quantity_w for trade in trades for party in trade.leg.parties)
     columns = [
-        Column("trade", "text", lambda trade: trade.trade),
-        Column("point", "name", lambda trade: trade.zone),
-        Column("from–to", "text", lambda trade: _period(clock, trade.leg.span.first, trade.leg.span.end)),
-        Column("buyer", "name", lambda trade: trade.buyer or POOL),
-        Column("seller", "name", lambda trade: trade.seller or POOL),
-        Column(f"buyer, {unit.name}", "number", lambda trade: unit.of(trade.leg.quantity_buy_w), _places(unit)),
-        Column(f"seller, {unit.name}", "number", lambda trade: unit.of(trade.leg.quantity_sell_w), _places(unit)),
-        Column(f"price, {currency}/MWh", "number", lambda trade: trade.leg.price_minor / MINOR_PER_MAJOR, 2),
-        Column(f"amount, {currency}", "number", lambda trade: float(major(trade.amount(minutes))), 2),
-        Column("how", "text", lambda trade: PHASES[trade.phase]),
-        Column("orders", "name", lambda trade: " / ".join(party.order for party in trade.leg.parties)),
+        ShownColumn("trade", "text", lambda trade: trade.trade),
+        ShownColumn("point", "name", lambda trade: trade.zone),
+        ShownColumn("from–to", "text", lambda trade: _period(clock, trade.leg.span.first, trade.leg.span.end)),
+        ShownColumn("buyer", "name", lambda trade: trade.buyer or POOL),
+        ShownColumn("seller", "name", lambda trade: trade.seller or POOL),
+        ShownColumn(f"buyer, {unit.name}", "number", lambda trade: unit.of(trade.leg.quantity_buy_w), _places(unit)),
+        ShownColumn(f"seller, {unit.name}", "number", lambda trade: unit.of(trade.leg.quantity_sell_w), _places(unit)),
+        ShownColumn(f"price, {currency}/MWh", "number", lambda trade: trade.leg.price_minor / MINOR_PER_MAJOR, 2),
+        ShownColumn(f"amount, {currency}", "number", lambda trade: float(major(trade.amount(minutes))), 2),
+        ShownColumn("how", "text", lambda trade: PHASES[trade.phase]),
+        ShownColumn("orders", "name", lambda trade: " / ".join(party.order for party in trade.leg.parties)),
     ]
     return row_table(f"Every trade, {RESOURCE_SIDE}", columns, trades)
 
@@ -113,15 +113,15 @@ def own_orders_table(own: OwnDay, currency: str) -> dict[str, Any]:
     """An organisation's orders and what became of them."""
     unit = unit_for(order.quantity_w or 0 for order in own.orders)
     columns = [
-        Column("order", "text", lambda order: order.order),
-        Column("resource", "name", lambda order: order.unit),
-        Column("side", "text", lambda order: order.side),
-        Column("from–to", "text", lambda order: _local_period(order.start, order.end)),
-        Column("became", "status", lambda order: STATUSES[order.status], colours=_STATUS_WORDS),
-        Column(f"ordered, {unit.name}", "number", lambda order: _of(unit, order.quantity_w), _places(unit)),
-        Column(f"traded, {unit.name}", "number", lambda order: unit.of(order.filled_w), _places(unit)),
-        Column(f"price, {currency}/MWh", "number", lambda order: _price(order.price_minor), 2),
-        Column("why", "long", lambda order: order.why),
+        ShownColumn("order", "text", lambda order: order.order),
+        ShownColumn("resource", "name", lambda order: order.unit),
+        ShownColumn("side", "text", lambda order: order.side),
+        ShownColumn("from–to", "text", lambda order: _local_period(order.start, order.end)),
+        ShownColumn("became", "status", lambda order: STATUSES[order.status], colours=_STATUS_WORDS),
+        ShownColumn(f"ordered, {unit.name}", "number", lambda order: _of(unit, order.quantity_w), _places(unit)),
+        ShownColumn(f"traded, {unit.name}", "number", lambda order: unit.of(order.filled_w), _places(unit)),
+        ShownColumn(f"price, {currency}/MWh", "number", lambda order: _price(order.price_minor), 2),
+        ShownColumn("why", "long", lambda order: order.why),
     ]
     return row_table(f"Your orders and what became of them, {RESOURCE_SIDE}", columns, own.orders)
 
@@ -130,24 +130,26 @@ def own_trades_table(own: OwnDay, currency: str) -> dict[str, Any]:
     """An organisation's side of its trades."""
     unit = unit_for(trade.confirmation.quantity_w for trade in own.trades)
     columns = [
-        Column("trade", "text", lambda trade: trade.confirmation.trade),
-        Column("order", "text", lambda trade: trade.confirmation.order),
-        Column("resource", "name", lambda trade: trade.confirmation.unit),
-        Column("side", "text", lambda trade: str(trade.confirmation.side)),
-        Column("from–to", "text", lambda trade: _local_period(trade.start, trade.end)),
-        Column(f"quantity, {unit.name}", "number", lambda trade: unit.of(trade.confirmation.quantity_w), _places(unit)),
-        Column(f"price, {currency}/MWh", "number", lambda trade: _price(trade.confirmation.price_minor), 2),
-        Column(f"receives, {currency}", "number", lambda trade: float(major(trade.confirmation.remuneration)), 2),
-        Column("how", "text", lambda trade: PHASES[trade.confirmation.phase]),
+        ShownColumn("trade", "text", lambda trade: trade.confirmation.trade),
+        ShownColumn("order", "text", lambda trade: trade.confirmation.order),
+        ShownColumn("resource", "name", lambda trade: trade.confirmation.unit),
+        ShownColumn("side", "text", lambda trade: str(trade.confirmation.side)),
+        ShownColumn("from–to", "text", lambda trade: _local_period(trade.start, trade.end)),
+        ShownColumn(
+            f"quantity, {unit.name}", "number", lambda trade: unit.of(trade.confirmation.quantity_w), _places(unit)
+        ),
+        ShownColumn(f"price, {currency}/MWh", "number", lambda trade: _price(trade.confirmation.price_minor), 2),
+        ShownColumn(f"receives, {currency}", "number", lambda trade: float(major(trade.confirmation.remuneration)), 2),
+        ShownColumn("how", "text", lambda trade: PHASES[trade.confirmation.phase]),
     ]
     return row_table(f"Your trades, {RESOURCE_SIDE}", columns, own.trades)
 
 
-def _places(unit: Unit) -> int:
+def _places(unit: ShownUnit) -> int:
     return 3 if unit.size > 1 else 0
 
 
-def _of(unit: Unit, watts: int | None) -> float | None:
+def _of(unit: ShownUnit, watts: int | None) -> float | None:
     return None if watts is None else unit.of(watts)
 
 
@@ -155,7 +157,7 @@ def _price(minor: int | None) -> float | None:
     return None if minor is None else minor / MINOR_PER_MAJOR
 
 
-def _period(clock: Clock, first: int, end: int) -> str:
+def _period(clock: LocalClock, first: int, end: int) -> str:
     return f"{clock.at(first)}–{clock.at(end)}"
 
 

@@ -18,7 +18,7 @@ SIGNIFICANT = 4
 Number = int | float | Decimal
 
 
-class Unit(NamedTuple):
+class ShownUnit(NamedTuple):
     """A unit to show powers or energies in: `name`, and how many watts (or Wh) are one of it."""
 
     name: str
@@ -35,8 +35,8 @@ class Unit(NamedTuple):
         return f"{number(shown, max(0, SIGNIFICANT - whole))}{SPACE}{self.name}"
 
 
-POWER_UNITS = (Unit("MW", 1e6), Unit("kW", 1e3), Unit("W", 1.0))
-ENERGY_UNITS = (Unit("MWh", 1e6), Unit("kWh", 1e3), Unit("Wh", 1.0))
+POWER_UNITS = (ShownUnit("MW", 1e6), ShownUnit("kW", 1e3), ShownUnit("W", 1.0))
+ENERGY_UNITS = (ShownUnit("MWh", 1e6), ShownUnit("kWh", 1e3), ShownUnit("Wh", 1.0))
 
 
 def number(value: Number, places: int = 2) -> str:
@@ -62,7 +62,7 @@ def percent(fraction: Number, places: int = 1) -> str:
     return f"{number(100 * float(fraction), places)}{SPACE}%"
 
 
-def unit_for(values: Iterable[Number], units: tuple[Unit, ...] = POWER_UNITS) -> Unit:
+def unit_for(values: Iterable[Number], units: tuple[ShownUnit, ...] = POWER_UNITS) -> ShownUnit:
     """The unit that shows the largest of `values` with one to three digits before the point."""
     largest = max((abs(float(value)) for value in values if math.isfinite(value)), default=0.0)
     return next((unit for unit in units if largest >= unit.size), units[0] if largest == 0 else units[-1])
@@ -89,7 +89,7 @@ def counted(count: int, one: str, many: str = "") -> str:
     return f"{number(count, 0)} {one if count == 1 else many or one + 's'}"
 
 
-class Clock:
+class LocalClock:
     """Local times of a delivery day. On a day with a changed clock they carry the offset."""
 
     def __init__(self, day: MarketDay) -> None:

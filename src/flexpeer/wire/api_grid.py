@@ -117,7 +117,7 @@ class BandLimit(Asking, frozen=True):
     maximum_pu: PerUnit | None = None
 
 
-class Limits(Asking, frozen=True):
+class StatedLimits(Asking, frozen=True):
     """All limits that one DSO states, beside the ratings and bands of its grid file."""
 
     congestion_points: tuple[PointLimit, ...] = ()

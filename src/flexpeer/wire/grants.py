@@ -135,7 +135,7 @@ class Bound(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     headroom_w: float
 
 
-class Tried(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="T"):
+class TriedMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="T"):
     """What a trial leads to: the largest excess, what binds, and numbers at borders."""
 
     converged: bool
@@ -157,7 +157,7 @@ class Reading(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     data: bytes
 
 
-class Slopes(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class SlopeRows(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Rows of little-endian float64 by resource, and by border below and above."""
 
     own: dict[str, bytes]
@@ -165,32 +165,32 @@ class Slopes(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     above: dict[str, bytes]
 
 
-class Tangent(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class TangentMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """By how much a limit, which is not named, is passed in each MTU tried; slopes in those where it is."""
 
     over: bytes
-    slopes: Slopes
+    slopes: SlopeRows
 
 
 class Tangents(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="N"):
     """Tangents, some at a time, of so many in all."""
 
-    tangents: tuple[Tangent, ...]
+    tangents: tuple[TangentMessage, ...]
     count: int
 
 
-class Responses(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="P"):
+class ResponsesMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="P"):
     """Slopes of the watts an area gives at its own borders, and of the voltage it dictates at those below."""
 
-    given: dict[str, Slopes]
-    felt: dict[str, Slopes]
+    given: dict[str, SlopeRows]
+    felt: dict[str, SlopeRows]
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="D"):
     """As asked."""
 
 
-class Refused(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="r"):
+class CannotAnswer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="r"):
     """A question that cannot be answered."""
 
     problem: str
@@ -215,4 +215,4 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 Question = Begin | Voltages | Try | Hold | Commit | Abort | Slack | Read | Cut | Respond | Tell
-Reply = Bids | Rows | Tried | Room | Reading | Tangents | Responses | Done | Refused
+Reply = Bids | Rows | TriedMessage | Room | Reading | Tangents | ResponsesMessage | Done | CannotAnswer

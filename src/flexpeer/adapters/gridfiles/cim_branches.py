@@ -1,12 +1,12 @@
 """Lines, series compensators and equivalent branches of CIM as branch rows."""
 
-from flexpeer.adapters.gridfiles.cim_draft import Draft
+from flexpeer.adapters.gridfiles.cim_draft import CimDraft
 from flexpeer.adapters.gridfiles.cim_objects import Item
 from flexpeer.adapters.gridfiles.cim_sections import LINES, SERIES
 from flexpeer.grid.assembly import BranchRow
 
 
-def read_sections(draft: Draft) -> None:
+def read_sections(draft: CimDraft) -> None:
     """Add every line and series element; those without impedance are fused buses already."""
     for item in draft.model.of(*LINES, *SERIES):
         _section(draft, item)
@@ -14,7 +14,7 @@ def read_sections(draft: Draft) -> None:
         cut.fault("", f"a {cut.kind.lower()} inside a line", "the parts of the line as lines of their own")
 
 
-def _section(draft: Draft, item: Item) -> None:
+def _section(draft: CimDraft, item: Item) -> None:
     terminals = draft.two_ends(item)
     if terminals is None:
         return

@@ -34,7 +34,7 @@ class End(NamedTuple):
 
 
 @dataclass
-class Draft:
+class CimDraft:
     """What has been read so far. Rows are named by key; `wanted` is the name that each should have, and its mRID."""
 
     model: Model
@@ -110,11 +110,11 @@ class Draft:
             self.shunts.extend([shunt] if shunt else [])
 
 
-def draft_of(model: Model) -> Draft:
+def draft_of(model: Model) -> CimDraft:
     """A draft with the buses of the model, fused, and nothing else yet."""
     found = sections(model)
     nodes = nodes_of(model, found)
-    draft = Draft(model, found, nodes, ratings(model))
+    draft = CimDraft(model, found, nodes, ratings(model))
     band = bands(model, nodes)
     for bus, members in nodes.members.items():
         items = [model.objects[node] for node in members if node in model.objects]
@@ -144,7 +144,7 @@ def _bus_name(model: Model, members: tuple[str, ...], items: list[Item]) -> str:
     return items[0].name if items else members[0]
 
 
-def named_rows(draft: Draft) -> tuple[GridRows, dict[str, str]]:
+def named_rows(draft: CimDraft) -> tuple[GridRows, dict[str, str]]:
     """The rows with names instead of keys, and the name by key."""
     names = _names(draft.wanted)
     branches = (

@@ -7,7 +7,7 @@ is not among them refuses the model; classes without terminals are passed over.
 from pathlib import Path
 
 from flexpeer.adapters.gridfiles.cim_branches import read_sections
-from flexpeer.adapters.gridfiles.cim_draft import Draft, draft_of, named_rows
+from flexpeer.adapters.gridfiles.cim_draft import CimDraft, draft_of, named_rows
 from flexpeer.adapters.gridfiles.cim_files import read_model
 from flexpeer.adapters.gridfiles.cim_injections import CONSUMERS, SHUNTS, read_loads, read_shunts
 from flexpeer.adapters.gridfiles.cim_machines import POWERS
@@ -83,7 +83,7 @@ def _refuse_the_rest(model: Model) -> None:
                 item.fault("", f"equipment of class {kind} is not calculated", expected)
 
 
-def _bus_aliases(draft: Draft, names: dict[str, str]) -> dict[str, str]:
+def _bus_aliases(draft: CimDraft, names: dict[str, str]) -> dict[str, str]:
     """The mRIDs of a bus's nodes and busbar sections, and the names of those that nothing else is called by."""
     by_key = {node: names[bus] for node, bus in draft.nodes.bus_of.items()}
     for section in draft.model.of("BusbarSection"):
@@ -99,7 +99,7 @@ def _bus_aliases(draft: Draft, names: dict[str, str]) -> dict[str, str]:
     return _unused(aliases, names)
 
 
-def _branch_aliases(draft: Draft, names: dict[str, str]) -> dict[str, str]:
+def _branch_aliases(draft: CimDraft, names: dict[str, str]) -> dict[str, str]:
     aliases: dict[str, str] = {}
     for row in draft.branches:
         aliases |= dict.fromkeys((row.name, f"_{row.name}"), names[row.name])

@@ -6,7 +6,7 @@ the steady-state hypothesis (SSH), else from the equipment file, else from the s
 
 from typing import NamedTuple
 
-from flexpeer.adapters.gridfiles.cim_draft import Draft
+from flexpeer.adapters.gridfiles.cim_draft import CimDraft
 from flexpeer.adapters.gridfiles.cim_objects import Item, Model
 from flexpeer.grid.assembly import InjectionRow, Plate, ShuntRow
 
@@ -29,7 +29,7 @@ CONSUMER_PHASE = Attributes(
 )
 
 
-def read_loads(draft: Draft) -> None:
+def read_loads(draft: CimDraft) -> None:
     """Add every consumer in service."""
     for consumer in draft.model.of(*CONSUMERS):
         bus = draft.live_bus(consumer)
@@ -81,7 +81,7 @@ def _note_response(model: Model, consumer: Item) -> None:
         consumer.note("EnergyConsumer.LoadResponse", "depends on the voltage; calculated as constant power", expected)
 
 
-def read_shunts(draft: Draft) -> None:
+def read_shunts(draft: CimDraft) -> None:
     """Add every shunt in service with the sections that are switched in."""
     for shunt in draft.model.of(*SHUNTS):
         bus = draft.live_bus(shunt)

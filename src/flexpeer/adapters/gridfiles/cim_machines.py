@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from flexpeer.adapters.gridfiles.cim_draft import Draft
+from flexpeer.adapters.gridfiles.cim_draft import CimDraft
 from flexpeer.adapters.gridfiles.cim_injections import Attributes, drawn_va, note_unstated
 from flexpeer.adapters.gridfiles.cim_objects import Item, Model
 
@@ -39,7 +39,7 @@ class Machine(NamedTuple):
     held_pu: float
 
 
-def machines(draft: Draft, states: Mapping[str, Voltage]) -> list[Machine]:
+def machines(draft: CimDraft, states: Mapping[str, Voltage]) -> list[Machine]:
     """All of them; `states` are the voltages of the state variables by bus."""
     found = []
     for kind, attributes in POWERS.items():
@@ -68,7 +68,7 @@ def note_unpowered(model: Model, item: Item) -> None:
         note_unstated(model, item, POWERS[item.kind])
 
 
-def _cancelled(draft: Draft, item: Item, bus: str) -> bool:
+def _cancelled(draft: CimDraft, item: Item, bus: str) -> bool:
     """Injections that stand for a neighbour count only where the neighbour itself is not in the files."""
     if item.kind != "EquivalentInjection":
         return False
@@ -88,7 +88,7 @@ def _boundary(model: Model, node: Item) -> bool:
     return node.has(*stated) or node.flag(*flags, default=False) or bool(points)
 
 
-def _held_pu(draft: Draft, item: Item, bus: str, states: Mapping[str, Voltage]) -> float:
+def _held_pu(draft: CimDraft, item: Item, bus: str, states: Mapping[str, Voltage]) -> float:
     """The voltage an equipment holds at its own bus, NaN where it holds none."""
     model, v_kv = draft.model, draft.nodes.v_kv[bus]
     if item.kind == "EquivalentInjection":
@@ -156,7 +156,7 @@ def stated_voltage(model: Model, source: Item, v_kv: float) -> Voltage | None:
     return Voltage(source.number(SOURCE_VOLTAGE) * model.units.kv / v_kv, math.degrees(angle_rad))
 
 
-def state_voltages(draft: Draft) -> dict[str, Voltage]:
+def state_voltages(draft: CimDraft) -> dict[str, Voltage]:
     """The voltages of the state variables by bus."""
     found: dict[str, Voltage] = {}
     for state in draft.model.of("SvVoltage"):

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from flexpeer.adapters.gridfiles.cim_draft import Draft
+from flexpeer.adapters.gridfiles.cim_draft import CimDraft
 from flexpeer.adapters.gridfiles.cim_machines import (
     SOURCE_VOLTAGE,
     Machine,
@@ -34,7 +34,7 @@ PREFERENCE = ("ExternalNetworkInjection", "SynchronousMachine", "EquivalentInjec
 EXPECTED = "a referencePriority above 0, or an EnergySource with its voltage"
 
 
-def read_sources(draft: Draft) -> None:
+def read_sources(draft: CimDraft) -> None:
     """Add sources, controlled buses and the injections of all machines; to be called after all branches."""
     states = state_voltages(draft)
     for bus, state in states.items():
@@ -97,7 +97,7 @@ def _also_infeeds(best: Machine, able: list[Machine]) -> list[Machine]:
     return more
 
 
-def _reference_buses(draft: Draft) -> frozenset[str]:
+def _reference_buses(draft: CimDraft) -> frozenset[str]:
     keys = (
         key
         for island in draft.model.of("TopologicalIsland")
@@ -106,7 +106,7 @@ def _reference_buses(draft: Draft) -> frozenset[str]:
     return frozenset(draft.nodes.bus_of[key] for key in keys if key in draft.nodes.bus_of)
 
 
-def _source(draft: Draft, machine: Machine, state: Voltage | None) -> SourceRow:
+def _source(draft: CimDraft, machine: Machine, state: Voltage | None) -> SourceRow:
     item, bus = machine.item, machine.bus
     angle_deg = state.angle_deg if state else 0.0
     stated = stated_voltage(draft.model, item, draft.nodes.v_kv[bus])
@@ -123,7 +123,7 @@ def _source(draft: Draft, machine: Machine, state: Voltage | None) -> SourceRow:
     return SourceRow(item.key, bus)
 
 
-def _inject(draft: Draft, machine: Machine, *, held: bool) -> None:
+def _inject(draft: CimDraft, machine: Machine, *, held: bool) -> None:
     """A machine that is not the source, at a bus whose voltage it may hold (`held`) or the source does."""
     item, bus, power = machine.item, machine.bus, machine.injected_va
     regulates = not math.isnan(machine.held_pu)
@@ -147,7 +147,7 @@ def _inject(draft: Draft, machine: Machine, *, held: bool) -> None:
     draft.controlled[bus] = ControlledRow(bus, other.v_pu, other.q_min_var + low, other.q_max_var + high)
 
 
-def _islands(draft: Draft) -> Mapping[str, int]:
+def _islands(draft: CimDraft) -> Mapping[str, int]:
     """The island of each bus by key: what is joined by branches in service."""
     place = {bus: position for position, bus in enumerate(draft.buses)}
     pairs = [(place[row.from_bus], place[row.to_bus]) for row in draft.branches if row.in_service]

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from flexpeer.adapters.gridfiles.cim_draft import Draft, End
+from flexpeer.adapters.gridfiles.cim_draft import CimDraft, End
 from flexpeer.adapters.gridfiles.cim_objects import Item, Model
 from flexpeer.adapters.gridfiles.cim_taps import turn_of
 from flexpeer.grid.assembly import BranchRow
@@ -32,7 +32,7 @@ class Tank(NamedTuple):
     shift_deg: float
 
 
-def read_tanks(draft: Draft, transformer: Item) -> None:
+def read_tanks(draft: CimDraft, transformer: Item) -> None:
     """Add the branches of a transformer's tanks, one for each pair of buses."""
     banks: dict[tuple[str, str], list[Tank]] = {}
     for item in draft.model.referring("TransformerTank.PowerTransformer", transformer):
@@ -44,7 +44,7 @@ def read_tanks(draft: Draft, transformer: Item) -> None:
         _add_bank(draft, transformer, tanks, f" {number}" if len(banks) > 1 else "")
 
 
-def _add_bank(draft: Draft, transformer: Item, tanks: list[Tank], suffix: str) -> None:
+def _add_bank(draft: CimDraft, transformer: Item, tanks: list[Tank], suffix: str) -> None:
     first = tanks[0]
     (start, end), rated_va = first.ends, sum(tank.rated_va for tank in tanks)
     z_ohm = end.v_kv**2 * 1e6 / sum(tank.rated_va / tank.z_pu for tank in tanks)
@@ -67,7 +67,7 @@ def _add_bank(draft: Draft, transformer: Item, tanks: list[Tank], suffix: str) -
     draft.add_branch(row, transformer, (start, end), f"{transformer.name}{suffix}")
 
 
-def _tank(draft: Draft, item: Item) -> Tank | None:
+def _tank(draft: CimDraft, item: Item) -> Tank | None:
     model = draft.model
     placed = _placed(draft, item)
     infos = _infos(model, item)
@@ -86,7 +86,7 @@ def _tank(draft: Draft, item: Item) -> Tank | None:
     return Tank((first, second), (start, end), rated_va, z_pu, ratios, shift_deg)
 
 
-def _placed(draft: Draft, tank: Item) -> list[tuple[Item, Item, End]]:
+def _placed(draft: CimDraft, tank: Item) -> list[tuple[Item, Item, End]]:
     """The first end of a tank at each bus: end, terminal and place."""
     ends = draft.model.referring("TransformerTankEnd.TransformerTank", tank)
     found: dict[str, tuple[Item, Item, End]] = {}

@@ -14,7 +14,7 @@ The admittance of a branch is half at each end, wherever the file has it.
 import math
 from typing import NamedTuple
 
-from flexpeer.adapters.gridfiles.cim_draft import Draft, End
+from flexpeer.adapters.gridfiles.cim_draft import CimDraft, End
 from flexpeer.adapters.gridfiles.cim_objects import Item, Model
 from flexpeer.adapters.gridfiles.cim_tanks import read_tanks
 from flexpeer.adapters.gridfiles.cim_taps import turn_of
@@ -39,7 +39,7 @@ class Winding(NamedTuple):
     shift_deg: float
 
 
-def read_transformers(draft: Draft) -> None:
+def read_transformers(draft: CimDraft) -> None:
     """Add every power transformer of the model."""
     for transformer in draft.model.of("PowerTransformer"):
         if draft.model.referring("TransformerTank.PowerTransformer", transformer):
@@ -52,7 +52,7 @@ def read_transformers(draft: Draft) -> None:
             _star(draft, transformer, windings)
 
 
-def _windings(draft: Draft, transformer: Item) -> list[Winding]:
+def _windings(draft: CimDraft, transformer: Item) -> list[Winding]:
     """The ends in the order of their numbers; none, and an error, where they cannot be used."""
     model = draft.model
     ends = model.referring("PowerTransformerEnd.PowerTransformer", transformer)
@@ -66,7 +66,7 @@ def _windings(draft: Draft, transformer: Item) -> list[Winding]:
     return [_winding(draft, *pair, z_ohm) for pair, z_ohm in zip(placed, impedances, strict=True)]
 
 
-def _winding(draft: Draft, end: Item, terminal: Item, z_ohm: complex) -> Winding:
+def _winding(draft: CimDraft, end: Item, terminal: Item, z_ohm: complex) -> Winding:
     model = draft.model
     place = draft.end(terminal)
     rated_kv = end.number(RATED_V, default=place.v_kv / model.units.kv) * model.units.kv
@@ -128,7 +128,7 @@ def _mesh_star(ends: list[Item], meshes: list[Item]) -> list[complex]:
     return [z_ohm * (own / rated[0]) ** 2 for z_ohm, own in zip(star, rated, strict=True)]
 
 
-def _two(draft: Draft, transformer: Item, one: Winding, other: Winding) -> None:
+def _two(draft: CimDraft, transformer: Item, one: Winding, other: Winding) -> None:
     k = other.rated_kv / one.rated_kv
     z_ohm = (one.z_ohm * k**2 + other.z_ohm) * other.ratio**2
     y_s = (one.y_s / k**2 + other.y_s) / other.ratio**2
@@ -143,7 +143,7 @@ def _two(draft: Draft, transformer: Item, one: Winding, other: Winding) -> None:
     draft.add_branch(row, transformer, (one.end, other.end))
 
 
-def _star(draft: Draft, transformer: Item, windings: list[Winding]) -> None:
+def _star(draft: CimDraft, transformer: Item, windings: list[Winding]) -> None:
     star = f"{transformer.key} star"
     star_kv = windings[0].rated_kv
     draft.add_bus(
@@ -163,17 +163,17 @@ def _star(draft: Draft, transformer: Item, windings: list[Winding]) -> None:
         draft.add_branch(row, winding.item, ends, f"{transformer.name} {number}")
 
 
-def _area(draft: Draft, windings: list[Winding]) -> str:
+def _area(draft: CimDraft, windings: list[Winding]) -> str:
     bus = draft.buses.get(windings[0].end.bus)
     return bus.area if bus else ""
 
 
-def _row(draft: Draft, transformer: Item, key: str, z_ohm: complex, y_s: complex) -> BranchRow:
+def _row(draft: CimDraft, transformer: Item, key: str, z_ohm: complex, y_s: complex) -> BranchRow:
     row = BranchRow(key, "transformer", "", "", z_ohm.real, z_ohm.imag, y_s.real * 1e6, y_s.imag * 1e6)
     return row._replace(in_service=draft.model.in_service(transformer))
 
 
-def _rating_a(draft: Draft, transformer: Item, winding: Winding, rated_kv: float) -> float:
+def _rating_a(draft: CimDraft, transformer: Item, winding: Winding, rated_kv: float) -> float:
     """The permanent limit of the terminal, otherwise the rated power; NaN where neither is stated."""
     limit_a = draft.ratings.at(winding.terminal, transformer, winding.end.v_kv)
     if math.isnan(limit_a) and winding.rated_va > 0:

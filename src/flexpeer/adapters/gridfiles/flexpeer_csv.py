@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from flexpeer.adapters.gridfiles.flexpeer_sections import FLAG, REQUIRED, SECTIONS, TEXT, Entry, checked, rows_of
+from flexpeer.adapters.gridfiles.flexpeer_sections import FLAG, REQUIRED, SECTIONS, TEXT, SectionEntry, checked, rows_of
 from flexpeer.adapters.gridfiles.grid_file import Place, ReadRows
 from flexpeer.adapters.reading import bytes_of
 from flexpeer.errors import BadInput, Finding
@@ -48,10 +48,10 @@ def read_flexpeer_csv(path: Path, where: str) -> ReadRows:
     return ReadRows(rows_of(entries, errors), tuple(errors), places=_places(entries))
 
 
-def _entries(folder: Path, section: str, where: str, errors: list[Finding]) -> Iterator[Entry]:
+def _entries(folder: Path, section: str, where: str, errors: list[Finding]) -> Iterator[SectionEntry]:
     """The usable rows of a section; none where its file is absent."""
     for line, item in _items(folder / f"{section}.csv", section, where, errors):
-        entry = checked(item, section, Entry(where, line, "", {}), errors)
+        entry = checked(item, section, SectionEntry(where, line, "", {}), errors)
         if entry:
             yield entry
 
@@ -121,14 +121,14 @@ def _value(cell: str, kind: str) -> object:
         return cell
 
 
-def _has_bus(entry: Entry, known: set[str], errors: list[Finding]) -> bool:
+def _has_bus(entry: SectionEntry, known: set[str], errors: list[Finding]) -> bool:
     bus = entry.values["bus"]
     if bus not in known:
         errors.append(entry.finding("bus", f"no bus {bus!r}", "a name in buses.csv"))
     return bus in known
 
 
-def _places(entries: Mapping[str, list[Entry]]) -> dict[str, Place]:
+def _places(entries: Mapping[str, list[SectionEntry]]) -> dict[str, Place]:
     """Where each element is, under its name or as it is called by what it stands at."""
     places: dict[str, Place] = {}
     for section, listed in entries.items():

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flexpeer.adapters.gridfiles.flexpeer_sections import SECTIONS, Entry, checked, rows_of
+from flexpeer.adapters.gridfiles.flexpeer_sections import SECTIONS, SectionEntry, checked, rows_of
 from flexpeer.adapters.gridfiles.grid_file import ReadRows
 from flexpeer.errors import Finding, bad_input
 
@@ -30,7 +30,7 @@ def read_flexpeer(document: object, where: str) -> ReadRows:
     return ReadRows(rows, tuple(errors), (), aliases["buses"], aliases["branches"])
 
 
-def _entries(document: Mapping[str, Any], section: str, where: str, errors: list[Finding]) -> list[Entry]:
+def _entries(document: Mapping[str, Any], section: str, where: str, errors: list[Finding]) -> list[SectionEntry]:
     listed = document.get(section, [])
     if not isinstance(listed, list):
         errors.append(Finding(where, 0, section, "not a list", "a list of objects"))
@@ -41,7 +41,7 @@ def _entries(document: Mapping[str, Any], section: str, where: str, errors: list
         if not isinstance(item, dict):
             errors.append(Finding(where, 0, place, "not an object", "an object"))
             continue
-        entry = checked(item, section, Entry(where, 0, f"{place}.", {}), errors)
+        entry = checked(item, section, SectionEntry(where, 0, f"{place}.", {}), errors)
         entries += [entry] if entry else []
     return entries
 

@@ -65,7 +65,7 @@ SECTIONS: Mapping[str, Fields] = {
 
 
 @dataclass(frozen=True)
-class Entry:
+class SectionEntry:
     """One object of a section, every field present; `where`, `line` and `place` lead a reader of findings to it."""
 
     where: str
@@ -78,16 +78,16 @@ class Entry:
         return Finding(self.where, self.line, f"{self.place}{field}", problem, expected)
 
 
-def checked(item: Mapping[str, Any], section: str, entry: Entry, errors: list[Finding]) -> Entry | None:
+def checked(item: Mapping[str, Any], section: str, entry: SectionEntry, errors: list[Finding]) -> SectionEntry | None:
     """The entry with the values of `item`, where it can be named at all; what is wrong goes to `errors`."""
     fields = SECTIONS[section]
     errors.extend(_field_errors(item, fields, entry))
     values = {key: _value(item, key, *fields[key]) for key in fields}
     complete = all(values[key] for key in ENDS_AND_NAMES & fields.keys())
-    return Entry(entry.where, entry.line, entry.place, values) if complete else None
+    return SectionEntry(entry.where, entry.line, entry.place, values) if complete else None
 
 
-def rows_of(entries: Mapping[str, list[Entry]], errors: list[Finding]) -> GridRows:
+def rows_of(entries: Mapping[str, list[SectionEntry]], errors: list[Finding]) -> GridRows:
     """The rows of all sections."""
     voltages = {entry.values["name"]: entry.values["v_kv"] for entry in entries["buses"]}
     branches = [_branch(entry, errors) for entry in entries["branches"]]
@@ -111,7 +111,7 @@ def _value(item: Mapping[str, Any], key: str, kind: str, default: object) -> Any
     return "" if kind == TEXT else math.nan
 
 
-def _field_errors(item: Mapping[str, Any], fields: Fields, entry: Entry) -> Iterator[Finding]:
+def _field_errors(item: Mapping[str, Any], fields: Fields, entry: SectionEntry) -> Iterator[Finding]:
     label = f" of {item['name']!r}" if isinstance(item.get("name"), str) else ""
     for key in item.keys() - fields.keys():
         yield entry.finding(key, f"unknown field{label}", ", ".join(fields))
@@ -136,7 +136,7 @@ def _float(value: object) -> object:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _branch(entry: Entry, errors: list[Finding]) -> BranchRow:
+def _branch(entry: SectionEntry, errors: list[Finding]) -> BranchRow:
     values = dict(entry.values)
     both = values.pop("rating_a")
     ends = [values.pop("rating_from_a"), values.pop("rating_to_a")]
@@ -152,7 +152,9 @@ def _branch(entry: Entry, errors: list[Finding]) -> BranchRow:
     )
 
 
-def _transformers(entries: list[Entry], voltages: Mapping[str, float], errors: list[Finding]) -> Iterator[BranchRow]:
+def _transformers(
+    entries: list[SectionEntry], voltages: Mapping[str, float], errors: list[Finding]
+) -> Iterator[BranchRow]:
     for entry in entries:
         values = entry.values
         if any(isinstance(value, float) and math.isnan(value) for value in values.values()):

@@ -20,7 +20,7 @@ ACCEPTED = "an assignment, define_constants, [..] = idx_bus, idx_gen or idx_brch
 
 
 @dataclass(frozen=True)
-class Table:
+class CaseMatrix:
     """A matrix of the case with the line of each of its rows."""
 
     values: Floats
@@ -53,12 +53,12 @@ class Case:
             return f"{self.outputs[0]}.{name}"
         return name if self.outputs or "mpc.bus" not in self.values else f"mpc.{name}"
 
-    def table(self, name: str) -> Table | None:
+    def table(self, name: str) -> CaseMatrix | None:
         """A field that is a matrix."""
         values = self.field(name)
         if not isinstance(values, np.ndarray):
             return None
-        return Table(values, self.lines.get(self.path(name), (0,) * values.shape[0]))
+        return CaseMatrix(values, self.lines.get(self.path(name), (0,) * values.shape[0]))
 
     def fields(self) -> tuple[str, ...]:
         """The names of all fields of the returned struct."""

@@ -20,7 +20,7 @@ TYPES = {1: "PQ", 2: "PV", 3: "reference", 4: "isolated"}
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One row of a table: its line in the file, and its values by MATPOWER's column names."""
 
     line: int
@@ -31,27 +31,27 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Draft:
+class MatpowerDraft:
     """What has been read so far; `names`, `v_kv` and `isolated` go by bus number."""
 
     where: str
     base_mva: float
-    tables: Mapping[str, tuple[Row, ...]]
+    tables: Mapping[str, tuple[TableRow, ...]]
     names: dict[int, str] = field(default_factory=dict)
     v_kv: dict[int, float] = field(default_factory=dict)
     isolated: set[int] = field(default_factory=set)
     errors: list[Finding] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
-    def fault(self, row: Row, column: str, problem: str, expected: str) -> None:
+    def fault(self, row: TableRow, column: str, problem: str, expected: str) -> None:
         """Refuse the file because of this value."""
         self.errors.append(Finding(self.where, row.line, column, problem, expected))
 
-    def note(self, row: Row, column: str, problem: str, expected: str) -> None:
+    def note(self, row: TableRow, column: str, problem: str, expected: str) -> None:
         """Say something that does not refuse the file."""
         self.findings.append(Finding(self.where, row.line, column, problem, expected))
 
-    def bus(self, row: Row, column: str) -> int | None:
+    def bus(self, row: TableRow, column: str) -> int | None:
         """The number of a bus of this case, or None (and an error)."""
         if row[column] in self.names:
             return int(row[column])
@@ -59,7 +59,7 @@ class Draft:
         return None
 
 
-def draft_of(case: Case) -> Draft:
+def draft_of(case: Case) -> MatpowerDraft:
     """The tables of a case; `BadInput` with all findings when one of them is missing or not usable."""
     errors = list(case.errors)
     _check_version(case, errors)
@@ -69,7 +69,7 @@ def draft_of(case: Case) -> Draft:
     complete = {name: rows for name, rows in tables.items() if rows is not None}
     if len(complete) < len(COLUMNS) or math.isnan(base_mva):
         raise BadInput(errors)
-    return Draft(case.where, base_mva, complete, errors=errors, findings=findings)
+    return MatpowerDraft(case.where, base_mva, complete, errors=errors, findings=findings)
 
 
 def _check_version(case: Case, errors: list[Finding]) -> None:
@@ -90,7 +90,7 @@ def _base_mva(case: Case, errors: list[Finding]) -> float:
     return math.nan
 
 
-def _rows(case: Case, name: str, errors: list[Finding]) -> tuple[Row, ...] | None:
+def _rows(case: Case, name: str, errors: list[Finding]) -> tuple[TableRow, ...] | None:
     """The rows of a table whose numbers are all usable; None when there are none or the table is refused."""
     table, columns = case.table(name), COLUMNS[name]
     spoiled = case.path(name) in case.spoiled
@@ -115,7 +115,7 @@ def _rows(case: Case, name: str, errors: list[Finding]) -> tuple[Row, ...] | Non
     listed = zip(
         table.lines, np.hstack([values, _optional(table.values, len(columns), len(more))]).tolist(), strict=True
     )
-    return tuple(Row(line, dict(zip(named, numbers, strict=True))) for line, numbers in listed)
+    return tuple(TableRow(line, dict(zip(named, numbers, strict=True))) for line, numbers in listed)
 
 
 def _optional(values: Floats, first: int, count: int) -> Floats:

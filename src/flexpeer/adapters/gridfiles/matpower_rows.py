@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from flexpeer.adapters.gridfiles.grid_file import Place, ReadRows
 from flexpeer.adapters.gridfiles.matpower_case import Case, run_case
-from flexpeer.adapters.gridfiles.matpower_draft import TYPES, Draft, Row, draft_of
+from flexpeer.adapters.gridfiles.matpower_draft import TYPES, MatpowerDraft, TableRow, draft_of
 from flexpeer.adapters.reading import bytes_of, reading
 from flexpeer.grid.assembly import (
     BranchRow,
@@ -72,7 +72,7 @@ def _read(case: Case) -> ReadRows:
     )
 
 
-def _buses(case: Case, draft: Draft) -> tuple[BusRow, ...]:
+def _buses(case: Case, draft: MatpowerDraft) -> tuple[BusRow, ...]:
     names = _bus_names(case, draft)
     buses, without_kv, without_band = [], [], []
     solved = len({(row["VM"], row["VA"]) for row in draft.tables["bus"]}) > 1
@@ -98,13 +98,13 @@ def _buses(case: Case, draft: Draft) -> tuple[BusRow, ...]:
     return tuple(buses)
 
 
-def _note_first(rows: Sequence[Row], column: str, problem: str, draft: Draft) -> None:
+def _note_first(rows: Sequence[TableRow], column: str, problem: str, draft: MatpowerDraft) -> None:
     """One finding for all rows, at the first."""
     if rows:
         draft.note(rows[0], column, f"{len(rows)} buses have {problem}", "a positive number")
 
 
-def _bus_names(case: Case, draft: Draft) -> list[str]:
+def _bus_names(case: Case, draft: MatpowerDraft) -> list[str]:
     """The names in `bus_name` that are one bus's own and unlike our own forms, otherwise `Bus N`."""
     rows = draft.tables["bus"]
     given = case.field("bus_name")
@@ -120,13 +120,13 @@ def _bus_names(case: Case, draft: Draft) -> list[str]:
     ]
 
 
-def _bus_aliases(draft: Draft) -> dict[str, str]:
+def _bus_aliases(draft: MatpowerDraft) -> dict[str, str]:
     taken = set(draft.names.values())
     forms = ((form, name) for number, name in draft.names.items() for form in (f"Bus {number}", f"{number}"))
     return {alias: name for alias, name in forms if alias not in taken}
 
 
-def _bus_places(draft: Draft) -> dict[str, Place]:
+def _bus_places(draft: MatpowerDraft) -> dict[str, Place]:
     """Where the bus is listed, for findings on the bus and on what stands at it."""
     places: dict[str, Place] = {}
     for row in draft.tables["bus"]:
@@ -141,7 +141,7 @@ def _bus_places(draft: Draft) -> dict[str, Place]:
     return places
 
 
-def _loads(draft: Draft) -> Iterator[InjectionRow]:
+def _loads(draft: MatpowerDraft) -> Iterator[InjectionRow]:
     for row in draft.tables["bus"]:
         number = int(row["BUS_I"])
         if row["PD"] == 0 and row["QD"] == 0:
@@ -152,7 +152,7 @@ def _loads(draft: Draft) -> Iterator[InjectionRow]:
         yield InjectionRow(draft.names[number], -1e6 * row["PD"], -1e6 * row["QD"])
 
 
-def _shunts(draft: Draft) -> Iterator[ShuntRow]:
+def _shunts(draft: MatpowerDraft) -> Iterator[ShuntRow]:
     for row in draft.tables["bus"]:
         number = int(row["BUS_I"])
         if row["GS"] == 0 and row["BS"] == 0:
@@ -164,9 +164,9 @@ def _shunts(draft: Draft) -> Iterator[ShuntRow]:
         yield ShuntRow(draft.names[number], row["GS"] * scale, row["BS"] * scale)
 
 
-def _generators(draft: Draft) -> dict[int, list[Row]]:
+def _generators(draft: MatpowerDraft) -> dict[int, list[TableRow]]:
     """Generators in service by bus number."""
-    gens: dict[int, list[Row]] = {}
+    gens: dict[int, list[TableRow]] = {}
     for row in draft.tables["gen"]:
         number = draft.bus(row, "GEN_BUS")
         if number is None or not row["GEN_STATUS"] > 0:
@@ -178,7 +178,9 @@ def _generators(draft: Draft) -> dict[int, list[Row]]:
     return gens
 
 
-def _held(gens: dict[int, list[Row]], draft: Draft) -> tuple[tuple[SourceRow, ...], tuple[ControlledRow, ...]]:
+def _held(
+    gens: dict[int, list[TableRow]], draft: MatpowerDraft
+) -> tuple[tuple[SourceRow, ...], tuple[ControlledRow, ...]]:
     """Sources and controlled buses; several generators at a bus hold the voltage that the last one states."""
     held = {kind: [row for row in draft.tables["bus"] if row["BUS_TYPE"] == kind] for kind in (REF, PV)}
     for kind, rows in held.items():
@@ -197,7 +199,7 @@ def _held(gens: dict[int, list[Row]], draft: Draft) -> tuple[tuple[SourceRow, ..
     return tuple(sources), tuple(_controlled(row, gens, draft) for row in controlled)
 
 
-def _setpoint(bus: Row, gens: dict[int, list[Row]], draft: Draft) -> float:
+def _setpoint(bus: TableRow, gens: dict[int, list[TableRow]], draft: MatpowerDraft) -> float:
     stated = [gen["VG"] for gen in gens[int(bus["BUS_I"])]]
     if len(set(stated)) > 1:
         shown = ", ".join(f"{v_pu:g}" for v_pu in stated)
@@ -205,14 +207,17 @@ def _setpoint(bus: Row, gens: dict[int, list[Row]], draft: Draft) -> float:
     return stated[-1]
 
 
-def _controlled(bus: Row, gens: dict[int, list[Row]], draft: Draft) -> ControlledRow:
+def _controlled(bus: TableRow, gens: dict[int, list[TableRow]], draft: MatpowerDraft) -> ControlledRow:
     number = int(bus["BUS_I"])
     q_min_var, q_max_var = (1e6 * sum(gen[column] for gen in gens[number]) for column in ("QMIN", "QMAX"))
     return ControlledRow(draft.names[number], _setpoint(bus, gens, draft), q_min_var, q_max_var)
 
 
 def _generation(
-    gens: dict[int, list[Row]], sources: Sequence[SourceRow], controlled: Sequence[ControlledRow], draft: Draft
+    gens: dict[int, list[TableRow]],
+    sources: Sequence[SourceRow],
+    controlled: Sequence[ControlledRow],
+    draft: MatpowerDraft,
 ) -> Iterator[InjectionRow]:
     """What generators inject that is not found by the power flow: P where Q holds the voltage, nothing at a source."""
     free, holding = {row.bus for row in sources}, {row.bus for row in controlled}
@@ -223,7 +228,7 @@ def _generation(
             yield InjectionRow(name, 1e6 * gen["PG"], q_var, "", _plate(gen))
 
 
-def _plate(gen: Row) -> Plate:
+def _plate(gen: TableRow) -> Plate:
     """A generator with PMIN below 0 and PMAX 0 is a dispatchable load (MATPOWER 8 manual, section 6.4.2)."""
     low_w, high_w = 1e6 * gen["PMIN"], 1e6 * gen["PMAX"]
     return Plate("", "load" if low_w < 0 and high_w == 0 else "generation", low_w, high_w)
@@ -238,7 +243,7 @@ class Branches(NamedTuple):
     places: dict[str, Place]
 
 
-def _branches(draft: Draft) -> Branches:
+def _branches(draft: MatpowerDraft) -> Branches:
     """Branches called by kind and bus numbers, such as `Line 4-7`; further parallel ones `Line 4-7 (2)`."""
     branches, bypassed, numbers, places = [], [], {}, {}
     uses: Counter[str] = Counter()
@@ -262,7 +267,7 @@ def _branches(draft: Draft) -> Branches:
     return Branches(tuple(branches), tuple(bypassed), numbers, places)
 
 
-def _branch(name: str, row: Row, ends: tuple[int, int], draft: Draft) -> BranchRow:
+def _branch(name: str, row: TableRow, ends: tuple[int, int], draft: MatpowerDraft) -> BranchRow:
     """Equation (1)."""
     start, end = ends
     z_ohm = draft.v_kv[end] ** 2 / draft.base_mva

@@ -22,7 +22,7 @@ GROUND = 0
 
 
 @dataclass(frozen=True)
-class Part:
+class DssElement:
     """One element in service: `buses` and `nodes` of each terminal, conductor by conductor, and what it is.
 
     `y_s` is its primitive admittance matrix in siemens, terminal after terminal; `drawn_va` what it draws at the solved
@@ -63,7 +63,7 @@ class DssCircuit:
     """A circuit as its script leaves it, solved; `solved` says whether the engine found a state."""
 
     buses: dict[str, DssBus]
-    parts: tuple[Part, ...]
+    parts: tuple[DssElement, ...]
     solved: bool
     losses_w: float
     v_min_pu: float
@@ -169,7 +169,7 @@ def _buses(dss: Any, loaded: Voltages, idle: Voltages) -> Iterator[DssBus]:
         yield DssBus(name, float(dss.Bus.kVBase()), loaded[name], idle[name])
 
 
-def _part(dss: Any, label: str, open_ends: tuple[bool, ...], drawn_va: complex) -> Part:
+def _part(dss: Any, label: str, open_ends: tuple[bool, ...], drawn_va: complex) -> DssElement:
     dss.Circuit.SetActiveElement(label)
     element = dss.CktElement
     kind, _, name = label.partition(".")
@@ -180,7 +180,7 @@ def _part(dss: Any, label: str, open_ends: tuple[bool, ...], drawn_va: complex) 
     y_s = np.zeros((0, 0), dtype=np.complex128)
     if len(flat) == 2 * size * size:
         y_s = (flat[::2] + 1j * flat[1::2]).reshape(size, size).T
-    return Part(
+    return DssElement(
         kind.lower(),
         name,
         tuple(str(bus).partition(".")[0].lower() for bus in element.BusNames()),

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from flexpeer.adapters.gridfiles.grid_file import ReadRows
-from flexpeer.adapters.gridfiles.opendss_engine import GROUND, DssBus, DssCircuit, Part, dss_circuit
+from flexpeer.adapters.gridfiles.opendss_engine import GROUND, DssBus, DssCircuit, DssElement, dss_circuit
 from flexpeer.adapters.gridfiles.opendss_reduction import Pair, at_buses, bus_angles, pair, patterns, series
 from flexpeer.errors import Finding
 from flexpeer.grid.assembly import (
@@ -49,7 +49,7 @@ SQRT3 = math.sqrt(3.0)
 
 
 @dataclass
-class Draft:
+class OpenDssDraft:
     """What has been read so far; `patterns` are those of the reduction."""
 
     where: str
@@ -81,7 +81,7 @@ def read_opendss(path: Path, where: str) -> ReadRows:
     """The rows of a script; `BadInput` when the engine is missing or does not run it."""
     circuit = dss_circuit(path, where)
     angles = [part.stated["angle_deg"] for part in circuit.parts if part.kind == "vsource"]
-    draft = Draft(where, circuit, patterns(circuit.buses, angles[0] if angles else 0.0))
+    draft = OpenDssDraft(where, circuit, patterns(circuit.buses, angles[0] if angles else 0.0))
     for bus in circuit.buses.values():
         if bus.v_kv <= 0:
             draft.fault(bus.name, "no nominal voltage", "set voltagebases and calcvoltagebases in the script")
@@ -107,7 +107,7 @@ def read_opendss(path: Path, where: str) -> ReadRows:
     return ReadRows(rows, tuple(draft.errors), tuple(draft.findings), {}, aliases)
 
 
-def _buses(draft: Draft, source_deg: float) -> Iterator[BusRow]:
+def _buses(draft: OpenDssDraft, source_deg: float) -> Iterator[BusRow]:
     """Every bus, to begin from the mean of its phases."""
     circuit = draft.circuit
     angles = bus_angles(circuit.buses, draft.patterns)
@@ -121,7 +121,7 @@ def _sizes(bus: DssBus, pattern: Mapping[int, complex]) -> list[float]:
     return [abs(bus.v[node]) / (bus.v_kv * 1e3) for node in pattern if node in bus.v]
 
 
-def _sources(draft: Draft) -> None:
+def _sources(draft: OpenDssDraft) -> None:
     """A source behind its impedance, at a bus of its own."""
     first = next((part for part in draft.circuit.parts if part.kind == "vsource"), None)
     for part in draft.circuit.parts:
@@ -141,7 +141,7 @@ def _sources(draft: Draft) -> None:
         )
 
 
-def _lines(draft: Draft) -> None:
+def _lines(draft: OpenDssDraft) -> None:
     fewer, unrated = [], []
     banked = {frozenset(part.buses) for part in draft.circuit.parts if part.kind == "transformer" and _single(part)}
     for part in draft.circuit.parts:
@@ -187,7 +187,7 @@ def _lines(draft: Draft) -> None:
         draft.note(unrated[0], problem, "normamps of each line")
 
 
-def _add(draft: Draft, part: Part, row: BranchRow) -> None:
+def _add(draft: OpenDssDraft, part: DssElement, row: BranchRow) -> None:
     """Add a branch as its terminals are: whole, a charging shunt at one end, or out."""
     draft.aliases[part.name] = row.name
     draft.branches.append(row._replace(in_service=not any(part.open_ends)))
@@ -196,9 +196,9 @@ def _add(draft: Draft, part: Part, row: BranchRow) -> None:
         draft.shunts.extend([shunt] if shunt else [])
 
 
-def _transformers(draft: Draft) -> None:
+def _transformers(draft: OpenDssDraft) -> None:
     """Units on different phases between the same buses are one bank."""
-    banks: dict[tuple[str, ...], list[list[Part]]] = {}
+    banks: dict[tuple[str, ...], list[list[DssElement]]] = {}
     for part in draft.circuit.parts:
         if part.kind != "transformer":
             continue
@@ -215,15 +215,15 @@ def _transformers(draft: Draft) -> None:
             _bank(draft, buses, bank)
 
 
-def _single(part: Part) -> bool:
+def _single(part: DssElement) -> bool:
     return len(_live(part)) < len(PHASES) and part.open_ends.count(True) == 0
 
 
-def _live(part: Part) -> set[int]:
+def _live(part: DssElement) -> set[int]:
     return set(part.nodes[0]) - {GROUND}
 
 
-def _bank(draft: Draft, buses: tuple[str, ...], bank: Sequence[Part]) -> None:
+def _bank(draft: OpenDssDraft, buses: tuple[str, ...], bank: Sequence[DssElement]) -> None:
     matrices = [at_buses(part, draft.patterns)[1] for part in bank]
     name = "+".join([bank[0].label, *(part.name for part in bank[1:])])
     for part in bank:
@@ -245,7 +245,9 @@ def _bank(draft: Draft, buses: tuple[str, ...], bank: Sequence[Part]) -> None:
     _add(draft, bank[0], _winding(draft, name, (buses[0], buses[1]), joined, limit_va))
 
 
-def _mesh(draft: Draft, name: str, buses: tuple[str, ...], bank: Sequence[Part], matrix: Complexes) -> None:
+def _mesh(
+    draft: OpenDssDraft, name: str, buses: tuple[str, ...], bank: Sequence[DssElement], matrix: Complexes
+) -> None:
     """More than two windings as a branch for each pair, at the ratio of their turns, and shunts for what is left."""
     left = matrix.diagonal().copy()
     turns = {bus: kv * tap for bus, kv, tap in zip(bank[0].buses, *_rated(bank[0]), strict=True)}
@@ -264,7 +266,7 @@ def _mesh(draft: Draft, name: str, buses: tuple[str, ...], bank: Sequence[Part],
     draft.note(name, "windings at more than two buses are branches in a mesh, without ratings", "two windings")
 
 
-def _rated(part: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _rated(part: DssElement) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Rated voltages and taps of the windings."""
     return part.stated["v_kv"], part.stated["taps"]
 
@@ -278,7 +280,7 @@ def _together(units: Iterable[Pair]) -> Pair | None:
     return Pair(y / sum((unit.y_s / unit.a for unit in listed), 0j), y, sum((unit.c_s for unit in listed), 0j))
 
 
-def _winding(draft: Draft, name: str, ends: tuple[str, str], joined: Pair, limit_va: float) -> BranchRow:
+def _winding(draft: OpenDssDraft, name: str, ends: tuple[str, str], joined: Pair, limit_va: float) -> BranchRow:
     v_kv = tuple(draft.v_kv(bus) for bus in ends)
     z_ohm = 1.0 / joined.y_s
     return BranchRow(
@@ -296,7 +298,7 @@ def _winding(draft: Draft, name: str, ends: tuple[str, str], joined: Pair, limit
     )
 
 
-def _shunts(draft: Draft) -> None:
+def _shunts(draft: OpenDssDraft) -> None:
     for part in draft.circuit.parts:
         if part.kind not in SHUNT or len(set(part.buses)) > 1 or any(part.open_ends):
             continue
@@ -305,7 +307,7 @@ def _shunts(draft: Draft) -> None:
             draft.shunts.append(ShuntRow(part.buses[0], y.real * 1e6, y.imag * 1e6))
 
 
-def _loads(draft: Draft) -> None:
+def _loads(draft: OpenDssDraft) -> None:
     models: Counter[int] = Counter()
     firsts: dict[int, str] = {}
     for part in draft.circuit.parts:
@@ -322,7 +324,7 @@ def _loads(draft: Draft) -> None:
             draft.note(firsts[model], problem, "model 1")
 
 
-def _by_phase(part: Part, power_va: complex) -> Iterator[InjectionRow]:
+def _by_phase(part: DssElement, power_va: complex) -> Iterator[InjectionRow]:
     """An injection on the phases of an element, in equal parts; between two phases, half on each."""
     plate = _plate(part)
     named = [PHASES[node - 1] for node in part.nodes[0] if 1 <= node <= len(PHASES)]
@@ -332,7 +334,7 @@ def _by_phase(part: Part, power_va: complex) -> Iterator[InjectionRow]:
         yield InjectionRow(part.buses[0], power.real, power.imag, phase, plate)
 
 
-def _plate(part: Part) -> Plate:
+def _plate(part: DssElement) -> Plate:
     """What it may inject: up to its size and, if it stores, as much the other way."""
     kind, most_w = (
         KINDS.get(part.kind, ""),
@@ -345,7 +347,7 @@ def _plate(part: Part) -> Plate:
     )
 
 
-def _generators(draft: Draft) -> None:
+def _generators(draft: OpenDssDraft) -> None:
     told = []
     for part in draft.circuit.parts:
         if part.kind in GENERATING and not any(part.open_ends) and part.drawn_va:
@@ -356,7 +358,7 @@ def _generators(draft: Draft) -> None:
         draft.note(told[0], problem, "constant power")
 
 
-def _tell_the_rest(draft: Draft) -> None:
+def _tell_the_rest(draft: OpenDssDraft) -> None:
     """Elements that carry power and have no counterpart here would change the answer silently."""
     known = PASSED_OVER.union(SERIES, SHUNT, GENERATING, ("vsource", "transformer", "load"))
     for part in draft.circuit.parts:
@@ -370,7 +372,7 @@ def _tell_the_rest(draft: Draft) -> None:
         draft.note("", "OpenDSS itself finds no state of this circuit", "a circuit that OpenDSS solves")
 
 
-def _tell_unbalance(draft: Draft) -> None:
+def _tell_unbalance(draft: OpenDssDraft) -> None:
     """How far phases are from their mean, in the loads and in OpenDSS's own voltages."""
     by = dict.fromkeys(PHASES, 0.0)
     for row in draft.injections:

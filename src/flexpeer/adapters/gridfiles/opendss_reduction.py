@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flexpeer.adapters.gridfiles.opendss_engine import GROUND, DssBus, Part
+from flexpeer.adapters.gridfiles.opendss_engine import GROUND, DssBus, DssElement
 from flexpeer.grid.network import Complexes
 
 STEP_DEG = 30.0
@@ -29,7 +29,7 @@ OFFSET_DEG = {1: 0.0, 2: -120.0, 3: 120.0}
 LIVE_PU = 0.2
 
 
-class Series(NamedTuple):
+class ReducedLine(NamedTuple):
     """Equation (2) of a line and (1) of its two shunts, ohm and siemens; `phases` conductors carry current."""
 
     z_ohm: complex
@@ -71,7 +71,7 @@ def bus_angles(buses: Mapping[str, DssBus], found: Mapping[str, Mapping[int, com
     return angles
 
 
-def at_buses(part: Part, found: Mapping[str, Mapping[int, complex]]) -> tuple[tuple[str, ...], Complexes]:
+def at_buses(part: DssElement, found: Mapping[str, Mapping[int, complex]]) -> tuple[tuple[str, ...], Complexes]:
     """Equation (1) between the distinct buses of an element, S."""
     names = tuple(dict.fromkeys(part.buses))
     columns = np.zeros((part.y_s.shape[0], len(names)), dtype=np.complex128)
@@ -83,7 +83,7 @@ def at_buses(part: Part, found: Mapping[str, Mapping[int, complex]]) -> tuple[tu
     return names, columns.conj().T @ part.y_s @ columns / 3.0
 
 
-def series(part: Part, found: Mapping[str, Mapping[int, complex]]) -> Series | None:
+def series(part: DssElement, found: Mapping[str, Mapping[int, complex]]) -> ReducedLine | None:
     """Equation (2) of an element with two terminals; None where its matrix has no inverse or no phase is live."""
     count = len(part.nodes[0])
     ends = [
@@ -102,7 +102,7 @@ def series(part: Part, found: Mapping[str, Mapping[int, complex]]) -> Series | N
     n = len(carrying)
     shunts = (own + across, part.y_s[count:, count:] + part.y_s[count:, :count])
     y_from, y_to = (complex(p.conj() @ shunt @ p) / 3.0 for shunt in shunts)
-    return Series(3.0 * complex(p.conj() @ z_ohm @ p) / n**2, y_from, y_to, n)
+    return ReducedLine(3.0 * complex(p.conj() @ z_ohm @ p) / n**2, y_from, y_to, n)
 
 
 def pair(y_s: Complexes) -> Pair | None:

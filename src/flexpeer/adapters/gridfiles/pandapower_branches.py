@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from flexpeer.adapters.gridfiles.pandapower_draft import Draft, impedance_ohm, joins_buses
+from flexpeer.adapters.gridfiles.pandapower_draft import PandapowerDraft, impedance_ohm, joins_buses
 from flexpeer.adapters.gridfiles.pandapower_tables import Element
 from flexpeer.adapters.gridfiles.pandapower_transformers import (
     SIDES,
@@ -21,14 +21,14 @@ CELSIUS_OF_R, PER_KELVIN = 20.0, 4e-3
 """Where a line's resistance is stated, and how it grows where the file does not say (pandapower's defaults)."""
 
 
-def read_branches(draft: Draft) -> None:
+def read_branches(draft: PandapowerDraft) -> None:
     """Add every branch of the file to the draft."""
     for table, read in READERS.items():
         for element in draft.tables.of(table):
             read(draft, element)
 
 
-def _line(draft: Draft, line: Element) -> None:
+def _line(draft: PandapowerDraft, line: Element) -> None:
     start, end = draft.end(line, "from_bus"), draft.end(line, "to_bus")
     if start is None or end is None:
         return
@@ -55,7 +55,7 @@ def _line(draft: Draft, line: Element) -> None:
     draft.add_branch(line, row, *cut)
 
 
-def _limit_a(draft: Draft, element: Element, column: str) -> float:
+def _limit_a(draft: PandapowerDraft, element: Element, column: str) -> float:
     """A rating in A; NaN, which is unknown, where there is none, or 0 and told, or no end to it."""
     limit_ka = element.number_or(column, math.nan)
     if limit_ka == 0:
@@ -63,7 +63,7 @@ def _limit_a(draft: Draft, element: Element, column: str) -> float:
     return math.nan if limit_ka == 0 or math.isinf(limit_ka) else limit_ka * 1e3
 
 
-def _warmer(draft: Draft, line: Element) -> float:
+def _warmer(draft: PandapowerDraft, line: Element) -> float:
     """By how much the temperature of a line raises its resistance, if that is calculated."""
     if not draft.options.line_temperature:
         return 1.0
@@ -71,7 +71,7 @@ def _warmer(draft: Draft, line: Element) -> float:
     return 1.0 + per_kelvin * (line.number("temperature_degree_celsius") - CELSIUS_OF_R)
 
 
-def _transformer(draft: Draft, trafo: Element) -> None:
+def _transformer(draft: PandapowerDraft, trafo: Element) -> None:
     high, low = draft.end(trafo, "hv_bus"), draft.end(trafo, "lv_bus")
     winding = two_windings(trafo, draft.positions, draft.options)
     if high is None or low is None or not _usable(winding[0]):
@@ -83,7 +83,7 @@ def _transformer(draft: Draft, trafo: Element) -> None:
     draft.add_branch(trafo, row, *(draft.cut(trafo, f"{side}_bus") for side in ("hv", "lv")))
 
 
-def _three_windings(draft: Draft, trafo: Element) -> None:
+def _three_windings(draft: PandapowerDraft, trafo: Element) -> None:
     """A star of branches; one whose bus is dead is out by itself, and the others go on."""
     ends = {side: draft.end(trafo, f"{side}_bus") for side in SIDES}
     if not all(trafo.number(f"sn_{side}_mva") > 0 for side in SIDES):
@@ -107,7 +107,7 @@ def _three_windings(draft: Draft, trafo: Element) -> None:
     _magnetised_star(draft, trafo, centre)
 
 
-def _magnetised_star(draft: Draft, trafo: Element, centre: BusRow) -> None:
+def _magnetised_star(draft: PandapowerDraft, trafo: Element, centre: BusRow) -> None:
     drawn_va = star_losses_va(trafo)
     if loss_side(trafo, draft.options) != "star" or drawn_va == 0 or not trafo.in_service:
         return
@@ -119,7 +119,7 @@ def _magnetised_star(draft: Draft, trafo: Element, centre: BusRow) -> None:
         )
 
 
-def _winding(draft: Draft, name: str, winding: Winding, v_kv: tuple[float, float], share: float) -> BranchRow:
+def _winding(draft: PandapowerDraft, name: str, winding: Winding, v_kv: tuple[float, float], share: float) -> BranchRow:
     plate, hv, lv = winding
     section = pi_section(plate, hv, lv, pi_model=draft.options.pi_model)
     limit_va = plate.sn_mva * 1e6 * share * plate.parallel
@@ -139,7 +139,7 @@ def _winding(draft: Draft, name: str, winding: Winding, v_kv: tuple[float, float
     )
 
 
-def _impedance(draft: Draft, impedance: Element) -> None:
+def _impedance(draft: PandapowerDraft, impedance: Element) -> None:
     start, end = draft.end(impedance, "from_bus"), draft.end(impedance, "to_bus")
     sn_mva = impedance.number("sn_mva")
     for one, other in (("rft", "rtf"), ("xft", "xtf"), ("gf", "gt"), ("bf", "bt")):
@@ -162,7 +162,7 @@ def _impedance(draft: Draft, impedance: Element) -> None:
     draft.add_branch(impedance, row)
 
 
-def _switch(draft: Draft, switch: Element) -> None:
+def _switch(draft: PandapowerDraft, switch: Element) -> None:
     z_ohm = impedance_ohm(switch)
     if not joins_buses(switch) or not z_ohm > 0:
         return
@@ -185,7 +185,7 @@ def _switch(draft: Draft, switch: Element) -> None:
     draft.add_branch(switch, row)
 
 
-READERS: dict[str, Callable[[Draft, Element], None]] = {
+READERS: dict[str, Callable[[PandapowerDraft, Element], None]] = {
     "line": _line,
     "trafo": _transformer,
     "trafo3w": _three_windings,

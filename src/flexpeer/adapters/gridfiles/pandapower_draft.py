@@ -16,7 +16,7 @@ from flexpeer.grid.assembly import BranchRow, BusRow, ShuntRow, bypassed_shunt, 
 
 
 @dataclass(frozen=True)
-class Draft:
+class PandapowerDraft:
     """What has been read so far.
 
     `nodes` maps every bus index to its bus of the network, `live` holds the bus indexes in service, and
@@ -78,7 +78,7 @@ class Draft:
             self.shunts.extend([shunt] if shunt else [])
 
 
-def draft_of(tables: Tables) -> Draft:
+def draft_of(tables: Tables) -> PandapowerDraft:
     """A draft with the buses of the file, fused, and nothing else yet."""
     names = element_names(tables)
     buses = {bus.index: bus for bus in tables.of("bus")}
@@ -92,7 +92,7 @@ def draft_of(tables: Tables) -> Draft:
         rows.append(_started(row, start) if start is not None else row)
         nodes.update(dict.fromkeys(members, row.name))
     v_kv = {row.name: row.v_kv for row in rows}
-    return Draft(
+    return PandapowerDraft(
         tables,
         options_of(tables),
         positions_of(tables),

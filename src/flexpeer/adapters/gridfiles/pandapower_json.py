@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from flexpeer.adapters.gridfiles.grid_file import ReadRows
 from flexpeer.adapters.gridfiles.pandapower_branches import read_branches
-from flexpeer.adapters.gridfiles.pandapower_draft import Draft, draft_of
+from flexpeer.adapters.gridfiles.pandapower_draft import PandapowerDraft, draft_of
 from flexpeer.adapters.gridfiles.pandapower_tables import KNOWN_TABLES, Element, aliases, pandapower_tables
 from flexpeer.adapters.gridfiles.pandapower_voltages import read_voltages
 from flexpeer.errors import Finding
@@ -80,7 +80,7 @@ def read_pandapower(document: object, where: str) -> ReadRows:
     )
 
 
-def _injections(draft: Draft) -> Iterator[InjectionRow]:
+def _injections(draft: PandapowerDraft) -> Iterator[InjectionRow]:
     for table, sign in INJECTION_SIGN.items():
         for element in draft.tables.of(table):
             if draft.at_live_bus(element):
@@ -101,14 +101,14 @@ def _plate(table: str, element: Element) -> Plate:
     return Plate(element.given_name, kind, low_w, high_w, stored_wh)
 
 
-def _note_voltage_dependence(draft: Draft, element: Element) -> None:
+def _note_voltage_dependence(draft: PandapowerDraft, element: Element) -> None:
     for column in VOLTAGE_DEPENDENCE if not draft.options.constant_loads else ():
         if element.number(column, 0.0) != 0:
             problem = f"{element.number(column):g} % depends on the voltage; calculated as constant power"
             draft.note(element, column, problem, "0")
 
 
-def _wards(draft: Draft) -> Iterator[InjectionRow]:
+def _wards(draft: PandapowerDraft) -> Iterator[InjectionRow]:
     """A ward is a load and a shunt, the latter at the bus's nominal voltage; an extended one has that too."""
     for ward in (*draft.tables.of("ward"), *draft.tables.of("xward")):
         if draft.at_live_bus(ward):
@@ -119,7 +119,7 @@ def _wards(draft: Draft) -> Iterator[InjectionRow]:
             yield InjectionRow(draft.nodes[index], -1e6 * ward.number("ps_mw"), -1e6 * ward.number("qs_mvar"))
 
 
-def _motors(draft: Draft) -> Iterator[InjectionRow]:
+def _motors(draft: PandapowerDraft) -> Iterator[InjectionRow]:
     for motor in draft.tables.of("motor"):
         if draft.at_live_bus(motor):
             share = motor.number("loading_percent") / 100.0 * motor.number("scaling", 1.0)
@@ -128,7 +128,7 @@ def _motors(draft: Draft) -> Iterator[InjectionRow]:
             yield InjectionRow(draft.nodes[motor.reference("bus")], -p_w, -q_var)
 
 
-def _shunts(draft: Draft) -> Iterator[ShuntRow]:
+def _shunts(draft: PandapowerDraft) -> Iterator[ShuntRow]:
     for shunt in draft.tables.of("shunt"):
         if shunt.flag("step_dependency_table", default=False):
             shunt.fault("step_dependency_table", "a table of powers per step", "equal steps")
@@ -143,7 +143,7 @@ def _shunt(bus: str, p_mw: float, q_mvar: float, v_kv: float) -> ShuntRow:
     return ShuntRow(bus, 1e6 * p_mw / v_kv**2, -1e6 * q_mvar / v_kv**2)
 
 
-def _asymmetric(draft: Draft) -> Iterator[InjectionRow]:
+def _asymmetric(draft: PandapowerDraft) -> Iterator[InjectionRow]:
     """Loads and generators given by phase, an injection for each."""
     for table, sign in (("asymmetric_load", -1e6), ("asymmetric_sgen", 1e6)):
         unequal = []
@@ -161,7 +161,7 @@ def _asymmetric(draft: Draft) -> Iterator[InjectionRow]:
             draft.note(unequal[0], "", problem, "equal phases")
 
 
-def _tell_the_rest(draft: Draft) -> None:
+def _tell_the_rest(draft: PandapowerDraft) -> None:
     """Tables that are not read: one that claims to be connected and to carry power is refused, the others are told.
 
     Such an element would change the answer silently; what pandapower itself has beside its elements is not told.

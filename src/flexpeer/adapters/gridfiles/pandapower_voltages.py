@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from flexpeer.adapters.gridfiles.pandapower_draft import Draft
+from flexpeer.adapters.gridfiles.pandapower_draft import PandapowerDraft
 from flexpeer.adapters.gridfiles.pandapower_tables import Element
 from flexpeer.grid.assembly import BranchRow, BusRow, ControlledRow, InjectionRow, Plate, SourceRow
 
@@ -39,7 +39,7 @@ class HeldVoltages(NamedTuple):
     injections: tuple[InjectionRow, ...]
 
 
-def read_voltages(draft: Draft) -> HeldVoltages:
+def read_voltages(draft: PandapowerDraft) -> HeldVoltages:
     """Sources, controlled buses and the active power of generators; extended wards add to the draft."""
     sources = list(_external_grids(draft))
     generators = [*_generators(draft), *_direct_current_lines(draft)]
@@ -67,7 +67,7 @@ def _plate(generator: Generator) -> Plate:
     return Plate(element.given_name, "generation", low_w, high_w)
 
 
-def _external_grids(draft: Draft) -> Iterator[SourceRow]:
+def _external_grids(draft: PandapowerDraft) -> Iterator[SourceRow]:
     held: dict[str, tuple[float, float]] = {}
     for grid in draft.tables.of("ext_grid"):
         if not draft.at_live_bus(grid):
@@ -82,7 +82,7 @@ def _external_grids(draft: Draft) -> Iterator[SourceRow]:
         yield SourceRow(draft.names["ext_grid", grid.index], bus, *voltage)
 
 
-def _generators(draft: Draft) -> Iterator[Generator]:
+def _generators(draft: PandapowerDraft) -> Iterator[Generator]:
     for gen in draft.tables.of("gen"):
         if draft.at_live_bus(gen):
             yield Generator(
@@ -97,7 +97,7 @@ def _generators(draft: Draft) -> Iterator[Generator]:
             )
 
 
-def _direct_current_lines(draft: Draft) -> Iterator[Generator]:
+def _direct_current_lines(draft: PandapowerDraft) -> Iterator[Generator]:
     """Equation (1)."""
     for line in draft.tables.of("dcline"):
         ends = {side: draft.end(line, f"{side}_bus") for side in ("from", "to")}
@@ -129,7 +129,7 @@ def _controlled(bus: str, group: list[Generator]) -> ControlledRow:
     return ControlledRow(bus, group[0].v_pu, low, high)
 
 
-def _extended_wards(draft: Draft) -> Iterator[ControlledRow]:
+def _extended_wards(draft: PandapowerDraft) -> Iterator[ControlledRow]:
     """A voltage source without active power behind an impedance; load and shunt of the ward are read with wards."""
     for ward in draft.tables.of("xward"):
         if not draft.at_live_bus(ward):

@@ -18,7 +18,7 @@ from flexpeer.adapters.gridfiles.grid_file import GridFile
 from flexpeer.adapters.reading import bytes_of
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.grid.areas import Area, split
-from flexpeer.grid.joining import Joined, Joint, Part, join
+from flexpeer.grid.joining import BorderJoint, Joined, OwnerPart, join
 
 EXPECTED = (
     'tables [[grid]] with dso, source and, below another grid, borders = [{ bus = "", dso = "", their_bus = "" }]'
@@ -62,7 +62,7 @@ def read_several(path: Path, source: str, open_one: Callable[[str], GridFile]) -
             findings += error.findings
     if findings:
         raise BadInput(findings)
-    return joined(files, {t.dso: [Joint(b.bus, b.dso, b.their_bus) for b in t.borders] for t in tables.grid})
+    return joined(files, {t.dso: [BorderJoint(b.bus, b.dso, b.their_bus) for b in t.borders] for t in tables.grid})
 
 
 def _tables(path: Path, source: str) -> GridTables:
@@ -72,9 +72,11 @@ def _tables(path: Path, source: str) -> GridTables:
         raise bad_input(source, f"{error}", EXPECTED) from error
 
 
-def joined(files: Mapping[str, GridFile], joints: Mapping[str, list[Joint]]) -> GridFile:
+def joined(files: Mapping[str, GridFile], joints: Mapping[str, list[BorderJoint]]) -> GridFile:
     """The grids of several DSOs as one, each bus its DSO's. Borders may be named by their file's other names too."""
-    parts = [Part(dso, file.network, tuple(_own_names(files, dso, joints.get(dso, [])))) for dso, file in files.items()]
+    parts = [
+        OwnerPart(dso, file.network, tuple(_own_names(files, dso, joints.get(dso, [])))) for dso, file in files.items()
+    ]
     whole = join(parts)
     return GridFile(
         network=whole.network,
@@ -88,13 +90,13 @@ def joined(files: Mapping[str, GridFile], joints: Mapping[str, list[Joint]]) -> 
     )
 
 
-def separated(grid: GridFile, owners: tuple[str, ...]) -> dict[str, tuple[GridFile, list[Joint]]]:
+def separated(grid: GridFile, owners: tuple[str, ...]) -> dict[str, tuple[GridFile, list[BorderJoint]]]:
     """The grid of each DSO as it would bring it, with its borders: the way back from `joined`."""
     return {area.owner: (_file_of(grid, area), _joints_of(area)) for area in split(grid.network, owners)}
 
 
-def _joints_of(area: Area) -> list[Joint]:
-    return [Joint(border.bus_name, border.parent, border.bus_name) for border in area.borders]
+def _joints_of(area: Area) -> list[BorderJoint]:
+    return [BorderJoint(border.bus_name, border.parent, border.bus_name) for border in area.borders]
 
 
 def _file_of(grid: GridFile, area: Area) -> GridFile:
@@ -114,10 +116,10 @@ def _file_of(grid: GridFile, area: Area) -> GridFile:
     )
 
 
-def _own_names(files: Mapping[str, GridFile], dso: str, joints: list[Joint]) -> Iterator[Joint]:
+def _own_names(files: Mapping[str, GridFile], dso: str, joints: list[BorderJoint]) -> Iterator[BorderJoint]:
     for joint in joints:
         there = files.get(joint.parent)
-        yield Joint(_name(files[dso], joint.bus), joint.parent, _name(there, joint.parent_bus))
+        yield BorderJoint(_name(files[dso], joint.bus), joint.parent, _name(there, joint.parent_bus))
 
 
 def _name(file: GridFile | None, bus: str) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
 from flexpeer.adapters.scenario_files import toml_values as toml
-from flexpeer.adapters.scenario_files.toml_values import Section
-from flexpeer.app.scenario import Outage, Overhead, Switching, Unbalance
+from flexpeer.adapters.scenario_files.toml_values import TomlSection
+from flexpeer.app.scenario import OutageRow, Overhead, Switching, Unbalance
 from flexpeer.periods import MarketDay, Span
 from flexpeer.quantities import QUANTITY_LIMIT_W
 
@@ -20,16 +20,16 @@ Row = TypeVar("Row")
 class Operation(NamedTuple):
     """What stands in those tables."""
 
-    outages: tuple[Outage, ...]
+    outages: tuple[OutageRow, ...]
     switching: tuple[Switching, ...]
     overhead: tuple[Overhead, ...]
     unbalance: tuple[Unbalance, ...]
 
 
-def read_operation(sections: Mapping[str, list[Section]], day: MarketDay | None) -> Operation:
+def read_operation(sections: Mapping[str, list[TomlSection]], day: MarketDay | None) -> Operation:
     """The rows that could be read; findings stand with the sections."""
 
-    def rows(table: str, read: Callable[[Section, MarketDay | None], Row | None]) -> tuple[Row, ...]:
+    def rows(table: str, read: Callable[[TomlSection, MarketDay | None], Row | None]) -> tuple[Row, ...]:
         return _read(read(section, day) for section in sections[table])
 
     return Operation(
@@ -44,15 +44,15 @@ def _read(rows: Iterable[Row | None]) -> tuple[Row, ...]:
     return tuple(row for row in rows if row is not None)
 
 
-def _outage(section: Section, day: MarketDay | None) -> Outage | None:
+def _outage(section: TomlSection, day: MarketDay | None) -> OutageRow | None:
     element = section.need("element", toml.text, "an element of the grid")
     span = _span(section, day)
     limit_w = section.take("limit_w", toml.whole_between(0, QUANTITY_LIMIT_W), "whole watts, zero or more")
     section.done()
-    return None if element is None or span is None else Outage(element, span, limit_w)
+    return None if element is None or span is None else OutageRow(element, span, limit_w)
 
 
-def _switching(section: Section, day: MarketDay | None) -> Switching | None:
+def _switching(section: TomlSection, day: MarketDay | None) -> Switching | None:
     element = section.need("element", toml.text, "a branch of the grid")
     state = section.need("state", toml.one_of(STATES), '"open" or "closed"')
     span = _span(section, day)
@@ -60,7 +60,7 @@ def _switching(section: Section, day: MarketDay | None) -> Switching | None:
     return None if element is None or state is None or span is None else Switching(element, span, state == "closed")
 
 
-def _span(section: Section, day: MarketDay | None) -> Span | None:
+def _span(section: TomlSection, day: MarketDay | None) -> Span | None:
     """The MTUs that `from` and `to` touch."""
     start = section.need("from", toml.instant, _TIME)
     end = section.need("to", toml.instant, _TIME)
@@ -76,7 +76,7 @@ def _span(section: Section, day: MarketDay | None) -> Span | None:
     return Span(mtus.start, mtus.stop)
 
 
-def _overhead(section: Section, _day: MarketDay | None) -> Overhead | None:
+def _overhead(section: TomlSection, _day: MarketDay | None) -> Overhead | None:
     elements = section.need("elements", toml.texts, "a list of branches of the grid")
     t_max_c = section.need("t_max_c", toml.number_between(-100, 300), _CELSIUS)
     t_ref_c = section.need("t_ref_c", toml.number_between(-100, 300), _CELSIUS)
@@ -89,7 +89,7 @@ def _overhead(section: Section, _day: MarketDay | None) -> Overhead | None:
     return Overhead(elements, t_max_c, t_ref_c)
 
 
-def _unbalance(section: Section, _day: MarketDay | None) -> Unbalance | None:
+def _unbalance(section: TomlSection, _day: MarketDay | None) -> Unbalance | None:
     absent: Any = ""
     area = section.take("area", toml.text, "an area of the grid or a DSO", absent)
     current = section.take("current_percent", toml.number_between(0, 200), "percent from 0 to 200", 0.0)

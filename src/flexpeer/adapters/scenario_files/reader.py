@@ -16,12 +16,12 @@ from flexpeer.adapters.scenario_files.tables import BAD, Table, read_table
 from flexpeer.adapters.scenario_files.wide import Known
 from flexpeer.app.scenario import (
     BandRow,
-    CongestionPoint,
+    CongestionPointRow,
     OrderRow,
-    Organisation,
+    OrganisationRow,
     Profile,
     RatingRow,
-    Resource,
+    ResourceRow,
     Scenario,
 )
 from flexpeer.errors import BadInput, bad_input
@@ -96,9 +96,9 @@ def _scenario(settings: Settings, tables: Tables) -> Scenario:
         rulebook=rulebook,
         alternative=alternative,
         costs=costs,
-        organisations=_structs(Organisation, tables, layouts.ORGANISATIONS),
+        organisations=_structs(OrganisationRow, tables, layouts.ORGANISATIONS),
         areas={bus: dso for _, bus, dso in tables[layouts.AREAS.file].rows("bus", "dso")},
-        resources=_structs(Resource, tables, layouts.RESOURCES),
+        resources=_structs(ResourceRow, tables, layouts.RESOURCES),
         portfolios=_portfolios(tables[layouts.PORTFOLIOS.file]),
         bus_forecast=_profiles(tables[layouts.FORECAST.file], "bus", day.mtu_count),
         resource_forecast=_profiles(tables[layouts.FORECAST.file], "resource", day.mtu_count),
@@ -127,8 +127,8 @@ def _optional(tables: Tables, layout: Layout, value: Any) -> Any:
     return value if tables[layout.file].present else None
 
 
-def _points(tables: Tables) -> tuple[CongestionPoint, ...]:
-    return _structs(CongestionPoint, tables, layouts.CONGESTION_POINTS)
+def _points(tables: Tables) -> tuple[CongestionPointRow, ...]:
+    return _structs(CongestionPointRow, tables, layouts.CONGESTION_POINTS)
 
 
 def _portfolios(table: Table) -> dict[str, tuple[str, ...]]:

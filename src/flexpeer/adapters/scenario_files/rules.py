@@ -8,7 +8,7 @@ import msgspec
 
 from flexpeer.adapters.scenario_files.findings import Findings
 from flexpeer.adapters.scenario_files.settings import RULE_KEYS, Settings, rule_keys
-from flexpeer.adapters.scenario_files.toml_values import Section
+from flexpeer.adapters.scenario_files.toml_values import TomlSection
 from flexpeer.app.scenario import Scenario
 from flexpeer.errors import BadInput, bad_input
 from flexpeer.market.rulebook import Rulebook
@@ -18,7 +18,7 @@ from flexpeer.quantities import MINOR_PER_MAJOR
 def changed_rulebook(rulebook: Rulebook, rules: Mapping[str, Any], where: str) -> Rulebook:
     """The rulebook with these rules in place of its own; `BadInput` with a finding for each that is none."""
     findings = Findings(where)
-    section = Section("rulebook", {key: _exact(value) for key, value in rules.items()}, {}, findings)
+    section = TomlSection("rulebook", {key: _exact(value) for key, value in rules.items()}, {}, findings)
     absent = object()
     values = {key.field: section.take(key.key, key.read, key.expected, absent) for key in rule_keys()}
     section.done()

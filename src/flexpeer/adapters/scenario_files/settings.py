@@ -16,8 +16,8 @@ from flexpeer.adapters.reading import TOO_DEEP, bytes_of
 from flexpeer.adapters.scenario_files import toml_values as toml
 from flexpeer.adapters.scenario_files.findings import Findings
 from flexpeer.adapters.scenario_files.operation import OPERATION_TABLES, read_operation
-from flexpeer.adapters.scenario_files.toml_values import Place, Section
-from flexpeer.app.scenario import Outage, Overhead, Switching, Unbalance
+from flexpeer.adapters.scenario_files.toml_values import Place, TomlSection
+from flexpeer.app.scenario import OutageRow, Overhead, Switching, Unbalance
 from flexpeer.market.kpi import Alternative, Costs
 from flexpeer.market.rulebook import Exchange, Rulebook
 from flexpeer.market.timeline import Timeline
@@ -67,7 +67,7 @@ class Settings(msgspec.Struct, frozen=True):
     rulebook: Rulebook | None = None
     alternative: Alternative | None = None
     costs: Costs | None = None
-    outages: tuple[Outage, ...] = ()
+    outages: tuple[OutageRow, ...] = ()
     switching: tuple[Switching, ...] = ()
     overhead: tuple[Overhead, ...] = ()
     unbalance: tuple[Unbalance, ...] = ()
@@ -117,22 +117,22 @@ def _document(path: Path, findings: Findings) -> tuple[dict[str, Any], dict[Plac
 
 
 def _settings(folder: Path, values: dict[str, Any], lines: dict[Place, int], findings: Findings) -> Settings:
-    top = Section("", values, lines, findings)
+    top = TomlSection("", values, lines, findings)
     name = top.need("name", toml.text, "a name in quotes")
     day = _day(top)
     currency = top.take("currency", toml.currency, 'three capitals, such as "SEK"', DEFAULT_CURRENCY)
 
-    def section(table: str) -> Section | None:
+    def section(table: str) -> TomlSection | None:
         nothing: dict[str, Any] = {}
         found = top.take(table, toml.table, f"a table [{table}]", nothing)
-        return None if found is None else Section(table, found, lines, findings)
+        return None if found is None else TomlSection(table, found, lines, findings)
 
     grid, rulebook, alternative, costs, timeline = map(section, TABLES)
 
-    def sections(table: str) -> list[Section]:
+    def sections(table: str) -> list[TomlSection]:
         none: list[dict[str, Any]] = []
         found = top.take(table, toml.tables, f"tables [[{table}]]", none) or none
-        return [Section(table, each, lines, findings, place) for place, each in enumerate(found)]
+        return [TomlSection(table, each, lines, findings, place) for place, each in enumerate(found)]
 
     operation = read_operation({table: sections(table) for table in OPERATION_TABLES}, day)
     top.done()
@@ -152,7 +152,7 @@ def _settings(folder: Path, values: dict[str, Any], lines: dict[Place, int], fin
     )
 
 
-def _day(top: Section) -> MarketDay | None:
+def _day(top: TomlSection) -> MarketDay | None:
     day = top.need("delivery_day", toml.delivery_day, "a date as YYYY-MM-DD")
     timezone = top.take("timezone", toml.zone, f'an IANA time zone, such as "{DEFAULT_TIMEZONE}"', DEFAULT_TIMEZONE)
     minutes = top.need("mtu_minutes", toml.one_of(MTU_MINUTES), "15 or 60")
@@ -165,7 +165,7 @@ def _day(top: Section) -> MarketDay | None:
     return MarketDay(day, timezone, minutes)
 
 
-def _grid_source(grid: Section, folder: Path) -> str | None:
+def _grid_source(grid: TomlSection, folder: Path) -> str | None:
     source = grid.need("source", toml.text, "a grid file of this folder or the name of a grid")
     grid.done()
     names_a_file = source is not None and not source.startswith("simbench:") and ("." in source or "/" in source)
@@ -179,7 +179,7 @@ def _names(struct: type[msgspec.Struct]) -> tuple[str, ...]:
     return struct.__struct_fields__
 
 
-def _struct(struct: Callable[..., Any], section: Section | None, keys: list[_Key]) -> Any:
+def _struct(struct: Callable[..., Any], section: TomlSection | None, keys: list[_Key]) -> Any:
     """The struct with the keys that stand in the section, or None where one of them cannot be read."""
     if section is None:
         return None
@@ -207,7 +207,7 @@ def _rule_key(field: msgspec.structs.FieldInfo) -> _Key:
     return _Key(key, field.name, toml.whole_between(low, high), f"a whole number from {low} to {high}")
 
 
-def _with_timeline(rulebook: Rulebook | None, section: Section | None, day: MarketDay | None) -> Rulebook | None:
+def _with_timeline(rulebook: Rulebook | None, section: TomlSection | None, day: MarketDay | None) -> Rulebook | None:
     """The rulebook with `[timeline]`, whose times must follow each other."""
     expected = 'a time such as "D-1 09:00"'
     names = _names(Timeline)

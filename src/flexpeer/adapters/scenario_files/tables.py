@@ -16,7 +16,7 @@ from flexpeer.adapters.scenario_files.layouts import MANDATORY, Column, Layout
 from flexpeer.adapters.scenario_files.numerals import Numerals
 from flexpeer.adapters.scenario_files.sheets import Rows, SheetError, SheetFolder, Source, column_called, opened
 from flexpeer.adapters.scenario_files.units import BASES, Unit, unit_in, whole_of
-from flexpeer.adapters.scenario_files.wide import Known, Piece, is_wide, pieces
+from flexpeer.adapters.scenario_files.wide import Known, LongRows, is_wide, pieces
 from flexpeer.adapters.scenario_files.workbooks import Formula
 
 ROWS_PER_SLICE = 500
@@ -200,7 +200,7 @@ def _read_wide(
         _append(list(zip(piece.lines, piece.rows, strict=True)), places, readers, table)
 
 
-def _values_at(piece: Piece) -> int:
+def _values_at(piece: LongRows) -> int:
     """Where the values begin in a piece's rows, after time and names."""
     return sum(name in ("from", "resource", "bus") for name in piece.names)
 

@@ -43,7 +43,7 @@ def key_lines(text: str) -> dict[Place, int]:
     return lines
 
 
-class Section:
+class TomlSection:
     """One TOML table being read: keys are taken one by one, `done` reports those nobody took."""
 
     def __init__(

@@ -26,7 +26,7 @@ class Known(NamedTuple):
     gridless: bool = False
 
 
-class Piece(NamedTuple):
+class LongRows(NamedTuple):
     """Rows of the long form: the unit of each value column, and the cells of each row in the order of `names`."""
 
     names: tuple[str, ...]
@@ -57,7 +57,7 @@ def _is_time(name: str, known: Known) -> bool:
         return False
 
 
-def pieces(line: int, header: Sequence[str], records: Records, layout: Layout, known: Known) -> Iterator[Piece]:
+def pieces(line: int, header: Sequence[str], records: Records, layout: Layout, known: Known) -> Iterator[LongRows]:
     """The long form of a wide table; `SheetError` for columns that say the same, or in no known unit."""
     for place, name in enumerate(header):
         if name in header[:place]:
@@ -67,7 +67,7 @@ def pieces(line: int, header: Sequence[str], records: Records, layout: Layout, k
     return _by_names(line, header, records, layout, known) if by_names else _by_times(header, records, layout, known)
 
 
-def _by_names(line: int, header: Sequence[str], records: Records, layout: Layout, known: Known) -> Iterator[Piece]:
+def _by_names(line: int, header: Sequence[str], records: Records, layout: Layout, known: Known) -> Iterator[LongRows]:
     """A column for each resource or bus; one in vars goes with the one in watts of the same name."""
     found: dict[tuple[str, str], dict[str, tuple[int, Unit | None]]] = {}
     at = next(place for place, name in enumerate(header) if column_called(name, layout) == "from")
@@ -87,7 +87,7 @@ def _by_names(line: int, header: Sequence[str], records: Records, layout: Layout
         columns |= {"from": header[at], kind: next(iter(columns.values()))}
         places = [place for place, _ in values.values()]
         filled = [(number, row) for number, row in records if layout.required or any(row[each] for each in places)]
-        yield Piece(
+        yield LongRows(
             ("from", kind, *values),
             {column: unit for column, (_, unit) in values.items() if unit is not None},
             [Line(number, columns) for number, _ in filled],
@@ -107,7 +107,7 @@ def _has(layout: Layout, unit: Unit) -> bool:
     return layout.wide.endswith(f"_{unit.base}") or (unit.base == "var" and "q_var" in layout.names)
 
 
-def _by_times(header: Sequence[str], records: Records, layout: Layout, known: Known) -> Iterator[Piece]:
+def _by_times(header: Sequence[str], records: Records, layout: Layout, known: Known) -> Iterator[LongRows]:
     """A column for each MTU; the unit is in its name, in a column of units, or the layout's own."""
     keys = {name: place for place, each in enumerate(header) if (name := column_called(each, layout)) in KEYS}
     of_unit = next((place for place, name in enumerate(header) if name.lower() == UNIT_COLUMN), None)
@@ -123,7 +123,7 @@ def _by_times(header: Sequence[str], records: Records, layout: Layout, known: Kn
         columns = {"from": written, layout.wide: written} | {str(kind): header[at] for kind, at in keys.items()}
         for text, rows in by_unit.items():
             filled = [(line, row) for line, row in rows if row[place] or layout.required]
-            yield Piece(
+            yield LongRows(
                 ("from", *map(str, keys), layout.wide),
                 {layout.wide: each} if (each := unit or units[text]) else {},
                 [Line(line, columns) for line, _ in filled],

@@ -40,7 +40,7 @@ SESSION = {
 """What a session of PostgreSQL is told. A server thus gives a lost machine's lock to another within a minute."""
 
 
-class Place(NamedTuple):
+class OpenedPlace(NamedTuple):
     """An opened place: connections to read, and the one connection that may write, with whose end the lock ends."""
 
     name: str
@@ -72,7 +72,7 @@ def said_by(error: BaseException) -> str:
     return printable((said or type(error).__name__).splitlines()[0])
 
 
-def open_place(where: Path | str) -> Place:
+def open_place(where: Path | str) -> OpenedPlace:
     """To read and write, with tables of this version; `BadInput` if another program has it open."""
     with _told(where):
         place = _folder(where) if isinstance(where, Path) else _database(where)
@@ -155,14 +155,14 @@ def _taken(where: str) -> BadInput:
     return bad_input(where, "another program has this store open", "a store that nobody has open")
 
 
-def _folder(folder: Path) -> Place:
+def _folder(folder: Path) -> OpenedPlace:
     _make(folder)
     lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.close(os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         engine = _sqlite_engine(folder / FILE, "rw", PRAGMAS)
-        return Place(str(folder), engine, engine.connect(), lock)
+        return OpenedPlace(str(folder), engine, engine.connect(), lock)
     except BlockingIOError as error:
         os.close(lock)
         raise _taken(str(folder)) from error
@@ -223,9 +223,9 @@ def _postgresql_engine(url: URL) -> Engine:
     return engine
 
 
-def _database(given: str) -> Place:
+def _database(given: str) -> OpenedPlace:
     engine, name = _postgresql_engine(_url(given)), name_of(given)
-    place = Place(name, engine, engine.connect(), None)
+    place = OpenedPlace(name, engine, engine.connect(), None)
     try:
         place.writer.detach()
         _lock(place)
@@ -235,7 +235,7 @@ def _database(given: str) -> Place:
     return place
 
 
-def _lock(place: Place) -> None:
+def _lock(place: OpenedPlace) -> None:
     """For the life of the session. A server takes a moment to see that the program of a session before was killed."""
     with place.writer.begin():
         if place.writer.scalar(text("SHOW fsync")) != "on":

@@ -21,7 +21,7 @@ from flexpeer.adapters.folders import whole_file
 from flexpeer.adapters.log_file import FileLog, decode_event, encode_event
 from flexpeer.adapters.signed_heads import sign_head
 from flexpeer.adapters.store.chains import days_of, read_chain
-from flexpeer.adapters.store.places import Place, open_place, said_by
+from flexpeer.adapters.store.places import OpenedPlace, open_place, said_by
 from flexpeer.adapters.store.tables import DOCUMENTS, HEADS, RECORDS, added_rows
 from flexpeer.app.ports import Batch
 from flexpeer.errors import bad_input
@@ -95,7 +95,7 @@ class Store:
     One thread appends and syncs; any thread may read, and keep documents. A read sees what is durable.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: OpenedPlace) -> None:
         self._place = place
         self._insert = added_rows(RECORDS, place.engine.dialect)
         self._logs: dict[str, DayLog] = {}

@@ -31,7 +31,7 @@ class _Open:
     welcomes: int = 0
 
 
-class Asking:
+class OpenQuestions:
     """Questions of one start of a program; bytes are counted by DSO, once for each letter and reply.
 
     `read` finds the reply in a letter; what it makes of one that holds none is the reply.

@@ -70,16 +70,16 @@ def read_trial(asked: grants.Try, borders: int, periods: int) -> Trial | None:
     return Trial(asked.number, moves, np.array(mtus, dtype=np.int64), rows, border_v, asked.watched)
 
 
-def written_tried(tried: Tried) -> grants.Tried:
+def written_tried(tried: Tried) -> grants.TriedMessage:
     """As a reply."""
     b = tried.binding
     bound = None if b is None else grants.Bound(b.element, str(b.kind), b.mtu, float(b.headroom_w))
-    return grants.Tried(
+    return grants.TriedMessage(
         tried.converged, float(tried.excess), bound, written_rows(tried.drawn), written_rows(tried.voltages)
     )
 
 
-def read_tried(reply: grants.Tried, trial: Trial, borders: int) -> Tried | None:
+def read_tried(reply: grants.TriedMessage, trial: Trial, borders: int) -> Tried | None:
     """None if it does not fit the trial; what did not converge has no numbers at borders."""
     count = len(trial.mtus)
     if not reply.converged:

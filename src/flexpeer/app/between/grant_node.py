@@ -23,6 +23,7 @@ from flexpeer.wire.grants import (
     Began,
     Begin,
     Bids,
+    CannotAnswer,
     Commit,
     Cut,
     Done,
@@ -32,13 +33,12 @@ from flexpeer.wire.grants import (
     Question,
     Read,
     Reading,
-    Refused,
     Reply,
     Respond,
     Room,
     Rows,
     Slack,
-    Tangent,
+    TangentMessage,
     Tangents,
     Tell,
     Try,
@@ -92,7 +92,7 @@ class GrantNode:
         self.tables: dict[str, list[tuple[str, ...]]] = {}
         self._validator = GridOwner(self._own)
         self._tried: Try | None = None
-        self._cuts: tuple[int, tuple[Tangent, ...]] = (0, ())
+        self._cuts: tuple[int, tuple[TangentMessage, ...]] = (0, ())
         self._promised: dict[int, int] = {}
         self.committed: set[int] = set()
 
@@ -118,7 +118,7 @@ class GrantNode:
 
     def _held_again(self, match: int, tried: Try) -> bool:
         try:
-            if isinstance(self._try(tried), Refused):
+            if isinstance(self._try(tried), CannotAnswer):
                 return False
             self._validator.hold(match, tried.number)
         except (LookupError, ValueError, OverflowError):
@@ -127,11 +127,11 @@ class GrantNode:
         return True
 
     def answer(self, question: Question, run: str) -> Reply:
-        """One question of a run; a `Refused` changes nothing."""
+        """One question of a run; a `CannotAnswer` changes nothing."""
         if isinstance(question, Begin):
             return self._begin(question, run)
         if run != self.run:
-            return Refused("the day has not begun")
+            return CannotAnswer("the day has not begun")
         match question:
             case Hold():
                 return self._hold(question)
@@ -159,7 +159,9 @@ class GrantNode:
                 return self._read(question)
             case Voltages(borders):
                 known = self._borders.issuperset(borders)
-                return Rows(written_rows(self._validator.voltages(borders))) if known else Refused("unknown border")
+                return (
+                    Rows(written_rows(self._validator.voltages(borders))) if known else CannotAnswer("unknown border")
+                )
 
     @property
     def _borders(self) -> set[str]:
@@ -168,7 +170,7 @@ class GrantNode:
     def _begin(self, question: Begin, run: str) -> Reply:
         if run != self.run:
             if not self._keep(Entry(run, Began())):
-                return Refused("cannot be kept")
+                return CannotAnswer("cannot be kept")
             self.run = run
             self._start_anew()
         some = self._orders[question.first : question.first + BIDS_AT_A_TIME]
@@ -178,7 +180,7 @@ class GrantNode:
         trial = read_trial(question, len(self._own.borders), self._own.p_w.shape[1])
         foreign = any(shift.resource not in self._own.bus_of for shift in question.shifts)
         if trial is None or foreign or not self._borders.issuperset((*question.drawn, *question.watched)):
-            return Refused("does not fit the area")
+            return CannotAnswer("does not fit the area")
         self._tried = question
         return written_tried(self._validator.attempt(trial))
 
@@ -187,14 +189,14 @@ class GrantNode:
         if self._promised.get(question.match) == question.trial:
             return Done()
         if self._tried is None or self._tried.number != question.trial or question.match in self._promised:
-            return Refused("was not tried last")
+            return CannotAnswer("was not tried last")
         try:
             self._validator.hold(question.match, question.trial)
         except (LookupError, ValueError):
-            return Refused("does not fit any more")
+            return CannotAnswer("does not fit any more")
         if not self._keep(Entry(self.run, Held(question.match, self._tried))):
             self._validator.abort(question.match)
-            return Refused("cannot be kept")
+            return CannotAnswer("cannot be kept")
         self._promised[question.match] = question.trial
         return Done()
 
@@ -202,9 +204,9 @@ class GrantNode:
         """Kept, then done. Nothing was promised of what is unknown, so it can be given back but not committed."""
         if question.match not in self._promised:
             stands = question.match in self.committed
-            return Done() if stands is isinstance(question, Commit) else Refused("is not held")
+            return Done() if stands is isinstance(question, Commit) else CannotAnswer("is not held")
         if not self._keep(Entry(self.run, question)):
-            return Refused("cannot be kept")
+            return CannotAnswer("cannot be kept")
         self._decide(question)
         return Done()
 
@@ -227,13 +229,13 @@ class GrantNode:
         try:
             return Room(self._validator.slack(question.element, Kind(question.kind), question.mtu))
         except (KeyError, IndexError, ValueError):
-            return Refused("unknown element")
+            return CannotAnswer("unknown element")
 
     def _read(self, question: Read) -> Reply:
         try:
             row = self._validator.reading(question.element, Kind(question.kind))
         except (KeyError, ValueError):
-            return Refused("unknown element")
+            return CannotAnswer("unknown element")
         return Reading(row.astype(REAL).tobytes())
 
     def _cut(self, question: Cut) -> Reply:
@@ -242,9 +244,9 @@ class GrantNode:
             try:
                 found = self._validator.tangents(question.trial)
             except LookupError:
-                return Refused("was not tried last")
+                return CannotAnswer("was not tried last")
             self._cuts = question.trial, tuple(written_tangent(tangent) for tangent in found)
-        some: list[Tangent] = []
+        some: list[TangentMessage] = []
         bytes_left = BYTES_AT_A_TIME
         for tangent in self._cuts[1][question.first :]:
             bytes_left -= size(tangent)

@@ -24,6 +24,7 @@ from flexpeer.wire.grants import (
     Abort,
     Begin,
     Bids,
+    CannotAnswer,
     Commit,
     Cut,
     Done,
@@ -31,19 +32,18 @@ from flexpeer.wire.grants import (
     Question,
     Read,
     Reading,
-    Refused,
     Reply,
     Respond,
+    ResponsesMessage,
     Room,
     Rows,
     Slack,
+    TangentMessage,
     Tangents,
     Tell,
+    TriedMessage,
     Voltages,
 )
-from flexpeer.wire.grants import Responses as ResponsesMessage
-from flexpeer.wire.grants import Tangent as TangentMessage
-from flexpeer.wire.grants import Tried as TriedMessage
 
 MOST_SKIPPED = 64
 ROWS_AT_A_TIME = 2_000
@@ -227,10 +227,10 @@ class RemoteOwner:
         while self._undelivered:
             decision = self._undelivered[0]
             reply = self._reply(decision)
-            if not isinstance(reply, Done | Refused):
+            if not isinstance(reply, Done | CannotAnswer):
                 raise self._wrong(f"it answers a {type(decision).__name__} with {type(reply).__name__}")
             self._undelivered.popleft()
-            if isinstance(reply, Refused) and isinstance(decision, Commit):
+            if isinstance(reply, CannotAnswer) and isinstance(decision, Commit):
                 self.lost.append(decision.match)
 
     def _wrong(self, reason: str) -> OwnerSilent:
@@ -243,7 +243,7 @@ class RemoteOwner:
         reply = self._ask(question)
         if isinstance(reply, kind):
             return reply
-        if isinstance(reply, Refused):
+        if isinstance(reply, CannotAnswer):
             raise OwnerSilent(self.owner)
         raise self._wrong(f"it answers a {type(question).__name__} with {type(reply).__name__}")
 

@@ -13,13 +13,13 @@ STEEPEST = 1e12
 """Far beyond what a watt or a volt can change."""
 
 
-def written_tangent(tangent: Tangent) -> grants.Tangent:
+def written_tangent(tangent: Tangent) -> grants.TangentMessage:
     """Slopes only where the limit is passed."""
     at = np.flatnonzero(tangent.over > 0.0)
-    return grants.Tangent(_written(tangent.over), _written_slopes(tangent.slopes.at(at)))
+    return grants.TangentMessage(_written(tangent.over), _written_slopes(tangent.slopes.at(at)))
 
 
-def read_tangents(found: Sequence[grants.Tangent], periods: int) -> tuple[Tangent, ...] | None:
+def read_tangents(found: Sequence[grants.TangentMessage], periods: int) -> tuple[Tangent, ...] | None:
     """Slopes are 0 where the limit is not passed."""
     tangents = []
     for each in found:
@@ -33,13 +33,13 @@ def read_tangents(found: Sequence[grants.Tangent], periods: int) -> tuple[Tangen
     return tuple(tangents)
 
 
-def written_responses(found: Responses) -> grants.Responses:
+def written_responses(found: Responses) -> grants.ResponsesMessage:
     """Whole."""
     given, felt = ({name: _written_slopes(each) for name, each in part.items()} for part in found)
-    return grants.Responses(given, felt)
+    return grants.ResponsesMessage(given, felt)
 
 
-def read_responses(found: grants.Responses, periods: int) -> Responses | None:
+def read_responses(found: grants.ResponsesMessage, periods: int) -> Responses | None:
     """For every MTU."""
     every = np.arange(periods)
     given = {name: _read_slopes(each, every, periods) for name, each in found.given.items()}
@@ -51,7 +51,7 @@ def read_responses(found: grants.Responses, periods: int) -> Responses | None:
     return read if len(read.given) == len(given) and len(read.felt) == len(felt) else None
 
 
-def size(tangent: grants.Tangent) -> int:
+def size(tangent: grants.TangentMessage) -> int:
     """Bytes of its numbers."""
     slopes = tangent.slopes
     parts = (slopes.own, slopes.below, slopes.above)
@@ -69,12 +69,12 @@ def _read(data: bytes, count: int) -> Floats | None:
     return row if (np.abs(row) <= STEEPEST).all() else None
 
 
-def _written_slopes(slopes: Slopes) -> grants.Slopes:
+def _written_slopes(slopes: Slopes) -> grants.SlopeRows:
     own, below, above = ({name: _written(row) for name, row in part.items()} for part in slopes)
-    return grants.Slopes(own, below, above)
+    return grants.SlopeRows(own, below, above)
 
 
-def _read_slopes(slopes: grants.Slopes, at: Integers, periods: int) -> Slopes | None:
+def _read_slopes(slopes: grants.SlopeRows, at: Integers, periods: int) -> Slopes | None:
     parts = [_read_part(part, at, periods) for part in (slopes.own, slopes.below, slopes.above)]
     read = [part for part in parts if part is not None]
     return Slopes(*read) if len(read) == len(parts) else None

@@ -23,7 +23,7 @@ import scipy.sparse as sp
 from flexpeer.app.gate.moved import Moved
 from flexpeer.app.gate.rounding import SLACK, Watts
 from flexpeer.app.ports import LimitRow
-from flexpeer.clearing.problem import WATTS_PER_KW, Flags, Floats, Integers, PeerKind, Problem
+from flexpeer.clearing.problem import WATTS_PER_KW, ClearingProblem, Flags, Floats, Integers, PeerKind
 from flexpeer.clearing.row_party import PeersHere, Sparse
 from flexpeer.market.machine import State, view
 from flexpeer.market.orders import Order, Side
@@ -188,13 +188,13 @@ class GateShare:
         """What rows are taken of before any free step, (rows,)."""
         return np.asarray(self.factor @ self._base_w())
 
-    def _star(self) -> Problem:
+    def _star(self) -> ClearingProblem:
         active = np.flatnonzero(self.active)
         count, value = len(active), self.value[active] * WATTS_PER_KW
         low, high = (bound[active] for bound in self.bounds_w())
         base = self._base_w()[active]
         unlimited, none = np.full((count + 1, 1), np.inf), np.zeros(count + 1)
-        return Problem(
+        return ClearingProblem(
             parent=np.array([-1, *[0] * count]),
             area=np.zeros(count + 1, dtype=np.int64),
             base_kw=np.zeros((count + 1, 1)),

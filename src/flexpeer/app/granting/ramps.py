@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from flexpeer.grid.network import Integers
-from flexpeer.grid.ramp import Row
+from flexpeer.grid.ramp import RampRow
 from flexpeer.market.matching.view import View
 from flexpeer.market.orders import Side
 from flexpeer.market.trades import Leg, Match
@@ -23,9 +23,9 @@ def ramp_of(view: View, match: Match, bus_of: Mapping[str, int]) -> Integers | N
     return np.array([(row.bus, row.first, row.end, row.sign_w * tick, *row[4:]) for row in rows if row], dtype=np.int64)
 
 
-def _rows(view: View, spanning: Side, leg: Leg, bus_of: Mapping[str, int]) -> list[Row | None]:
+def _rows(view: View, spanning: Side, leg: Leg, bus_of: Mapping[str, int]) -> list[RampRow | None]:
     """A row for each side of a leg that moves anything, in ticks; None where they are not one resource each."""
-    rows: list[Row | None] = []
+    rows: list[RampRow | None] = []
     names = []
     for order_id, steps in ((leg.buy, _bought(spanning, leg)), (leg.sell, _sold(spanning, leg))):
         order = view.orders.orders[order_id]
@@ -33,7 +33,7 @@ def _rows(view: View, spanning: Side, leg: Leg, bus_of: Mapping[str, int]) -> li
         names += [member.resource for member in members]
         if len(members) == 1 and names[-1] in bus_of:
             bus, span, sign = bus_of[names[-1]], leg.span, order.regulation.sign
-            rows.append(Row(bus, span.first, span.end, sign, steps[0], steps[1], int(steps[2])))
+            rows.append(RampRow(bus, span.first, span.end, sign, steps[0], steps[1], int(steps[2])))
     return rows if len(set(names)) == len(names) <= len(rows) else [None]
 
 

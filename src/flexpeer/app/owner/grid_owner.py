@@ -16,7 +16,7 @@ from flexpeer.grid.excess import NO_SOURCES, Change
 from flexpeer.grid.limits import TOLERANCE, Kind, Limits, Readings
 from flexpeer.grid.network import Complexes, Flags, Floats, Integers, Network
 from flexpeer.grid.powerflow import DayFlow
-from flexpeer.grid.ramp import Row
+from flexpeer.grid.ramp import RampRow
 from flexpeer.grid.screening import Assessment, Snapshot, TradeScreen
 from flexpeer.grid.sensitivity import Metric, Quantity
 
@@ -115,7 +115,7 @@ class GridOwner:
         """Try nothing, so that everything is compiled before the first order waits for it."""
         first = np.zeros(1, dtype=np.int64)
         self.attempt(Trial(0, (), first, {}, None, ()))
-        self.closed(np.zeros((0, len(Row._fields)), dtype=np.int64), first, Bracket(0, 0.0, 0, 0.0))
+        self.closed(np.zeros((0, len(RampRow._fields)), dtype=np.int64), first, Bracket(0, 0.0, 0, 0.0))
 
     def _last(self, trial: int) -> Assessment:
         if self._tried is None or self._tried[0] != trial:

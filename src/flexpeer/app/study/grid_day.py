@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace as renamed
 
-from flexpeer.app.scenario import CongestionPoint, Scenario
+from flexpeer.app.scenario import CongestionPointRow, Scenario
 from flexpeer.app.study.grid_limits import day_limits
 from flexpeer.errors import BadInput, Finding
 from flexpeer.grid.limits import Kind, Limits, Readings, Violation, read, violations
@@ -71,7 +71,7 @@ class GridDay:
     beyond_import_w: Floats | None
     owners: tuple[str, ...]
     in_service: Flags
-    points: tuple[CongestionPoint, ...] | None
+    points: tuple[CongestionPointRow, ...] | None
 
     @property
     def network(self) -> Network:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from flexpeer.app.scenario import CongestionPoint, Scenario
+from flexpeer.app.scenario import CongestionPointRow, Scenario
 from flexpeer.grid.limits import Kind, Limits, PowerLimit, limits_of, overhead_factor, with_unbalance
 from flexpeer.grid.network import Flags, Floats, Network
 
@@ -25,7 +25,7 @@ def day_limits(scenario: Scenario, network: Network, zones: Sequence[Set[str]]) 
     return _with_unbalance(limits, scenario, network, zones)
 
 
-def lowered(scenario: Scenario, point: CongestionPoint, periods: int) -> Floats:
+def lowered(scenario: Scenario, point: CongestionPointRow, periods: int) -> Floats:
     """A point's limit per MTU, W, with what outages lower it to."""
     limit = np.full(periods, float(point.limit_w or 0))
     for outage in scenario.outages:

@@ -5,13 +5,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from flexpeer.app.scenario import Resource, Scenario
+from flexpeer.app.scenario import ResourceRow, Scenario
 from flexpeer.app.study.grid_day import GridInput, build
 from flexpeer.app.study.physical_side import PhysicalSide, margin_ppm
 from flexpeer.app.study.plausibility import explained, flow_warnings, input_warnings
 from flexpeer.grid.limits import Violation
 from flexpeer.grid.network import Floats, Integers
-from flexpeer.grid.relief import ROUNDS, Day, Flexible, Relief, least_relief
+from flexpeer.grid.relief import ROUNDS, Flexible, Relief, ReliefDay, least_relief
 from flexpeer.market.needs import CongestionPoint, Watts
 from flexpeer.quantities import major, money
 
@@ -50,7 +50,7 @@ def least_moves(
 
     def relieved(more_w: Floats | None, units: Flexible) -> Relief:
         """The least moves of these units with `more_w` (buses, mtus) injected on top."""
-        day = Day(grid.day, grid.limits, p_w if more_w is None else p_w + more_w, grid.base_q_var)
+        day = ReliefDay(grid.day, grid.limits, p_w if more_w is None else p_w + more_w, grid.base_q_var)
         return least_relief(day, units, side.margin)
 
     if grid.beyond_export_w is None and grid.beyond_import_w is None:
@@ -67,7 +67,7 @@ def least_moves(
     return LeastMoves(moved, max(each.rounds for each in found), left, out, float(most))
 
 
-def _prices(chosen: list[Resource], by_cost: bool) -> Floats:
+def _prices(chosen: list[ResourceRow], by_cost: bool) -> Floats:
     """What a watt of each costs beside the dearest stated cost; the same for all where none is, or not `by_cost`.
 
     One without a cost comes last, at `NO_COST`; nothing is cheaper than `CHEAPEST`, so that none moves in vain.
@@ -78,7 +78,7 @@ def _prices(chosen: list[Resource], by_cost: bool) -> Floats:
     return np.array([NO_COST if r.cost_minor is None else max(r.cost_minor / dearest, CHEAPEST) for r in chosen])
 
 
-def _rooms(chosen: list[Resource], start: Floats, only_conditional: bool) -> tuple[Floats, Floats]:
+def _rooms(chosen: list[ResourceRow], start: Floats, only_conditional: bool) -> tuple[Floats, Floats]:
     """By how many watts each can rise and fall, (resources, mtus)."""
     low = np.array([float(max(r.p_min_w, 0) if only_conditional else r.p_min_w) for r in chosen])[:, None]
     high = np.array([float(min(r.p_max_w, 0) if only_conditional else r.p_max_w) for r in chosen])[:, None]

@@ -15,7 +15,7 @@ from flexpeer.app.granting.joint_check import Borders
 from flexpeer.app.granting.owner_cuts import OwnerCuts
 from flexpeer.app.owner.grid_owner import GridOwner, OwnGrid
 from flexpeer.app.ports import BorderEnd, Cuts, Flows
-from flexpeer.app.scenario import CongestionPoint as GivenPoint
+from flexpeer.app.scenario import CongestionPointRow as GivenPoint
 from flexpeer.app.scenario import Scenario
 from flexpeer.app.study.grid_cuts import GridCuts
 from flexpeer.app.study.grid_day import GridDay

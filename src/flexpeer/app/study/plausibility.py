@@ -11,7 +11,7 @@ from math import sqrt
 import numpy as np
 
 from flexpeer.app.ports import Flows
-from flexpeer.app.scenario import Profile, Resource, Scenario
+from flexpeer.app.scenario import Profile, ResourceRow, Scenario
 from flexpeer.app.study.grid_day import GridInput
 from flexpeer.errors import BadInput, Finding
 from flexpeer.grid.network import Floats
@@ -174,7 +174,7 @@ def _peak_w(profile: Profile) -> int:
     return max(map(abs, profile.p_w), default=0)
 
 
-def _size_w(resource: Resource) -> int:
+def _size_w(resource: ResourceRow) -> int:
     return max(abs(resource.p_min_w), abs(resource.p_max_w))
 
 

@@ -29,7 +29,7 @@ class Counted(NamedTuple):
     ppm: int
 
 
-class Meeting(NamedTuple):
+class PossibleMeeting(NamedTuple):
     """An open order, how much of both would move (W, resource side), and the resting price (minor units per MWh)."""
 
     order: Order
@@ -50,7 +50,7 @@ class Prospects(NamedTuple):
     refusal: CommandRefused | None
     span: Span | None
     counted: tuple[Counted, ...]
-    meetings: tuple[Meeting, ...] = ()
+    meetings: tuple[PossibleMeeting, ...] = ()
     met_w: int = 0
     more: int = 0
 
@@ -89,7 +89,7 @@ def _counted(
     return tuple(Counted(*each) for each in sorted(found.items()))
 
 
-def _met(here: View, order: Order) -> Iterator[Meeting]:
+def _met(here: View, order: Order) -> Iterator[PossibleMeeting]:
     """Whom it would meet in the rulebook's priority, until nothing of it is left."""
     left = order.remaining_w
     for other in _in_turn(here, order):
@@ -102,7 +102,7 @@ def _met(here: View, order: Order) -> Iterator[Meeting]:
         own_w, their_w = (buy_w, sell_w) if buys else (sell_w, buy_w)
         if own_w and accepts(other.quantity_w - rest_w, other.min_quantity_w, their_w):
             left -= own_w
-            yield Meeting(other, own_w, their_w, leg.zone)
+            yield PossibleMeeting(other, own_w, their_w, leg.zone)
 
 
 def _in_turn(here: View, order: Order) -> list[Order]:

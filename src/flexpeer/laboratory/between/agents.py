@@ -15,20 +15,20 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from flexpeer.clearing.problem import Problem
+from flexpeer.clearing.problem import ClearingProblem
 from flexpeer.laboratory.between.area_node import MOST_ROWS, OFFER_ROWS, SUM_ROWS, UP_ROWS, AreaNode, Shelf
 from flexpeer.laboratory.between.border_numbers import Lanes, lanes_of, packed, unpacked
 from flexpeer.laboratory.between.border_relay import Areas
 from flexpeer.laboratory.between.borders import (
-    Answer,
+    AreaAnswer,
+    AreaRefusal,
     Ascend,
-    Begin,
+    BeginRun,
     Close,
     Descend,
     Numbers,
     Pass,
     Question,
-    Refusal,
     Reply,
     Trouble,
 )
@@ -50,7 +50,7 @@ def apart(part: Part, pieces: Mapping[int, int]) -> tuple[Part, list[Part]]:
     return own, [Part(piece, _alone(problem, peer), {}, {}, nothing) for peer, piece in pieces.items()]
 
 
-def _alone(problem: Problem, peer: int) -> Problem:
+def _alone(problem: ClearingProblem, peer: int) -> ClearingProblem:
     """One peer at one bus; of the market's prices only those that are public."""
     own = problem.with_peers(np.array([peer]))
     nothing = np.zeros((1, problem.periods))
@@ -104,7 +104,7 @@ class HostNode(AreaNode):
     def answer(self, question: Question) -> Reply:
         """One question, agents asked in between."""
         match question:
-            case Begin():
+            case BeginRun():
                 return self._begun(question, super().answer(question))
             case Ascend():
                 return self._up(question)
@@ -113,9 +113,9 @@ class HostNode(AreaNode):
             case Close():
                 return self._ended(question, super().answer(question))
 
-    def _begun(self, begin: Begin, own: Reply) -> Reply:
+    def _begun(self, begin: BeginRun, own: Reply) -> Reply:
         """Who does not answer now has no part in the run."""
-        if isinstance(own, Refusal):
+        if isinstance(own, AreaRefusal):
             return own
         self._told_to = {n: [] for n in self.names}
         self.silent = [n for n in self.names if n in self.proxies or self._losses[n] >= CHANCES]
@@ -130,11 +130,11 @@ class HostNode(AreaNode):
             return self._lost(question)
         below = question.below | {n: answer.up for n, answer in found.items()}
         own = super().answer(msgspec.structs.replace(question, below=below))
-        return own if isinstance(own, Refusal) else self._added(question, own, found)
+        return own if isinstance(own, AreaRefusal) else self._added(question, own, found)
 
     def _down(self, question: Descend) -> Reply:
         own = super().answer(question)
-        if isinstance(own, Refusal):
+        if isinstance(own, AreaRefusal):
             return own
         agents = self._below(question.piece)
         found, whole = self._asked({n: msgspec.structs.replace(question, piece=n, above=own.down[n]) for n in agents})
@@ -144,10 +144,10 @@ class HostNode(AreaNode):
         outward = {n: rows for n, rows in own.down.items() if n not in agents}
         return self._added(question, msgspec.structs.replace(own, down=outward), found)
 
-    def _lost(self, question: Ascend | Descend) -> Refusal:
+    def _lost(self, question: Ascend | Descend) -> AreaRefusal:
         """An agent is lost in the middle of a run: nothing but a new beginning can follow."""
         self._last.clear()
-        return Refusal(Trouble.LOST, question.what.name.lower())
+        return AreaRefusal(Trouble.LOST, question.what.name.lower())
 
     def _keep(self) -> None:
         """What proxies have finished is kept with what the DSO has."""
@@ -155,7 +155,7 @@ class HostNode(AreaNode):
             played = {n: sweeps.outcome for proxy in self.proxies.values() for n, sweeps in proxy.sweeps.items()}
             self._put(replace(self._finished, outcomes={**self._finished.outcomes, **played}))
 
-    def _asked(self, questions: Mapping[int, Question]) -> tuple[dict[int, Answer], bool]:
+    def _asked(self, questions: Mapping[int, Question]) -> tuple[dict[int, AreaAnswer], bool]:
         """Answers of agents and proxies by piece; whether they are all there, played if need be."""
         found = self._replies({n: question for n, question in questions.items() if n not in self.silent})
         lost = [n for n in questions if n not in found and n not in self.silent]
@@ -164,17 +164,17 @@ class HostNode(AreaNode):
         self.proxies |= {n: self._proxy(n) for n in lost if n in self._staff.left}
         for n, question in questions.items():
             self._told_to[n].append(question)
-            if n in self.proxies and isinstance(reply := self.proxies[n].answer(question), Answer):
+            if n in self.proxies and isinstance(reply := self.proxies[n].answer(question), AreaAnswer):
                 found[n] = reply
         return found, len(found) == len(questions)
 
-    def _replies(self, questions: Mapping[int, Question]) -> dict[int, Answer]:
+    def _replies(self, questions: Mapping[int, Question]) -> dict[int, AreaAnswer]:
         """Of those who answer, and what fits."""
         replies = self._staff.reached.ask([(self._staff.names[n], question) for n, question in questions.items()])
         return {
             n: reply
             for n, reply in zip(questions, replies, strict=True)
-            if isinstance(reply, Answer) and self._fits(questions[n], reply)
+            if isinstance(reply, AreaAnswer) and self._fits(questions[n], reply)
         }
 
     def _proxy(self, agent: int) -> AreaNode:
@@ -186,7 +186,7 @@ class HostNode(AreaNode):
 
     def _ended(self, close: Close, own: Reply) -> Reply:
         """Agents hear what their DSO heard: it stands at those who have finished the same run."""
-        if isinstance(own, Refusal):
+        if isinstance(own, AreaRefusal):
             return own
         for proxy in self.proxies.values():
             proxy.answer(close)
@@ -195,7 +195,7 @@ class HostNode(AreaNode):
         self.unconfirmed = [n for n in asked if n not in confirmed and n not in self.silent]
         return own
 
-    def _fits(self, question: Question, answer: Answer) -> bool:
+    def _fits(self, question: Question, answer: AreaAnswer) -> bool:
         """Whether an answer has the rows it should have."""
         if isinstance(question, Close):
             return True
@@ -209,7 +209,9 @@ class HostNode(AreaNode):
         rows = [(unpacked(numbers, *columns), count) for numbers, count, columns in parts]
         return not answer.down and all(found is not None and len(found) == count for found, count in rows)
 
-    def _added(self, question: Begin | Ascend | Descend, own: Answer, found: Mapping[int, Answer]) -> Answer:
+    def _added(
+        self, question: BeginRun | Ascend | Descend, own: AreaAnswer, found: Mapping[int, AreaAnswer]
+    ) -> AreaAnswer:
         """The DSO's sums with those of its agents, and the largest of their largest values."""
         shape = self._shape(question)
         answers = [own, *found.values()]
@@ -225,9 +227,9 @@ class HostNode(AreaNode):
         most = together([answer.most for answer in answers], np.maximum, shape.most)
         return msgspec.structs.replace(own, sums=sums, most=most)
 
-    def _shape(self, question: Begin | Ascend | Descend) -> "_Shape":
+    def _shape(self, question: BeginRun | Ascend | Descend) -> "_Shape":
         periods = next(iter(self._parts.values())).problem.periods
-        if isinstance(question, Begin):
+        if isinstance(question, BeginRun):
             return _Shape((periods, None), (periods, None), OFFER_ROWS, 0)
         step, columns = (question.what, type(question)), (periods, lanes_of(question.lanes, periods))
         own = (1, None) if question.what is Pass.FINISH else columns

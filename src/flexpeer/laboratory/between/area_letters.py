@@ -4,7 +4,7 @@ import msgspec
 
 from flexpeer.app.between.letters import MARKET_OPERATOR, AnsweringDesk, Desk, Letter
 from flexpeer.laboratory.between.area_node import AreaNode
-from flexpeer.laboratory.between.borders import Answer, Begin, Close, Question, Refusal, Reply, Trouble
+from flexpeer.laboratory.between.borders import AreaAnswer, AreaRefusal, BeginRun, Close, Question, Reply, Trouble
 
 _QUESTIONS: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
 _REPLIES: msgspec.msgpack.Decoder[Reply] = msgspec.msgpack.Decoder(Reply)
@@ -25,10 +25,10 @@ class AreaDesk(AnsweringDesk):
         except (msgspec.DecodeError, RecursionError):
             return None
         number = letter.head.number
-        if not isinstance(question, Begin | Close) and number - 1 != self._last:
-            return Refusal(Trouble.LOST, f"letter {number}")
+        if not isinstance(question, BeginRun | Close) and number - 1 != self._last:
+            return AreaRefusal(Trouble.LOST, f"letter {number}")
         reply = self._node.answer(question)
-        if isinstance(question, Close) and isinstance(reply, Answer):
+        if isinstance(question, Close) and isinstance(reply, AreaAnswer):
             self.closed = question
         return reply
 

@@ -14,24 +14,24 @@ from flexpeer.clearing.problem import Floats
 from flexpeer.errors import bad_input
 from flexpeer.laboratory.between.border_numbers import Lanes, lanes_of, packed, unpacked
 from flexpeer.laboratory.between.borders import (
-    Answer,
+    AreaAnswer,
+    AreaRefusal,
     Ascend,
-    Begin,
+    BeginRun,
     Close,
     Descend,
     Numbers,
     Pass,
     Question,
-    Refusal,
     Reply,
     Trouble,
 )
-from flexpeer.laboratory.engines.part_sweeps import PartOutcome, PartSweeps, Told
+from flexpeer.laboratory.engines.part_sweeps import PartOutcome, PartSweeps, PieceTold
 from flexpeer.laboratory.engines.shares import Part
 
 Step = tuple[Pass, type[Question]]
 
-BEGUN: Step = (Pass.SURVEY, Begin)
+BEGUN: Step = (Pass.SURVEY, BeginRun)
 DONE: Step = (Pass.FINISH, Descend)
 FOLLOWS: Mapping[Step, tuple[Step, ...]] = {
     (Pass.SURVEY, Ascend): (BEGUN,),
@@ -132,21 +132,21 @@ class AreaNode:
         return self.closed is None and self._finished is not None
 
     def answer(self, question: Question) -> Reply:
-        """One question; a `Refusal` changes nothing."""
-        if isinstance(question, Begin):
+        """One question; a `AreaRefusal` changes nothing."""
+        if isinstance(question, BeginRun):
             return self._begin(question)
         if isinstance(question, Close):
             return self._close(question)
         step = (question.what, type(question))
         part = self._parts.get(question.piece)
         if part is None:
-            return Refusal(Trouble.FOREIGN, f"piece {question.piece}")
+            return AreaRefusal(Trouble.FOREIGN, f"piece {question.piece}")
         if self._last.get(question.piece) not in FOLLOWS[step]:
-            return Refusal(Trouble.LOST, question.what.name.lower())
+            return AreaRefusal(Trouble.LOST, question.what.name.lower())
         lanes = lanes_of(question.lanes, part.problem.periods)
         told = self._told(part, question, lanes)
         if told is None:
-            return Refusal(Trouble.MISFIT, question.what.name.lower())
+            return AreaRefusal(Trouble.MISFIT, question.what.name.lower())
         self._last[question.piece] = step
         if step == DONE and all(last == DONE for last in self._last.values()):
             self._put(Finished(self._deal, {number: sweeps.outcome for number, sweeps in self.sweeps.items()}))
@@ -156,35 +156,35 @@ class AreaNode:
         self._shelf.put(finished)
         self._finished = finished
 
-    def _begin(self, begin: Begin) -> Reply:
+    def _begin(self, begin: BeginRun) -> Reply:
         if self._finished is not None:
             if self._finished.close is not None:
-                return Refusal(Trouble.ENDED, f"run {self._finished.deal}")
+                return AreaRefusal(Trouble.ENDED, f"run {self._finished.deal}")
             if begin.deal <= self._finished.deal:
-                return Refusal(Trouble.LOST, f"run {begin.deal}")
+                return AreaRefusal(Trouble.LOST, f"run {begin.deal}")
             self._put(None)
         self._deal, self.closed = begin.deal, None
         self.sweeps = {number: PartSweeps(part) for number, part in self._parts.items()}
         self._last = dict.fromkeys(self._parts, BEGUN)
         sums = np.sum([sweeps.offer().sums for sweeps in self.sweeps.values()], axis=0)
-        return Answer(Numbers(), {}, packed(sums, None), Numbers())
+        return AreaAnswer(Numbers(), {}, packed(sums, None), Numbers())
 
     def _close(self, close: Close) -> Reply:
         """Heard again it changes nothing; what another run's end says of this one's is void."""
         known = self._finished
         if close.stands and (known is None or known.deal != close.deal):
-            return Refusal(Trouble.LOST, f"run {close.deal}")
+            return AreaRefusal(Trouble.LOST, f"run {close.deal}")
         if known is not None and not close.stands:
             if known.close is not None or close.deal < known.deal:
-                return Refusal(Trouble.LOST, f"run {close.deal}")
+                return AreaRefusal(Trouble.LOST, f"run {close.deal}")
             self._put(None)
         elif known is not None and known.close is None:
             self._put(Finished(known.deal, known.outcomes, close))
         self.closed = close
         self._last = {}
-        return Answer(Numbers(), {}, Numbers(), Numbers())
+        return AreaAnswer(Numbers(), {}, Numbers(), Numbers())
 
-    def _told(self, part: Part, question: Ascend | Descend, lanes: Lanes) -> Told | None:
+    def _told(self, part: Part, question: Ascend | Descend, lanes: Lanes) -> PieceTold | None:
         """None if a message has not the rows it should have."""
         what, columns, sweeps = question.what, part.problem.periods, self.sweeps[part.number]
         if isinstance(question, Descend):
@@ -217,7 +217,7 @@ def _fits(rows: Floats | None, count: int) -> bool:
     return rows is not None and len(rows) == count
 
 
-def _up(sweeps: PartSweeps, what: Pass, shared: Floats, below: Mapping[int, Floats]) -> Told:
+def _up(sweeps: PartSweeps, what: Pass, shared: Floats, below: Mapping[int, Floats]) -> PieceTold:
     match what:
         case Pass.SURVEY:
             return sweeps.survey_up(shared[0], below)
@@ -231,7 +231,7 @@ def _up(sweeps: PartSweeps, what: Pass, shared: Floats, below: Mapping[int, Floa
             return sweeps.finish_up(below)
 
 
-def _down(sweeps: PartSweeps, what: Pass, above: Floats | None) -> Told:
+def _down(sweeps: PartSweeps, what: Pass, above: Floats | None) -> PieceTold:
     assert above is not None
     match what:
         case Pass.SURVEY:
@@ -246,11 +246,11 @@ def _down(sweeps: PartSweeps, what: Pass, above: Floats | None) -> Told:
             return sweeps.finish_down(above)
 
 
-def _answer(told: Told, lanes: Lanes) -> Answer:
+def _answer(told: PieceTold, lanes: Lanes) -> AreaAnswer:
     def numbers(values: Floats) -> Numbers:
         """Rows over periods without those that no longer move; others whole."""
         whole = lanes is None or values.shape[1:] != lanes.shape
         return packed(np.asarray(values), None if whole else lanes)
 
     down = {number: numbers(rows) for number, rows in told.down.items()}
-    return Answer(numbers(told.up), down, numbers(told.sums), numbers(told.most))
+    return AreaAnswer(numbers(told.up), down, numbers(told.sums), numbers(told.most))

@@ -9,13 +9,13 @@ from flexpeer.clearing.problem import Floats
 from flexpeer.laboratory.between.area_node import DOWN_ROWS, MOST_ROWS, SUM_ROWS, UP_ROWS, Step
 from flexpeer.laboratory.between.border_numbers import Lanes, lane_bits, packed, unpacked
 from flexpeer.laboratory.between.borders import (
-    Answer,
+    AreaAnswer,
+    AreaRefusal,
     Ascend,
     Descend,
     Numbers,
     Pass,
     Question,
-    Refusal,
     Reply,
     Trouble,
 )
@@ -63,7 +63,7 @@ class Relay:
     def up(self, what: Pass, shared: Floats | None = None, lanes: Lanes = None) -> Tally:
         """From the lowest pieces up."""
         common = Numbers() if shared is None else packed(shared, lanes)
-        told, answers = dict[int, Numbers](), dict[int, Answer]()
+        told, answers = dict[int, Numbers](), dict[int, AreaAnswer]()
         for level in reversed(self._levels):
             questions = []
             for n in level:
@@ -78,7 +78,7 @@ class Relay:
 
     def down(self, what: Pass, lanes: Lanes = None) -> Tally:
         """From the first pieces down; nobody is above those."""
-        told, answers = dict[int, Numbers](), dict[int, Answer]()
+        told, answers = dict[int, Numbers](), dict[int, AreaAnswer]()
         for level in self._levels:
             found = self._asked([(n, Descend(what, n, lane_bits(lanes), told.get(n, Numbers()))) for n in level])
             for n, answer in found.items():
@@ -93,11 +93,11 @@ class Relay:
     def _below(self, piece: int) -> Sequence[int]:
         return [n for n in self.outline.below[piece] if n in self._depth]
 
-    def _asked(self, questions: Sequence[tuple[int, Ascend | Descend]]) -> dict[int, Answer]:
+    def _asked(self, questions: Sequence[tuple[int, Ascend | Descend]]) -> dict[int, AreaAnswer]:
         replies = self._areas.ask([(self.outline.hooks[n].dso, question) for n, question in questions])
-        answers, lost, wrong = dict[int, Answer](), dict[str, None](), dict[str, None]()
+        answers, lost, wrong = dict[int, AreaAnswer](), dict[str, None](), dict[str, None]()
         for (n, _), reply in zip(questions, replies, strict=True):
-            if isinstance(reply, Answer):
+            if isinstance(reply, AreaAnswer):
                 answers[n] = reply
             else:
                 (lost if lost_thread(reply) else wrong)[self.outline.hooks[n].dso] = None
@@ -105,7 +105,7 @@ class Relay:
             raise Interrupted([dso for dso in lost if dso not in wrong], list(wrong))
         return answers
 
-    def _tally(self, step: Step, answers: Mapping[int, Answer], lanes: Lanes) -> Tally:
+    def _tally(self, step: Step, answers: Mapping[int, AreaAnswer], lanes: Lanes) -> Tally:
         columns, lanes = (1, None) if step[0] is Pass.FINISH else (self.outline.periods, lanes)
         sums, most = (
             [self._rows(numbers, rows.get(step, 0), lanes, n, columns) for n, numbers in parts]
@@ -129,4 +129,4 @@ class Relay:
 
 def lost_thread(reply: Reply | None) -> bool:
     """Whether a DSO that did not answer may, when all begin again."""
-    return reply is None or (isinstance(reply, Refusal) and reply.why is Trouble.LOST)
+    return reply is None or (isinstance(reply, AreaRefusal) and reply.why is Trouble.LOST)

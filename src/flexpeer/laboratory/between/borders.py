@@ -27,7 +27,7 @@ class Numbers(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     data: bytes = b""
 
 
-class Begin(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="b"):
+class BeginRun(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="b"):
     """A run begins, numbered `deal`, higher than any before: what a DSO finished in another is void."""
 
     deal: int
@@ -63,7 +63,7 @@ class Close(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     status: str
 
 
-class Answer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="a"):
+class AreaAnswer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="a"):
     """What leaves a piece in a pass, or a DSO when a run begins."""
 
     up: Numbers
@@ -81,12 +81,12 @@ class Trouble(StrEnum):
     ENDED = "has ended"
 
 
-class Refusal(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="r"):
+class AreaRefusal(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="r"):
     """A question that cannot be answered, and about what."""
 
     why: Trouble
     about: str
 
 
-Question = Begin | Ascend | Descend | Close
-Reply = Answer | Refusal
+Question = BeginRun | Ascend | Descend | Close
+Reply = AreaAnswer | AreaRefusal

@@ -23,7 +23,7 @@ from flexpeer.clearing.problem import Flags, Floats
 from flexpeer.laboratory.between.area_node import OFFER_ROWS
 from flexpeer.laboratory.between.border_numbers import unpacked
 from flexpeer.laboratory.between.border_relay import Areas, Interrupted, Relay
-from flexpeer.laboratory.between.borders import Answer, Begin, Close, Pass
+from flexpeer.laboratory.between.borders import AreaAnswer, BeginRun, Close, Pass
 from flexpeer.laboratory.engines.part_sweeps import nothing
 from flexpeer.laboratory.engines.shares import Outline
 
@@ -110,7 +110,7 @@ class JointOutcome:
 
 
 @dataclass(frozen=True)
-class Decision:
+class RunDecision:
     """How run `deal` ended: at which DSOs it stands, and who has confirmed that it knows."""
 
     deal: int
@@ -119,15 +119,15 @@ class Decision:
     confirmed: Sequence[str] = ()
 
 
-class Journal(Protocol):
+class DecisionJournal(Protocol):
     """Where the market operator's decision is kept, or none; runs are numbered from `run`, never one twice."""
 
     run: int
 
-    def decided(self) -> Decision | None:
+    def decided(self) -> RunDecision | None:
         """What was written last."""
 
-    def write(self, decision: Decision) -> None:
+    def write(self, decision: RunDecision) -> None:
         """Replace it; done for good when this returns."""
 
 
@@ -136,13 +136,13 @@ class Unwritten:
 
     def __init__(self, run: int = 0) -> None:
         self.run = run
-        self._decision: Decision | None = None
+        self._decision: RunDecision | None = None
 
-    def decided(self) -> Decision | None:
+    def decided(self) -> RunDecision | None:
         """What was written last."""
         return self._decision
 
-    def write(self, decision: Decision) -> None:
+    def write(self, decision: RunDecision) -> None:
         """Replace it."""
         self._decision = decision
 
@@ -162,7 +162,7 @@ def price(relay: Relay) -> None:
 
 
 def clear_together(
-    outline: Outline, areas: Areas, tell: Callable[[str], None], journal: Journal | None = None
+    outline: Outline, areas: Areas, tell: Callable[[str], None], journal: DecisionJournal | None = None
 ) -> JointOutcome:
     """Clear, and see that everybody knows how it ended; if the journal has it already, only that."""
     journal = Unwritten() if journal is None else journal
@@ -174,7 +174,7 @@ def clear_together(
     return _delivered(outline, areas, decision, journal)
 
 
-def _agreed(outline: Outline, areas: Areas, tell: Callable[[str], None], run: int) -> Decision:
+def _agreed(outline: Outline, areas: Areas, tell: Callable[[str], None], run: int) -> RunDecision:
     """Begin as often as organisations fall silent; whoever has chances left is asked each time."""
     chances = dict.fromkeys(outline.dsos, CHANCES)
     for deal in itertools.count(run + 1):
@@ -183,19 +183,19 @@ def _agreed(outline: Outline, areas: Areas, tell: Callable[[str], None], run: in
         if not present:
             break
         try:
-            return Decision(deal, _attempt(Relay(outline, areas, present), offers, silent), present)
+            return RunDecision(deal, _attempt(Relay(outline, areas, present), offers, silent), present)
         except Interrupted as found:
             tell(f"begun again: {found}")
             chances |= {dso: chances[dso] - 1 for dso in found.lost} | dict.fromkeys(found.wrong, 0)
-    return Decision(deal, JointOutcome(False, NOBODY, silent=silent), ())
+    return RunDecision(deal, JointOutcome(False, NOBODY, silent=silent), ())
 
 
 def begin(outline: Outline, areas: Areas, deal: int, asked: Sequence[str]) -> tuple[Sequence[str], Floats]:
     """Who takes part in a run, and what they offer together (3, periods)."""
-    replies = areas.ask([(dso, Begin(deal)) for dso in asked])
+    replies = areas.ask([(dso, BeginRun(deal)) for dso in asked])
     present, offers = list[str](), np.zeros((OFFER_ROWS, outline.periods))
     for dso, reply in zip(asked, replies, strict=True):
-        rows = unpacked(reply.sums, outline.periods, None) if isinstance(reply, Answer) else None
+        rows = unpacked(reply.sums, outline.periods, None) if isinstance(reply, AreaAnswer) else None
         if rows is not None and len(rows) == OFFER_ROWS:
             present.append(dso)
             offers += rows
@@ -212,12 +212,12 @@ def _attempt(relay: Relay, offers: Floats, silent: Sequence[str]) -> JointOutcom
     return JointOutcome(True, status, progress.steps, objective, bound, without, relief, violation, silent)
 
 
-def _delivered(outline: Outline, areas: Areas, decision: Decision, journal: Journal) -> JointOutcome:
+def _delivered(outline: Outline, areas: Areas, decision: RunDecision, journal: DecisionJournal) -> JointOutcome:
     """Tell whoever has not confirmed whether it stands; a silent one, should it hear it, that it does not."""
     outcome = decision.outcome
     waiting = [dso for dso in outline.dsos if dso not in decision.confirmed]
     replies = areas.ask([(dso, Close(decision.deal, dso in decision.stands, outcome.status)) for dso in waiting])
-    heard = [dso for dso, reply in zip(waiting, replies, strict=True) if isinstance(reply, Answer)]
+    heard = [dso for dso, reply in zip(waiting, replies, strict=True) if isinstance(reply, AreaAnswer)]
     if outcome.accepted and heard:
         journal.write(replace(decision, confirmed=(*decision.confirmed, *heard)))
     return replace(outcome, unconfirmed=tuple(dso for dso in waiting if dso in decision.stands and dso not in heard))

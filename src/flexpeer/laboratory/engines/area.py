@@ -11,9 +11,9 @@ import numpy as np
 
 from flexpeer.clearing import layout
 from flexpeer.clearing import rows as row_passes
-from flexpeer.clearing.layout import PeerRows, Reach, Slopes, scale_of
+from flexpeer.clearing.layout import DeviceSlopes, PeerRows, Reach, scale_of
 from flexpeer.clearing.price_newton import coarse
-from flexpeer.clearing.problem import Floats, Integers, Problem
+from flexpeer.clearing.problem import ClearingProblem, Floats, Integers
 from flexpeer.clearing.rows import BARRIER, DUAL, LANES, MOVE, PRIMAL, SECOND
 from flexpeer.laboratory.engines import tree, tree_rows
 from flexpeer.laboratory.engines.evaluation import grid_cost, state_of
@@ -25,14 +25,14 @@ from flexpeer.laboratory.engines.tree_rows import typical_price
 class Plan:
     """What all periods share: pieces, their peers' rows, how far flows reach, and the typical price per period."""
 
-    problem: Problem
+    problem: ClearingProblem
     pieces: list[Piece]
     peers: list[PeerRows]
     reach: Reach
     typical: Floats
 
     @classmethod
-    def of(cls, problem: Problem, area: Integers) -> "Plan":
+    def of(cls, problem: ClearingProblem, area: Integers) -> "Plan":
         """With `area` (buses,) instead of the problem's own; all zeros make one area."""
         pieces = pieces_of(problem.parent, area)
         peers = [PeerRows.of(problem, layout.free_peers(problem, piece.bus)) for piece in pieces]
@@ -49,7 +49,7 @@ class Plan:
         return np.asarray(self.typical * self.problem.step_kw.sum(axis=(0, 2)))
 
 
-class Area:
+class PieceDevices:
     """A piece's devices: buses, lines, voltages, in this order.
 
     What passes borders is rounded; `outflow` (LANES,) is what the piece above reckons its border's flow to be.
@@ -96,7 +96,7 @@ class Area:
         layout.injected(self.rows, self.sign, self.count, total, self._level)
         return total
 
-    def lay_grid(self, plan: Plan, flow: Floats, voltage: Floats, held: Slopes | None = None) -> None:
+    def lay_grid(self, plan: Plan, flow: Floats, voltage: Floats, held: DeviceSlopes | None = None) -> None:
         """Add the rows of lines and voltages that make `flow`, `voltage` (buses, LANES); `held` for the first line."""
         buses, bus, problem = len(self.piece.bus), self.piece.bus, plan.problem
         self.held[:, :LANES], self.held[:, LANES:] = flow, voltage

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.optimize import linprog
 
-from flexpeer.clearing.problem import Floats, Integers, PeerKind, Problem
+from flexpeer.clearing.problem import ClearingProblem, Floats, Integers, PeerKind
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class _Rows:
         return sp.csr_array(sp.coo_array((value, (row, column)), shape=(self.count, columns)))
 
 
-def linear_program(p: Problem) -> LinearProgram:
+def linear_program(p: ClearingProblem) -> LinearProgram:
     """The whole problem as one program."""
     columns, rows = _Columns(), _Rows()
     shape = p.base_kw.shape
@@ -97,7 +97,7 @@ def linear_program(p: Problem) -> LinearProgram:
     return LinearProgram(cost, rows.matrix(columns.count), right, low, high, line_row, voltage_row, meshed_row)
 
 
-def _exchange(p: Problem, columns: _Columns, rows: _Rows, flow: Integers) -> Integers:
+def _exchange(p: ClearingProblem, columns: _Columns, rows: _Rows, flow: Integers) -> Integers:
     """f_0 = sold - bought + (sold - bought) beyond the subscription."""
     limit = p.line_limit_kw[0]
     parts = (
@@ -113,7 +113,7 @@ def _exchange(p: Problem, columns: _Columns, rows: _Rows, flow: Integers) -> Int
     return row
 
 
-def _limits(p: Problem, columns: _Columns, rows: _Rows, flow: Integers, line_row: Integers) -> None:
+def _limits(p: ClearingProblem, columns: _Columns, rows: _Rows, flow: Integers, line_row: Integers) -> None:
     """F - over + under + slack = 0 with |slack| <= F."""
     at = np.argwhere(np.isfinite(p.line_limit_kw[1:]).any(axis=1))[:, 0] + 1
     shape = (len(at), p.periods)
@@ -126,7 +126,7 @@ def _limits(p: Problem, columns: _Columns, rows: _Rows, flow: Integers, line_row
     line_row[at] = row
 
 
-def _voltages(p: Problem, columns: _Columns, rows: _Rows, flow: Integers) -> Integers:
+def _voltages(p: ClearingProblem, columns: _Columns, rows: _Rows, flow: Integers) -> Integers:
     """W = w_parent + rho f, and w = within + over - under."""
     shape = p.base_kw.shape
     level = columns.add(shape, -np.inf, np.inf, 0.0)
@@ -142,7 +142,7 @@ def _voltages(p: Problem, columns: _Columns, rows: _Rows, flow: Integers) -> Int
     return band
 
 
-def _meshed(p: Problem, columns: _Columns, rows: _Rows, steps: Integers) -> Integers:
+def _meshed(p: ClearingProblem, columns: _Columns, rows: _Rows, steps: Integers) -> Integers:
     """Factors of peers' steps = flow over the row - its base; the flow within its limit or at a price."""
     shape = p.row_base_kw.shape
     row = rows.add(-p.row_base_kw)
@@ -157,7 +157,7 @@ def _meshed(p: Problem, columns: _Columns, rows: _Rows, steps: Integers) -> Inte
     return row
 
 
-def _coupled(p: Problem, columns: _Columns, rows: _Rows, steps: Integers) -> None:
+def _coupled(p: ClearingProblem, columns: _Columns, rows: _Rows, steps: Integers) -> None:
     """x_t = e_(t-1) - e_t with e_T = e_0; a shift's e has no bounds."""
     peers = p.coupled
     if not len(peers):
@@ -188,7 +188,7 @@ class CentralAnswer:
     iterations: int
 
 
-def solve_central(problem: Problem, method: str = "highs") -> CentralAnswer:
+def solve_central(problem: ClearingProblem, method: str = "highs") -> CentralAnswer:
     """HiGHS on the whole; `method` as scipy's `linprog` names it. RuntimeError if HiGHS finds no optimum."""
     program = linear_program(problem)
     bounds = np.column_stack((program.low, program.high))

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flexpeer.clearing.problem import Floats, PeerKind, Problem
+from flexpeer.clearing.problem import ClearingProblem, Floats, PeerKind
 from flexpeer.clearing.responses import least, spent
-from flexpeer.laboratory.engines.evaluation import State, grid_cost, moves, relief_of, state_of
+from flexpeer.laboratory.engines.evaluation import AllocationState, grid_cost, moves, relief_of, state_of
 from flexpeer.laboratory.engines.outcome import Posted
 
 ROUNDING = 1e-9
@@ -63,7 +63,7 @@ class Certificate:
         return np.concatenate((self.peer_term, self.line_term, self.voltage_term, self.row_term))
 
 
-def certify(problem: Problem, steps_kw: Floats, posted: Posted) -> Certificate:
+def certify(problem: ClearingProblem, steps_kw: Floats, posted: Posted) -> Certificate:
     """Equations (1) to (3) for an allocation (peers, periods, steps) and prices."""
     g = posted.at_buses(problem)
     state, idle = state_of(problem, moves(problem, steps_kw)), state_of(problem, None)
@@ -81,7 +81,7 @@ def certify(problem: Problem, steps_kw: Floats, posted: Posted) -> Certificate:
     return Certificate(objective, float(bound), without, paid - best, *terms)
 
 
-def conjugates(problem: Problem, posted: Posted) -> tuple[Floats, Floats, Floats]:
+def conjugates(problem: ClearingProblem, posted: Posted) -> tuple[Floats, Floats, Floats]:
     """h*(y), k*(z), l*(q) of clipped prices, each shaped as the prices."""
     limits = np.where(np.isinf(problem.line_limit_kw), 0.0, problem.line_limit_kw)
     line = limits * np.abs(posted.line)
@@ -94,7 +94,7 @@ def conjugates(problem: Problem, posted: Posted) -> tuple[Floats, Floats, Floats
     return line, voltage, rows
 
 
-def costs_by_owner(problem: Problem, state: State) -> tuple[Floats, Floats, Floats]:
+def costs_by_owner(problem: ClearingProblem, state: AllocationState) -> tuple[Floats, Floats, Floats]:
     """h, k, l, each shaped as the state."""
     relief = relief_of(problem, state)
     line = problem.line_price * relief.line_kw
@@ -105,7 +105,7 @@ def costs_by_owner(problem: Problem, state: State) -> tuple[Floats, Floats, Floa
     return line, voltage, problem.row_price * relief.row_kw
 
 
-def violation_kw(problem: Problem, steps_kw: Floats) -> float:
+def violation_kw(problem: ClearingProblem, steps_kw: Floats) -> float:
     """Largest breach of a step's bounds or of a coupled peer's balance or store; grid balances hold by construction."""
     over = abs(float(np.maximum(steps_kw - problem.step_kw, -steps_kw).max(initial=0.0)))
     peers = problem.coupled
@@ -153,7 +153,7 @@ def refuted(
     return wrong
 
 
-def relief_kw(problem: Problem, state: State) -> float:
+def relief_kw(problem: ClearingProblem, state: AllocationState) -> float:
     """What exceeds flow limits at the DSO's price, summed over lines and periods, kW."""
     relief = relief_of(problem, state)
     return float(relief.line_kw.sum() + relief.row_kw.sum())

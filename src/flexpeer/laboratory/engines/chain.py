@@ -25,7 +25,7 @@ from flexpeer.compiled import compiled, compiled_apart
 BLOCK = 64
 
 
-class Chains(NamedTuple):
+class PeerChains(NamedTuple):
     """Eliminated chains: W, (3), w/(a + w) and 1/(a + w), all (periods, peers)."""
 
     ground: Floats
@@ -34,7 +34,7 @@ class Chains(NamedTuple):
     inverse: Floats
 
     @classmethod
-    def of(cls, ground: Floats, link: Floats) -> "Chains":
+    def of(cls, ground: Floats, link: Floats) -> "PeerChains":
         """From W and w, with w zero in the last period."""
         seen, own = np.empty(ground.shape), np.empty(ground.shape)
         eliminate(ground, link, seen, own)
@@ -101,7 +101,7 @@ def add_up(values: Floats, site: Integers, total: Floats) -> None:
             total[site[i], t] += values[t, i]
 
 
-def blocks_of(chains: "Chains") -> Floats:
+def blocks_of(chains: "PeerChains") -> Floats:
     """Its four arrays for `BLOCK` peers at a time, (blocks, 4, periods, BLOCK); peers that are none have zeros."""
     periods, peers = chains.ground.shape
     padded = np.zeros((len(chains), periods, -(-peers // BLOCK) * BLOCK))

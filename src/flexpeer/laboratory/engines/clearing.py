@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flexpeer.clearing.layout import add_peers
-from flexpeer.clearing.problem import Flags, Floats, Integers, Problem
+from flexpeer.clearing.problem import ClearingProblem, Flags, Floats, Integers
 from flexpeer.errors import bad_input
 from flexpeer.laboratory.engines import interior
 from flexpeer.laboratory.engines.central import solve_central
 from flexpeer.laboratory.engines.certificate import Certificate, certify, relief_kw, violation_kw
-from flexpeer.laboratory.engines.evaluation import State, moves, state_of
+from flexpeer.laboratory.engines.evaluation import AllocationState, moves, state_of
 from flexpeer.laboratory.engines.finishing import finish, sweep_all
 from flexpeer.laboratory.engines.meshed import clear_rows
-from flexpeer.laboratory.engines.outcome import Answer, Engine, Posted
+from flexpeer.laboratory.engines.outcome import Engine, EngineAnswer, Posted
 from flexpeer.laboratory.engines.payments import Payments, payments
 from flexpeer.laboratory.engines.pieces import without_idle_limits
 from flexpeer.laboratory.engines.price_posting import post_prices
@@ -35,7 +35,7 @@ class Outcome:
 
     steps_kw: Floats
     x_kw: Floats
-    state: State
+    state: AllocationState
     posted: Posted
     price: Floats
     certificate: Certificate
@@ -47,12 +47,12 @@ class Outcome:
     payments: Payments
 
 
-def default_engine(problem: Problem) -> Engine:
+def default_engine(problem: ClearingProblem) -> Engine:
     """Price-Newton, but price-posting for coupled peers on meshed grids."""
     return Engine.PRICE_POSTING if problem.rows and len(problem.coupled) else Engine.PRICE_NEWTON
 
 
-def unable(problem: Problem, engine: Engine) -> str | None:
+def unable(problem: ClearingProblem, engine: Engine) -> str | None:
     """Why an engine cannot clear a problem exactly; None if it can."""
     if engine is Engine.PRICE_NEWTON and problem.rows and len(problem.coupled):
         return "has coupled peers and rows of a meshed grid, which price-newton does not know together"
@@ -67,7 +67,7 @@ def unable(problem: Problem, engine: Engine) -> str | None:
     return None
 
 
-def clear(problem: Problem, engine: Engine, tell: Tell, area: Integers | None = None) -> Outcome:
+def clear(problem: ClearingProblem, engine: Engine, tell: Tell, area: Integers | None = None) -> Outcome:
     """Clear with one engine; `area` (buses,) cuts the sweeps of price-newton, the default is one area."""
     reason = unable(problem, engine)
     if reason is not None:
@@ -78,15 +78,15 @@ def clear(problem: Problem, engine: Engine, tell: Tell, area: Integers | None = 
     return outcome_of(problem, answer)
 
 
-def _solved(problem: Problem, engine: Engine, area: Integers, tell: Tell) -> Answer:
+def _solved(problem: ClearingProblem, engine: Engine, area: Integers, tell: Tell) -> EngineAnswer:
     if engine is Engine.TREE_SWEEP:
         steps_kw, posted = sweep_all(problem, tell)
-        return Answer(steps_kw, posted, engine, "optimal", 2)
+        return EngineAnswer(steps_kw, posted, engine, "optimal", 2)
     if engine is Engine.CENTRAL:
         found = solve_central(problem)
         row = np.zeros(problem.row_base_kw.shape) if found.row_price is None else found.row_price
         posted = Posted.clipped(problem, found.line_price, found.voltage_price, row)
-        return Answer(found.steps_kw, posted, engine, "optimal", found.iterations)
+        return EngineAnswer(found.steps_kw, posted, engine, "optimal", found.iterations)
     if engine is Engine.PRICE_POSTING:
         answer = post_prices(problem, tell)
     elif problem.rows:
@@ -99,7 +99,7 @@ def _solved(problem: Problem, engine: Engine, area: Integers, tell: Tell) -> Ans
     return answer
 
 
-def _dived(problem: Problem, engine: Engine, area: Integers, tell: Tell) -> Answer:
+def _dived(problem: ClearingProblem, engine: Engine, area: Integers, tell: Tell) -> EngineAnswer:
     """Fix what is taken in part, and clear again; prices and so the bound are the relaxation's."""
     whole = np.broadcast_to(problem.step_whole[:, None, :], problem.step_kw.shape)
     relaxed = answer = _solved(problem, engine, area, tell)
@@ -117,12 +117,12 @@ def _dived(problem: Problem, engine: Engine, area: Integers, tell: Tell) -> Answ
     return replace(answer, posted=relaxed.posted)
 
 
-def _in_part(problem: Problem, whole: Flags, steps_kw: Floats) -> Flags:
+def _in_part(problem: ClearingProblem, whole: Flags, steps_kw: Floats) -> Flags:
     slack = WHOLE_TOLERANCE
     return np.asarray(whole & (steps_kw > slack) & (steps_kw < problem.step_kw - slack))
 
 
-def _without(problem: Problem, fixed: Flags, taken: Floats) -> Problem:
+def _without(problem: ClearingProblem, fixed: Flags, taken: Floats) -> ClearingProblem:
     """The problem in which fixed steps are gone and what they take is base injection."""
     at_bus = np.zeros(problem.base_kw.shape)
     add_peers(problem.peer_bus, moves(problem, taken), at_bus)
@@ -131,7 +131,7 @@ def _without(problem: Problem, fixed: Flags, taken: Floats) -> Problem:
     return replace(problem, base_kw=problem.base_kw + at_bus, step_kw=kw, row_base_kw=rows)
 
 
-def outcome_of(problem: Problem, answer: Answer) -> Outcome:
+def outcome_of(problem: ClearingProblem, answer: EngineAnswer) -> Outcome:
     """Certified, with what it does in the grid."""
     x_kw = moves(problem, answer.steps_kw)
     state = state_of(problem, x_kw)

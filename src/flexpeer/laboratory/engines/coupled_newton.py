@@ -23,7 +23,7 @@ from flexpeer.clearing.problem import Floats, Integers
 from flexpeer.clearing.rows import LANES, SUM, WEIGHT
 from flexpeer.compiled import compiled_apart
 from flexpeer.laboratory.engines.area import Plan
-from flexpeer.laboratory.engines.chain import Chains, add_up, beyond, blocks_of
+from flexpeer.laboratory.engines.chain import PeerChains, add_up, beyond, blocks_of
 from flexpeer.laboratory.engines.pieces import Piece
 from flexpeer.laboratory.engines.reduced import Junctions, ReducedTree
 from flexpeer.laboratory.engines.slab import Slab
@@ -112,7 +112,7 @@ class CoupledSlabs:
         at = slice(WEIGHT, WEIGHT + LANES)
         link = self._joined([group.answer[:, at] for group in self.levels])
         link[-1] = 0.0
-        self._chains = Chains.of(self._joined([group.answer[:, at] for group in self.steps]), link)
+        self._chains = PeerChains.of(self._joined([group.answer[:, at] for group in self.steps]), link)
         self._blocks = blocks_of(self._chains)
         x, level = (
             self._joined([g.answer[:, SUM : SUM + LANES] for g in groups]) for groups in (self.steps, self.levels)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from flexpeer.clearing.layout import add_peers
-from flexpeer.clearing.problem import Floats, Integers, Problem
+from flexpeer.clearing.problem import ClearingProblem, Floats, Integers
 from flexpeer.compiled import compiled
 
 
@@ -23,7 +23,7 @@ def sum_down(parent: Integers, values: Floats) -> None:
         values[n] += values[parent[n]]
 
 
-class State(NamedTuple):
+class AllocationState(NamedTuple):
     """The grid under an allocation: flows kW and w (buses, periods), flows of rows (rows, periods)."""
 
     flow_kw: Floats
@@ -31,7 +31,7 @@ class State(NamedTuple):
     row_kw: Floats
 
 
-class Relief(NamedTuple):
+class Exceeding(NamedTuple):
     """What exceeds limits: kW (buses, periods), w (buses, periods), kW (rows, periods)."""
 
     line_kw: Floats
@@ -39,7 +39,7 @@ class Relief(NamedTuple):
     row_kw: Floats
 
 
-def state_of(problem: Problem, x_kw: Floats | None) -> State:
+def state_of(problem: ClearingProblem, x_kw: Floats | None) -> AllocationState:
     """Flows and voltages by equations (2) to (4) of `problem`; None is no trade."""
     flow = np.zeros(problem.base_kw.shape)
     if x_kw is not None:
@@ -49,20 +49,20 @@ def state_of(problem: Problem, x_kw: Floats | None) -> State:
     sum_up(problem.parent, flow)
     voltage = problem.voltage_drop[:, None] * flow
     sum_down(problem.parent, voltage)
-    return State(flow, voltage, rows)
+    return AllocationState(flow, voltage, rows)
 
 
-def relief_of(problem: Problem, state: State) -> Relief:
+def relief_of(problem: ClearingProblem, state: AllocationState) -> Exceeding:
     """How far each limit is passed; the root's is the subscription."""
     rows = np.abs(state.row_kw) - problem.row_limit_kw if problem.rows else state.row_kw
-    return Relief(
+    return Exceeding(
         np.maximum(np.abs(state.flow_kw) - problem.line_limit_kw, 0.0),
         np.maximum(np.maximum(state.voltage - problem.voltage_high, problem.voltage_low - state.voltage), 0.0),
         np.maximum(rows, 0.0),
     )
 
 
-def grid_cost(problem: Problem, state: State) -> Floats:
+def grid_cost(problem: ClearingProblem, state: AllocationState) -> Floats:
     """Cost of exchange and relief per period, (periods,)."""
     relief = relief_of(problem, state)
     exchange = state.flow_kw[0]
@@ -91,7 +91,7 @@ def _fill(sign: Floats, step_kw: Floats, step_price: Floats, x_kw: Floats, order
     return cost
 
 
-def cheapest_steps(problem: Problem, x_kw: Floats) -> tuple[Floats, Floats]:
+def cheapest_steps(problem: ClearingProblem, x_kw: Floats) -> tuple[Floats, Floats]:
     """c_i(x_i) (peers, periods), and the steps (peers, periods, steps) that make it: earlier orders first at ties."""
     steps = np.empty(problem.step_kw.shape)
     order = np.argsort(problem.step_price * problem.step_sign, axis=2, kind="stable")
@@ -99,11 +99,11 @@ def cheapest_steps(problem: Problem, x_kw: Floats) -> tuple[Floats, Floats]:
     return cost, steps
 
 
-def step_cost(problem: Problem, steps_kw: Floats) -> Floats:
+def step_cost(problem: ClearingProblem, steps_kw: Floats) -> Floats:
     """Cost of steps taken (peers, periods, steps), per peer and period."""
     return np.asarray(np.einsum("itk,itk->it", problem.step_price, steps_kw))
 
 
-def moves(problem: Problem, steps_kw: Floats) -> Floats:
+def moves(problem: ClearingProblem, steps_kw: Floats) -> Floats:
     """X (peers, periods) of steps taken."""
     return np.asarray(steps_kw @ problem.step_sign.astype(float))

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from flexpeer.clearing.problem import WATTS_PER_KW, Floats, Integers, PeerKind, Problem
+from flexpeer.clearing.problem import WATTS_PER_KW, ClearingProblem, Floats, Integers, PeerKind
 from flexpeer.compiled import compiled
 from flexpeer.laboratory.engines.evaluation import cheapest_steps, moves, sum_down, sum_up
 from flexpeer.laboratory.engines.outcome import Posted, line_prices
@@ -70,7 +70,7 @@ def _injections(v: Floats, sign: Integers, bus: Integers, period: int, base: Flo
             base[bus[i]] += sign[k] * v[i, period, k]
 
 
-def finish(problem: Problem, steps_kw: Floats, posted: Posted) -> None:
+def finish(problem: ClearingProblem, steps_kw: Floats, posted: Posted) -> None:
     """Make steps (peers, periods, steps) whole watts, in place: coupled peers', then free ones'."""
     _round_coupled(problem, steps_kw)
     tree = preorder(problem.parent)
@@ -90,7 +90,7 @@ def finish(problem: Problem, steps_kw: Floats, posted: Posted) -> None:
         _adjust(problem, tree, steps_kw, (t, marginal[:count]), shift[:, t])
 
 
-def finish_part(problem: Problem, steps_kw: Floats, shift: Floats) -> None:
+def finish_part(problem: ClearingProblem, steps_kw: Floats, shift: Floats) -> None:
     """Make free peers' steps whole watts, in place, so that what leaves the first bus hardly moves.
 
     `shift` (buses, periods) is what voltages add to the price at a bus. E3 moves marginal steps a little, and only
@@ -104,7 +104,7 @@ def finish_part(problem: Problem, steps_kw: Floats, shift: Floats) -> None:
         _adjust(problem, tree, steps_kw, (t, marginal[:count]), shift[:, t])
 
 
-def capacity_w(problem: Problem, steps_kw: Floats) -> tuple[Floats, Floats]:
+def capacity_w(problem: ClearingProblem, steps_kw: Floats) -> tuple[Floats, Floats]:
     """By how many whole watts all moves together can sink and rise, each (periods,)."""
     size = np.floor(problem.step_kw * WATTS_PER_KW + WHOLE)
     taken = np.minimum(np.rint(steps_kw * WATTS_PER_KW), size)
@@ -113,7 +113,7 @@ def capacity_w(problem: Problem, steps_kw: Floats) -> tuple[Floats, Floats]:
     return sink.sum(axis=(0, 2)), rise.sum(axis=(0, 2))
 
 
-def settle_part(problem: Problem, steps_kw: Floats, shift: Floats) -> None:
+def settle_part(problem: ClearingProblem, steps_kw: Floats, shift: Floats) -> None:
     """Move steps, in place, until nothing leaves the first bus of a `Part.holding`: the fewest watts that do it.
 
     Every step may move, marginal or not, at first a little; `shift` is as for `finish_part`.
@@ -127,7 +127,7 @@ def settle_part(problem: Problem, steps_kw: Floats, shift: Floats) -> None:
             _adjust(problem, tree, steps_kw, (t, every), shift[:, t], room)
 
 
-def even_out(problem: Problem, steps_kw: Floats, short_kw: Floats) -> None:
+def even_out(problem: ClearingProblem, steps_kw: Floats, short_kw: Floats) -> None:
     """Let what leaves the first bus rise by `short_kw` (periods,), in place, by the step with most room.
 
     That is less than a watt, and nothing where sizes are whole watts.
@@ -140,12 +140,12 @@ def even_out(problem: Problem, steps_kw: Floats, short_kw: Floats) -> None:
             steps_kw[peer, t, step] += way[step] * min(abs(short_kw[t]), room[peer, step])
 
 
-def _leaving_w(problem: Problem, steps_kw: Floats, period: int) -> float:
+def _leaving_w(problem: ClearingProblem, steps_kw: Floats, period: int) -> float:
     injected = problem.base_kw[:, period].sum() + (steps_kw[:, period] @ problem.step_sign).sum()
     return float(np.rint(injected * WATTS_PER_KW))
 
 
-def beyond_band(problem: Problem, steps_kw: Floats, at: int, period: int | None = None) -> float:
+def beyond_band(problem: ClearingProblem, steps_kw: Floats, at: int, period: int | None = None) -> float:
     """How far voltages leave their band, summed, under steps_kw[:, at] in `period` (`at` unless given)."""
     if not problem.has_voltage:
         return 0.0
@@ -158,7 +158,7 @@ def beyond_band(problem: Problem, steps_kw: Floats, at: int, period: int | None 
     return float(np.maximum(np.maximum(level - problem.voltage_high, problem.voltage_low - level), 0.0).sum())
 
 
-def _round_coupled(problem: Problem, steps_kw: Floats) -> None:
+def _round_coupled(problem: ClearingProblem, steps_kw: Floats) -> None:
     """Round what a coupled peer has moved so far, period by period; so x is off by less than a watt, up or down.
 
     Its sum and its store keep their bounds, which are whole watts; a peer whose are not stays as it is.
@@ -180,11 +180,11 @@ def _round_coupled(problem: Problem, steps_kw: Floats) -> None:
     steps_kw[peers] = cheapest_steps(part, x_kw)[1]
 
 
-def _flow_price(problem: Problem, posted: Posted) -> Floats:
+def _flow_price(problem: ClearingProblem, posted: Posted) -> Floats:
     return Posted(posted.line, np.zeros(posted.voltage.shape), np.zeros(posted.row.shape)).at_buses(problem)
 
 
-def _decide(problem: Problem, tree: Preorder, steps_kw: Floats, chosen: tuple[int, Integers]) -> None:
+def _decide(problem: ClearingProblem, tree: Preorder, steps_kw: Floats, chosen: tuple[int, Integers]) -> None:
     """E3 on the marginal steps of a period, each free from 0 to its size."""
     t, marginal = chosen
     peer, step = np.divmod(marginal, problem.steps)
@@ -194,7 +194,7 @@ def _decide(problem: Problem, tree: Preorder, steps_kw: Floats, chosen: tuple[in
 
 
 def _adjust(
-    problem: Problem, tree: Preorder, steps_kw: Floats, chosen: tuple[int, Integers], shift: Floats,
+    problem: ClearingProblem, tree: Preorder, steps_kw: Floats, chosen: tuple[int, Integers], shift: Floats,
     room_w: float = ROOM_W,
 ) -> None:  # fmt: skip
     """E3 within `room_w` of where the chosen steps are, `RELUCTANCE` per kWh off their price either way."""
@@ -215,7 +215,7 @@ def _adjust(
 
 
 def _swept(
-    problem: Problem, tree: Preorder, steps_kw: Floats, chosen: tuple[int, Integers],
+    problem: ClearingProblem, tree: Preorder, steps_kw: Floats, chosen: tuple[int, Integers],
     span: tuple[Floats, Floats, Floats],
 ) -> Floats:  # fmt: skip
     """Watts up to which E3 takes entries from low to high at a price; a step in two entries begins with the first."""
@@ -230,7 +230,7 @@ def _swept(
     return np.asarray(low + sweep(problem, tree, entries, bends_of(problem, t, base)))
 
 
-def sweep_all(problem: Problem, on_period: Callable[[int, int], None]) -> tuple[Floats, Posted]:
+def sweep_all(problem: ClearingProblem, on_period: Callable[[int, int], None]) -> tuple[Floats, Posted]:
     """E3 on every step: the exact optimum in whole watts of a problem of free peers and flow limits."""
     tree = preorder(problem.parent)
     steps_kw, g = np.zeros(problem.step_kw.shape), np.empty(problem.base_kw.shape)

@@ -6,11 +6,11 @@ import numpy as np
 
 from flexpeer.clearing.layout import take_steps
 from flexpeer.clearing.price_newton import RELATIVE, NewtonStatus, Tolerance, solve
-from flexpeer.clearing.problem import Integers, Problem
+from flexpeer.clearing.problem import ClearingProblem, Integers
 from flexpeer.clearing.rows import LANES
-from flexpeer.laboratory.engines.area import Area, Plan
+from flexpeer.laboratory.engines.area import PieceDevices, Plan
 from flexpeer.laboratory.engines.coupled_newton import CoupledSlabs
-from flexpeer.laboratory.engines.outcome import Answer, Engine, Posted
+from flexpeer.laboratory.engines.outcome import Engine, EngineAnswer, Posted
 from flexpeer.laboratory.engines.slab import Slab
 
 COUPLED_RELATIVE = 1e-7
@@ -19,7 +19,7 @@ COUPLED_RELATIVE = 1e-7
 class Result:
     """Steps (peers, periods, steps) and prices y, z (buses, periods), filled slab by slab."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: ClearingProblem) -> None:
         self._problem = problem
         self.steps_kw = np.zeros(problem.step_kw.shape)
         self._line, self._voltage = np.zeros(problem.base_kw.shape), np.zeros(problem.base_kw.shape)
@@ -33,7 +33,7 @@ class Result:
             self._line[np.ix_(bus, live)] = -area.price[buses : 2 * buses][:, slab.live]
             self._voltage[np.ix_(bus, live)] = -area.price[2 * buses : 3 * buses][:, slab.live]
 
-    def _read_peers(self, area: Area, slab: Slab) -> None:
+    def _read_peers(self, area: PieceDevices, slab: Slab) -> None:
         peers = area.peers
         kw = self._problem.step_kw
         take_steps(area.rows[: len(peers.peer)], peers.peer, peers.step, slab.periods, slab.live, kw, self.steps_kw)
@@ -57,8 +57,8 @@ def tolerance(plan: Plan, slab: Slab, relative: float) -> Tolerance:
 
 
 def clear_free(
-    problem: Problem, area: Integers, on_progress: Callable[[int, int], None], relative: float = RELATIVE
-) -> Answer:
+    problem: ClearingProblem, area: Integers, on_progress: Callable[[int, int], None], relative: float = RELATIVE
+) -> EngineAnswer:
     """Price-Newton for free peers, tree grids; `area` (buses,) says who sweeps what. Not in whole watts yet."""
     plan, result = Plan.of(problem, area), Result(problem)
     most, status = 0, NewtonStatus.CONVERGED
@@ -69,12 +69,15 @@ def clear_free(
         most = max(most, progress.steps)
         status = status if progress.status is NewtonStatus.CONVERGED else progress.status
         on_progress(min(first + LANES, problem.periods), problem.periods)
-    return Answer(result.steps_kw, result.posted(), Engine.PRICE_NEWTON, status.value, most)
+    return EngineAnswer(result.steps_kw, result.posted(), Engine.PRICE_NEWTON, status.value, most)
 
 
 def clear_coupled(
-    problem: Problem, area: Integers, on_progress: Callable[[int, int], None], relative: float = COUPLED_RELATIVE
-) -> Answer:
+    problem: ClearingProblem,
+    area: Integers,
+    on_progress: Callable[[int, int], None],
+    relative: float = COUPLED_RELATIVE,
+) -> EngineAnswer:
     """Price-Newton with coupled peers: all periods at once. Not in whole watts yet."""
     plan, result = Plan.of(problem, area), Result(problem)
     slabs = CoupledSlabs(plan)
@@ -87,4 +90,4 @@ def clear_coupled(
     progress = solve(slabs, Tolerance(relative, idle, floor))
     result.read_coupled(slabs)
     on_progress(problem.periods, problem.periods)
-    return Answer(result.steps_kw, result.posted(), Engine.PRICE_NEWTON, progress.status.value, progress.steps)
+    return EngineAnswer(result.steps_kw, result.posted(), Engine.PRICE_NEWTON, progress.status.value, progress.steps)

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from flexpeer.clearing.limit_rows import Bands
-from flexpeer.clearing.problem import Floats, Integers, Problem
+from flexpeer.clearing.problem import ClearingProblem, Floats, Integers
 from flexpeer.clearing.row_newton import price_limits
 from flexpeer.clearing.row_party import PeersHere, Sparse
-from flexpeer.laboratory.engines.evaluation import State, grid_cost, state_of, sum_down, sum_up
-from flexpeer.laboratory.engines.outcome import Answer, Engine, Posted
+from flexpeer.laboratory.engines.evaluation import AllocationState, grid_cost, state_of, sum_down, sum_up
+from flexpeer.laboratory.engines.outcome import Engine, EngineAnswer, Posted
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class LimitRows:
     row: Integers
 
     @classmethod
-    def of(cls, problem: Problem) -> "LimitRows":
+    def of(cls, problem: ClearingProblem) -> "LimitRows":
         """All that can have a price."""
         p = problem
         line = np.flatnonzero(
@@ -49,7 +49,7 @@ class LimitRows:
         factor = np.concatenate(parts)
         return cls(Sparse(factor), _bands(p, root, line, voltage, row), root, line, voltage, row)
 
-    def posted(self, problem: Problem, price: Floats) -> Posted:
+    def posted(self, problem: ClearingProblem, price: Floats) -> Posted:
         """Prices q (limits, periods) as those of the problem's lines, voltages and rows."""
         shape = problem.base_kw.shape
         y, z, rows = np.zeros(shape), np.zeros(shape), np.zeros(problem.row_base_kw.shape)
@@ -60,12 +60,12 @@ class LimitRows:
         return Posted.clipped(problem, y, z, rows)
 
 
-def _exchange_costs(p: Problem) -> bool:
+def _exchange_costs(p: ClearingProblem) -> bool:
     limited = p.root_limit_price > 0.0 and bool(np.isfinite(p.line_limit_kw[0]).any())
     return limited or bool(p.import_price.any() or p.export_price.any())
 
 
-def _tree(p: Problem, lines: bool, voltages: bool) -> tuple[Floats, Floats]:
+def _tree(p: ClearingProblem, lines: bool, voltages: bool) -> tuple[Floats, Floats]:
     """A of all lines and of all voltages, (buses, buses) each; no rows at all if neither is asked for."""
     if not lines and not voltages:
         return np.zeros((0, p.buses)), np.zeros((0, p.buses))
@@ -76,8 +76,8 @@ def _tree(p: Problem, lines: bool, voltages: bool) -> tuple[Floats, Floats]:
     return below, path
 
 
-def _bands(p: Problem, root: int, line: Integers, voltage: Integers, row: Integers) -> Bands:
-    idle: State = state_of(p, None)
+def _bands(p: ClearingProblem, root: int, line: Integers, voltage: Integers, row: Integers) -> Bands:
+    idle: AllocationState = state_of(p, None)
     limit = p.line_limit_kw[line]
     rows, row_kw = (values[row].reshape(len(row), p.periods) for values in (p.row_limit_kw, idle.row_kw))
     ones, zeros = np.ones((len(voltage), p.periods)), np.zeros((root, p.periods))
@@ -90,7 +90,7 @@ def _bands(p: Problem, root: int, line: Integers, voltage: Integers, row: Intege
     )
 
 
-def clear_rows(problem: Problem, area: Integers, tell: Callable[[int, int], None]) -> Answer:
+def clear_rows(problem: ClearingProblem, area: Integers, tell: Callable[[int, int], None]) -> EngineAnswer:
     """E1 for free peers behind rows; `area` (buses,) says who is a party. Not in whole watts yet."""
     limits = LimitRows.of(problem)
     parties = []
@@ -102,4 +102,4 @@ def clear_rows(problem: Problem, area: Integers, tell: Callable[[int, int], None
     for party in parties:
         party.read(steps_kw)
     posted = limits.posted(problem, found.price)
-    return Answer(steps_kw, posted, Engine.PRICE_NEWTON, found.status.value, found.steps)
+    return EngineAnswer(steps_kw, posted, Engine.PRICE_NEWTON, found.status.value, found.steps)

@@ -5,7 +5,7 @@ from enum import Enum
 
 import numpy as np
 
-from flexpeer.clearing.problem import Floats, Problem
+from flexpeer.clearing.problem import ClearingProblem, Floats
 from flexpeer.laboratory.engines.evaluation import sum_down, sum_up
 
 
@@ -27,7 +27,7 @@ class Posted:
     row: Floats
 
     @classmethod
-    def clipped(cls, problem: Problem, line: Floats, voltage: Floats, row: Floats) -> "Posted":
+    def clipped(cls, problem: ClearingProblem, line: Floats, voltage: Floats, row: Floats) -> "Posted":
         """Within what a DSO's relief costs, outside of which the bound would be minus infinity."""
         y = np.clip(line, -problem.line_price, problem.line_price)
         unlimited = np.isinf(problem.line_limit_kw)
@@ -37,7 +37,7 @@ class Posted:
         rows = np.clip(row, -problem.row_price, problem.row_price)
         return cls(y, np.clip(voltage, -low, high), np.where(np.isinf(problem.row_limit_kw), 0.0, rows))
 
-    def at_buses(self, problem: Problem) -> Floats:
+    def at_buses(self, problem: ClearingProblem) -> Floats:
         """G (buses, periods): what one kW more injected at a bus costs the rest; negative: worth something."""
         zeta = self.voltage.copy()
         sum_up(problem.parent, zeta)
@@ -46,19 +46,19 @@ class Posted:
         return g + problem.row_factor.T @ self.row if problem.rows else g
 
 
-def root_band(problem: Problem) -> tuple[Floats, Floats]:
+def root_band(problem: ClearingProblem) -> tuple[Floats, Floats]:
     """Least and largest price of the exchange, each (periods,)."""
     extra = np.where(np.isinf(problem.line_limit_kw[0]), 0.0, problem.root_limit_price)
     return -problem.import_price - extra, extra - problem.export_price
 
 
-def line_prices(problem: Problem, g: Floats) -> Floats:
+def line_prices(problem: ClearingProblem, g: Floats) -> Floats:
     """Y (buses, periods) of prices at buses where no voltage has one."""
     return np.concatenate((g[:1], g[1:] - g[problem.parent[1:]]))
 
 
 @dataclass(frozen=True)
-class Answer:
+class EngineAnswer:
     """Steps taken (peers, periods, steps) kW, prices, and how many Newton steps or rounds it took."""
 
     steps_kw: Floats

@@ -34,13 +34,13 @@ import numpy as np
 from flexpeer.clearing import layout
 from flexpeer.clearing.layout import PeerRows, Reach, add_peers, extreme_moves, take_steps
 from flexpeer.clearing.price_newton import Rounding, coarse, rough
-from flexpeer.clearing.problem import WATTS_PER_KW, Floats, Problem
+from flexpeer.clearing.problem import WATTS_PER_KW, ClearingProblem, Floats
 from flexpeer.clearing.responses import least, spent
 from flexpeer.clearing.rows import LANES, MOVE, PRIMAL
 from flexpeer.laboratory.engines import tree_rows
-from flexpeer.laboratory.engines.area import Area, Plan
+from flexpeer.laboratory.engines.area import PieceDevices, Plan
 from flexpeer.laboratory.engines.certificate import conjugates, costs_by_owner, relief_kw, violation_kw
-from flexpeer.laboratory.engines.evaluation import State, moves, sum_down, sum_up
+from flexpeer.laboratory.engines.evaluation import AllocationState, moves, sum_down, sum_up
 from flexpeer.laboratory.engines.finishing import capacity_w, even_out, finish_part, settle_part
 from flexpeer.laboratory.engines.outcome import Posted
 from flexpeer.laboratory.engines.pieces import Piece, needed_limits
@@ -54,7 +54,7 @@ def nothing(columns: int) -> Floats:
     return np.zeros((0, columns))
 
 
-class Told(NamedTuple):
+class PieceTold(NamedTuple):
     """What leaves a piece in a pass: to the piece above, to pieces below by number, sums and largest values."""
 
     up: Floats
@@ -84,26 +84,26 @@ class PartSweeps:
         self.alone, self.held = part.root, False
         periods = part.problem.periods
         self._pad = np.minimum(np.arange(-(-periods // LANES) * LANES), periods - 1)
-        self._areas: list[Area] = []
+        self._areas: list[PieceDevices] = []
         self.steps_kw = np.zeros(part.problem.step_kw.shape)
         self._none = nothing(periods)
 
     def _told(
         self, up: Floats | None = None, down: Borders | None = None, sums: Floats | None = None,
         most: Floats | None = None,
-    ) -> Told:  # fmt: skip
+    ) -> PieceTold:  # fmt: skip
         none = self._none
-        return Told(
+        return PieceTold(
             none if up is None else up, down or {}, none if sums is None else sums, none if most is None else most
         )
 
-    def offer(self) -> Told:
+    def offer(self) -> PieceTold:
         """Sums over all bids: sizes of prices, kW, and how many."""
         p = self._problem
         count = np.full(p.periods, float(p.peers * p.steps))
         return self._told(sums=np.stack((np.abs(p.step_price).sum(axis=(0, 2)), p.step_kw.sum(axis=(0, 2)), count)))
 
-    def survey_up(self, typical: Floats, below: Borders) -> Told:
+    def survey_up(self, typical: Floats, below: Borders) -> PieceTold:
         """Where prices start, given the scale of prices (periods,); flows that may be, and are.
 
         The pieces below that tell nothing here take no part.
@@ -116,7 +116,7 @@ class PartSweeps:
         blank = np.zeros(p.base_kw.shape)
         self._plan = Plan(p, [piece], [peers], Reach(blank, blank, blank, blank), typical)
         self._areas = [
-            Area(self._plan, 0, self._pad[first : first + LANES]) for first in range(0, len(self._pad), LANES)
+            PieceDevices(self._plan, 0, self._pad[first : first + LANES]) for first in range(0, len(self._pad), LANES)
         ]
         flows = [*self._extremes(), p.base_kw.copy(), self._joined([area.injection() for area in self._areas])]
         for row, flow in enumerate(flows):
@@ -135,7 +135,7 @@ class PartSweeps:
             found.append(total)
         return found
 
-    def survey_down(self, above: Floats) -> Told:
+    def survey_down(self, above: Floats) -> PieceTold:
         """Voltages that may be, and are; the rows of lines and voltages are laid out where they make them."""
         p, flows = self._problem, self._surveyed
         self.alone = not len(above)
@@ -150,7 +150,7 @@ class PartSweeps:
         self._problem = replace(p, line_limit_kw=needed_limits(p, reach))
         self.part = replace(self.part, problem=self._problem)
         self._plan = replace(self._plan, problem=self._problem, reach=reach)
-        self._idle = State(flows[2], levels[2], p.row_base_kw)
+        self._idle = AllocationState(flows[2], levels[2], p.row_base_kw)
         self._lay(flows, levels)
         costs = costs_by_owner(self.part.bare, self._idle)[:2]
         self._first_line = costs[0][0]
@@ -168,7 +168,7 @@ class PartSweeps:
             area.lay_grid(self._plan, flow, level, own)
             area.entries = entries
 
-    def predict_up(self, length: Floats, below: Borders) -> Told:
+    def predict_up(self, length: Floats, below: Borders) -> PieceTold:
         """Go the `length` (2, periods), primal and dual, of the step before, if any; then ask devices and eliminate."""
         if len(length):
             self._advance(length)
@@ -198,7 +198,7 @@ class PartSweeps:
                 self._flows[number][slab] += far.ravel()[PRIMAL : PRIMAL + LANES] * change
             area.advance(aim, far.ravel())
 
-    def _beside(self, area: Area) -> Floats:
+    def _beside(self, area: PieceDevices) -> Floats:
         """What rows do not show of the cost: of the exchange where its rows begin, at full import; of a held line."""
         more = np.zeros((2, LANES))
         if self.part.root:
@@ -207,7 +207,7 @@ class PartSweeps:
             more[1] = self._first_line[area.periods]
         return more
 
-    def _carry(self, area: Area, below: Borders) -> Floats:
+    def _carry(self, area: PieceDevices, below: Borders) -> Floats:
         area.messages.moving[:] = 0.0
         for number, entry in self._entries:
             area.messages.moving[entry] += below[number].ravel()
@@ -218,7 +218,7 @@ class PartSweeps:
         """Nothing where nobody is above."""
         return self._none if self.alone else self._joined(slabs)
 
-    def predict_down(self, above: Floats) -> Told:
+    def predict_down(self, above: Floats) -> PieceTold:
         """Spread the affine step's prices and see how far it could go."""
         self._spread(above)
         for area in self._areas:
@@ -226,7 +226,7 @@ class PartSweeps:
         sums = rough(self._joined([area.totals.reshape(2, -1) for area in self._areas]))
         return self._told(down=self._changes(rough), sums=sums, most=self._reach())
 
-    def correct_up(self, aim: Floats, below: Borders) -> Told:
+    def correct_up(self, aim: Floats, below: Borders) -> PieceTold:
         """Carry the step that aims at complementarity `aim` (periods,)."""
         borders = self._moves = {number: self._slabs(below[number]) for number, _ in self._entries}
         self._aims = [slab[0] for slab in self._slabs(aim[None])]
@@ -236,7 +236,7 @@ class PartSweeps:
             ups.append(coarse(self._carry(area, {number: borders[number][slab] for number, _ in self._entries})))
         return self._told(up=self._upwards(ups))
 
-    def correct_down(self, above: Floats) -> Told:
+    def correct_down(self, above: Floats) -> PieceTold:
         """Spread the corrected step's prices and see how far it could go."""
         self._spread(above)
         for area, aim in zip(self._areas, self._aims, strict=True):
@@ -255,7 +255,7 @@ class PartSweeps:
     def _reach(self) -> Floats:
         return rough(self._joined([area.reach.reshape(2, -1) for area in self._areas]))
 
-    def price_up(self, below: Borders) -> Told:
+    def price_up(self, below: Borders) -> PieceTold:
         """Read steps and prices; voltages' prices summed over all below."""
         p, peers = self._problem, self._plan.peers[0]
         line, voltage = np.zeros(p.base_kw.shape), np.zeros(p.base_kw.shape)
@@ -277,7 +277,7 @@ class PartSweeps:
         sum_up(p.parent, self._below)
         return self._told(up=self._none if self.alone else self._below[:1])
 
-    def price_down(self, above: Floats) -> Told:
+    def price_down(self, above: Floats) -> PieceTold:
         """Prices g at buses, and their part from lines alone."""
         p = self._problem
         lines = self.posted.line.copy()
@@ -291,7 +291,7 @@ class PartSweeps:
         self._price, self._shift = price, price - lines
         return self._told(down=self._hand_down(lambda entry: np.stack((price[entry], lines[entry]))))
 
-    def finish_up(self, below: Borders) -> Told:
+    def finish_up(self, below: Borders) -> PieceTold:
         """Whole watts, the flow they make, and how far it could still move."""
         self._base = self._problem.base_kw.copy()
         for number, entry in self._entries:
@@ -303,7 +303,7 @@ class PartSweeps:
         room = np.sum([own, *self._capacity.values()], axis=0)
         return self._told(up=self._none if self.alone else np.concatenate((flow[:1], room)))
 
-    def _ending(self) -> Problem:
+    def _ending(self) -> ClearingProblem:
         """The piece's problem once all below have told their flows: its border at a price, or held."""
         if self.part.root:
             return replace(self.part.problem, base_kw=self._base)
@@ -323,7 +323,7 @@ class PartSweeps:
         sum_up(self._problem.parent, flow)
         return flow
 
-    def finish_down(self, above: Floats) -> Told:
+    def finish_down(self, above: Floats) -> PieceTold:
         """Voltages, and what the piece adds to the certificate."""
         p = self._problem
         flow, idle = self._flowing()[0], self._idle.flow_kw[0]
@@ -337,7 +337,7 @@ class PartSweeps:
         level = p.voltage_drop[:, None] * flow
         level[0] += above[0]
         sum_down(p.parent, level)
-        state = State(flow, level, p.row_base_kw)
+        state = AllocationState(flow, level, p.row_base_kw)
         self.outcome = PartOutcome(self.steps_kw, self._price, flow, level)
         sums = np.array([*self._balance(state), relief_kw(p, state)])[:, None]
         violation = np.array([[violation_kw(p, self.steps_kw)]])
@@ -357,7 +357,7 @@ class PartSweeps:
             settle_part(held, self.steps_kw, self._shift)
         return shares
 
-    def _balance(self, state: State) -> tuple[float, float, float]:
+    def _balance(self, state: AllocationState) -> tuple[float, float, float]:
         """P, D and the cost of no trade: equation (1) of `certificate`, as far as it is this piece's."""
         bare, g, posted = self.part.bare, self._price, self.posted
         own = spent(self.steps_kw, bare.step_price, bare.step_sign, bare.peer_bus, np.zeros(g.shape)).sum()

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flexpeer.clearing.problem import Floats, Problem
-from flexpeer.laboratory.engines.evaluation import State, state_of
+from flexpeer.clearing.problem import ClearingProblem, Floats
+from flexpeer.laboratory.engines.evaluation import AllocationState, state_of
 from flexpeer.laboratory.engines.outcome import Posted
 
 
@@ -33,7 +33,7 @@ class Payments:
         return float(self.peers.sum() + self.base.sum() + self.exchange.sum() + self.rent.sum())
 
 
-def payments(problem: Problem, x_kw: Floats, posted: Posted) -> Payments:
+def payments(problem: ClearingProblem, x_kw: Floats, posted: Posted) -> Payments:
     """Of an allocation (peers, periods) at posted prices."""
     g, state = posted.at_buses(problem), state_of(problem, x_kw)
     peers = -(g[problem.peer_bus] * x_kw).sum(axis=1)
@@ -42,7 +42,7 @@ def payments(problem: Problem, x_kw: Floats, posted: Posted) -> Payments:
     return Payments(peers, fixed, exchange, _rent(problem, posted, state))
 
 
-def _rent(problem: Problem, posted: Posted, state: State) -> Floats:
+def _rent(problem: ClearingProblem, posted: Posted, state: AllocationState) -> Floats:
     """Equation (1) without the root, (periods,); base flows over a meshed grid's rows are its own."""
     rent = (posted.line[1:] * state.flow_kw[1:]).sum(axis=0) + (posted.voltage * state.voltage).sum(axis=0)
     if problem.rows:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from flexpeer.clearing.layout import Reach, add_peers, extreme_moves
-from flexpeer.clearing.problem import Floats, Integers, Problem
+from flexpeer.clearing.problem import ClearingProblem, Floats, Integers
 from flexpeer.laboratory.engines.evaluation import sum_down, sum_up
 
 
@@ -23,7 +23,7 @@ class Piece:
     entry: int
 
 
-def reach_of(problem: Problem, pieces: Sequence[Piece]) -> Reach:
+def reach_of(problem: ClearingProblem, pieces: Sequence[Piece]) -> Reach:
     """Bounds on flows and voltages: every step down, or every step up; summed piece by piece, as their owners would."""
     flows = []
     for moves in extreme_moves(problem.step_kw, problem.step_sign):
@@ -47,13 +47,13 @@ def sum_pieces(pieces: Sequence[Piece], values: Floats) -> None:
             values[pieces[piece.above].bus[piece.entry]] += own[0]
 
 
-def without_idle_limits(problem: Problem) -> Problem:
+def without_idle_limits(problem: ClearingProblem) -> ClearingProblem:
     """The same problem with limits that no allocation reaches taken away, so that their lines have no price at all."""
     whole = pieces_of(problem.parent, np.zeros_like(problem.parent))
     return replace(problem, line_limit_kw=needed_limits(problem, reach_of(problem, whole)))
 
 
-def needed_limits(problem: Problem, reach: Reach) -> Floats:
+def needed_limits(problem: ClearingProblem, reach: Reach) -> Floats:
     """Limits (buses, periods), infinite where no allocation reaches them."""
     return np.where(reach.most_kw < problem.line_limit_kw, np.inf, problem.line_limit_kw)
 

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from flexpeer.clearing.layout import add_peers
-from flexpeer.clearing.problem import Floats, Integers, PeerKind, Problem
+from flexpeer.clearing.problem import ClearingProblem, Floats, Integers, PeerKind
 from flexpeer.laboratory.engines.certificate import certify
 from flexpeer.laboratory.engines.evaluation import cheapest_steps, sum_down, sum_up
-from flexpeer.laboratory.engines.outcome import Answer, Engine, Posted
+from flexpeer.laboratory.engines.outcome import Engine, EngineAnswer, Posted
 from flexpeer.laboratory.engines.projection import Projection
-from flexpeer.laboratory.engines.proximal import Costs, Pull, Store, answer_coupled, answer_free
+from flexpeer.laboratory.engines.proximal import LevelBounds, PeerCosts, Pull, answer_coupled, answer_free
 
 ROUND_LIMIT = 3000
 LOOK = 20
@@ -37,10 +37,10 @@ Silent = Callable[[int], Integers]
 class Peers:
     """All peers' answers; `x` (peers, periods) is the last of each."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: ClearingProblem) -> None:
         slope = problem.step_price * problem.step_sign
         order = np.argsort(slope, axis=2, kind="stable")
-        self._costs = Costs(
+        self._costs = PeerCosts(
             np.take_along_axis(slope, order, axis=2),
             np.take_along_axis(problem.step_kw, order, axis=2),
             -(problem.step_kw @ (problem.step_sign < 0).astype(np.float64)),
@@ -55,13 +55,13 @@ class Peers:
         free = self._kind[asked] == PeerKind.FREE
         answer_free(self._costs, asked[free], price, weight, stand, self.x)
         for i in asked[~free]:
-            costs = Costs(self._costs.slope[i], self._costs.length[i], self._costs.least[i])
+            costs = PeerCosts(self._costs.slope[i], self._costs.length[i], self._costs.least[i])
             answer_coupled(costs, Pull(price[i], stand[i], weight), self._store(i), self.x[i])
 
-    def _store(self, peer: int) -> Store:
+    def _store(self, peer: int) -> LevelBounds:
         if self._kind[peer] == PeerKind.SHIFT:
-            return Store(-np.inf, np.inf, 0.0)
-        return Store(0.0, float(self._capacity[peer]), float(self._start[peer]))
+            return LevelBounds(-np.inf, np.inf, 0.0)
+        return LevelBounds(0.0, float(self._capacity[peer]), float(self._start[peer]))
 
 
 def bent(value: Floats, bends: Sequence[Floats | float], slopes: Sequence[Floats | float]) -> Floats:
@@ -73,7 +73,7 @@ def bent(value: Floats, bends: Sequence[Floats | float], slopes: Sequence[Floats
 
 
 @dataclass(frozen=True)
-class Stand:
+class PostedState:
     """Where all stand, z: peers (peers, periods), lines and voltages (buses, periods), rows (rows, periods)."""
 
     peer: Floats
@@ -92,7 +92,7 @@ class Weights:
     row: float
 
     @classmethod
-    def of(cls, problem: Problem, weight: float) -> "Weights":
+    def of(cls, problem: ClearingProblem, weight: float) -> "Weights":
         """From that of peers."""
         below = np.bincount(problem.peer_bus, minlength=problem.buses).astype(np.float64)[:, None]
         sum_up(problem.parent, below)
@@ -107,10 +107,10 @@ class Weights:
 class Rounds:
     """The state of price-posting between rounds."""
 
-    def __init__(self, problem: Problem, weight: float) -> None:
+    def __init__(self, problem: ClearingProblem, weight: float) -> None:
         shape = problem.base_kw.shape
         self._problem, self.peers = problem, Peers(problem)
-        self.stand = Stand(self.peers.x.copy(), np.zeros(shape), np.zeros(shape), problem.row_base_kw.copy())
+        self.stand = PostedState(self.peers.x.copy(), np.zeros(shape), np.zeros(shape), problem.row_base_kw.copy())
         self.weights, self._centres = Weights.of(problem, weight), dict[str, Floats]()
         self.set_weight(weight)
         self.posted = Posted(np.zeros(shape), np.zeros(shape), np.zeros(problem.row_base_kw.shape))
@@ -167,15 +167,18 @@ class Rounds:
         return bent(value, (problem.voltage_low, problem.voltage_high), (-slope, 0.0, slope))
 
 
-def first_weight(problem: Problem) -> float:
+def first_weight(problem: ClearingProblem) -> float:
     """Typical price over typical step."""
     sizes = problem.step_kw[problem.step_kw > 0.0]
     return float(np.abs(problem.step_price).mean() / sizes.mean()) if sizes.size else 1.0
 
 
 def post_prices(
-    problem: Problem, on_progress: Callable[[int, int], None], relative: float = RELATIVE, silent: Silent | None = None
-) -> Answer:
+    problem: ClearingProblem,
+    on_progress: Callable[[int, int], None],
+    relative: float = RELATIVE,
+    silent: Silent | None = None,
+) -> EngineAnswer:
     """Rounds until the certificate is within `relative` of the gain; `silent` names who is silent in a round."""
     rounds, everyone, best = Rounds(problem, first_weight(problem)), np.arange(problem.peers), None
     least_gap, status = np.inf, "round limit"
@@ -197,4 +200,4 @@ def post_prices(
         if done <= ROUND_LIMIT // 4 and not 1.0 / TOO_FAR < ratio < TOO_FAR:
             rounds.set_weight(rounds.weights.peer * (FASTER if ratio > 1.0 else 1.0 / FASTER))
     assert best is not None
-    return Answer(*best, Engine.PRICE_POSTING, status, done)
+    return EngineAnswer(*best, Engine.PRICE_POSTING, status, done)

@@ -14,7 +14,7 @@ where x0 is what the tree alone makes of the injections; then g = g0 + (1 - G W)
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from flexpeer.clearing.problem import Floats, Problem
+from flexpeer.clearing.problem import ClearingProblem, Floats
 from flexpeer.clearing.rows import LANES, WEIGHT
 from flexpeer.laboratory.engines import tree
 
@@ -22,7 +22,7 @@ from flexpeer.laboratory.engines import tree
 class Projection:
     """Equation (1) for all periods. `weights` r per peer, r_f, r_w (buses,), r_s."""
 
-    def __init__(self, problem: Problem, weight: float, line: Floats, voltage: Floats, row: float) -> None:
+    def __init__(self, problem: ClearingProblem, weight: float, line: Floats, voltage: Floats, row: float) -> None:
         self._problem = problem
         buses = problem.buses
         answer = np.zeros((3 * buses, 3 * LANES))

@@ -38,7 +38,7 @@ def nearest(slope: Floats, length: Floats, least: float, price: float, weight: f
     return x
 
 
-class Costs(NamedTuple):
+class PeerCosts(NamedTuple):
     """Costs as lists: slope, length (peers, periods, steps), least x (peers, periods); or those of one peer."""
 
     slope: Floats
@@ -46,7 +46,7 @@ class Costs(NamedTuple):
     least: Floats
 
 
-class Store(NamedTuple):
+class LevelBounds(NamedTuple):
     """Least and largest level, which may be infinite, and the one it starts and ends at, kWh."""
 
     low: float
@@ -63,7 +63,7 @@ class Pull(NamedTuple):
 
 
 @compiled
-def answer_free(costs: Costs, asked: Integers, price: Floats, weight: float, at: Floats, x: Floats) -> None:
+def answer_free(costs: PeerCosts, asked: Integers, price: Floats, weight: float, at: Floats, x: Floats) -> None:
     """Equation (1) of the peers `asked` into `x`; `price`, p, `at` and `x` are (peers, periods)."""
     for i in asked:
         for t in range(x.shape[1]):
@@ -72,13 +72,13 @@ def answer_free(costs: Costs, asked: Integers, price: Floats, weight: float, at:
 
 
 @compiled
-def _one(costs: Costs, pull: Pull, t: int, extra: float) -> float:
+def _one(costs: PeerCosts, pull: Pull, t: int, extra: float) -> float:
     """x_t(extra)."""
     return nearest(costs.slope[t], costs.length[t], costs.least[t], pull.price[t] + extra, pull.weight, pull.at[t])
 
 
 @compiled
-def _level(costs: Costs, pull: Pull, store: Store, last: int, extra: float) -> float:
+def _level(costs: PeerCosts, pull: Pull, store: LevelBounds, last: int, extra: float) -> float:
     """Equation (2): E_last before its clip, for marginal cost `extra`."""
     level = store.start
     for t in range(last + 1):
@@ -88,7 +88,7 @@ def _level(costs: Costs, pull: Pull, store: Store, last: int, extra: float) -> f
 
 
 @compiled
-def _sought(costs: Costs, pull: Pull, store: Store, last: int, level: float) -> float:
+def _sought(costs: PeerCosts, pull: Pull, store: LevelBounds, last: int, level: float) -> float:
     """The l at which E_last, before its clip, is `level`, by bisection between bounds that reach every x."""
     low, high = -1.0, 1.0
     while _level(costs, pull, store, last, low) > level and low > -FAR:
@@ -105,7 +105,7 @@ def _sought(costs: Costs, pull: Pull, store: Store, last: int, level: float) -> 
 
 
 @compiled
-def answer_coupled(costs: Costs, pull: Pull, store: Store, x: Floats) -> None:
+def answer_coupled(costs: PeerCosts, pull: Pull, store: LevelBounds, x: Floats) -> None:
     """Equation (3) of one peer into `x` (periods,)."""
     extra, goal, seek = 0.0, store.start, True
     for t in range(len(x) - 1, -1, -1):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from flexpeer.clearing.problem import Floats, Integers, Problem
+from flexpeer.clearing.problem import ClearingProblem, Floats, Integers
 from flexpeer.laboratory.engines.evaluation import sum_down
 from flexpeer.laboratory.engines.pieces import Piece, pieces_of, sum_pieces
 
@@ -25,7 +25,7 @@ class Part:
     """
 
     number: int
-    problem: Problem
+    problem: ClearingProblem
     entries: Mapping[int, int]
     below_kw: Mapping[int, Floats]
     above_voltage: Floats
@@ -36,19 +36,19 @@ class Part:
         return self.number == 0
 
     @property
-    def bare(self) -> Problem:
+    def bare(self) -> ClearingProblem:
         """The problem with the first bus's line as a line: without import and export below the root."""
         if self.root:
             return self.problem
         none = np.zeros(self.problem.periods)
         return self.ending_at(none)
 
-    def ending_at(self, price: Floats) -> Problem:
+    def ending_at(self, price: Floats) -> ClearingProblem:
         """The problem in which what leaves the first bus costs `price` (periods,) per kWh, beyond its line."""
         line = self.problem.line_price
         return replace(self.problem, import_price=-price, export_price=-price, root_limit_price=line)
 
-    def holding(self, base_kw: Floats, flow_kw: Floats, dear: float) -> Problem:
+    def holding(self, base_kw: Floats, flow_kw: Floats, dear: float) -> ClearingProblem:
         """The problem with other base injections in which what leaves the first bus, less `flow_kw`, costs `dear`."""
         base, limit = base_kw.copy(), self.problem.line_limit_kw.copy()
         base[0] -= flow_kw
@@ -101,7 +101,7 @@ class Outline:
         return list(dict.fromkeys(hook.dso for hook in self.hooks))
 
 
-def unsplit(problem: Problem) -> str | None:
+def unsplit(problem: ClearingProblem) -> str | None:
     """Why a problem cannot be split; None if it can."""
     for fact, wrong in (
         (problem.rows, "rows of a meshed grid"),
@@ -113,7 +113,7 @@ def unsplit(problem: Problem) -> str | None:
     return None
 
 
-def split(problem: Problem, names: Mapping[int, str]) -> tuple[Outline, dict[str, list[Part]]]:
+def split(problem: ClearingProblem, names: Mapping[int, str]) -> tuple[Outline, dict[str, list[Part]]]:
     """By the problem's `area`: the outline, and the parts of every organisation; `names` are of areas."""
     pieces = pieces_of(problem.parent, problem.area)
     owners = [names[int(problem.area[piece.bus[0]])] for piece in pieces]
@@ -131,12 +131,12 @@ def split(problem: Problem, names: Mapping[int, str]) -> tuple[Outline, dict[str
     return Outline(hooks, problem.import_price, problem.export_price), parts
 
 
-def peers_of(problem: Problem, piece: Piece) -> Integers:
+def peers_of(problem: ClearingProblem, piece: Piece) -> Integers:
     """The peers at a piece's buses, in the order of the problem."""
     return np.flatnonzero(np.isin(problem.peer_bus, piece.bus))
 
 
-def _part_of(problem: Problem, piece: Piece) -> Problem:
+def _part_of(problem: ClearingProblem, piece: Piece) -> ClearingProblem:
     bus, own = piece.bus, problem.with_peers(peers_of(problem, piece))
     return replace(
         own, parent=piece.parent, area=problem.area[bus], base_kw=problem.base_kw[bus],

@@ -12,13 +12,13 @@ from dataclasses import replace
 import numpy as np
 
 from flexpeer.clearing.price_newton import RELATIVE, NewtonStatus, go
-from flexpeer.clearing.problem import Integers, Problem
+from flexpeer.clearing.problem import ClearingProblem, Integers
 from flexpeer.clearing.rows import LANES, C, S, V, Y, Z
-from flexpeer.laboratory.engines.area import Area, Plan
+from flexpeer.laboratory.engines.area import PieceDevices, Plan
 from flexpeer.laboratory.engines.certificate import Certificate, certify
 from flexpeer.laboratory.engines.finishing import finish
 from flexpeer.laboratory.engines.interior import Result, tolerance
-from flexpeer.laboratory.engines.outcome import Answer, Engine
+from flexpeer.laboratory.engines.outcome import Engine, EngineAnswer
 from flexpeer.laboratory.engines.pieces import without_idle_limits
 from flexpeer.laboratory.engines.slab import Slab
 
@@ -31,7 +31,7 @@ Silent = Callable[[int], Integers]
 class Frozen:
     """An area's rows with those of silent peers put aside for a step; `gap`, `cost` (LANES,) are of those."""
 
-    def __init__(self, area: Area) -> None:
+    def __init__(self, area: PieceDevices) -> None:
         self._area, self._count = area, area.count
         self._rows, self._sign, self._first, self._given = area.rows, area.sign, area.first, area.given.copy()
         self._device = np.repeat(np.arange(len(area.count)), area.count)
@@ -77,7 +77,7 @@ class PatientSlab:
             frozen.put_back()
 
 
-def clear_with_silent(problem: Problem, silent: Silent, relative: float) -> tuple[Answer, Certificate]:
+def clear_with_silent(problem: ClearingProblem, silent: Silent, relative: float) -> tuple[EngineAnswer, Certificate]:
     """Steps until the certificate is within `relative` of the gain, or the best of `SILENT_LIMIT` steps.
 
     Free peers on a tree, in whole watts; `silent` names who is silent in a step.
@@ -85,7 +85,7 @@ def clear_with_silent(problem: Problem, silent: Silent, relative: float) -> tupl
     problem = without_idle_limits(problem)
     plan = Plan.of(problem, np.zeros(problem.buses, dtype=np.int64))
     slabs = [PatientSlab(plan, first) for first in range(0, problem.periods, LANES)]
-    best: tuple[Answer, Certificate] | None = None
+    best: tuple[EngineAnswer, Certificate] | None = None
     for done in range(SILENT_LIMIT):
         now = silent(done)
         for slab in slabs:
@@ -101,11 +101,11 @@ def clear_with_silent(problem: Problem, silent: Silent, relative: float) -> tupl
     return best
 
 
-def _looked(problem: Problem, slabs: Sequence[PatientSlab], done: int) -> tuple[Answer, Certificate]:
+def _looked(problem: ClearingProblem, slabs: Sequence[PatientSlab], done: int) -> tuple[EngineAnswer, Certificate]:
     result = Result(problem)
     for slab in slabs:
         result.read(slab.slab)
     posted = result.posted()
     finish(problem, result.steps_kw, posted)
-    answer = Answer(result.steps_kw, posted, Engine.PRICE_NEWTON, NewtonStatus.STEP_LIMIT.value, done)
+    answer = EngineAnswer(result.steps_kw, posted, Engine.PRICE_NEWTON, NewtonStatus.STEP_LIMIT.value, done)
     return answer, certify(problem, answer.steps_kw, posted)

@@ -5,7 +5,7 @@ import numpy as np
 from flexpeer.clearing.price_newton import Rounding, coarse, rough
 from flexpeer.clearing.problem import Floats, Integers
 from flexpeer.clearing.rows import LANES, MOVE
-from flexpeer.laboratory.engines.area import Area, Plan
+from flexpeer.laboratory.engines.area import PieceDevices, Plan
 
 
 class Slab:
@@ -15,7 +15,7 @@ class Slab:
         periods = np.arange(first, first + LANES)
         self.live = periods < plan.problem.periods
         self.periods: Integers = np.minimum(periods, plan.problem.periods - 1)
-        self.areas = [Area(plan, number, self.periods) for number in range(len(plan.pieces))]
+        self.areas = [PieceDevices(plan, number, self.periods) for number in range(len(plan.pieces))]
         self._start(plan)
         self.size = 2 * sum(len(area.rows) for area in self.areas)
 

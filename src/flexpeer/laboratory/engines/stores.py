@@ -4,12 +4,12 @@ import numpy as np
 
 from flexpeer.clearing.group import Group
 from flexpeer.clearing.layout import LEAST, PeerRows
-from flexpeer.clearing.problem import Flags, Floats, Integers, PeerKind, Problem
+from flexpeer.clearing.problem import ClearingProblem, Flags, Floats, Integers, PeerKind
 from flexpeer.clearing.rows import LANES, ROW, C, S, V, Y, Z
 
 
 def steps_of(
-    problem: Problem, peers: PeerRows, index: Integers, periods: Integers, price: Floats, spread: Floats
+    problem: ClearingProblem, peers: PeerRows, index: Integers, periods: Integers, price: Floats, spread: Floats
 ) -> Group:
     """The steps of coupled peers, devices in the order of `index` (peers,); `price` (devices, LANES)."""
     rows = peers.rows(problem, periods, price.sum(axis=0) / max(len(price), 1), spread)
@@ -17,7 +17,7 @@ def steps_of(
     return Group(rows, peers.sign, count, price)
 
 
-def levels_of(problem: Problem, index: Integers, periods: Integers, live: Flags, spread: Floats) -> Group:
+def levels_of(problem: ClearingProblem, index: Integers, periods: Integers, live: Flags, spread: Floats) -> Group:
     """Their levels after each period; none after the last, where a row of no size stands."""
     rows = np.zeros((len(index), ROW))
     size, start = sizes(problem, index)
@@ -31,7 +31,7 @@ def levels_of(problem: Problem, index: Integers, periods: Integers, live: Flags,
     return Group(rows, np.ones(len(index)), np.ones(len(index), dtype=np.int64), np.zeros((len(index), LANES)))
 
 
-def sizes(problem: Problem, index: Integers) -> tuple[Floats, Floats]:
+def sizes(problem: ClearingProblem, index: Integers) -> tuple[Floats, Floats]:
     """Capacity and start of each peer's store, kWh; a shift's is one that it cannot fill or empty."""
     store = problem.peer_kind[index] == PeerKind.STORAGE
     swing = problem.step_kw[index].sum(axis=(1, 2)) + LEAST

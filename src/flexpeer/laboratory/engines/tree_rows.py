@@ -2,12 +2,14 @@
 
 import numpy as np
 
-from flexpeer.clearing.layout import LEAST, Reach, Slopes, banded
-from flexpeer.clearing.problem import Floats, Integers, Problem
+from flexpeer.clearing.layout import LEAST, DeviceSlopes, Reach, banded
+from flexpeer.clearing.problem import ClearingProblem, Floats, Integers
 from flexpeer.compiled import compiled
 
 
-def lines(problem: Problem, reach: Reach, bus: Integers, periods: Integers, root: bool, start: Floats) -> Slopes:
+def lines(
+    problem: ClearingProblem, reach: Reach, bus: Integers, periods: Integers, root: bool, start: Floats
+) -> DeviceSlopes:
     """The lines among `bus` that can reach their limit, without the root if it is among them."""
     at = np.ix_(bus, periods)
     low, high, limit = reach.flow_low[at], reach.flow_high[at], problem.line_limit_kw[at]
@@ -16,7 +18,7 @@ def lines(problem: Problem, reach: Reach, bus: Integers, periods: Integers, root
     return banded(active, (low, high), (-limit, limit), start, problem.line_price)
 
 
-def voltages(problem: Problem, reach: Reach, bus: Integers, periods: Integers, start: Floats) -> Slopes:
+def voltages(problem: ClearingProblem, reach: Reach, bus: Integers, periods: Integers, start: Floats) -> DeviceSlopes:
     """The voltages among `bus` that can leave their band."""
     at = np.ix_(bus, periods)
     low, high = reach.voltage_low[at], reach.voltage_high[at]
@@ -25,11 +27,11 @@ def voltages(problem: Problem, reach: Reach, bus: Integers, periods: Integers, s
     return banded(active, (low, high), band, start, problem.voltage_price)
 
 
-def held(idle: Floats, low: Floats, high: Floats, start: Floats, dear: float) -> Slopes:
+def held(idle: Floats, low: Floats, high: Floats, start: Floats, dear: float) -> DeviceSlopes:
     """The first line where its flow is to be `idle`: within reach, but `dear` off it; all (LANES,)."""
     margin = 0.1 * (high - low) + LEAST
     width = np.stack((idle - low + margin, high - idle + margin))[None] * 2.0
-    return Slopes(np.zeros(1, dtype=np.int64), idle[None], start[None], width, np.full(width.shape, dear))
+    return DeviceSlopes(np.zeros(1, dtype=np.int64), idle[None], start[None], width, np.full(width.shape, dear))
 
 
 @compiled

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flexpeer.clearing.problem import WATTS_PER_KW, Floats, Integers, Problem
+from flexpeer.clearing.problem import WATTS_PER_KW, ClearingProblem, Floats, Integers
 from flexpeer.compiled import compiled
 from flexpeer.laboratory.engines.evaluation import sum_up
 
@@ -73,7 +73,7 @@ class Bends(NamedTuple):
     slope: Floats
 
 
-def bends_of(problem: Problem, period: int, base_kw: Floats) -> Bends:
+def bends_of(problem: ClearingProblem, period: int, base_kw: Floats) -> Bends:
     """Equation (2) for base injections (buses,) kW; a line that bends nowhere is far from its limit."""
     flow = base_kw[:, None].copy()
     sum_up(problem.parent, flow)
@@ -181,7 +181,7 @@ def _sweep(tree: Preorder, first: Integers, span: Integers, bends: Bends, curve:
         _bend(curve, (begin, end), span[0, n], bends.at[n], bends.slope[n])
 
 
-def sweep(problem: Problem, tree: Preorder, entries: Entries, bends: Bends) -> Integers:
+def sweep(problem: ClearingProblem, tree: Preorder, entries: Entries, bends: Bends) -> Integers:
     """Watts each entry takes of its step, (entries,)."""
     buses, count = problem.buses, len(entries.bus)
     if count == 0:
@@ -209,7 +209,7 @@ def sweep(problem: Problem, tree: Preorder, entries: Entries, bends: Bends) -> I
     return np.where(entries.sign > 0, taken, entries.watts - taken)
 
 
-def prices(problem: Problem, entries: Entries, taken: Integers, bends: Bends) -> Floats:
+def prices(problem: ClearingProblem, entries: Entries, taken: Integers, bends: Bends) -> Floats:
     """Equation (4): g (buses,) per kWh, at the root the middle of what supports the outcome."""
     up, down = np.full(problem.buses, np.inf), np.full(problem.buses, -np.inf)
     toward = np.rint(entries.price * entries.sign / GRAIN) * GRAIN

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from flexpeer.adapters.npz_files import arrays_of, save
-from flexpeer.clearing.problem import Problem, require_sound
+from flexpeer.clearing.problem import ClearingProblem, require_sound
 from flexpeer.errors import BadInput, Finding
 
 if TYPE_CHECKING:
@@ -25,15 +25,15 @@ DIMENSIONS = {
     "base_kw": 2, "line_limit_kw": 2, "step_kw": 3, "step_price": 3, "step_whole": 2, "row_factor": 2, "row_base_kw": 2,
     "row_limit_kw": 2,
 }  # fmt: skip
-NAMES = tuple(f.name for f in fields(Problem))
+NAMES = tuple(f.name for f in fields(ClearingProblem))
 
 
-def read_problem(path: Path) -> Problem:
+def read_problem(path: Path) -> ClearingProblem:
     """A problem file; `BadInput` with every finding if it is no such file or holds no sound problem."""
     return problem_of(str(path), arrays_of(path))
 
 
-def problem_of(where: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Problem:
+def problem_of(where: str, arrays: Mapping[str, npt.NDArray[Any]]) -> ClearingProblem:
     """The problem that arrays are; `BadInput` with every finding of `where` if they are none."""
     findings = [Finding(where, 0, name, "is missing", "an array") for name in _missing(arrays)]
     findings += [Finding(where, 0, name, "is unknown", "no other arrays") for name in sorted(set(arrays) - {*NAMES})]
@@ -47,7 +47,7 @@ def problem_of(where: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Problem:
                 values[name] = found
     if findings:
         raise BadInput(findings)
-    problem = Problem(**_completed(values))
+    problem = ClearingProblem(**_completed(values))
     require_sound(problem, where)
     return problem
 
@@ -90,12 +90,12 @@ def _completed(values: dict[str, Any]) -> dict[str, Any]:
     return defaults | values
 
 
-def write_problem(problem: Problem, path: Path) -> None:
+def write_problem(problem: ClearingProblem, path: Path) -> None:
     """A problem file; arrays a problem does without are left out."""
     save(path, arrays_in(problem))
 
 
-def arrays_in(problem: Problem) -> dict[str, npt.NDArray[Any]]:
+def arrays_in(problem: ClearingProblem) -> dict[str, npt.NDArray[Any]]:
     """What a problem file holds of a problem."""
     arrays = {name: np.asarray(getattr(problem, name)) for name in NAMES}
     without = ("step_whole",) * (not problem.step_whole.size) + tuple(n for n in NAMES if n.startswith("row_")) * (

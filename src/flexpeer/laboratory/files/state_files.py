@@ -22,7 +22,7 @@ from flexpeer.adapters.reading import bytes_of, reading
 from flexpeer.errors import bad_input
 from flexpeer.laboratory.between.area_node import Finished
 from flexpeer.laboratory.between.borders import Close
-from flexpeer.laboratory.between.coordination import Decision, JointOutcome
+from flexpeer.laboratory.between.coordination import JointOutcome, RunDecision
 from flexpeer.laboratory.engines.part_sweeps import PartOutcome
 from flexpeer.laboratory.files.share_files import arrays_of_outcomes
 
@@ -93,16 +93,16 @@ class JournalFolder:
         self._path, self._digest = _in(folder, DECISION), _digest(source)
         self.run = time_ns()
 
-    def decided(self) -> Decision | None:
+    def decided(self) -> RunDecision | None:
         """`BadInput` if the file is none of its kind."""
         if not self._path.exists():
             return None
         written = "what a node has written"
         read = read_json(self._path, _Written, written, "is no decision", written)
         _require_same(self._path, self._digest, read.source)
-        return Decision(read.deal, read.outcome, tuple(read.stands), tuple(read.confirmed))
+        return RunDecision(read.deal, read.outcome, tuple(read.stands), tuple(read.confirmed))
 
-    def write(self, decision: Decision) -> None:
+    def write(self, decision: RunDecision) -> None:
         """Replace it."""
         new = self._path.with_name(f"new-{DECISION}")
         written = _Written(self._digest, decision.deal, decision.outcome, decision.stands, decision.confirmed)

@@ -18,7 +18,7 @@ from flexpeer.periods import Span
 NO_POINT = -1
 
 
-class Factors:
+class PlaceFactors:
     """What a watt of each place counts for on one side and regulation, at the points where it counts at all.
 
     `points` (places, most points) are these points in ascending order, then `NO_POINT`; `ppm` (places, most points,
@@ -49,7 +49,7 @@ def _set_ratio(
 ) -> tuple[int, int]:
     """The impact factors that set the ratio of two places in a span; 0 and 0 where the seller cannot serve the buyer.
 
-    `loads`, `reliefs` are (points, MTUs) at the points `loaded` and `relieved`, as `Factors` has them.
+    `loads`, `reliefs` are (points, MTUs) at the points `loaded` and `relieved`, as `PlaceFactors` has them.
     """
     most_load, most_relief, at = 0, 1, 0
     for load in range(len(loaded)):
@@ -109,7 +109,7 @@ class PlaceTerms:
         self.places = places
         self.known: list[Place] = []
         self._at: dict[str, int] = {}
-        self._factors: dict[tuple[Side, Regulation], Factors] = {}
+        self._factors: dict[tuple[Side, Regulation], PlaceFactors] = {}
         self._rates: dict[tuple[str, Side, Regulation, Span], Rates] = {}
 
     def follow(self, places: Places) -> None:
@@ -154,10 +154,10 @@ class PlaceTerms:
             rates.own, rates.its,
         )  # fmt: skip
 
-    def _factors_of(self, side: Side, regulation: Regulation) -> Factors:
+    def _factors_of(self, side: Side, regulation: Regulation) -> PlaceFactors:
         found = self._factors.get((side, regulation))
         if found is None:
-            found = self._factors[side, regulation] = Factors(self.places.needs.mtu_count)
+            found = self._factors[side, regulation] = PlaceFactors(self.places.needs.mtu_count)
         if found.count == len(self.known):
             return found
         relieved_by = regulation if side is Side.SELL else regulation.opposite

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple, Protocol
 
 from flexpeer.periods import MarketDay
 from flexpeer.web.grid_map import Subject, grid_map
-from flexpeer.web.wording import Clock
+from flexpeer.web.wording import LocalClock
 
 
 class Shown(NamedTuple):
@@ -24,7 +24,7 @@ class Maps(Protocol):
 
 def map_document(shown: Shown) -> dict[str, Any]:
     """What a page draws; `drawings` are the wide and the narrow SVG."""
-    clock = Clock(shown.day)
+    clock = LocalClock(shown.day)
     found, network = grid_map(shown.subject, clock), shown.subject.picture.network
     return {
         "drawings": [str(drawn) for drawn in found.drawings],

@@ -63,7 +63,7 @@ class Visitor(NamedTuple):
     word: str
 
 
-class Doors(Protocol):
+class VisitorDoors(Protocol):
     """How visitors get in; `cookie` is the name of theirs."""
 
     @property
@@ -87,7 +87,7 @@ class Doors(Protocol):
         """Somebody who has entered before."""
 
 
-class Page(NamedTuple):
+class SitePage(NamedTuple):
     """A page: its module draws it. `title` is English."""
 
     path: str
@@ -97,23 +97,23 @@ class Page(NamedTuple):
 
 
 PAGES: Final = (
-    Page("/", "day", "The day", EVERYBODY),
-    Page("/book", "book", "Order book", EVERYBODY),
-    Page("/bid", "bid", "New order", TRADERS),
-    Page("/orders", "orders", "Orders", TRADERS | OVERSEERS),
-    Page("/trades", "trades", "Trades", TRADERS | OVERSEERS),
-    Page("/grid-check", "verdicts", "Grid check", TRADERS | OVERSEERS),
-    Page("/resources", "resources", "Resources", TRADERS | OVERSEERS),
-    Page("/standing", "standing", "Standing orders", TRADERS),
-    Page("/curtailment", "curtailment", "Curtailment", TRADERS | OVERSEERS),
-    Page("/map", "map", "Grid map", frozenset(DSO_ROLES)),
-    Page("/grid", "grid", "My grid", frozenset(DSO_ROLES)),
-    Page("/uploads", "uploads", "Files", frozenset(OFFERING_ROLES)),
-    Page("/delivery", "delivery", "Delivery", TRADERS | OVERSEERS),
-    Page("/money", "money", "Money", TRADERS | OVERSEERS),
-    Page("/kpis", "kpis", "Key figures", frozenset(DSO_ROLES) | OVERSEERS),
-    Page("/operations", "operations", "Operations", OVERSEERS),
-    Page("/audit", "audit", "Audit trail", OVERSEERS),
+    SitePage("/", "day", "The day", EVERYBODY),
+    SitePage("/book", "book", "Order book", EVERYBODY),
+    SitePage("/bid", "bid", "New order", TRADERS),
+    SitePage("/orders", "orders", "Orders", TRADERS | OVERSEERS),
+    SitePage("/trades", "trades", "Trades", TRADERS | OVERSEERS),
+    SitePage("/grid-check", "verdicts", "Grid check", TRADERS | OVERSEERS),
+    SitePage("/resources", "resources", "Resources", TRADERS | OVERSEERS),
+    SitePage("/standing", "standing", "Standing orders", TRADERS),
+    SitePage("/curtailment", "curtailment", "Curtailment", TRADERS | OVERSEERS),
+    SitePage("/map", "map", "Grid map", frozenset(DSO_ROLES)),
+    SitePage("/grid", "grid", "My grid", frozenset(DSO_ROLES)),
+    SitePage("/uploads", "uploads", "Files", frozenset(OFFERING_ROLES)),
+    SitePage("/delivery", "delivery", "Delivery", TRADERS | OVERSEERS),
+    SitePage("/money", "money", "Money", TRADERS | OVERSEERS),
+    SitePage("/kpis", "kpis", "Key figures", frozenset(DSO_ROLES) | OVERSEERS),
+    SitePage("/operations", "operations", "Operations", OVERSEERS),
+    SitePage("/audit", "audit", "Audit trail", OVERSEERS),
 )
 
 _TEMPLATES = Environment(
@@ -121,7 +121,7 @@ _TEMPLATES = Environment(
 )
 
 
-def site_routes(doors: Doors, maps: Maps) -> list[Route]:
+def site_routes(doors: VisitorDoors, maps: Maps) -> list[Route]:
     """Every page, the way in and out, and what pages are made of."""
     found = [Route(page.path, _page(doors, page), methods=["GET"]) for page in PAGES]
     return [
@@ -136,7 +136,7 @@ def site_routes(doors: Doors, maps: Maps) -> list[Route]:
     ]
 
 
-def _page(doors: Doors, page: Page) -> Callable[[Request], object]:
+def _page(doors: VisitorDoors, page: SitePage) -> Callable[[Request], object]:
     async def shown(request: Request) -> Response:
         visitor = doors.known(request.cookies.get(doors.cookie))
         if visitor is None:
@@ -147,7 +147,7 @@ def _page(doors: Doors, page: Page) -> Callable[[Request], object]:
     return shown
 
 
-def _drawn_map(doors: Doors, maps: Maps) -> Callable[[Request], object]:
+def _drawn_map(doors: VisitorDoors, maps: Maps) -> Callable[[Request], object]:
     """A DSO's own part of the grid, for its page to draw; nobody else's."""
 
     async def drawn(request: Request) -> Response:
@@ -167,7 +167,7 @@ async def _public(request: Request) -> Response:
     return _rendered("public.html", request, 200)
 
 
-def _login(doors: Doors) -> Callable[[Request], object]:
+def _login(doors: VisitorDoors) -> Callable[[Request], object]:
     async def entered(request: Request) -> Response:
         to, provider = _where(request.query_params.get("to", "/")), doors.provider
         wrong = "wrong" in request.query_params
@@ -184,7 +184,7 @@ def _login(doors: Doors) -> Callable[[Request], object]:
     return entered
 
 
-def _join(doors: Doors) -> Callable[[Request], object]:
+def _join(doors: VisitorDoors) -> Callable[[Request], object]:
     async def joined(request: Request) -> Response:
         word, wrong = request.query_params.get("link", ""), False
         if request.method == "POST":
@@ -200,13 +200,13 @@ def _join(doors: Doors) -> Callable[[Request], object]:
     return joined
 
 
-def _let_in(doors: Doors, visitor: Visitor, to: str) -> Response:
+def _let_in(doors: VisitorDoors, visitor: Visitor, to: str) -> Response:
     answer = RedirectResponse(to, 303, SAFE)
     answer.set_cookie(doors.cookie, visitor.cookie, secure=True, httponly=True, samesite="lax", path="/")
     return answer
 
 
-def _logout(doors: Doors) -> Callable[[Request], object]:
+def _logout(doors: VisitorDoors) -> Callable[[Request], object]:
     async def left(request: Request) -> Response:
         answer = RedirectResponse("/login", 303, SAFE)
         if _same_origin(request):
