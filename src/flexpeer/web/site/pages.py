@@ -114,6 +114,7 @@ PAGES: Final = (
     Page("/kpis", "kpis", "Key figures", frozenset(DSO_ROLES) | OVERSEERS),
     Page("/operations", "operations", "Operations", OVERSEERS),
     Page("/audit", "audit", "Audit trail", OVERSEERS),
+    Page("/people", "people", "People", EVERYBODY),
 )
 
 _TEMPLATES = Environment(
