@@ -388,7 +388,7 @@ def test_somebody_invited_on_a_page_comes_in_with_codes_until_revoked(market: Ma
     theirs.click("button.main")
     expect(miller.open("/people").locator("main")).to_contain_text("on: your login")
     page = owner.open("/people")
-    expect(row).to_contain_text("password and code")
+    expect(row).to_contain_text("codes")
     for account in ("miller", client):
         page.locator("tr").filter(has_text=account).get_by_role("button", name="Revoke").click()
         expect(page.locator("tr").filter(has_text=account)).to_have_count(0, timeout=WAIT_MS)

@@ -10,7 +10,7 @@ export class Refusal extends Error {
 
   // Why, and what would have been accepted.
   get told() {
-    return `${this.message}${this.accepted ? ` ${t("Accepted would be: {what}", { what: this.accepted })}` : ""}`;
+    return `${this.message.replace(/[^.!?]$/, "$&.")}${this.accepted ? ` ${t("Accepted would be: {what}", { what: this.accepted })}` : ""}`;
   }
 }
 

@@ -13,7 +13,7 @@ let touched = false;
 export const still = () => touched || kept !== null || offered !== null;
 
 const path = (kind, name) => `/api/${kind}/${encodeURIComponent(name)}`;
-const life = (row) => status(row.status === "open" ? "good" : "warn", t(row.status));
+const life = (row) => [status(row.status === "open" ? "good" : "warn", t(row.status)), row.codes ? el("div", {}, status("good", t("codes"))) : null];
 
 // Something to copy, with what it is.
 function secret(title, text) {
@@ -41,7 +41,7 @@ const keepLink = (name, link, refresh) => keep(t("The link for {name}, shown thi
 // A card with a form; `request(elements)` is what is asked, `done(told)` what follows.
 function card(title, about, fields, action, request, done) {
   const [button, answer] = [el("button", { class: "main" }, action), el("div", { role: "status" })];
-  const form = el("form", { class: "bid", oninput: () => { touched = true; }, onsubmit: (event) => {
+  const form = el("form", { class: fields.length ? "bid" : "tools", oninput: () => { touched = true; }, onsubmit: (event) => {
     event.preventDefault();
     send(button, answer, () => request(form.elements), async (told) => {
       touched = false;
@@ -72,7 +72,6 @@ function users(rows, { user, manages, overseen, tell, refresh }) {
     overseen ? [t("Organisation"), (row) => row.ownerOrganizationId, true, (row) => row.ownerOrganizationId] : null,
     [t("May"), (row) => t(row.rank), true, (row) => t(row.rank)],
     [t("Status"), life, true, (row) => t(row.status)],
-    [t("Login"), (row) => (row.status === "invited" ? "–" : row.codes ? status("good", t("password and code")) : status("", t("password"))), true],
     ["", actions, true],
   ].filter(Boolean), rows, t("No user is known here."));
 }
