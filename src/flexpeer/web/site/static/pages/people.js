@@ -54,7 +54,7 @@ function card(title, about, fields, action, request, done) {
 
 const name = (id, title) => field(id, title, el("input", { required: true, maxlength: "200", autocomplete: "off" }));
 
-function users(rows, { user, manages, overseen, tell, refresh }) {
+function users(rows, { user, owner, tell, refresh }) {
   const again = async (row) => {
     try {
       keepLink(row.id, (await ask("POST", "/api/Users", { id: row.id, rank: row.rank })).document.link, refresh);
@@ -63,17 +63,16 @@ function users(rows, { user, manages, overseen, tell, refresh }) {
     }
     await refresh();
   };
-  const actions = (row) => (!manages(row) ? "" : row.id === user ? t("this is you") : [
+  const actions = (row) => (!owner ? "" : row.id === user ? t("this is you") : [
     row.status === "invited" ? el("button", { type: "button", onclick: () => again(row) }, t("New link")) : null,
     removing(t("Revoke"), t("Revoke {name}? That ends at once, and the name is not given again.", { name: row.id }), () => ask("DELETE", path("Users", row.id)), tell, refresh, t("{name} is revoked.", { name: row.id })),
   ]);
   return table(t("Users"), [
     [t("User"), (row) => row.id, true, (row) => row.id],
-    overseen ? [t("Organisation"), (row) => row.ownerOrganizationId, true, (row) => row.ownerOrganizationId] : null,
     [t("May"), (row) => t(row.rank), true, (row) => t(row.rank)],
     [t("Status"), life, true, (row) => t(row.status)],
     ["", actions, true],
-  ].filter(Boolean), rows, t("No user is known here."));
+  ], rows, t("No user is known here."));
 }
 
 const invitation = (refresh) => card(t("Invite somebody"), t("You get a link to send to them, shown once."), [
@@ -84,13 +83,12 @@ const invitation = (refresh) => card(t("Invite somebody"), t("You get a link to 
   return refresh();
 });
 
-function clients(rows, { manages, overseen, owner, tell, refresh }) {
+function clients(rows, { owner, tell, refresh }) {
   return table(t("API clients"), [
     [t("Client"), (row) => row.id, true, (row) => row.id],
-    overseen ? [t("Organisation"), (row) => row.ownerOrganizationId, true, (row) => row.ownerOrganizationId] : null,
     [t("Status"), life, true, (row) => t(row.status)],
-    ["", (row) => (manages(row) ? removing(t("Revoke"), t("Revoke {name}? Its tokens end at once.", { name: row.id }), () => ask("DELETE", path("Clients", row.id)), tell, refresh, t("{name} is revoked.", { name: row.id })) : ""), true],
-  ].filter(Boolean), rows, owner ? t("No program acts for you. Make a client below for the first one.") : t("No program acts for you. An owner of your organisation can make a client."));
+    ["", (row) => (owner ? removing(t("Revoke"), t("Revoke {name}? Its tokens end at once.", { name: row.id }), () => ask("DELETE", path("Clients", row.id)), tell, refresh, t("{name} is revoked.", { name: row.id })) : ""), true],
+  ], rows, owner ? t("No program acts for you. Make a client below for the first one.") : t("No program acts for you. An owner of your organisation can make a client."));
 }
 
 const newClient = (refresh) => card(t("A new API client"), t("For a program that trades for you, as a contributor. Its secret is shown once."), [], t("Make a client"), () => ["POST", "/api/Clients"], (told) => {
@@ -130,10 +128,18 @@ function codes(active, { tell, refresh }) {
   return form;
 }
 
+const whose = (row) => row.ownerOrganizationId;
+
+// Whom a market operator or observer sees beside its own.
+const others = (people, programs) => el("details", {}, el("summary", {}, t("Users and clients of other organisations")),
+  table(t("Users"), [[t("User"), (row) => row.id, true, (row) => row.id], [t("Organisation"), whose, true, whose], [t("May"), (row) => t(row.rank), true, (row) => t(row.rank)], [t("Status"), life, true, (row) => t(row.status)]], people, t("No user is known here.")),
+  table(t("API clients"), [[t("Client"), (row) => row.id, true, (row) => row.id], [t("Organisation"), whose, true, whose], [t("Status"), life, true, (row) => t(row.status)]], programs, t("No client is known here.")));
+
 export async function draw(root, context) {
   const [people, programs, { active }] = await Promise.all([all("/api/Users"), all("/api/Clients"), get("/api/Codes")]);
   const { user, role } = context;
-  const own = (row) => row.ownerOrganizationId === context.organisation;
+  const own = (row) => whose(row) === context.organisation;
+  const other = (row) => !own(row);
   const owner = people.some((row) => row.id === user && row.rank === "owner");
   const shown = [kept, offered];
   const refresh = async () => {
@@ -141,13 +147,14 @@ export async function draw(root, context) {
     if (kept && kept !== shown[0]) kept.focus();
     else if (offered && offered !== shown[1]) root.querySelector("input[name=code]").focus();
   };
-  const here = { ...context, owner, refresh, overseen: role === "MARKET_OPERATOR" || role === "OBSERVER", manages: (row) => owner && own(row) };
+  const here = { ...context, owner, refresh };
   show(root, kept,
     owner ? null : el("p", { class: "soft" }, t("Owners of your organisation invite and revoke people here; you may look, and change your own login.")),
-    users(people, here),
+    users(people.filter(own), here),
     owner && people.filter(own).length === 1 ? el("p", { class: "soft" }, t("You are the only one of your organisation here. Invite the next person below.")) : null,
     owner ? invitation(refresh) : null,
-    clients(programs, here), owner ? newClient(refresh) : null,
+    clients(programs.filter(own), here), owner ? newClient(refresh) : null,
     owner && role === "MARKET_OPERATOR" ? organisation(refresh) : null,
-    codes(active, here));
+    codes(active, here),
+    role === "MARKET_OPERATOR" || role === "OBSERVER" ? others(people.filter(other), programs.filter(other)) : null);
 }
