@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 from tests.market.small_market import FOK, Frame, Market, export_point, flat, resource
 
-from flexpeer.app.granting.coordinators import PointCoordinator
+from flexpeer.app.granting.point_coordinator import PointCoordinator
 from flexpeer.app.market import Market as Session
-from flexpeer.app.owner.grid_owner import PointOwner
+from flexpeer.app.owner.point_owner import PointOwner
 from flexpeer.app.ports import OwnerSilent
 from flexpeer.market.granting import Freed, RecordVerdict
 from flexpeer.market.machine import view

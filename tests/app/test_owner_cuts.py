@@ -7,7 +7,7 @@ import pytest
 from tests.app.grid_days import SMALL_UNITS, Day, small_day
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
 
-from flexpeer.app.granting.coordinators import GridCoordinator
+from flexpeer.app.granting.grid_coordinator import GridCoordinator
 from flexpeer.app.granting.owner_cuts import OwnerCuts
 from flexpeer.app.ports import LimitRow
 from flexpeer.app.study.grid_cuts import GridCuts

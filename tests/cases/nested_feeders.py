@@ -168,9 +168,9 @@ def _with_limits(chance: Random, given: Feeder, hours: list[int], sign: int) -> 
     most_a = np.fmax(flow.current_from_a, flow.current_to_a)[:, hours].max(axis=1)
     trunk = [row.name for row in given.rows.branches if row.name.startswith("L")]
     past = chance.sample(trunk, chance.randint(2, len(trunk)))
-    branches = []
+    branches: list[BranchRow] = []
     for row, amperes in zip(given.rows.branches, most_a, strict=True):
-        at_to = flow.current_to_a[len(branches), hours].max() if row.kind == "transformer" else amperes
+        at_to = flow.current_to_a[len(branches)][hours].max() if row.kind == "transformer" else amperes
         rating_a = at_to * (chance.uniform(0.85, 0.99) if row.name in past else chance.uniform(1.05, 1.6))
         at_from = rating_a * kv[row.to_bus] / kv[row.from_bus]
         branches.append(row._replace(rating_from_a=at_from, rating_to_a=rating_a))
@@ -322,7 +322,7 @@ class Optimum:
             most = np.concatenate(([o.quantity_w for o in self.orders], past + way_w)) / 1e3
             bounds = list(zip(np.zeros(len(most)), most, strict=True))
             found = linprog(value * 1e3, A_ub=above, b_ub=room / 1e3, bounds=bounds, method="highs")
-            if found.status == 0:
+            if found.status == 0 and found.x is not None:
                 return np.asarray(found.x[: len(latest)]) * 1e3
         raise AssertionError(found.message)
 
@@ -396,7 +396,7 @@ def _could_relieve(best: Optimum, quantities_w: Floats) -> list[str]:
 def _renamed(given: Feeder, seed: int) -> tuple[Feeder, dict[str, str]]:
     """Everything under another name, in another order; and the new name of each."""
     chance, scenario, rows = Random(-seed - 1), given.scenario, given.rows
-    old = [row.name for row in (*rows.buses, *rows.branches, *rows.sources)]
+    old = [*(b.name for b in rows.buses), *(b.name for b in rows.branches), *(s.name for s in rows.sources)]
     old += [each.organisation for each in scenario.organisations]
     old += [each.resource for each in scenario.resources] + [each.order for each in scenario.orders]
     numbers = chance.sample(range(10**6), len(old))

@@ -8,6 +8,7 @@ On the stress day cars charge in the evening.
 
 import math
 from collections import defaultdict
+from decimal import Decimal
 from random import Random
 
 from msgspec.structs import replace
@@ -103,7 +104,7 @@ def _scenario(homes: list[str], forecast: dict[str, Profile], orders: tuple[Orde
         currency="EUR",
         grid_source=None,
         rulebook=Rulebook(dso_purchase=DsoPurchase.AUTOMATIC, need_margin_ppm=0),
-        alternative=Alternative(overdraw=CEILING),
+        alternative=Alternative(overdraw=Decimal(CEILING)),
         costs=Costs(),
         organisations=(
             Organisation("DSO", "REGIONAL_DSO", None),

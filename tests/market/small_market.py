@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
-from flexpeer.app.granting.coordinators import PointCoordinator
+from flexpeer.app.granting.point_coordinator import PointCoordinator
 from flexpeer.app.market import Market as Session
-from flexpeer.app.owner.grid_owner import PointOwner
+from flexpeer.app.owner.point_owner import PointOwner
 from flexpeer.app.ports import Batch, Owners
 from flexpeer.market.machine import Command, Event
 from flexpeer.market.needs import (

@@ -6,7 +6,7 @@ import pytest
 from tests.market.naive_market import NaiveMarket
 from tests.market.small_market import Frame, Market, at_first, flat, resource
 
-from flexpeer.app.granting import coordinators
+from flexpeer.app.granting import waking
 from flexpeer.market.machine import Event
 from flexpeer.market.matching.meetings import MeetingBlocked
 from flexpeer.market.needs import CongestionPoint, Direction, PublishNeed, Regulation
@@ -143,7 +143,7 @@ def test_the_outcome_is_that_of_trying_every_pair(
     seed: int, exchange: Exchange, priority: Priority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """First come, first served is exact: nothing that sleeps would have traded, and waking keeps the order."""
-    monkeypatch.setattr(coordinators, "WAKE_SLACK_PPM", 0)
+    monkeypatch.setattr(waking, "WAKE_SLACK_PPM", 0)
     chance = Random(f"{seed} {exchange} {priority}")
     frame = random_frame(chance, Rulebook(exchange=exchange, priority=priority))
     fast, naive = Market(frame), NaiveMarket(frame)

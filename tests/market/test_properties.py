@@ -13,8 +13,8 @@ from tests.market.small_market import DSO, HOURS, Frame, Market, at_first, expor
 
 from flexpeer.adapters.log_file import FileLog, decode_event
 from flexpeer.app import market as market_module
-from flexpeer.app.granting import coordinators
-from flexpeer.app.granting.coordinators import PointCoordinator
+from flexpeer.app.granting import waking
+from flexpeer.app.granting.point_coordinator import PointCoordinator
 from flexpeer.market.activation import ConfirmTrades, IssueActivations
 from flexpeer.market.machine import Advance, State, decide, evolve, state_hash, view
 from flexpeer.market.matching.books import Books, Page
@@ -165,7 +165,7 @@ def test_no_grantable_pair_is_left(frame: Frame, stream: list[Step]) -> None:
     """With no slack in what wakes a meeting; by default some watts of headroom wake nobody."""
     market = Market(frame)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(coordinators, "WAKE_SLACK_PPM", 0)
+        patched.setattr(waking, "WAKE_SLACK_PPM", 0)
         play(market, stream)
     assert list(pairs_left(market)) == []
 

@@ -39,7 +39,7 @@ def check(grid: GridCheck, buses: Integers, moved_va: Complexes, source_v: Compl
 
 
 @compiled
-def _replaced(  # noqa: PLR0913, PLR0917 (a kernel takes arrays one by one)
+def _replaced(
     grid: GridCheck,
     buses: Integers,
     moved_va: Complexes,
@@ -47,22 +47,19 @@ def _replaced(  # noqa: PLR0913, PLR0917 (a kernel takes arrays one by one)
     v: Complexes,
     power_w: Complexes,
     mtus: Integers,
-    hours: Integers,
 ) -> tuple[Any, ...]:
     state, allowed = grid.now.state, grid.now.allowed
     before = (
-        state.s[:, hours], state.v[:, hours], state.source_power_w[:, hours], state.status[hours],
-        state.loading[:, hours], state.v_pu[:, hours], state.power_w[:, hours],
-        allowed.loading[:, hours], allowed.high[:, hours], allowed.low[:, hours], allowed.power_w[:, hours],
+        state.s[:, mtus], state.v[:, mtus], state.source_power_w[:, mtus], state.status[mtus],
+        state.loading[:, mtus], state.v_pu[:, mtus], state.power_w[:, mtus],
+        allowed.loading[:, mtus], allowed.high[:, mtus], allowed.low[:, mtus], allowed.power_w[:, mtus],
     )  # fmt: skip
     s, _, _ = begun(state, Change(buses, moved_va, no_sources, mtus))
     adopt(grid.now, measured(grid.circuit, grid.now.gauges, s, v, power_w, mtus), mtus)
     return before
 
 
-def replaced(
-    grid: GridCheck, change: Change, v: Complexes, power_w: Complexes, hours: Integers
-) -> tuple[Columns, Allowed]:
-    """Make what a change leads to (`v`, `power_w`) the accepted state; what there was before in `hours`."""
-    before = _replaced(grid, change.buses, change.moved_va, NO_SOURCES, v, power_w, change.mtus, hours)
+def replaced(grid: GridCheck, change: Change, v: Complexes, power_w: Complexes) -> tuple[Columns, Allowed]:
+    """Make what a change leads to (`v`, `power_w`) the accepted state; what there was before in its MTUs."""
+    before = _replaced(grid, change.buses, change.moved_va, NO_SOURCES, v, power_w, change.mtus)
     return Columns(*before[:7]), Allowed(*before[7:])

@@ -8,7 +8,7 @@ its excess is within the tolerance. The tolerance of a limit of active power bel
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from flexpeer.grid.excess import (
 from flexpeer.grid.limits import (
     KINDS,
     TOLERANCE,
+    Gauges,
     Kind,
     Limits,
     Readings,
@@ -42,6 +43,8 @@ from flexpeer.grid.network import S_BASE_VA, Complexes, Floats, Integers
 from flexpeer.grid.powerflow import DayFlow, FlowModel, FlowResult, FlowStatus, flow, per_unit
 from flexpeer.grid.ramp import closed
 from flexpeer.grid.sensitivity import Metric, Sensitivity, sensitivity
+
+Arrays = TypeVar("Arrays", Columns, Allowed, Gauges)
 
 
 class Binding(NamedTuple):
@@ -89,11 +92,13 @@ class Assessment:
 
 
 class Snapshot(NamedTuple):
-    """State and ratchets of some MTUs, to return to."""
+    """State and ratchets of some MTUs, to return to, and the ratchets of power limits in all of their `hours`."""
 
     mtus: Integers
     columns: Columns
     allowed: Allowed
+    hours: Integers
+    allowed_power_w: Floats
 
 
 class TradeScreen:
@@ -110,13 +115,18 @@ class TradeScreen:
         self._limits = limits
         self._branch_of = {name: index for index, name in enumerate(day.network.branch_names)}
         self._bus_of = {name: index for index, name in enumerate(day.network.bus_names)}
-        self._gauges = gauges_of(day, limits)
+        self._gauges = _by_column(gauges_of(day, limits), "load_from", "load_to", "unit", "rated", "v_min", "v_max")
         self._every = np.arange(day.periods)
         voltages = day.source_v() if source_v is None else np.asarray(source_v, dtype=np.complex128)
-        self._state = self._flow(per_unit(p_w, q_var), voltages, self._every, None)
-        self._allowed = self._starting_limits()
+        state = self._flow(per_unit(p_w, q_var), voltages, self._every, None)
+        self._state = _by_column(state, "s", "v", "loading", "v_pu")
+        self._allowed = _by_column(self._starting_limits(), "loading", "high", "low")
         self._now = Accepted(self._gauges, self._state, self._allowed)
         self._grids: dict[int, GridCheck] = {}
+        self._hours_of: dict[bytes, Integers] = {}
+        self._rows: dict[tuple[str, Kind], list[int]] = {}
+        for row, point in enumerate(self._points()):
+            self._rows.setdefault(point, []).append(row)
         self._changes = 0
         self._changed_at = np.zeros(day.periods, dtype=np.int64)
 
@@ -239,9 +249,10 @@ class TradeScreen:
             return snapshot
         self._require_current(assessment)
         hours, grid = self._with_hours(assessment.mtus), self._grid(groups[0][0])
-        before = replaced(grid, assessment.change, assessment.v_new, assessment.source_power_w, hours)
+        power_w = self._allowed.power_w[:, hours]
+        before = replaced(grid, assessment.change, assessment.v_new, assessment.source_power_w)
         self._mark(assessment.mtus)
-        return Snapshot(hours, *before)
+        return Snapshot(assessment.mtus, *before, hours, power_w)
 
     def set_source_voltage(self, mtus: Integers, source_v: Complexes) -> Assessment:
         """Take over voltages (sources, mtus) that another grid dictates, whether or not everything then fits.
@@ -266,9 +277,8 @@ class TradeScreen:
             band = allowed.high if kind is Kind.HIGH else allowed.low
             return float(abs(band[bus, mtu] - state.v_pu[bus, mtu]))
         means = window_means(gauges, state.power_w, np.array([mtu]))[:, 0]
-        named = [(name, point) == (element, kind) for name, point in self._points()]
-        rooms = (allowed.power_w[:, mtu] - means) / gauges.scale_w[:, mtu]
-        return float(rooms[np.array(named)].min())
+        rows = self._rows[element, kind]
+        return min(float((allowed.power_w[row, mtu] - means[row]) / gauges.scale_w[row, mtu]) for row in rows)
 
     def reading(self, element: str, kind: Kind) -> Floats:
         """What a limit is about in the accepted state, (periods,), in the unit of its kind; hourly, the hour's mean."""
@@ -287,14 +297,16 @@ class TradeScreen:
 
     def snapshot(self, mtus: Integers) -> Snapshot:
         """State and ratchets of the MTUs and the rest of their hours."""
-        at = self._with_hours(np.asarray(mtus, dtype=np.int64))
-        return Snapshot(at, take(self._state, at), Allowed(*(values[:, at] for values in self._allowed)))
+        at = np.asarray(mtus, dtype=np.int64)
+        hours, allowed = self._with_hours(at), Allowed._make(values[:, at] for values in self._allowed)
+        return Snapshot(at, take(self._state, at), allowed, hours, self._allowed.power_w[:, hours])
 
     def restore(self, snapshot: Snapshot) -> None:
         """Return to a snapshot; every change since in its MTUs is undone."""
         put(self._state, snapshot.mtus, snapshot.columns)
         for values, old in zip(self._allowed, snapshot.allowed, strict=True):
             values[:, snapshot.mtus] = old
+        self._allowed.power_w[:, snapshot.hours] = snapshot.allowed_power_w
         self._mark(snapshot.mtus)
 
     def _flow(self, s: Complexes, source_v: Complexes, mtus: Integers, start: Complexes | None) -> Columns:
@@ -332,9 +344,12 @@ class TradeScreen:
     def _with_hours(self, mtus: Integers) -> Integers:
         if len(self._limits.point_element) == 0:
             return mtus
-        first, end = self._limits.first[:, mtus].min(axis=0), self._limits.end[:, mtus].max(axis=0)
-        spans = [np.arange(a, b) for a, b in zip(first, end, strict=True)]
-        return np.unique(np.concatenate([mtus, *spans]))
+        known = self._hours_of.get(mtus.tobytes())
+        if known is None:
+            first, end = self._limits.first[:, mtus].min(axis=0), self._limits.end[:, mtus].max(axis=0)
+            spans = [np.arange(a, b) for a, b in zip(first, end, strict=True)]
+            known = self._hours_of[mtus.tobytes()] = np.unique(np.concatenate([mtus, *spans]))
+        return known
 
     def _require_current(self, assessment: Assessment) -> None:
         if (self._changed_at[self._with_hours(assessment.mtus)] > assessment.basis).any():
@@ -347,6 +362,11 @@ class TradeScreen:
     def _mark(self, mtus: Integers) -> None:
         self._changes += 1
         self._changed_at[mtus] = self._changes
+
+
+def _by_column(arrays: Arrays, *names: str) -> Arrays:
+    """The same, each MTU's values of these side by side in memory, as a check reads and writes them."""
+    return arrays._replace(**{name: np.asfortranarray(getattr(arrays, name)) for name in names})
 
 
 def largest(excess_at: Callable[[int], float], quantity_w: int) -> int:

@@ -51,6 +51,7 @@ class Places:
         self._impacted: dict[tuple[str, bool], dict[str, Watts]] = {}
         self._quiet = not any(any(row) for row in needs.needs_w.values())
         self._limited: dict[str, bool] = {}
+        self._needed: dict[str, tuple[bool, ...]] = {}
         self._starts: dict[str, Watts] = {}
         self._points: dict[Regulation, tuple[str, ...]] = {}
         self._relieved: dict[Regulation, frozenset[str]] = {}
@@ -212,9 +213,9 @@ class Places:
     def loads_ppm(self, place: Place, relieved_by: Regulation) -> dict[str, Watts]:
         """What a watt that a place buys loads points with, where it counts there, per MTU; the others are left out."""
         rows = {
-            point: tuple(max(ppm, 0) if self._counts_at(place.zone, point, mtu) else 0 for mtu, ppm in enumerate(row))
+            point: tuple([ppm if ppm > 0 and counts else 0 for ppm, counts in zip(row, needed, strict=True)])
             for point, row in self._impacted_ppm(place.unit, buys=True).items()
-            if point in self._relieved_by(relieved_by)
+            if point in self._relieved_by(relieved_by) and (needed := self._counting(place.zone, point))
         }
         return {point: row for point, row in rows.items() if any(row)}
 
@@ -227,6 +228,15 @@ class Places:
             if point in self._relieved_by(relieved_by) and place.zone in (EVERYWHERE, point)
         }
         return {point: row for point, row in rows.items() if any(row)}
+
+    def _counting(self, zone: str, point: str) -> tuple[bool, ...]:
+        """`_counts_at` in every MTU, or nothing where it is so in none."""
+        if zone:
+            return (True,) * self.needs.mtu_count if zone == point else ()
+        known = self._needed.get(point)
+        if known is None:
+            known = self._needed[point] = tuple(self.in_need(point, mtu) for mtu in range(self.needs.mtu_count))
+        return known
 
     def _counts_at(self, zone: str, point: str, mtu: int) -> bool:
         """Whether an order restricted to a point, or to none, counts at a point of its direction."""

@@ -2,12 +2,14 @@
 
 With a grid: the 33-bus feeder of Baran & Wu (IEEE Transactions on Power Delivery 4(2), 1989), 24 hours, with ratings
 that the evening's load passes in three elements in series (line 1, line 2 and line 6), full AC check of every match.
-Without one: 64 congestion points, four in series in each of sixteen feeders. A tenth of the orders span two hours.
+Also 1,099 buses in 96 quarter-hours (`bench_grid_cases`), with the connection point, a transformer, a line and every
+low-voltage transformer of one feeder past their limits in the evening. Without a grid: 64 congestion points, four in
+series in each of sixteen feeders. A tenth of the orders span two MTUs.
 The published 33-bus market of the literature settles 12 to 21 bids per CPU second.
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from pathlib import Path
@@ -15,24 +17,29 @@ from random import Random
 from time import perf_counter
 from typing import Any, NamedTuple
 
+import numpy as np
+from msgspec.structs import replace
+
 from flexpeer import __version__
 from flexpeer.app.day import Day
 from flexpeer.app.ports import EventLog
-from flexpeer.app.scenario import CongestionPoint, OrderRow, Organisation, Profile, Resource, Scenario
+from flexpeer.app.scenario import CongestionPoint, OrderRow, Organisation, Outage, Profile, Resource, Scenario
 from flexpeer.app.study.grid_day import GridInput
 from flexpeer.errors import bad_input
 from flexpeer.grid.assembly import BranchRow, BusRow, GridRows, SourceRow, assemble
-from flexpeer.grid.network import Network
+from flexpeer.grid.network import Floats, Network
 from flexpeer.market.kpi import Alternative, Costs
 from flexpeer.market.machine import Event
 from flexpeer.market.rulebook import Residual, Rulebook
 from flexpeer.market.timeline import Stage
 from flexpeer.market.trades import MatchProposed
-from flexpeer.periods import MarketDay
+from flexpeer.periods import MarketDay, Span
 from flexpeer.quantities import PPM
+from flexpeer.simulation.bench_grid_cases import cases as grid_cases
 from flexpeer.simulation.engine_process import peak_memory_bytes
 
 DAY = MarketDay(date(2026, 11, 24), "Europe/Stockholm", 60)
+QUARTERS = MarketDay(date(2026, 11, 24), "Europe/Stockholm", 15)
 KV = 12.66
 FEEDER = (
     (1, 2, 0.0922, 0.0470, 100, 60), (2, 3, 0.4930, 0.2511, 90, 40), (3, 4, 0.3660, 0.1864, 120, 80),
@@ -52,6 +59,14 @@ RATED_A = {(1, 2): 150.0, (2, 3): 132.0, (5, 6): 78.0}
 SHAPE = (62, 58, 56, 55, 57, 64, 78, 84, 82, 80, 79, 80, 81, 80, 80, 84, 93, 97, 96, 92, 86, 80, 72, 66)
 """The load of each hour, percent of the feeder's nominal load."""
 FEEDERS, LEVELS, BEHIND = 16, 4, 8
+NESTED: dict[str, tuple[object, ...]] = {
+    "Source": (*range(1, 15),),
+    "Trafo 0-1": (*range(1, 12),),
+    "Line 1-2": (*range(2, 12),),
+    **{f"Trafo 5.{n} {k}0-{k}1": (f"5.{n}",) for n, k in enumerate("RRRRC", 1)},
+}
+"""Elements past their limits of the 1,099 buses, and the nodes or feeders behind them."""
+IMPORTED, EXPORTED = 0.93, 1.05
 Rows = list[dict[str, Any]]
 OpenLog = Callable[[Path], AbstractContextManager[EventLog]]
 
@@ -103,6 +118,37 @@ def _network() -> Network:
         for f, t, r, x, _, _ in FEEDER
     )  # fmt: skip
     return assemble(GridRows(buses, lines, (), (SourceRow("grid", "1"),), ()))
+
+
+def wide_case() -> Case:
+    """1,099 buses, 96 quarter-hours, AC."""
+    case = grid_cases(None)["1,099 buses, power flow, day"]()
+    network, draws = case.network, np.flatnonzero(case.q_var.any(axis=1))
+    forecast = {
+        network.bus_names[bus]: Profile(tuple(np.rint(case.p_w[bus]).astype(int).tolist()),
+                                        tuple(np.rint(case.q_var[bus]).astype(int).tolist()))
+        for bus in map(int, draws)
+    }  # fmt: skip
+    units = tuple(Resource(f"unit {bus}", f"FSP {bus}", bus, "flexible", -(10**9), 10**9) for bus in forecast)
+    index = {name: at for at, name in enumerate(network.bus_names)}
+    branches = {name: at for at, name in enumerate(network.branch_names)}
+    limits = tuple(Outage(name, Span(0, 96), _limit_w(forecast, behind)) for name, behind in NESTED.items())
+    scenario = replace(_scenario(units, forecast, None, None), day=QUARTERS, outages=limits)
+    return Case(scenario, GridInput(network, index.get, branches.get), tuple(u.resource for u in units), 3_000)
+
+
+def _limit_w(forecast: dict[str, Profile], behind: Iterable[object]) -> int:
+    """A limit that what is drawn behind an element passes at its peak, and what is fed in does not."""
+    nodes = {str(each) for each in behind}
+    names = [name for name in forecast if not nodes.isdisjoint(_behind(name))]
+    net_w: Floats = np.sum([forecast[name].p_w for name in names], axis=0)
+    return round(max(-IMPORTED * float(net_w.min()), EXPORTED * float(net_w.max())))
+
+
+def _behind(bus: str) -> tuple[str, str]:
+    """The feeder and the node of a bus."""
+    feeder = bus.split(" ")[1]
+    return feeder, feeder.partition(".")[0]
 
 
 def points_case() -> Case:
@@ -167,7 +213,7 @@ def _scenario(
 
 def orders(case: Case, hours: list[int], count: int, seed: int = 1) -> list[OrderRow]:
     """A stream in the hours that need relief: random units, sides, quantities and prices."""
-    chance, rows = Random(seed), []
+    chance, rows, day = Random(seed), [], case.scenario.day
     for number in range(1, count + 1):
         first = chance.choice(hours)
         length = 2 if chance.random() < 0.1 and first + 1 in hours else 1
@@ -175,7 +221,7 @@ def orders(case: Case, hours: list[int], count: int, seed: int = 1) -> list[Orde
         price = chance.randint(5_000, 15_000) if side == "SELL" else chance.randint(4_000, 14_000)
         unit, quantity = chance.choice(case.units), chance.randint(100, case.largest_w)
         rows.append(
-            OrderRow(f"o{number}", number, unit, side, DAY.instant(first), DAY.instant(first + length), quantity, price)
+            OrderRow(f"o{number}", number, unit, side, day.instant(first), day.instant(first + length), quantity, price)
         )
     return rows
 
@@ -183,6 +229,7 @@ def orders(case: Case, hours: list[int], count: int, seed: int = 1) -> list[Orde
 CASES: dict[str, tuple[Callable[[], Case], int]] = {
     "33 buses, AC, 10,000 orders": (feeder_case, 10_000),
     "33 buses, AC, 100,000 orders": (feeder_case, 100_000),
+    "1,099 buses, 96 MTUs, AC, 10,000 orders": (wide_case, 10_000),
     "64 points, 100,000 orders": (points_case, 100_000),
     "64 points, 1,000,000 orders": (points_case, 1_000_000),
 }
@@ -225,7 +272,7 @@ def _run(case: Case, count: int, open_log: OpenLog) -> tuple[float, Day, int]:
         day = Day(case.scenario, log, Watch(), case.grid)
         day.due(day.instant(Stage.OPEN))
         needs = day.market.state.needs.needs_w
-        hours = [mtu for mtu in range(DAY.mtu_count) if any(row[mtu] for row in needs.values())]
+        hours = [mtu for mtu in range(case.scenario.day.mtu_count) if any(row[mtu] for row in needs.values())]
         checks = 0
 
         def count_checks(event: Event) -> None:

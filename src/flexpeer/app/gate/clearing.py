@@ -26,6 +26,7 @@ from flexpeer.clearing.price_newton import NewtonStatus
 from flexpeer.clearing.problem import WATTS_PER_KW, Flags, Floats
 from flexpeer.clearing.row_newton import price_limits
 from flexpeer.market.machine import view
+from flexpeer.market.orders import Status
 from flexpeer.market.pool import At, Both, Cleared, balance, room_beside_ppm_w, room_ppm_w
 from flexpeer.quantities import PPM
 
@@ -50,7 +51,8 @@ class GateClearing:
         self._shares = list(shares_of(market.state).values())
         places: list[At] = sorted({place for share in self._shares for place in share.loaded()})
         both = _on_both_sides(self._shares)
-        rooms = room_ppm_w(self._view)
+        wanted = _wanted(market)
+        rooms = {at: room for at, room in room_ppm_w(self._view).items() if at not in wanted}
         for share in self._shares:
             share.add_balances(places)
             share.add_sides(both)
@@ -282,6 +284,12 @@ class GateClearing:
         room = self._bound - np.sum([share.used() for share in self._shares], axis=0)
         gain, gap = sum(gains), sum(missed) + float(self._price @ np.maximum(room, 0.0))
         return ceil(gap / gain * PPM) if gain > 0.0 else 0
+
+
+def _wanted(market: Market) -> set[At]:
+    """Where DSOs want more relief: what is there already is not enough, and no room for anybody."""
+    orders = market.state.orders.orders.values()
+    return {(o.zone, mtu) for o in orders if o.residual and o.status is Status.OPEN for mtu in o.span.mtus}
 
 
 def _on_both_sides(shares: list[GateShare]) -> list[Both]:

@@ -6,8 +6,8 @@ how a market operator runs who must not see any grid.
 
 from collections.abc import Mapping
 
-from flexpeer.app.granting.coordinators import PointCoordinator
-from flexpeer.app.owner.grid_owner import PointOwner
+from flexpeer.app.granting.point_coordinator import PointCoordinator
+from flexpeer.app.owner.point_owner import PointOwner
 from flexpeer.app.ports import Cuts, Flows
 from flexpeer.app.scenario import Scenario
 from flexpeer.app.study.factor_cuts import FactorCuts

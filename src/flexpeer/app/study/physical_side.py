@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flexpeer.app.granting.coordinators import GridCoordinator
+from flexpeer.app.granting.grid_coordinator import GridCoordinator
 from flexpeer.app.granting.joint_check import Borders
 from flexpeer.app.granting.owner_cuts import OwnerCuts
 from flexpeer.app.owner.grid_owner import GridOwner, OwnGrid

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from flexpeer.app.granting.coordinators import GridCoordinator
+from flexpeer.app.granting.grid_coordinator import GridCoordinator
 from flexpeer.app.granting.joint_check import Borders
 from flexpeer.app.granting.owner_cuts import OwnerCuts
 from flexpeer.app.ports import Cuts, Flows, Owner, OwnerSilent
