@@ -1,6 +1,7 @@
 """The pages in a browser, from the first login to a settled trade; nothing cut, nothing from elsewhere, no error."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,9 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.api.test_grids_over_api import grid_folder
 from tests.cli.test_serve_and_play import EXAMPLE, free_port, served
 from tests.web.chromium import chromium
+from tests.web.qr_reader import read
 
+from flexpeer.api.one_time_codes import STEP_S, code_at
 from flexpeer.market.participants import Role
 from flexpeer.web.site.pages import PAGES
 
@@ -181,6 +184,12 @@ def test_a_standing_order_is_made_and_ended_on_its_page(market: Market) -> None:
     mill.leave()
 
 
+def _little_is_not_said_to_be_none(page: Page) -> None:
+    said = "import('/static/text.js').then((text) => [0, 3e-6, 1.5e-3, 48.5].map(text.{what}))"
+    told = [page.evaluate(said.replace("{what}", what)) for what in ("mwh", "mw")]
+    assert told == [["0 MWh", "3 Wh", "1.5 kWh", "48.5 MWh"], ["0 MW", "3 W", "0.002 MW", "48.5 MW"]]
+
+
 def test_from_a_one_time_link_to_a_metered_and_settled_trade(market: Market) -> None:
     """A mill sells, a wind farm buys; a DSO looks on; the market operator, who came with the link, moves the clock."""
     operator, mill = Person(market, OPERATOR, link=market.link), Person(market, "Pellet Mill", locale="en-GB")
@@ -188,9 +197,10 @@ def test_from_a_one_time_link_to_a_metered_and_settled_trade(market: Market) -> 
     early = ("Dryer", "Sell", ("10:00", "12:00"), "1", "240")
     _order(mill, *early)
     expect(mill.page.get_by_role("alert")).to_contain_text("gate", ignore_case=True)
-    mill.wrong.clear()
     _click_on_to(operator, "open")
     expect(grid.open("/").locator("article.card")).not_to_have_count(0)
+    mill.wrong.clear()
+    _little_is_not_said_to_be_none(grid.page)
     _order(mill, *early)
     expect(mill.page.locator("p.good")).to_contain_text("number 1")
     expect(wind.open("/book").locator("tbody tr")).to_have_count(1)
@@ -334,6 +344,58 @@ def test_whoever_has_left_sees_no_page(market: Market) -> None:
     person.page.goto(f"{market.url}/orders")
     assert person.page.url.endswith("/login?to=/orders")
     person.leave()
+
+
+def _shown_once(page: Page, count: int = 1) -> list[str]:
+    """What a page shows once, until somebody says that it is kept."""
+    expect(page.locator(".once code")).to_have_count(count, timeout=WAIT_MS)
+    told = page.locator(".once code").all_inner_texts()
+    page.get_by_role("button", name="I have kept it").click()
+    expect(page.locator(".once")).to_have_count(0, timeout=WAIT_MS)
+    return told
+
+
+def test_somebody_invited_on_a_page_comes_in_with_codes_until_revoked(market: Market) -> None:
+    owner = Person(market, "Pellet Mill", 390)
+    page = owner.open("/people")
+    assert "You are the only one" in page.inner_text("main")
+    page.get_by_label("Name to log in with").fill("miller")
+    page.get_by_role("combobox", name="May").select_option("reader")
+    page.get_by_role("button", name="Make the link").click()
+    link = _shown_once(page)[0]
+    row = page.locator("tr").filter(has_text="miller")
+    expect(row).to_contain_text("invited")
+    page.get_by_role("button", name="Make a client").click()
+    client, secret = _shown_once(page, 2)
+    assert client in page.inner_text("main")
+    assert secret not in page.content()
+    miller = Person(market, "Pellet Mill", 390, link=link)
+    theirs = miller.open("/people")
+    expect(theirs.get_by_role("button", name="Make the link")).to_have_count(0)
+    theirs.get_by_role("button", name="Turn codes on").click()
+    expect(theirs.locator("svg.qr")).to_be_visible(timeout=WAIT_MS)
+    codes, address = theirs.locator(".secret code").all_inner_texts()
+    assert read(theirs.locator("svg.qr path").get_attribute("d") or "") == address
+    assert theirs.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+    now = int(time.time()) // STEP_S
+    theirs.get_by_label("Code of your authenticator").fill(code_at(codes, now))
+    theirs.get_by_role("button", name="Turn codes on").click()
+    expect(theirs.locator("#told")).to_contain_text("Codes are on", timeout=WAIT_MS)
+    theirs.get_by_role("button", name="Log out").click()
+    for name, text in (("user", "miller"), ("password", market.logins["Pellet Mill"]["password"])):
+        theirs.fill(f"input[name={name}]", text)
+    theirs.fill("input[name=code]", code_at(codes, now + 1))
+    theirs.click("button.main")
+    expect(miller.open("/people").locator("main")).to_contain_text("on: your login")
+    page = owner.open("/people")
+    expect(row).to_contain_text("codes")
+    for account in ("miller", client):
+        page.locator("tr").filter(has_text=account).get_by_role("button", name="Revoke").click()
+        expect(page.locator("tr").filter(has_text=account)).to_have_count(0, timeout=WAIT_MS)
+    theirs.goto(f"{market.url}/people")
+    assert theirs.url.endswith("/login?to=/people")
+    for person in (owner, miller):
+        person.leave()
 
 
 def _own_order(person: Person) -> int:

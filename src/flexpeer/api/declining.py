@@ -24,7 +24,7 @@ class Declined(Exception):
 def denied(denial: Denial, detail: str = "", findings: Iterable[ValidationError] = ()) -> Declined:
     """Why the service does not do it. Without a `detail` the same words for everybody."""
     status = HTTPStatus(STATUS[denial])
-    text = detail or status.description or status.phrase
+    text = detail or str(denial).replace("_", " ")
     found = tuple(findings)
     return Declined(Problem(f"/problems/{denial}", status.phrase, status, str(denial), text, ACCEPTED[denial], found))
 

@@ -114,6 +114,7 @@ PAGES: Final = (
     SitePage("/kpis", "kpis", "Key figures", frozenset(DSO_ROLES) | OVERSEERS),
     SitePage("/operations", "operations", "Operations", OVERSEERS),
     SitePage("/audit", "audit", "Audit trail", OVERSEERS),
+    SitePage("/people", "people", "People", EVERYBODY),
 )
 
 _TEMPLATES = Environment(

@@ -7,6 +7,11 @@ export class Refusal extends Error {
     super(said(problem.detail || problem.title || t("It was refused.")));
     Object.assign(this, { status: problem.status, reason: problem.reason, accepted: problem.accepted && t(problem.accepted), findings: problem["validation-errors"] });
   }
+
+  // Why, and what would have been accepted.
+  get told() {
+    return `${this.message.replace(/[^.!?]$/, "$&.")}${this.accepted ? ` ${t("Accepted would be: {what}", { what: this.accepted })}` : ""}`;
+  }
 }
 
 export async function ask(method, path, body, headers = {}) {

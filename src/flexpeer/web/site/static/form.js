@@ -38,14 +38,14 @@ export const exactly = (input) => {
 };
 
 // A button that asks before it takes something back.
-export function removing(what, question, request, tell, refresh) {
+export function removing(what, question, request, tell, refresh, done = t("Taken back.")) {
   return el("button", { type: "button", onclick: async () => {
     if (!confirm(question)) return;
     try {
       await request();
-      tell(t("Taken back."), "good");
+      tell(done, "good");
     } catch (error) {
-      tell(error.message, "bad");
+      tell(error.told || error.message, "bad");
     }
     await refresh();
   } }, what);
@@ -54,7 +54,7 @@ export function removing(what, question, request, tell, refresh) {
 // What a refusal says, and each of its findings: where, what, and what stood there.
 export function refusal(error) {
   return [
-    el("p", { class: "bad", role: "alert" }, error.message, error.accepted && ` ${t("Accepted would be: {what}", { what: error.accepted })}`),
+    el("p", { class: "bad", role: "alert" }, error.told || error.message),
     (error.findings || []).length ? table(t("Findings"), [
       [t("Where"), (row) => row.property, true, (row) => row.property],
       [t("What is wrong"), (row) => row.message, true, (row) => row.message],

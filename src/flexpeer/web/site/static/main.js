@@ -38,7 +38,7 @@ async function choose() {
 async function started() {
   const page = await import(`./pages/${main.dataset.page}.js`);
   let market = null;
-  const context = { role: meta("role"), organisation: meta("organisation"), tell, refresh: () => draw() };
+  const context = { role: meta("role"), organisation: meta("organisation"), user: meta("user"), tell, refresh: () => draw() };
   let drawing = false;
   let again = false;
   async function draw() {
@@ -53,7 +53,7 @@ async function started() {
       drawClock(market, clock, tell, () => draw());
       await page.draw(content, { ...context, market, clock });
     } catch (error) {
-      show(content, el("p", { class: "bad", role: "alert" }, `${error.message}${error.accepted ? ` ${t("Accepted would be: {what}", { what: error.accepted })}` : ""}`));
+      show(content, el("p", { class: "bad", role: "alert" }, error.told || error.message));
     }
     main.removeAttribute("aria-busy");
     drawing = false;

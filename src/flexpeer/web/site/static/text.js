@@ -2,6 +2,7 @@
 const words = JSON.parse(document.getElementById("words").textContent);
 const language = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
 const formats = new Map();
+const ENERGIES = [["MWh", 1], ["kWh", 1e-3], ["Wh", 1e-6]];
 
 export function t(text, values = {}) {
   return (words[text] || text).replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
@@ -20,8 +21,12 @@ function format(kind, options) {
 }
 
 export const number = (value, places = 3) => format("NumberFormat", { maximumFractionDigits: places }).format(value);
-export const mw = (value) => `${number(value)} MW`;
-export const mwh = (value) => `${number(value, 2)} MWh`;
+export const mw = (value) => (value && Math.abs(value) < 0.001 ? `${number(value * 1e6)} W` : `${number(value)} MW`);
+// An energy in MWh in the unit that shows it, as the report does: what is not nothing is not said to be 0.
+export const mwh = (value) => {
+  const [unit, size] = ENERGIES.find((each) => Math.abs(value) >= each[1]) || ENERGIES[value ? ENERGIES.length - 1 : 0];
+  return `${number(value / size, 2)} ${unit}`;
+};
 export const money = (value, currency) => `${format("NumberFormat", { minimumFractionDigits: 2, maximumFractionDigits: 2 }).format(value)} ${currency}`;
 export const percent = (value) => format("NumberFormat", { style: "percent", maximumFractionDigits: 1 }).format(value);
 export const time = (instant, timeZone) => format("DateTimeFormat", { timeStyle: "short", timeZone }).format(new Date(instant));

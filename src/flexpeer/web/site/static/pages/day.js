@@ -6,14 +6,14 @@ import { dayStages, until } from "../parts.js";
 import { table } from "../table.js";
 import { day, money, mw, mwh, number, percent, t } from "../text.js";
 
-const NOTHING = 0.005;
+const ALMOST_ALL = 0.999;
 
 function card(name, rows, market, flow) {
   const need = spread(rows, market, "flexibilityNeed");
   const left = spread(rows, market, "residualNeed");
   const [wanted, still] = [energy(need, market), energy(left, market)];
   const first = rows[0];
-  const covered = wanted ? status(still > NOTHING ? "warn" : "good", still > NOTHING ? t("{left} left", { left: mwh(still) }) : t("relieved by rule and trades")) : status("", t("no need"));
+  const covered = wanted ? status(still ? "warn" : "good", still ? t("{left} left", { left: mwh(still) }) : t("relieved by rule and trades")) : status("", t("no need"));
   return { wanted, still, node: el("article", { class: "card" },
     el("h3", {}, name), el("p", { class: "soft" }, `${first.dso}, ${t(first.direction)}, ${t("relieved by {direction}", { direction: t(first.regulationType) })}`),
     flow ? flowPicture(flow, market, name) : null, needPicture(need, left, market, name),
@@ -55,7 +55,7 @@ export async function draw(root, { market, role, clock }) {
     el("dl", { class: "tiles" }, gate,
       tile(t("Congestion points"), String(names.length), t("with a need: {count}", { count: cards.filter((each) => each.wanted > 0).length })),
       tile(t("Needed"), mwh(wanted), t("grid side, all points")),
-      tile(t("Relieved by rule and trades"), wanted ? percent(1 - still / wanted) : "–", t("{left} left", { left: mwh(still) })),
+      tile(t("Relieved by rule and trades"), wanted ? percent(still ? Math.min(1 - still / wanted, ALMOST_ALL) : 1) : "–", t("{left} left", { left: mwh(still) })),
       tile(t("Trades you may see"), String(trades.length))),
     told ? costs(told, market) : null,
     el("h2", {}, t("Congestion points")),

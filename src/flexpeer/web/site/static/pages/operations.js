@@ -1,4 +1,4 @@
-// What a market operator watches: the day's stages and which are late, health, the clearing, the rules, who has access.
+// What a market operator watches: the day's stages and which are late, health, the clearing, the rules.
 import { all, get } from "../api.js";
 import { el, show, status } from "../html.js";
 import { dayStages, figureTable } from "../parts.js";
@@ -53,17 +53,11 @@ function rules(markets) {
     el("details", {}, el("summary", {}, t("All rules of {day}", { day: markets[markets.length - 1].id })), figureTable(t("Rulebook"), [markets[markets.length - 1].rulebook])));
 }
 
-function access(users, clients) {
-  return el("section", {}, el("h2", {}, t("Users and clients")),
-    table(t("Users"), [[t("User"), (row) => row.id, true, (row) => row.id], [t("Organisation"), (row) => row.ownerOrganizationId, true, (row) => row.ownerOrganizationId], [t("May"), (row) => t(row.rank), true], [t("Status"), (row) => status(row.status === "open" ? "good" : "warn", t(row.status)), true]], users, t("No user is known here.")),
-    table(t("API clients"), [[t("Client"), (row) => row.id, true, (row) => row.id], [t("Organisation"), (row) => row.ownerOrganizationId, true, (row) => row.ownerOrganizationId], [t("Status"), (row) => status(row.status === "open" ? "good" : "warn", t(row.status)), true]], clients, t("No client is known here.")));
-}
-
 export async function draw(root, { market, clock }) {
   const query = { marketId: market.id };
-  const [markets, trades, ready, cleared, users, clients] = await Promise.all([all("/api/Markets"), all("/api/Trades", query), health(), all("/api/Clearings", query), all("/api/Users"), all("/api/Clients")]);
+  const [markets, trades, ready, cleared] = await Promise.all([all("/api/Markets"), all("/api/Trades", query), health(), all("/api/Clearings", query)]);
   const volume = trades.reduce((sum, trade) => sum + (Number(trade.quantity) * (Date.parse(trade.periodTo) - Date.parse(trade.periodFrom))) / 3600000, 0);
   show(root, dayStages(market), el("div", { class: "two" }, interfaces(ready, clock, market, trades), stages(market)),
     el("p", {}, t("{count} trades, {volume} so far (resource side).", { count: number(trades.length, 0), volume: mwh(volume) })),
-    el("h2", {}, t("Clearing")), clearing(cleared, market), rules(markets), access(users, clients));
+    el("h2", {}, t("Clearing")), clearing(cleared, market), rules(markets));
 }
