@@ -58,7 +58,7 @@ def here() -> Iterator[Running]:
 def test_what_is_written_is_what_is_done(here: Running, organisation: str, mode: GenerationMode) -> None:
     schema = schemathesis.openapi.from_asgi("/openapi.json", here.app)
     headers = {"Authorization": f"Bearer {here.token(organisation)}"}
-    found = schema.exclude(path="/api/events").get_all_operations()
+    found = schema.exclude(path=["/api/events", "/api/PublicOrders/stream"]).get_all_operations()
     operations = [each.ok() for each in found if isinstance(each, Ok)]
     assert len(operations) > 30
 

@@ -197,6 +197,7 @@ def test_from_a_one_time_link_to_a_metered_and_settled_trade(market: Market) -> 
     early = ("Dryer", "Sell", ("10:00", "12:00"), "1", "240")
     _order(mill, *early)
     expect(mill.page.get_by_role("alert")).to_contain_text("gate", ignore_case=True)
+    mill.open("/book")
     _click_on_to(operator, "open")
     expect(grid.open("/").locator("article.card")).not_to_have_count(0)
     mill.wrong.clear()

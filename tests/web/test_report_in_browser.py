@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from tests.cli.test_serve_and_play import EXAMPLE
-from tests.docs.pictures import subjects, take
+from tests.docs.pictures import SLICE, subjects, take
 from tests.web.chromium import chromium
 
 from flexpeer.bootstrap import run_folder
@@ -142,4 +142,7 @@ def test_pictures_are_taken_from_top_to_bottom(browser: Browser, results: Path, 
     assert [subject.name for subject in subjects(results)] == ["report", "dso", "fsp"]
     taken = take(browser, list(subjects(results))[2], "telephone", "dark", tmp_path)
     assert [picture.name for picture in taken] == [f"fsp-telephone-dark-{n}.png" for n in range(1, len(taken) + 1)]
-    assert all(picture.stat().st_size > 5_000 for picture in taken)
+    heights = [int.from_bytes(picture.read_bytes()[20:24]) for picture in taken]
+    assert set(heights[:-1]) == {SLICE}
+    assert 0 < heights[-1] <= SLICE
+    assert all(picture.stat().st_size > 5_000 for picture in taken[:-1])
