@@ -18,3 +18,9 @@ def test_minima_that_cannot_all_be_served_and_limits_without_need_leave_the_rest
     assert seen.wrong == ()
     assert seen.cleared > 0
     assert seen.gap_ppm <= 1
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_limit_far_away_is_no_division_by_zero() -> None:
+    """Beside a number so large that the least width of a band is lost in it."""
+    assert looked_at(day_of(6141)).wrong == ()

@@ -94,7 +94,7 @@ def banded(
     floor = np.maximum(under, np.minimum(low, over) - margin)
     ceiling = np.maximum(np.minimum(over, np.maximum(high, under) + margin), floor + LEAST)
     beyond = (np.maximum(floor - low, 0.0) + margin) * 2.0, (np.maximum(high - ceiling, 0.0) + margin) * 2.0
-    width = np.stack((beyond[0], ceiling - floor, beyond[1]), axis=1)
+    width = np.stack((beyond[0], np.maximum(ceiling - floor, LEAST), beyond[1]), axis=1)
     slope = np.zeros(width.shape)
     slope[:, (0, 2)] = np.broadcast_to(price, active.shape)[at, None, None]
     return DeviceSlopes(at, floor, start, width, slope)
