@@ -95,6 +95,24 @@ def test_a_preview_changes_nothing_and_says_what_it_counts_for() -> None:
     play(story)
 
 
+def test_a_preview_of_what_is_no_order_yet_says_so_and_is_no_error() -> None:
+    """While somebody types, the end may come before the beginning for a moment."""
+
+    async def story(here: Running) -> None:
+        await here.open_gate()
+        for wrong in (
+            {"periodTo": "2026-04-21T09:00:00+02:00"},
+            {"periodTo": "2026-04-21T10:07:00+02:00"},
+            {"pricePoints": [{"quantity": "0.0000001", "unitPrice": 240}]},
+        ):
+            told = await sent(here, MILL, "/api/Orders/preview", order(None, **wrong))
+            assert told["accepted"] is False
+            assert told["points"] == told["meetings"] == []
+            assert told["reason"]
+
+    play(story)
+
+
 def test_costs_so_far_become_those_of_the_report() -> None:
     async def story(here: Running) -> None:
         early = await got(here, DSO, f"/api/Markets/{MARKET}/costs")

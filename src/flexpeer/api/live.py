@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from decimal import Decimal
 
-from flexpeer.api.declining import denied, refused_command
+from flexpeer.api.declining import Declined, denied, refused_command
 from flexpeer.api.documents import REGULATIONS, SIDES
 from flexpeer.api.edge import JSON, Answer, Asked, Route
 from flexpeer.api.listing import listed
@@ -31,8 +31,10 @@ from flexpeer.wire.api_live import (
     PreviewPoint,
     Row,
 )
-from flexpeer.wire.api_problems import Denial
+from flexpeer.wire.api_problems import Denial, Problem
 from flexpeer.wire.api_queries import ListQuery
+
+UNPROCESSABLE = 422
 
 
 class Live:
@@ -75,7 +77,12 @@ class Live:
 
     async def preview(self, asked: Asked) -> Answer:
         """What would become of an order at once; only its first price point is looked at."""
-        order = placing(asked, asked.of(OrderRequest), None)
+        try:
+            order = placing(asked, asked.of(OrderRequest), None)
+        except Declined as declined:
+            if declined.problem.status != UNPROCESSABLE:
+                raise
+            return Answer(200, _refused(declined.problem))
         state, command = order.served.published.state, order.commands[0]
         async with self._one_preview:
             found = await asyncio.to_thread(self._previews.of, state, command)
@@ -118,6 +125,20 @@ def _preview(state: State, command: PlaceOrder, found: Prospects) -> PreviewDocu
         reason=None if problem is None else problem.reason,
         detail=None if problem is None else problem.detail,
         would_be=None if problem is None else problem.accepted,
+    )
+
+
+def _refused(problem: Problem) -> PreviewDocument:
+    """What is no order of a market at all, as a period that it has not."""
+    return PreviewDocument(
+        accepted=False,
+        points=(),
+        meetings=(),
+        met_quantity=Decimal(),
+        left_quantity=Decimal(),
+        reason=problem.reason,
+        detail=problem.detail,
+        would_be=problem.accepted,
     )
 
 

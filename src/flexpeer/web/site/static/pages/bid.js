@@ -28,6 +28,7 @@ function meetings(told, side, market) {
 }
 
 function preview(told, side, market, buysRelief) {
+  if (!told.accepted && !told.points.length) return [verdict(told)];
   return [verdict(told), told.regulationType ? el("p", { class: "soft" }, t("Regulation: {regulation}", { regulation: t(told.regulationType) })) : null,
     buysRelief ? null : table(t("What it counts for at each point, at these hours"), [
       [t("Congestion point"), (row) => row.flexibilityZoneId, true, (row) => row.flexibilityZoneId],
