@@ -8,7 +8,8 @@ import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -222,8 +223,7 @@ class EveryDay:
         self._store, self._registry, self._last = store, registry, last
 
     def _next(self) -> MarketDay:
-        last = self._last.day.scenario.day
-        return MarketDay(last.delivery_day + timedelta(days=1), last.timezone, last.mtu_minutes)
+        return self._last.day.scenario.day.later(1)
 
     def next_due(self) -> int:
         """When the next day is announced."""
@@ -235,8 +235,7 @@ class EveryDay:
         store, last, market_id = self._store, self._last.market_id, str(self._next().delivery_day)
         for dso, contribution in self._last.said.items():
             if contribution.lasting() != Contribution():
-                content = msgspec.json.encode(contribution.lasting()).decode()
-                store.keep_document(f"{SAID}{market_id}/{dso}", content)
+                _keep_said(store, market_id, dso, contribution.lasting())
         store.keep_document(FOLLOWING + market_id, store.document(FOLLOWING + last) or last)
         self._last = _served(store, market_id, self._registry)
         return self._last
@@ -257,14 +256,16 @@ def _served(store: Store, market_id: str, registry: Registry) -> ServedDay:
         merged, grid = contributed(scenario, opened, said)
         return Day(merged, log, watch, grid, NewtonVerifier(), listeners=(listener,))
 
-    def keep(dso: str, contribution: Contribution) -> None:
-        store.keep_document(prefix + dso, msgspec.json.encode(contribution).decode())
-
     known = {name.removeprefix(prefix): _document(store, name, Contribution) for name in store.documents(prefix)}
-    served = ServedDay(opening, known, keep, _coming(store, scenario))
+    served = ServedDay(opening, known, partial(_keep_said, store, market_id), _coming(store, scenario))
     if not log.n:
         registry.fill([AdoptRulebook(scenario.rulebook), *registrations(read, served.day.dso_of)])
     return served
+
+
+def _keep_said(store: Store, market_id: str, dso: str, contribution: Contribution) -> None:
+    """What a DSO says of a day outlives the program."""
+    store.keep_document(f"{SAID}{market_id}/{dso}", msgspec.json.encode(contribution).decode())
 
 
 def _read(store: Store, market_id: str) -> tuple[Scenario, GridFile | None]:

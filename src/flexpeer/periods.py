@@ -76,6 +76,10 @@ class MarketDay(msgspec.Struct, frozen=True, dict=True):
         step = 60 // self.mtu_minutes
         return [*range(0, self.mtu_count, step), self.mtu_count]
 
+    def later(self, days: int) -> "MarketDay":
+        """The delivery day some days later."""
+        return MarketDay(self.delivery_day + timedelta(days=days), self.timezone, self.mtu_minutes)
+
     def local(self, mtu: int) -> str:
         """Start of an MTU as ISO 8601 local time with its offset."""
         return local_text(self.instant(mtu), self.timezone)

@@ -4,12 +4,12 @@ Everybody may see the book, but not the events of others' orders: so it has a st
 within one stream, in order of arrival.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from itertools import count
 
 from flexpeer.api.documents import public_order
 from flexpeer.api.edge import Answer, Asked, Route, encode
-from flexpeer.api.feed import MEDIA, heard_within
+from flexpeer.api.feed import MEDIA, streaming
 from flexpeer.api.limits import RateLimits
 from flexpeer.api.permissions import Action
 from flexpeer.api.published import Published
@@ -37,27 +37,14 @@ class BookFeed:
 
     async def follow(self, asked: Asked) -> Answer:
         """The book of a market, and what becomes of it."""
-        market_id = asked.query.market_id or max(asked.service.days)
-        published = asked.day(market_id).published
-        self._limits.require_room(asked.caller.client)
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return Answer(200, self._stream(asked, market_id, published), headers, MEDIA)
+        served = asked.chosen_day()
+        book = _Book(served.market_id, served.published)
 
-    async def _stream(self, asked: Asked, market_id: str, published: Published) -> AsyncIterator[bytes]:
-        service, book = asked.service, _Book(market_id, published)
-        heard = service.listen()
-        try:
-            with self._limits.stream(asked.caller.client):
-                yield b"retry: 1000\n\n"
-                while service.alive:
-                    heard.clear()
-                    change = book.change()
-                    if change is not None:
-                        yield b"event: book\ndata: " + encode(change) + b"\n\n"
-                    if not await heard_within(heard):
-                        yield b": still here\n\n"
-        finally:
-            service.leave(heard)
+        def news() -> tuple[bytes, bool]:
+            change = book.change()
+            return b"" if change is None else b"event: book\ndata: " + encode(change) + b"\n\n", True
+
+        return streaming(asked, self._limits, news)
 
     @property
     def routes(self) -> tuple[Route, ...]:

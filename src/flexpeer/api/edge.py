@@ -85,6 +85,10 @@ class Asked(NamedTuple):
             raise denied(Denial.NOT_FOUND)
         return found
 
+    def chosen_day(self) -> ServedDay:
+        """The market of the query, else the latest."""
+        return self.day(self.query.market_id or max(self.service.days))
+
     def days(self, market_id: str | None) -> list[tuple[str, ServedDay]]:
         """One market, or all of them by date."""
         return [(market_id, self.day(market_id))] if market_id is not None else sorted(self.service.days.items())

@@ -1,7 +1,7 @@
 """Events as they happen: server-sent events that resume where a reader left, each with the id `day/n`."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from flexpeer.api.edge import Answer, Asked, Route, encode, malformed
 from flexpeer.api.limits import RateLimits
@@ -34,29 +34,17 @@ class Feed:
     async def follow(self, asked: Asked) -> Answer:
         """Everything after the `n`th event, and then what happens."""
         market_id, after = _place(asked)
-        self._limits.require_room(asked.caller.client)
         types = frozenset(asked.query.types.split(",")) if asked.query.types else None
-        stream = self._stream(asked, market_id, after, types)
-        return Answer(200, stream, {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}, MEDIA)
+        published = asked.day(market_id).published
 
-    async def _stream(
-        self, asked: Asked, market_id: str, after: int, types: frozenset[str] | None
-    ) -> AsyncIterator[bytes]:
-        service, published = asked.service, asked.day(market_id).published
-        heard = service.listen()
-        try:
-            with self._limits.stream(asked.caller.client):
-                yield b"retry: 1000\n\n"
-                while service.alive:
-                    heard.clear()
-                    until = min(len(published.events), after + AT_ONCE)
-                    lines = [_lines(asked.caller, market_id, published, n, types) for n in range(after + 1, until + 1)]
-                    after = max(after, until)
-                    yield b"".join(lines)
-                    if after >= len(published.events) and not await heard_within(heard):
-                        yield b": still here\n\n"
-        finally:
-            service.leave(heard)
+        def news() -> tuple[bytes, bool]:
+            nonlocal after
+            until = min(len(published.events), after + AT_ONCE)
+            lines = [_lines(asked.caller, market_id, published, n, types) for n in range(after + 1, until + 1)]
+            after = max(after, until)
+            return b"".join(lines), after >= len(published.events)
+
+        return streaming(asked, self._limits, news)
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -77,8 +65,7 @@ def _place(asked: Asked) -> tuple[str, int]:
         if not number.isdecimal() or len(number) > 12:
             raise malformed("Last-Event-ID is no event's id, which is `day/n`")
         return asked.day(market_id).market_id, int(number)
-    market_id = asked.query.market_id or max(asked.service.days)
-    return asked.day(market_id).market_id, asked.query.after
+    return asked.chosen_day().market_id, asked.query.after
 
 
 def _lines(caller: Caller, market_id: str, published: Published, n: int, types: frozenset[str] | None) -> bytes:
@@ -90,7 +77,31 @@ def _lines(caller: Caller, market_id: str, published: Published, n: int, types: 
     return f"id: {document.id}\nevent: {document.type}\ndata: ".encode() + encode(document) + b"\n\n"
 
 
-async def heard_within(heard: asyncio.Event) -> bool:
+def streaming(asked: Asked, limits: RateLimits, news: Callable[[], tuple[bytes, bool]]) -> Answer:
+    """A stream of what `news` has whenever something was published: lines, and whether that is all for now."""
+    limits.require_room(asked.caller.client)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Answer(200, _stream(asked, limits, news), headers, MEDIA)
+
+
+async def _stream(asked: Asked, limits: RateLimits, news: Callable[[], tuple[bytes, bool]]) -> AsyncIterator[bytes]:
+    service = asked.service
+    heard = service.listen()
+    try:
+        with limits.stream(asked.caller.client):
+            yield b"retry: 1000\n\n"
+            while service.alive:
+                heard.clear()
+                lines, is_all = news()
+                if lines:
+                    yield lines
+                if is_all and not await _heard_within(heard):
+                    yield b": still here\n\n"
+    finally:
+        service.leave(heard)
+
+
+async def _heard_within(heard: asyncio.Event) -> bool:
     """Whether anything was published before it is time for a sign of life."""
     try:
         await asyncio.wait_for(heard.wait(), HEARTBEAT_S)

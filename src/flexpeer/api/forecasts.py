@@ -8,7 +8,7 @@ import msgspec
 
 from flexpeer.api.declining import Declined, denied
 from flexpeer.api.edge import CSV, JSON, XLSX, Answer, Asked, Route, csv_table, decoded, malformed
-from flexpeer.api.grids import OwnElements, market_of, revise
+from flexpeer.api.grids import OwnElements, revise
 from flexpeer.api.permissions import Action
 from flexpeer.api.service import ServedDay
 from flexpeer.api.units import WATTS_PER_MW, instant, watts
@@ -43,7 +43,7 @@ class ForecastRows(NamedTuple):
 
 async def take(asked: Asked) -> Answer:
     """All values of a body, or none of them."""
-    served = market_of(asked)
+    served = asked.chosen_day()
     series = _series(asked, served, await _sent(asked))
 
     def change(served: ServedDay, said: Contribution) -> Contribution:

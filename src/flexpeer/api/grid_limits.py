@@ -7,7 +7,7 @@ import msgspec
 
 from flexpeer.api.declining import denied
 from flexpeer.api.edge import JSON, Answer, Asked, Route
-from flexpeer.api.grids import OwnElements, market_of, own_grid, revise
+from flexpeer.api.grids import OwnElements, own_grid, revise
 from flexpeer.api.listing import listed
 from flexpeer.api.permissions import Action
 from flexpeer.api.service import ServedDay
@@ -35,7 +35,7 @@ VOLTAGES = (DirectionWord.HIGH, DirectionWord.LOW)
 
 async def read_limits(asked: Asked) -> Answer:
     """What the caller has stated, and the congestion points that are its own."""
-    served = market_of(asked)
+    served = asked.chosen_day()
     said = served.said.get(asked.caller.organisation, Contribution())
     points = [point for point in served.day.scenario.congestion_points or () if _is_own(asked, served, point)]
     return Answer(200, _limits(points, said))
@@ -70,7 +70,7 @@ def _only_dso(served: ServedDay) -> str:
 
 async def replace_limits(asked: Asked) -> Answer:
     """All limits that the caller states, in place of those before."""
-    served, sent = market_of(asked), asked.of(StatedLimits)
+    served, sent = asked.chosen_day(), asked.of(StatedLimits)
     own = own_grid(asked, served)
     findings = list(_strangers(own, sent))
     if sent.congestion_points and served.day.scenario.congestion_points is None:
@@ -155,7 +155,7 @@ def _outage_document(served: ServedDay, name: str, outage: OutageRow) -> OutageD
 
 async def add_outage(asked: Asked) -> Answer:
     """An outage of an own element; one with the same id is replaced."""
-    served, sent = market_of(asked), asked.of(OutageRequest)
+    served, sent = asked.chosen_day(), asked.of(OutageRequest)
     own = own_grid(asked, served)
     begins, ends = instant(sent.period_from, "$.periodFrom"), instant(sent.period_to, "$.periodTo")
     touched = served.day.scenario.day.touched(begins, ends)
@@ -175,7 +175,7 @@ async def add_outage(asked: Asked) -> Answer:
 
 async def remove_outage(asked: Asked) -> Answer:
     """It is none any more."""
-    served = market_of(asked)
+    served = asked.chosen_day()
 
     if asked.id not in served.said.get(asked.caller.organisation, Contribution()).outages:
         raise denied(Denial.NOT_FOUND)

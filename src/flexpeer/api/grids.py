@@ -42,11 +42,6 @@ def own_grid(asked: Asked, served: ServedDay) -> OwnElements:
     return OwnElements(served.day.physical.grid, asked.caller.organisation)
 
 
-def market_of(asked: Asked) -> ServedDay:
-    """The market of the query, else the latest."""
-    return asked.day(asked.query.market_id or max(asked.service.days))
-
-
 async def revise(asked: Asked, served: ServedDay, change: Change) -> None:
     """Have the writer change what the caller has said; declined with all findings if the day cannot be so."""
     dso = asked.caller.organisation
@@ -64,7 +59,7 @@ async def revise(asked: Asked, served: ServedDay, change: Change) -> None:
 
 async def read(asked: Asked) -> Answer:
     """The caller's own area."""
-    served = market_of(asked)
+    served = asked.chosen_day()
     return Answer(200, _document(served, _own_area(asked, served)))
 
 
@@ -91,7 +86,7 @@ def _document(served: ServedDay, area: Area, findings: tuple[ValidationError, ..
 
 async def replace(asked: Asked) -> Answer:
     """The caller's own grid in place of what it was."""
-    served = market_of(asked)
+    served = asked.chosen_day()
     own_grid(asked, served)
     if set(asked.query.file) & {"/", "\\", "\0"} or asked.query.file.startswith("."):
         raise malformed("file is the name of a file, without a folder - at `$.file`")

@@ -5,10 +5,9 @@ the later day has twice is as the one hour was, one that the first day skipped i
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import TypeVar
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from flexpeer.app.scenario import Profile, Scenario
 from flexpeer.periods import MarketDay
@@ -20,12 +19,11 @@ CLOCK = slice(11, 16)
 
 def following(scenario: Scenario, days: int) -> Scenario:
     """The scenario some days later, without orders, obligations, outages, switching, ratings, bands and meters."""
-    given = scenario.day
-    day = MarketDay(given.delivery_day + timedelta(days=days), given.timezone, given.mtu_minutes)
-    at = _same_time(given, day)
+    day = scenario.day.later(days)
+    at = _same_time(scenario.day, day)
 
     def moved(profiles: Mapping[str, Profile]) -> dict[str, Profile]:
-        return {name: Profile(*(_at(row, at) for row in _rows(each))) for name, each in profiles.items()}
+        return {name: Profile(*(_at(row, at) for row in astuple(each))) for name, each in profiles.items()}
 
     impact = scenario.impact_ppm
     return replace(
@@ -57,10 +55,6 @@ def _same_time(given: MarketDay, day: MarketDay) -> list[int]:
     for mtu in range(day.mtu_count):
         found.append(known.get(day.local(mtu)[CLOCK], found[-1] if found else 0))
     return found
-
-
-def _rows(profile: Profile) -> tuple[tuple[int, ...], ...]:
-    return profile.p_w, profile.q_var, profile.p_low_w, profile.p_high_w
 
 
 def _at(row: Sequence[T], at: Sequence[int]) -> tuple[T, ...]:
