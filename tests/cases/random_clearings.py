@@ -22,6 +22,7 @@ from flexpeer.market.orders import Side
 from flexpeer.market.rulebook import DsoPurchase, Exchange, Reopening, Rulebook
 from flexpeer.market.trades import OrdersCleared, Phase, Trade
 
+FAR_PPM = 10_000
 FACTORS = (1_000_000, 1_000_000, 900_000, 700_000, 400_000)
 
 
@@ -157,7 +158,7 @@ def looked_at(given: Scenario) -> Seen:
 def main(count: int, first: int = 0) -> int:
     """Look at `count` days, each also with hopeless orders; what is wrong with any."""
     warnings.simplefilter("error", RuntimeWarning)
-    wrong, cleared, moved, kept, gap_ppm = 0, 0, 0, [0.0], 0
+    wrong, cleared, moved, far, kept, gap_ppm = 0, 0, 0, 0, [0.0], 0
     for seed in range(first, first + count):
         try:
             seen, beside = looked_at(day_of(seed)), looked_at(day_of(seed, hopeless(seed)))
@@ -171,6 +172,9 @@ def main(count: int, first: int = 0) -> int:
             moved += 1
         cleared += seen.cleared
         gap_ppm = max(gap_ppm, seen.gap_ppm)
+        far += seen.gap_ppm > FAR_PPM
+        if seen.gap_ppm > FAR_PPM:
+            print(f"{seed} | {seen.gap_ppm} ppm from the optimum", flush=True)
         kept += [seen.kept_minor] * (seen.cleared > 0)
         wrong += bool(found)
         if found:
@@ -179,7 +183,8 @@ def main(count: int, first: int = 0) -> int:
             print(f"{seed - first + 1} of {count} days", file=sys.stderr)
     print(
         f"{count} days, {cleared} clearings, {wrong} wrong, {moved} with moved prices; "
-        f"the pool keeps {min(kept):g} to {max(kept):g} minor units a day; at most {gap_ppm} ppm from the optimum"
+        f"the pool keeps {min(kept):g} to {max(kept):g} minor units a day; at most {gap_ppm} ppm from the optimum, "
+        f"more than {FAR_PPM} in {far}"
     )
     return int(wrong > 0)
 
