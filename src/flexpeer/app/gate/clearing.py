@@ -287,11 +287,12 @@ class GateClearing:
 
         The sum of what orders miss at their prices and of what the rows' prices leave unused (`certificate`). Any
         prices give a bound: those of the solution with its minima held or those that are paid; the better one counts.
+        A gain of less than a minor unit counts as one.
         """
         gains, missed = zip(*(share.worth() for share in self._shares), strict=True)
         room = self._room()
-        gain, gap = sum(gains), sum(missed) + float(self._price @ np.maximum(room, 0.0))
-        return ceil(gap / gain * PPM) if gain > 0.0 else 0
+        gain, gap = max(sum(gains), 1.0), sum(missed) + float(self._price @ np.maximum(room, 0.0))
+        return ceil(gap / gain * PPM)
 
 
 def _wanted(market: Market) -> set[At]:
