@@ -291,7 +291,8 @@ class GateClearing:
         """
         gains, missed = zip(*(share.worth() for share in self._shares), strict=True)
         room = self._room()
-        gain, gap = max(sum(gains), 1.0), sum(missed) + float(self._price @ np.maximum(room, 0.0))
+        gain: float = max(sum(gains), 1.0)
+        gap: float = sum(missed) + float(self._price @ np.maximum(room, 0.0))
         return ceil(gap / gain * PPM)
 
 
