@@ -110,11 +110,12 @@ class GateClearing:
         while True:
             self.rounds += 1
             self._solve()
+            unkept = self._room() < -SLACK
             before, passed = passed.sum(), self._round()
             if self.rounds >= ROUNDS:
                 return
             if before and passed.sum() >= before:
-                self._release_last(passed > 0.0)
+                self._release_last(unkept | (passed > 0.0))
             short = [share.short_of_minimum() for share in self._shares]
             added = self._add_past_energy()
             if any(short) or added or passed.any():
@@ -126,6 +127,10 @@ class GateClearing:
             losers = [share.leave_out_losers() for share in self._shares]
             if not any(losers):
                 return
+
+    def _room(self) -> Floats:
+        """What rows have left, (rows,)."""
+        return np.asarray(self._bound - np.sum([share.used() for share in self._shares], axis=0))
 
     def _solve(self) -> None:
         """Prices of all rows, and what every DSO's orders do at them."""
@@ -147,7 +152,10 @@ class GateClearing:
             share.take(party, self._price)
 
     def _release_last(self, passed: Flags) -> None:
-        """Where no price keeps rows (rows,) that are `passed`: whoever came last of those held to minima there goes."""
+        """Where no price keeps rows (rows,): whoever came last of those held to minima there goes.
+
+        `passed` are those that prices alone passed, too: whole watts may keep them at the cost of others.
+        """
         last = [share.last_held(passed) for share in self._shares]
         came = max((number for number in last if number is not None), default=None)
         if came is not None:
@@ -157,7 +165,7 @@ class GateClearing:
     def _round(self) -> Floats:
         """Whole watts within bounds; by how much rows are passed, (rows,): from now on prices aim below by that."""
         turns = [share.watts() for share in self._shares]
-        room = self._bound - np.sum([share.used() for share in self._shares], axis=0)
+        room = self._room()
         for repair in range(REPAIRS):
             for watts in turns:
                 watts.repair(room, heeding=repair > 0)
@@ -279,11 +287,13 @@ class GateClearing:
 
         The sum of what orders miss at their prices and of what the rows' prices leave unused (`certificate`). Any
         prices give a bound: those of the solution with its minima held or those that are paid; the better one counts.
+        A gain of less than a minor unit counts as one.
         """
         gains, missed = zip(*(share.worth() for share in self._shares), strict=True)
-        room = self._bound - np.sum([share.used() for share in self._shares], axis=0)
-        gain, gap = sum(gains), sum(missed) + float(self._price @ np.maximum(room, 0.0))
-        return ceil(gap / gain * PPM) if gain > 0.0 else 0
+        room = self._room()
+        gain: float = max(sum(gains), 1.0)
+        gap: float = sum(missed) + float(self._price @ np.maximum(room, 0.0))
+        return ceil(gap / gain * PPM)
 
 
 def _wanted(market: Market) -> set[At]:

@@ -288,9 +288,10 @@ class GateShare:
         return least
 
     def leave_out_hopeless(self, worth: Mapping[At, float], cost: float, roomy: Set[At]) -> None:
-        """Leave out SELLs that ask more than relief is `worth` where they give it, BUYs that bid less than it `cost`s.
+        """Leave out SELLs that ask more than relief is `worth` where they give it, and BUYs that cannot trade at all.
 
-        Where there is room beside (`roomy`) a BUY need not be served by anybody.
+        Those bid less than nothing and less than relief `cost`s: relief that others pay for may be left over, for
+        nothing. Where there is room beside (`roomy`) a BUY need not be served by anybody.
         """
         for at, counts in enumerate(self._counts):
             if self.low_w[at] < 0.0:
@@ -300,7 +301,7 @@ class GateShare:
                 self.active[at] = -self.value[at] <= most * (1.0 + 1e-9)
             else:
                 load = sum(ppm for place, ppm in counts.items() if place not in roomy)
-                self.active[at] = self.value[at] >= (cost * load if load and np.isfinite(cost) else 0.0) - 1e-12
+                self.active[at] = self.value[at] >= min(cost * load if load else 0.0, 0.0) - 1e-12
 
     def leave_out_losers(self) -> bool:
         """Leave out accepted orders that their prices make worse off than their limits; whether there were any."""
