@@ -8,19 +8,18 @@ write. After a failed commit nobody knows what is on the disk, so the store writ
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from flexpeer.adapters.ed25519 import Ed25519Signatures
 from flexpeer.adapters.folders import whole_file
 from flexpeer.adapters.log_file import FileLog, decode_event, encode_event
 from flexpeer.adapters.signed_heads import sign_head
-from flexpeer.adapters.store.chains import days_of, read_chain
+from flexpeer.adapters.store.chains import Kept, days_of, read_chain
 from flexpeer.adapters.store.places import OpenedPlace, open_place, said_by
 from flexpeer.adapters.store.tables import DOCUMENTS, HEADS, RECORDS, Adding, Row
 from flexpeer.app.ports import Batch
@@ -49,15 +48,22 @@ class DayLog:
 
     def read(self) -> Iterator[Batch]:
         """What it has, batch by batch; `BadInput` where the chain is broken, or is not what was signed."""
-        for batch, rows in groupby(self._store.records(self.day), key=lambda row: row["batch"]):
-            yield [self._event(batch, row) for row in rows]
+        events: list[Any] = []
+        for row in self._store.records(self.day):
+            n, batch, _, _, content = row
+            if n == batch and events:
+                yield events
+                events = []
+            events.append(self._event(n, batch, content))
+        if events:
+            yield events
 
-    def _event(self, batch: int, row: RowMapping) -> Any:
+    def _event(self, n: int, batch: int, content: bytes) -> Any:
         try:
-            return decode_event(row["event"])
+            return decode_event(content)
         except (msgspec.MsgspecError, ValueError) as error:
             where = f"{self.day}, batch {batch}"
-            problem = f"record {row['n']} is no event that this version knows ({error})"
+            problem = f"record {n} is no event that this version knows ({error})"
             raise bad_input(where, problem, "a log of this version of flexpeer, or of one before") from error
 
     def append(self, events: Batch) -> None:
@@ -78,8 +84,8 @@ class DayLog:
         if path.exists():
             raise FileExistsError(f"{path} is there already")
         with whole_file(path) as new, FileLog(new) as file:
-            for row in self._store.records(self.day):
-                file.append_written(row["event"])
+            for _, _, _, _, content in self._store.records(self.day):
+                file.append_written(content)
             return file.seal(state_hash)
 
     def sync(self) -> None:
@@ -126,7 +132,7 @@ class Store:
             found = connection.execute(last).first()
         return (0, GENESIS) if found is None else (found.n, found.hash)
 
-    def records(self, day: str, after: int = 0) -> Iterator[RowMapping]:
+    def records(self, day: str, after: int = 0) -> Iterator[Kept]:
         """The durable records of a log after a number, in order; `BadInput` where the chain is broken.
 
         Nothing is held while whoever asks for them takes their time.
