@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from flexpeer.adapters.scenario_files.sent_sheets import sent_csv
 from flexpeer.adapters.store import Store
-from flexpeer.api.application import Parts, make_app
+from flexpeer.api.application import Observed, Parts, make_app
+from flexpeer.api.connections import connections
 from flexpeer.api.declining import Declined
 from flexpeer.api.doors import Doors
 from flexpeer.api.limits import RateLimits
@@ -193,11 +194,11 @@ def _visitor(session: Session | None) -> Visitor | None:
 class _Server(uvicorn.Server):
     """Tells when it is ready; a signal ends streams first and then everything else in order."""
 
-    def __init__(self, app: Any, service: Service, settings: ServiceSettings, tell: Tell) -> None:
+    def __init__(self, app: Observed, service: Service, settings: ServiceSettings, tell: Tell) -> None:
         super().__init__(
             uvicorn.Config(
-                app, log_config=None, access_log=False, timeout_keep_alive=KEEP_ALIVE_S, server_header=False,
-                timeout_graceful_shutdown=LONGEST_GOODBYE_S,
+                app, http=connections(app.orders), log_config=None, access_log=False, server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=LONGEST_GOODBYE_S,
             )
         )  # fmt: skip
         self._service, self._settings, self._tell = service, settings, tell

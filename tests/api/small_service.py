@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
-from starlette.types import ASGIApp
 from tests.cases.days import NoWatch
 from tests.docs.pages import DOCS
 from tests.market.small_market import MemoryLog
@@ -14,7 +13,7 @@ from tests.market.small_market import MemoryLog
 from flexpeer.adapters.scenario_files import read_scenario
 from flexpeer.adapters.scenario_files.sent_sheets import sent_csv
 from flexpeer.api.accounts import AccountHolder, Credentials, Doorkeeper, Login, accounts_of, new_accounts
-from flexpeer.api.application import Parts, make_app
+from flexpeer.api.application import Observed, Parts, make_app
 from flexpeer.api.clocks import VirtualClock
 from flexpeer.api.limits import RateLimits
 from flexpeer.api.live_grids import LiveGrids
@@ -63,7 +62,7 @@ def no_heads(_market: str) -> tuple[SignedHead, ...]:
 class Running:
     """A service, its application, and clients of organisations."""
 
-    def __init__(self, parts: Parts, app: ASGIApp, logins: dict[str, Login]) -> None:
+    def __init__(self, parts: Parts, app: Observed, logins: dict[str, Login]) -> None:
         self.parts, self.app, self._logins = parts, app, logins
         self.service, self.doorkeeper = parts.service, parts.doorkeeper
         (self.day,) = parts.service.days.values()

@@ -159,13 +159,17 @@ class Edge:
             request.scope[ROUTE] = route.path
             try:
                 return await self._answered(route, request)
-            except Declined as declined:
-                self.note(request, declined.problem)
-                return problem_response(declined.problem)
-            except Stopped:
-                return problem_response(denied(Denial.STOPPING).problem)
+            except (Declined, Stopped) as error:
+                return self.declined(request, error)
 
         return respond
+
+    def declined(self, request: Request, error: Declined | Stopped) -> Response:
+        """The problem document; a denial is noted."""
+        if isinstance(error, Stopped):
+            return problem_response(denied(Denial.STOPPING).problem)
+        self.note(request, error.problem)
+        return problem_response(error.problem)
 
     def note(self, request: Request, problem: Problem) -> None:
         """Every denial is an audit record."""
@@ -174,14 +178,24 @@ class Edge:
             self._audit("denied", request=number, path=request.url.path, method=request.method, reason=problem.reason)
 
     async def _answered(self, route: Route, request: Request) -> Response:
-        caller = self._caller(request)
-        self.limits.take(caller.client)
-        if may(caller, route.action) is not Permission.ALLOWED:
-            raise denied(Denial.FORBIDDEN)
+        caller = self._admitted(route, request)
         query = None if route.query is None else query_of(request, route.query)
         body = await body_of(request, route) if route.bodies else b""
         answer = await route.handle(Asked(request, caller, route.action, query, body, self.service, self._sheets))
         return response(answer)
+
+    def asked(self, route: Route, request: Request, body: bytes) -> Asked:
+        """A request without a query whose body is here; declined if it may not be made."""
+        caller = self._admitted(route, request)
+        require_media(request, route)
+        return Asked(request, caller, route.action, None, body, self.service, self._sheets)
+
+    def _admitted(self, route: Route, request: Request) -> Caller:
+        caller = self._caller(request)
+        self.limits.take(caller.client)
+        if may(caller, route.action) is not Permission.ALLOWED:
+            raise denied(Denial.FORBIDDEN)
+        return caller
 
     def _caller(self, request: Request) -> Caller:
         said = request.headers.get("authorization", "")
@@ -204,11 +218,15 @@ def media_of(request: Request) -> str:
     return request.headers.get("content-type", JSON).split(";")[0].strip().lower()
 
 
+def require_media(request: Request, route: Route) -> None:
+    """Declined unless the body's media type is one the route takes."""
+    if media_of(request) not in route.bodies and BYTES not in route.bodies:
+        raise denied(Denial.UNSUPPORTED_MEDIA_TYPE)
+
+
 async def body_of(request: Request, route: Route) -> bytes:
     """The body, if its media type is one the route takes and it is not too large."""
-    media = media_of(request)
-    if media not in route.bodies and BYTES not in route.bodies:
-        raise denied(Denial.UNSUPPORTED_MEDIA_TYPE)
+    require_media(request, route)
     pieces, size = [], 0
     async for piece in request.stream():
         size += len(piece)
