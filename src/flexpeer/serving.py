@@ -19,6 +19,7 @@ from flexpeer.adapters.store import Store
 from flexpeer.api.application import Observed, Parts, make_app
 from flexpeer.api.connections import connections
 from flexpeer.api.declining import Declined
+from flexpeer.api.denials import Denials
 from flexpeer.api.doors import Doors
 from flexpeer.api.limits import RateLimits
 from flexpeer.api.live_grids import LiveGrids
@@ -27,6 +28,7 @@ from flexpeer.api.service import Service, Stopped
 from flexpeer.api.sessions import COOKIE, Session, Sessions
 from flexpeer.api.settings import ServiceSettings
 from flexpeer.api.users import JOIN
+from flexpeer.app.registry import DENIALS
 from flexpeer.app.study.live_grid import own_part
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.market.timeline import Stage
@@ -62,7 +64,7 @@ def serve(settings: ServiceSettings, scenarios: Sequence[Path], *, demo: bool, t
         word = make_market(store, settings.data, scenarios, demo=demo)
         ending = _Ending()
         service, parts, oidc = _parts(store, settings, ending)
-        doors = Doors(service, parts.doorkeeper, parts.sessions, oidc)
+        doors = Doors(service, parts.doorkeeper, parts.sessions, parts.denials, oidc)
         pages = site_routes(_Doors(doors), _Maps(service, parts.grids))
         app = make_app(parts, [*doors.provider_routes(), *pages])
         server = _Server(app, service, settings, _with_link(tell, word))
@@ -115,7 +117,7 @@ def _parts(store: Store, settings: ServiceSettings, ending: "_Ending") -> tuple[
     sessions = Sessions(market.doorkeeper, market.token_key)
     parts = Parts(
         service, market.doorkeeper, limits, store.heads, market.webhooks, sessions, sent_csv, LiveGrids(),
-        market.standing,
+        market.standing, Denials(service, store.log(DENIALS)), store.lines,
     )  # fmt: skip
     if settings.oidc_issuer is None:
         return service, parts, None

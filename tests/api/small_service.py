@@ -15,6 +15,7 @@ from flexpeer.adapters.scenario_files.sent_sheets import sent_csv
 from flexpeer.api.accounts import AccountHolder, Credentials, Doorkeeper, Login, accounts_of, new_accounts
 from flexpeer.api.application import Observed, Parts, make_app
 from flexpeer.api.clocks import VirtualClock
+from flexpeer.api.denials import Denials
 from flexpeer.api.limits import RateLimits
 from flexpeer.api.live_grids import LiveGrids
 from flexpeer.api.service import ServedDay, Service
@@ -57,6 +58,10 @@ CREDENTIALS, LOGINS = new_accounts(
 
 def no_heads(_market: str) -> tuple[SignedHead, ...]:
     return ()
+
+
+def no_lines(_name: str, _after: int, _sealed: bool) -> Iterator[bytes]:
+    return iter(())
 
 
 class Running:
@@ -111,11 +116,12 @@ def running(
     scenario: Scenario = SCENARIO,
     limits: RateLimits | None = None,
     standing: Standing | None = None,
+    denials: MemoryLog | None = None,
 ) -> Iterator[Running]:
     """A service that has announced its day; its virtual clock stands just before the gate opens."""
     kept = log or MemoryLog()
     served = ServedDay(lambda listener, _said: Day(scenario, kept, NoWatch(), listeners=(listener,)))
-    with serving(served, CREDENTIALS, LOGINS, limits, standing) as here:
+    with serving(served, CREDENTIALS, LOGINS, limits, standing, denials) as here:
         yield here
 
 
@@ -136,6 +142,7 @@ def serving(
     logins: dict[str, Login],
     limits: RateLimits | None = None,
     standing: Standing | None = None,
+    denials: MemoryLog | None = None,
 ) -> Iterator[Running]:
     """The same for any day, and whoever has an account there."""
     clock = VirtualClock(served.day.instant(Stage.OPEN) - 1)
@@ -155,6 +162,8 @@ def serving(
         sent_csv,
         LiveGrids(),
         known,
+        Denials(service, denials or MemoryLog()),
+        no_lines,
     )
     app = make_app(parts)
     service.start()

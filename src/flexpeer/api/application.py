@@ -9,7 +9,6 @@ from typing import NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
-import structlog
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
@@ -33,8 +32,9 @@ from flexpeer.api import (
 from flexpeer.api.accounts import Doorkeeper
 from flexpeer.api.book_feed import BookFeed
 from flexpeer.api.declining import Declined, denied
+from flexpeer.api.denials import ACCOUNT, Attempt, Denials
 from flexpeer.api.direct_orders import DirectOrders
-from flexpeer.api.edge import BODY_BYTES, NUMBER, Answer, Edge, Route, Sheets, problem_response, response
+from flexpeer.api.edge import BODY_BYTES, Answer, Edge, Route, Sheets, problem_response, response
 from flexpeer.api.evidence import Evidence
 from flexpeer.api.feed import Feed
 from flexpeer.api.limits import RateLimits
@@ -43,7 +43,7 @@ from flexpeer.api.live_grids import LiveGrids
 from flexpeer.api.metrics import Metrics
 from flexpeer.api.observations import Observations
 from flexpeer.api.openapi import openapi_document
-from flexpeer.api.operating import Heads, Operating
+from flexpeer.api.operating import Chains, Heads, Operating
 from flexpeer.api.public import Public
 from flexpeer.api.service import Service
 from flexpeer.api.sessions import Sessions
@@ -53,7 +53,6 @@ from flexpeer.api.webhooks import Webhooks
 from flexpeer.wire.api_operations import Health, TokenDocument
 from flexpeer.wire.api_problems import Denial
 
-LOG = structlog.get_logger("flexpeer.api")
 Endpoint = Callable[[Request], Awaitable[Response]]
 BY_STATUS = {404: Denial.NOT_FOUND, 405: Denial.METHOD_NOT_ALLOWED, 413: Denial.TOO_LARGE}
 
@@ -70,6 +69,8 @@ class Parts(NamedTuple):
     sheets: Sheets
     grids: LiveGrids
     standing: Standing
+    denials: Denials
+    chains: Chains
 
 
 def routes_of(parts: Parts) -> tuple[Route, ...]:
@@ -91,7 +92,7 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
         *Feed(parts.limits).routes,
         *BookFeed(parts.limits).routes,
         *parts.webhooks.routes,
-        *Operating(parts.heads).routes,
+        *Operating(parts.heads, parts.chains).routes,
         *Users(parts.doorkeeper).routes,
     )
 
@@ -99,7 +100,7 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
 def make_app(parts: Parts, pages: Sequence[BaseRoute] = ()) -> "Observed":
     """The application, with these `pages` too; the caller starts and stops the service."""
     metrics = Metrics(parts.service)
-    edge = Edge(parts.service, parts.doorkeeper, parts.limits, LOG.warning, parts.sheets, parts.sessions)
+    edge = Edge(parts.service, parts.doorkeeper, parts.limits, parts.denials, parts.sheets, parts.sessions)
     routes = routes_of(parts)
     document = msgspec.json.encode(openapi_document(routes))
 
@@ -134,10 +135,7 @@ def _open_routes(app: FastAPI, parts: Parts, metrics: Metrics, document: bytes) 
         try:
             return response(await _token(request, parts))
         except Declined as declined:
-            LOG.warning(
-                "denied", request=request.scope[NUMBER], path=request.url.path, method="POST",
-                reason=declined.problem.reason,
-            )  # fmt: skip
+            parts.denials.note_problem(Attempt.of(request), declined.problem)
             return problem_response(declined.problem)
 
     public = Public(parts.service, parts.limits)
@@ -194,6 +192,7 @@ async def _token(request: Request, parts: Parts) -> Answer:
     if grant != ["client_credentials"]:
         raise denied(Denial.MALFORMED, "grant_type is client_credentials")
     client_id, secret = _basic(request.headers.get("authorization", ""))
+    request.scope[ACCOUNT] = client_id
     parts.limits.take(f"token of {client_id}"[:200])
     caller = await asyncio.to_thread(parts.doorkeeper.client, client_id, secret)
     if caller is None:

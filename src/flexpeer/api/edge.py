@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from flexpeer.api.accounts import Doorkeeper
 from flexpeer.api.declining import Declined, bad_file, denied
+from flexpeer.api.denials import ACCOUNT, Attempt, Denials
 from flexpeer.api.limits import RateLimits
 from flexpeer.api.permissions import Action, Caller, Owned, Permission, may
 from flexpeer.api.service import ServedDay, Service, Stopped
@@ -28,7 +29,6 @@ XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet
 BYTES: Final = "application/octet-stream"
 BEARER = "Bearer "
 ROUTE: Final = "flexpeer.route"
-NUMBER: Final = "flexpeer.request"
 S = TypeVar("S", bound=msgspec.Struct)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 encode = _ENCODER.encode
@@ -145,11 +145,11 @@ class Edge:
         service: Service,
         doorkeeper: Doorkeeper,
         limits: RateLimits,
-        audit: Callable[..., None],
+        denials: Denials,
         sheets: Sheets,
         sessions: Sessions | None = None,
     ) -> None:
-        self.service, self.doorkeeper, self.limits, self._audit = service, doorkeeper, limits, audit
+        self.service, self.doorkeeper, self.limits, self._denials = service, doorkeeper, limits, denials
         self._sheets, self._sessions = sheets, sessions
 
     def endpoint(self, route: Route) -> Callable[[Request], Awaitable[Response]]:
@@ -168,14 +168,8 @@ class Edge:
         """The problem document; a denial is noted."""
         if isinstance(error, Stopped):
             return problem_response(denied(Denial.STOPPING).problem)
-        self.note(request, error.problem)
+        self._denials.note_problem(Attempt.of(request), error.problem)
         return problem_response(error.problem)
-
-    def note(self, request: Request, problem: Problem) -> None:
-        """Every denial is an audit record."""
-        if problem.status in (401, 403, 404, 429):
-            number = request.scope.get(NUMBER)
-            self._audit("denied", request=number, path=request.url.path, method=request.method, reason=problem.reason)
 
     async def _answered(self, route: Route, request: Request) -> Response:
         caller = self._admitted(route, request)
@@ -192,6 +186,7 @@ class Edge:
 
     def _admitted(self, route: Route, request: Request) -> Caller:
         caller = self._caller(request)
+        request.scope[ACCOUNT] = caller.client
         self.limits.take(caller.client)
         if may(caller, route.action) is not Permission.ALLOWED:
             raise denied(Denial.FORBIDDEN)

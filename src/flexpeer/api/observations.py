@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import structlog
 
-from flexpeer.api.edge import NUMBER, ROUTE
+from flexpeer.api.denials import NUMBER
+from flexpeer.api.edge import ROUTE
 from flexpeer.api.metrics import Metrics
 
 Scope = MutableMapping[str, Any]
