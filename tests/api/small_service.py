@@ -156,6 +156,7 @@ def serving(
         sent_csv,
         LiveGrids(),
         known,
+        "memory",
     )
     app = make_app(parts)
     service.start()

@@ -17,6 +17,7 @@ from tests.web.qr_reader import read
 from flexpeer.api.one_time_codes import STEP_S, code_at
 from flexpeer.market.participants import Role
 from flexpeer.web.site.pages import PAGES
+from flexpeer.web.site.statics import statics_version
 
 WAIT_MS = 60_000
 SHOWN = ((390, "dark"), (1400, "light"), (1600, "dark"))
@@ -185,8 +186,9 @@ def test_a_standing_order_is_made_and_ended_on_its_page(market: Market) -> None:
 
 
 def _little_is_not_said_to_be_none(page: Page) -> None:
-    said = "import('/static/text.js').then((text) => [0, 3e-6, 1.5e-3, 48.5].map(text.{what}))"
-    told = [page.evaluate(said.replace("{what}", what)) for what in ("mwh", "mw")]
+    words = f"import('/static/{statics_version()}/text.js')"
+    said = f"{words}.then((text) => [0, 3e-6, 1.5e-3, 48.5].map(text.WHAT))"
+    told = [page.evaluate(said.replace("WHAT", what)) for what in ("mwh", "mw")]
     assert told == [["0 MWh", "3 Wh", "1.5 kWh", "48.5 MWh"], ["0 MW", "3 W", "0.002 MW", "48.5 MW"]]
 
 

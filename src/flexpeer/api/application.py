@@ -39,6 +39,7 @@ from flexpeer.api.declining import Declined, denied
 from flexpeer.api.edge import BODY_BYTES, NUMBER, ROUTE, Answer, Edge, Route, Sheets, problem_response, response
 from flexpeer.api.evidence import Evidence
 from flexpeer.api.feed import Feed
+from flexpeer.api.health import ServiceHealth, problems
 from flexpeer.api.limits import RateLimits
 from flexpeer.api.live import Live
 from flexpeer.api.live_grids import LiveGrids
@@ -71,6 +72,7 @@ class Parts(NamedTuple):
     sheets: Sheets
     grids: LiveGrids
     standing: Standing
+    store: str
 
 
 def routes_of(parts: Parts) -> tuple[Route, ...]:
@@ -94,6 +96,7 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
         *parts.webhooks.routes,
         *Operating(parts.heads).routes,
         *Users(parts.doorkeeper).routes,
+        *ServiceHealth(parts.webhooks, parts.limits, parts.store).routes,
     )
 
 
@@ -152,8 +155,8 @@ def _open_routes(app: FastAPI, parts: Parts, metrics: Metrics, document: bytes) 
         return response(Answer(200, Health("ok")))
 
     async def readyz(_request: Request) -> Response:
-        problems = readiness(parts.service)
-        return response(Answer(503 if problems else 200, Health("not ready" if problems else "ready", problems)))
+        found = problems(parts.service)
+        return response(Answer(503 if found else 200, Health("not ready" if found else "ready", found)))
 
     async def openapi(_request: Request) -> Response:
         return Response(document, media_type="application/json")
@@ -170,17 +173,6 @@ def _open_routes(app: FastAPI, parts: Parts, metrics: Metrics, document: bytes) 
         ("/metrics", measured),
     ):
         app.add_route(path, handle, methods=["GET"])
-
-
-def readiness(service: Service) -> tuple[str, ...]:
-    """What keeps the service from doing its work."""
-    problems = []
-    if not service.alive:
-        problems.append("the writer has ended")
-    late = service.lateness_s()
-    if late:
-        problems.append(f"a stage is late by {late:.0f} s")
-    return tuple(problems)
 
 
 async def _token(request: Request, parts: Parts) -> Answer:

@@ -53,6 +53,7 @@ class Action(StrEnum):
     READ_METER = "read meter readings"
     READ_LOG = "read the log"
     READ_RESULT = "read the result of a day"
+    READ_HEALTH = "read how the service is"
     READ_GRID = "read one's own grid"
     WRITE_GRID = "send one's own grid, forecast, limits and outages"
     WRITE_PORTFOLIOS = "register resources and portfolios"
@@ -110,6 +111,7 @@ RULES: dict[Action, Rule] = {
     Action.READ_METER: Rule(TRADERS | OVERSEERS),
     Action.READ_LOG: Rule(OVERSEERS),
     Action.READ_RESULT: Rule(OVERSEERS),
+    Action.READ_HEALTH: Rule(OVERSEERS),
     Action.READ_GRID: Rule(DSOS, concerned_dsos=False),
     Action.WRITE_GRID: Rule(DSOS, concerned_dsos=False, changes=True),
     Action.WRITE_PORTFOLIOS: Rule(FSPS, changes=True),

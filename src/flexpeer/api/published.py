@@ -1,14 +1,24 @@
 """What readers see of a day: only what outlives the program. Folds of its events, published after every sync."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from flexpeer.market.granting import SILENT
 from flexpeer.market.machine import Event, State
-from flexpeer.market.orders import Order, OrderPlaced
+from flexpeer.market.orders import Order, OrderAmended, OrderExpired, OrderKilled, OrderPlaced, OrderWithdrawn
 from flexpeer.market.reasons import CommandRefused
-from flexpeer.market.trades import Match, MatchProposed, OrdersCleared, TradeConcluded, VerdictRecorded
+from flexpeer.market.trades import (
+    Decision,
+    GridVerdict,
+    Match,
+    MatchProposed,
+    OrdersCleared,
+    TradeConcluded,
+    VerdictRecorded,
+)
 
 POINT = "#"
+CHANGED = (OrderAmended, OrderWithdrawn, OrderKilled, OrderExpired)
 
 
 class Answered(NamedTuple):
@@ -16,6 +26,22 @@ class Answered(NamedTuple):
 
     match: Match
     verdict: VerdictRecorded
+
+
+class Answering(NamedTuple):
+    """How a grid owner has answered: matches it was asked about, refused or left without an answer; the last one."""
+
+    answers: int = 0
+    refused: int = 0
+    silent: int = 0
+    match: int = 0
+    is_silent: bool = False
+
+    def after(self, verdict: GridVerdict, match: int) -> "Answering":
+        """With one more."""
+        silent = verdict.element == SILENT
+        refused = verdict.decision is Decision.REFUSED and not silent
+        return Answering(self.answers + 1, self.refused + refused, self.silent + silent, match, silent)
 
 
 class Published:
@@ -35,6 +61,7 @@ class Published:
         self.trades: list[str] = []
         self.clearings: list[OrdersCleared] = []
         self.answers: list[Answered] = []
+        self.owners: dict[str, Answering] = {}
         self.refused: dict[tuple[str, str], CommandRefused] = {}
         self._proposed: Match | None = None
 
@@ -48,6 +75,11 @@ class Published:
     def ids(self, order: str) -> tuple[str, ...]:
         """The market's orders behind an id: one for each price point; none for an unknown id."""
         return tuple(self.points.get(order, ()))
+
+    def changed_after(self, n: int) -> Iterable[str]:
+        """The ids of orders that came or changed after the `n`th event."""
+        touched = dict.fromkeys(name for event in self.events[n:] for name in orders_of(event))
+        return dict.fromkeys(name if name in self.points else name.rpartition(POINT)[0] for name in touched)
 
     def _note(self, event: Event) -> None:
         match event:
@@ -64,6 +96,9 @@ class Published:
             case VerdictRecorded():
                 assert self._proposed is not None, "a verdict follows its match"
                 self.answers.append(Answered(self._proposed, event))
+                for verdict in event.verdicts:
+                    known = self.owners.get(verdict.owner, Answering())
+                    self.owners[verdict.owner] = known.after(verdict, event.match)
             case _:
                 pass
 
@@ -77,3 +112,14 @@ class Published:
             return
         self.points[order.order] = [order.order]
         self.by_organisation.setdefault(order.organisation, []).append(order.order)
+
+
+def orders_of(event: Event) -> Iterable[str]:
+    """The orders that an event changes."""
+    match event:
+        case OrderPlaced(order):
+            return (order.order,)
+        case TradeConcluded():
+            return event.fills_w
+        case _:
+            return (event.order,) if isinstance(event, CHANGED) else ()

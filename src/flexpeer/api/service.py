@@ -46,6 +46,24 @@ def _kept_nowhere(_dso: str, _contribution: Contribution) -> None:
     """For a day whose DSOs say nothing."""
 
 
+class Syncs:
+    """How long it took until what happened was durable: real seconds, of the last time and the longest."""
+
+    def __init__(self) -> None:
+        self.count, self.last_s, self.longest_s, self._at = 0, 0.0, 0.0, 0.0
+
+    def note(self, began: float) -> None:
+        """One that began at a monotonic second has ended."""
+        self._at = monotonic()
+        self.count, self.last_s = self.count + 1, self._at - began
+        self.longest_s = max(self.longest_s, self.last_s)
+
+    @property
+    def ago_s(self) -> float | None:
+        """Since the last one; None where there was none."""
+        return monotonic() - self._at if self.count else None
+
+
 class ServedDay:
     """A day, and what is published of it.
 
@@ -161,6 +179,7 @@ class Service:
         self._asked: deque[_Asked] = deque()
         self._wake = Condition()
         self._stopping = self._leaving = False
+        self.syncs = Syncs()
         self._hearers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._thread = Thread(target=self._run, name="writer")
 
@@ -185,6 +204,11 @@ class Service:
         """Whether the writer takes anything, and goes on to."""
         ending = self._stopping or self._leaving or self.failure is not None
         return self._thread.is_alive() and not ending
+
+    @property
+    def queue(self) -> int:
+        """How many requests wait for the writer."""
+        return len(self._asked)
 
     def lateness_s(self) -> float:
         """Real seconds that the next stage of any day is late by, beyond what a stage may take; 0 if none is."""
@@ -323,10 +347,16 @@ class Service:
         self._commit()
 
     def _commit(self) -> None:
+        began, events = monotonic(), self._durable()
         changed = [self.registry.commit()]
         changed += [served.commit(idle=name not in self._waiting) for name, served in self.days.items()]
+        if self._durable() > events:
+            self.syncs.note(began)
         if any(changed):
             self._tell_hearers()
+
+    def _durable(self) -> int:
+        return sum(len(served.published.events) for served in self.days.values())
 
     def _tell_hearers(self) -> None:
         for loop, heard in list(self._hearers):

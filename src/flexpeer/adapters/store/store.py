@@ -31,6 +31,7 @@ from flexpeer.wire.heads import SignedHead
 
 Reached = tuple[str, StageReached, tuple[int, str]]
 FAILED = "the store has failed before; what was not acknowledged may be lost, and this program must end"
+KINDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 class StoreFailed(OSError):
@@ -109,6 +110,11 @@ class Store:
     def open(cls, where: Path | str) -> Self:
         """A folder, or a URL such as `postgresql://user@host/name`; `BadInput` if another program has it open."""
         return cls(open_place(where))
+
+    @property
+    def kind(self) -> str:
+        """What the store is, as its maker calls it."""
+        return KINDS[self._place.engine.dialect.name]
 
     def days(self) -> tuple[str, ...]:
         """Which logs there are, in order."""

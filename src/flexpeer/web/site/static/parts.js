@@ -6,6 +6,13 @@ import { hours, money, moment, mw, mwh, number, percent, t } from "./text.js";
 // A part of a whole, in MWh and as a share, by colour and shape.
 export const rate = (part, whole) => status(part >= whole ? "good" : part > 0 ? "warn" : "bad", `${mwh(part)} (${percent(whole ? part / whole : 1)})`);
 
+// Has a browser keep a text as a file.
+export function download(name, text) {
+  const href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  el("a", { href, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(href), 60000);
+}
+
 // How long it is until an instant, in hours and minutes.
 export function until(now, instant) {
   const minutes = Math.max(0, Math.round((Date.parse(instant) - now) / 60000));
@@ -23,16 +30,16 @@ export function dayStages(market) {
       el("small", {}, moment(stage.at, market.timezone)), late(stage, market) ? el("small", { class: "warn" }, t("late: it is being worked on")) : null)));
 }
 
-export function openOrders(orders, market, nothing) {
+export function openOrders(orders, market, nothing, key = null) {
   const when = (order) => hours(order.periodFrom, order.periodTo, market.timezone);
-  return table(t("Open orders, in order of arrival"), [
+  return table(t("Open orders"), [
     [t("Side"), (order) => t(order.side), true, (order) => `${order.side} ${t(order.side)}`],
     [t("Regulation"), (order) => t(order.regulationType), true, (order) => t(order.regulationType)],
     [t("Hours"), when, true, when],
     [t("Quantity (resource side)"), (order) => mw(order.quantity)],
     [t("Price per MWh"), (order) => money(order.unitPrice, market.currency)],
     [t("Congestion point"), (order) => order.flexibilityZoneId || t("all that it relieves"), true, (order) => order.flexibilityZoneId || ""],
-  ], orders, nothing);
+  ], orders, nothing, key);
 }
 
 function rows(values, path = "") {

@@ -11,7 +11,7 @@ export const still = () => drawn;
 
 function verdict(told) {
   if (told.accepted) return el("p", {}, status("good", t("It would be accepted.")));
-  return [el("p", { class: "bad" }, status("bad", t("It would be refused: {why}", { why: said(told.detail || told.reason) }))), told.wouldBe ? el("p", {}, t("Accepted would be: {what}", { what: t(told.wouldBe) })) : null];
+  return [el("p", { class: "bad" }, status("bad", t("It would be refused: {why}", { why: said(told) }))), told.wouldBe ? el("p", {}, t("Accepted would be: {what}", { what: t(told.wouldBe) })) : null];
 }
 
 function meetings(told, side, market) {
