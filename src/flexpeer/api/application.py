@@ -32,6 +32,7 @@ from flexpeer.api import (
     outcomes,
     plans,
     portfolios,
+    purchases,
 )
 from flexpeer.api.accounts import Doorkeeper
 from flexpeer.api.book_feed import BookFeed
@@ -88,6 +89,7 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
         *grids.ROUTES,
         *forecasts.ROUTES,
         *grid_limits.ROUTES,
+        *purchases.ROUTES,
         *Live(parts.grids).routes,
         *parts.standing.routes,
         *Evidence(parts.heads).routes,

@@ -25,7 +25,7 @@ from flexpeer.wire.api import (
     ZoneDocument,
     ZoneList,
 )
-from flexpeer.wire.api_queries import LineQuery, ListQuery, MarketQuery, ZoneQuery
+from flexpeer.wire.api_queries import LineQuery, ListQuery, MarketListQuery, ZoneQuery
 
 
 class Hashes:
@@ -119,7 +119,9 @@ async def kpis(asked: Asked) -> Answer:
 
 
 ROUTES = (
-    Route("GET", "/api/Markets", Action.READ_MARKETS, read_all, "Delivery days", {200: MarketList}, query=MarketQuery),
+    Route(
+        "GET", "/api/Markets", Action.READ_MARKETS, read_all, "Delivery days", {200: MarketList}, query=MarketListQuery
+    ),
     Route("GET", "/api/Markets/{id}", Action.READ_MARKETS, read, "One delivery day", {200: MarketDocument}),
     Route(
         "GET", "/api/Markets/{id}/line", Action.READ_MARKETS, line, "How many orders wait for their sweep",

@@ -64,6 +64,8 @@ class Action(StrEnum):
     WRITE_METER = "send meter readings"
     READ_WEBHOOKS = "read webhooks"
     WRITE_WEBHOOKS = "subscribe webhooks"
+    READ_PURCHASE = "read one's own purchase of relief"
+    STATE_CEILINGS = "state what one pays for relief at most"
     READ_STANDING_ORDERS = "read standing orders"
     WRITE_STANDING_ORDERS = "make and end standing orders"
     MOVE_CLOCK = "move the virtual clock"
@@ -122,6 +124,8 @@ RULES: dict[Action, Rule] = {
     Action.WRITE_METER: Rule(TRADERS, changes=True),
     Action.READ_WEBHOOKS: Rule(TRADERS, concerned_dsos=False),
     Action.WRITE_WEBHOOKS: Rule(TRADERS, concerned_dsos=False, changes=True),
+    Action.READ_PURCHASE: Rule(DSOS, concerned_dsos=False),
+    Action.STATE_CEILINGS: Rule(DSOS, concerned_dsos=False, changes=True),
     Action.READ_STANDING_ORDERS: Rule(TRADERS, concerned_dsos=False),
     Action.WRITE_STANDING_ORDERS: Rule(TRADERS, concerned_dsos=False, changes=True),
     Action.MOVE_CLOCK: Rule(frozenset({Role.MARKET_OPERATOR}), changes=True),

@@ -34,7 +34,7 @@ class Answering(NamedTuple):
     answers: int = 0
     refused: int = 0
     silent: int = 0
-    match: int = 0
+    match: int | None = None
     is_silent: bool = False
 
     def after(self, verdict: GridVerdict, match: int) -> "Answering":

@@ -78,6 +78,7 @@ class ServedDay:
         self._opening, self._keep = opening, keep
         self.said: Said = dict(said or {})
         self.day = opening(self._fresh.append, self.said)
+        self._tell_day()
         self.market_id = self.day.scenario.day.delivery_day.isoformat()
         self.published = Published()
         known = {line.order for line in self.day.orders.rows()} if coming else set()
@@ -104,6 +105,18 @@ class ServedDay:
         day = self._opening(hear, said)
         self._keep(dso, contribution)
         self.day, self.said, listening = day, said, True
+        self._tell_day()
+
+    def say(self, dso: str, contribution: Contribution) -> None:
+        """What a DSO says that changes nothing of the day before its gate closes; called by the writer."""
+        self._keep(dso, contribution)
+        self.said = {**self.said, dso: contribution}
+        self._tell_day()
+
+    def _tell_day(self) -> None:
+        self.day.ceilings_minor = {
+            point: minor for each in self.said.values() for point, minor in each.ceilings_minor.items()
+        }
 
     def commit(self, *, idle: bool) -> bool:
         """Sync what happened and publish it; whether anything did. `idle`: nobody waits for a step."""

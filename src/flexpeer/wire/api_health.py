@@ -30,11 +30,11 @@ class OwnerHealth(Telling, frozen=True):
     market_id: str
     dso: str
     has_grid: bool
-    answers: int = 0
-    refused: int = 0
-    unanswered: int = 0
+    answers: int
+    refused: int
+    unanswered: int
+    silent: bool
     last_match: int | None = None
-    silent: bool = False
 
 
 class WebhookHealth(Telling, frozen=True):

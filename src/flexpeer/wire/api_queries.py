@@ -17,7 +17,7 @@ class ListQuery(Asking, frozen=True):
     skip: Skip = 0
 
 
-class MarketQuery(ListQuery, frozen=True):
+class MarketListQuery(ListQuery, frozen=True):
     """Delivery days; `hash=false` leaves their state hashes out."""
 
     hash: bool = True

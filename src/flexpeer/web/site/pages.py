@@ -100,6 +100,7 @@ PAGES: Final = (
     SitePage("/grid-check", "verdicts", "Grid check", TRADERS | OVERSEERS),
     SitePage("/resources", "resources", "Resources", TRADERS | OVERSEERS),
     SitePage("/standing", "standing", "Standing orders", TRADERS),
+    SitePage("/purchase", "purchase", "Relief I buy", frozenset(DSO_ROLES)),
     SitePage("/curtailment", "curtailment", "Curtailment", TRADERS | OVERSEERS),
     SitePage("/map", "map", "Grid map", frozenset(DSO_ROLES)),
     SitePage("/grid", "grid", "My grid", frozenset(DSO_ROLES)),
