@@ -30,6 +30,9 @@ from flexpeer.market.timeline import Stage
 LOG = structlog.get_logger("flexpeer.writer")
 T = TypeVar("T")
 SLICE_S = 0.01
+BUSY_SLICE_S, RESTS, BUSY_FOR_S = 0.001, 8.0, 0.05
+"""While requests come, which share one interpreter with sweeps: a slice of steps, then a rest of so many times as long
+as it took; and how long after a request more are expected."""
 LONGEST_BATCH = 512
 LATE_S = 60.0
 Said = Mapping[str, Contribution]
@@ -191,6 +194,7 @@ class Service:
         self.failure: BaseException | None = None
         self._asked: deque[_Asked] = deque()
         self._wake = Condition()
+        self._asked_at = self._rested_at = 0.0
         self._stopping = self._leaving = False
         self.syncs = Syncs()
         self._hearers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
@@ -234,20 +238,29 @@ class Service:
         """Have the writer do something; the answer comes when what it led to is durable."""
         answer: Future[T] = Future()
         self._line_up(_Asked(work, answer))
+        self._notify()
         return answer
 
     async def done(self, work: Callable[[], T]) -> T:
         """The same, to be awaited."""
+        return await self.promised(work)
+
+    def promised(self, work: Callable[[], T]) -> "asyncio.Future[T]":
+        """The same, as a future of the running loop. What is asked in one turn of the loop is one batch."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         self._line_up(_Asked(work, answer, loop))
-        return await answer
+        loop.call_soon(self._notify)
+        return answer
 
     def _line_up(self, asked: _Asked) -> None:
         with self._wake:
             if self._stopping or self.failure is not None:
                 raise Stopped("the service is ending")
             self._asked.append(asked)
+
+    def _notify(self) -> None:
+        with self._wake:
             self._wake.notify()
 
     def move_clock(self, to: int) -> list[tuple[str, Stage]]:
@@ -303,10 +316,15 @@ class Service:
     def _taken(self) -> list[_Asked] | None:
         """What has been asked, at once if there is other work; None when the service ends."""
         with self._wake:
-            if not self._asked and not self._waiting and not self._stopping:
-                self._wake.wait(self._patience_s())
+            if not self._asked and not self._stopping:
+                if not self._waiting:
+                    self._wake.wait(self._patience_s())
+                elif (rest := self._rested_at - monotonic()) > 0:
+                    self._wake.wait(rest)
             if self._stopping and not self._asked:
                 return None
+            if self._asked:
+                self._asked_at = monotonic()
             return [self._asked.popleft() for _ in range(min(len(self._asked), LONGEST_BATCH))]
 
     def _patience_s(self) -> float | None:
@@ -352,12 +370,19 @@ class Service:
 
     def _sweep(self) -> None:
         """Steps for those who wait, for a slice of time or until somebody asks, whose commit then is theirs too."""
-        until = monotonic() + SLICE_S
-        while self._waiting and monotonic() < until:
+        began = monotonic()
+        if began < self._rested_at:
+            return
+        busy = began < self._asked_at + BUSY_FOR_S
+        until = began + (BUSY_SLICE_S if busy else SLICE_S)
+        while self._waiting:
             self._waiting = {name for name in self._waiting if self.days[name].day.market.work()}
-            if self._asked:
-                return
-        self._commit()
+            if self._asked or monotonic() >= until:
+                break
+        ended = monotonic()
+        self._rested_at = ended + (RESTS * (ended - began) if busy else 0.0)
+        if not self._asked:
+            self._commit()
 
     def _commit(self) -> None:
         began, events = monotonic(), self._durable()

@@ -8,7 +8,7 @@ day at once, with the orders of a file; whoever serves a market asks for what is
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
-from flexpeer.app.gate.clearing import GateClearing
+from flexpeer.app.gate.clearing import clear_at_gate
 from flexpeer.app.market import Listener, Market
 from flexpeer.app.ports import EventLog, GridSide, Owners, Watch
 from flexpeer.app.registration import registrations, resource_dsos
@@ -254,7 +254,7 @@ class Day:
         while self._cleared() < rounds:
             if buys and ceiling is not None and not self._want(ceiling):
                 break
-            if not GateClearing(self.market, self.side.cuts(self.market.state, self.after_w())).run():
+            if not clear_at_gate(self.market, self.side.cuts(self.market.state, self.after_w())):
                 break
         with self.market.together():
             _submit(self.market, ExpireOrders(), ReachStage(Stage.CLEARED, at))

@@ -1,7 +1,7 @@
 """The grid as a map coloured by loading: before and after the market, MTU by MTU."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -44,7 +44,7 @@ class GridMap:
     data: dict[str, Any]
     note: str
     areas: tuple[tuple[str, str], ...]
-    stressed: tuple[tuple[str, str, str], ...]
+    stressed: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,14 @@ def subject_of(outcome: DayOutcome) -> Subject | None:
 def grid_map(subject: Subject, clock: LocalClock) -> GridMap:
     """The map with the MTU of the worst need shown."""
     picture, named = subject.picture, congested_names(subject)
+    past = {congestion.element for congestion in (*subject.before, *subject.after)}
     chosen = _choose(picture, named)
     worst = worst_mtu(subject)
     tints = {owner: f"area t{n % AREA_TINTS}" for n, owner in enumerate(sorted(set(picture.owners)))}
     label = _label(subject, clock, worst)
 
     def draw(drawn: _Drawn) -> Markup:
-        parts = [*_areas(drawn, tints), *_branches(drawn, worst), *_buses(drawn), *_names(drawn, named)]
+        parts = [*_areas(drawn, tints), *_branches(drawn, worst), *_buses(drawn), *_names(drawn, named, past)]
         return drawing(parts, drawn.canvas, drawn.height, label)
 
     return GridMap(
@@ -260,8 +261,8 @@ def _buses(drawn: _Drawn) -> list[Markup]:
     return parts
 
 
-def _names(drawn: _Drawn, named: Iterable[str]) -> list[Markup]:
-    """Names of congested elements, at the middle of a branch or at a bus, where there is room."""
+def _names(drawn: _Drawn, named: Iterable[str], past: Container[str]) -> list[Markup]:
+    """Names of elements, marked where past a limit, at the middle of a branch or at a bus, where there is room."""
     network = drawn.picture.network
     branch_of = {name: branch for branch, name in enumerate(network.branch_names)}
     bus_of = {name: bus for bus, name in enumerate(network.bus_names)}
@@ -285,7 +286,7 @@ def _names(drawn: _Drawn, named: Iterable[str]) -> list[Markup]:
         if y > drawn.height - 4:
             continue
         taken.append((left, left + width, y))
-        parts.append(text(left, y, shown, "element"))
+        parts.append(text(left, y, shown, "element past" if name in past else "element"))
     return parts
 
 
@@ -342,14 +343,20 @@ def _marks(drawn: _Chosen, congestions: Iterable[Congestion]) -> dict[str, list[
     return marks
 
 
-def _stressed(picture: GridPicture, clock: LocalClock) -> Iterable[tuple[str, str, str]]:
+def _stressed(picture: GridPicture, clock: LocalClock) -> Iterable[tuple[str, ...]]:
     """The most loaded branches of the day: name, highest loading before and after."""
     peak = _peak(picture)
     for branch in np.argsort(-peak, kind="stable")[:STRESSED]:
         rows = (picture.loading_before[branch], picture.loading_after[branch])
         if all(np.isfinite(row).any() for row in rows):
-            before, after = (f"{percent(np.nanmax(r))} at {clock.at(int(np.nanargmax(r)))}" for r in rows)
-            yield picture.network.branch_names[branch], before, after
+            yield picture.network.branch_names[branch], *(_highest(row, clock) for row in rows)
+
+
+def _highest(loading: Floats, clock: LocalClock) -> str:
+    """How much and when, marked where it is past the rating."""
+    told = f"{percent(np.nanmax(loading))} at {clock.at(int(np.nanargmax(loading)))}"
+    past = np.nanmax(loading) > 1.0 + TOLERANCE
+    return Markup('<span class="status bad">{}</span>').format(told) if past else told
 
 
 def _label(subject: Subject, clock: LocalClock, worst: int) -> str:

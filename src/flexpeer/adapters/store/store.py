@@ -22,7 +22,7 @@ from flexpeer.adapters.log_file import FileLog, decode_event, encode_event
 from flexpeer.adapters.signed_heads import sign_head
 from flexpeer.adapters.store.chains import days_of, read_chain
 from flexpeer.adapters.store.places import OpenedPlace, open_place, said_by
-from flexpeer.adapters.store.tables import DOCUMENTS, HEADS, RECORDS, added_rows
+from flexpeer.adapters.store.tables import DOCUMENTS, HEADS, RECORDS, Adding, Row
 from flexpeer.app.ports import Batch
 from flexpeer.errors import bad_input
 from flexpeer.market.timeline import StageReached
@@ -63,13 +63,11 @@ class DayLog:
 
     def append(self, events: Batch) -> None:
         """One batch at the end; it is durable after `sync`."""
-        n, head, rows, stages = self.n, self.head, [], []
+        n, head, rows, stages = self.n, self.head, list[Row](), []
         for each in events:
             content = encode_event(each)
             digest = record_hash(n + 1, head, content)
-            rows.append(
-                {"day": self.day, "n": n + 1, "batch": self.n + 1, "prev": head, "hash": digest, "event": content}
-            )
+            rows.append((self.day, n + 1, self.n + 1, head, digest, content))
             n, head = n + 1, digest
             if isinstance(each, StageReached):
                 stages.append((self.day, each, (n, head)))
@@ -98,9 +96,9 @@ class Store:
 
     def __init__(self, place: OpenedPlace) -> None:
         self._place = place
-        self._insert = added_rows(RECORDS, place.engine.dialect)
+        self._adding = Adding(RECORDS, place.engine.dialect)
         self._logs: dict[str, DayLog] = {}
-        self._waiting: list[dict[str, Any]] = []
+        self._waiting: list[Row] = []
         self._reached: list[Reached] = []
         self._operator: Ed25519Signatures | None = None
         self._writes = threading.Lock()
@@ -145,7 +143,7 @@ class Store:
         """From now on the head of a log is signed wherever it says that a stage was reached, and kept with it."""
         self._operator = operator
 
-    def add(self, rows: list[dict[str, Any]], stages: list[Reached]) -> None:
+    def add(self, rows: list[Row], stages: list[Reached]) -> None:
         """Records for the next `sync`, and which of them say that a stage was reached."""
         if self._failed:
             raise StoreFailed(FAILED)
@@ -158,7 +156,8 @@ class Store:
             raise StoreFailed(FAILED)
         if self._waiting:
             with self._writing() as connection:
-                connection.exec_driver_sql(self._insert, self._waiting)
+                for statement, values in self._adding.statements(self._waiting):
+                    connection.exec_driver_sql(statement, values)
                 if self._reached and self._operator is not None:
                     heads = [_head_row(day, event, last, self._operator) for day, event, last in self._reached]
                     connection.execute(insert(HEADS), heads)
