@@ -45,12 +45,12 @@ async function started() {
   const context = { role: meta("role"), organisation: meta("organisation"), user: meta("user"), tell, refresh: () => draw() };
   let [drawing, again, waiting] = [false, false, null];
   async function draw() {
+    waiting = null;
     if (drawing) {
       again = true;
       return;
     }
     drawing = true;
-    waiting = null;
     try {
       const [found, clock] = await (ahead || Promise.all([choose(), get("/api/clock")]));
       market = found;

@@ -7,10 +7,10 @@ import { t } from "../text.js";
 
 export async function draw(root, { market }) {
   const reported = await all("/api/Kpis");
-  const columns = reported.map((each) => ({ title: each.marketId, figures: flatFigures(each.kpi) }));
+  const columns = reported.map((each) => ({ title: each.marketId, figures: flatFigures(each.kpi, market.currency) }));
   if (market.status !== "settled" && market.status !== "announced") {
     const told = await get(`/api/Markets/${encodeURIComponent(market.id)}/costs`);
-    columns.push({ title: t("{day} so far", { day: market.id }), figures: flatFigures(told.kpi) });
+    columns.push({ title: t("{day} so far", { day: market.id }), figures: flatFigures(told.kpi, market.currency) });
   }
   if (!columns.length) {
     redraw(root, el("p", { class: "soft" }, t("Key figures are shown from the opening of the gate, and reported when the market is settled.")));

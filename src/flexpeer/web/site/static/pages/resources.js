@@ -16,6 +16,7 @@ function request(row, organisation, done) {
   const said = el("div", { role: "status" });
   const answer = async (passed) => {
     if (!passed && !reason.value.trim()) {
+      touched = true;
       show(said, el("p", { class: "bad", role: "alert" }, t("Say why it is rejected: the FSP reads it.")));
       reason.focus();
       return;
