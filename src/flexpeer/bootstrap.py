@@ -255,6 +255,9 @@ def _opened_from(sent: SentGrid) -> GridFile:
     with tempfile.TemporaryDirectory() as scratch:
         if sent.file.lower().endswith(".toml"):
             raise bad_input(sent.file, "names grids of several DSOs", "the file of one's own grid")
+        if sent.file.lower().endswith(".dss"):
+            expected = "grid.json of the folder that flexpeer init makes of it"
+            raise bad_input(sent.file, "is a script, and nobody else's scripts are run here", expected)
         (Path(scratch) / sent.file).write_bytes(sent.content)
         return open_grid(sent.file, Path(scratch))
 

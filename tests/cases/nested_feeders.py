@@ -37,6 +37,8 @@ STEP_W, ROUNDS, PAST_W, TOLERATED_W, UNLIMITED_W = 1_000.0, 12, 2.0, 1.0, 1e9
 WITHIN = 0.01
 A_WATT = 0.02
 """What whole watts may cost: a few W for an hour at the ceiling, major units."""
+A_MINOR_UNIT = 1_000_000
+"""W times minor units per MWh and hour: what is less than a minor unit in all may go to one or another by rounding."""
 
 
 class Feeder(NamedTuple):
@@ -377,7 +379,9 @@ def looked_at(seed: int) -> Found:
     renamed, new = _renamed(given, seed)
     again = {order.order: order.executed_w for order in day(renamed).state.orders.orders.values()}
     moved = {name: (watts, again.get(new[name])) for name, watts in executed.items() if again.get(new[name]) != watts}
-    wrong += [f"renamed, {name} has {there} W instead of {here}" for name, (here, there) in moved.items()]
+    worth = {order.order: abs(order.price_minor) * len(order.span) for order in best.orders}
+    if sum(abs(here - (there or 0)) * worth[name] for name, (here, there) in moved.items()) >= A_MINOR_UNIT:
+        wrong += [f"renamed, {name} has {there} W instead of {here}" for name, (here, there) in moved.items()]
     return Found(tuple(wrong), gained - nothing, optimum - nothing, best.levels)
 
 

@@ -30,6 +30,9 @@ from flexpeer.market.timeline import Stage
 LOG = structlog.get_logger("flexpeer.writer")
 T = TypeVar("T")
 SLICE_S = 0.01
+BUSY_SLICE_S, RESTS, BUSY_FOR_S = 0.001, 8.0, 0.05
+"""While requests come, which share one interpreter with sweeps: a slice of steps, then a rest of so many times as long
+as it took; and how long after a request more are expected."""
 LONGEST_BATCH = 512
 LATE_S = 60.0
 Said = Mapping[str, Contribution]
@@ -46,6 +49,24 @@ def _kept_nowhere(_dso: str, _contribution: Contribution) -> None:
     """For a day whose DSOs say nothing."""
 
 
+class Syncs:
+    """How long it took until what happened was durable: real seconds, of the last time and the longest."""
+
+    def __init__(self) -> None:
+        self.count, self.last_s, self.longest_s, self._at = 0, 0.0, 0.0, 0.0
+
+    def note(self, began: float) -> None:
+        """One that began at a monotonic second has ended."""
+        self._at = monotonic()
+        self.count, self.last_s = self.count + 1, self._at - began
+        self.longest_s = max(self.longest_s, self.last_s)
+
+    @property
+    def ago_s(self) -> float | None:
+        """Since the last one; None where there was none."""
+        return monotonic() - self._at if self.count else None
+
+
 class ServedDay:
     """A day, and what is published of it.
 
@@ -60,6 +81,7 @@ class ServedDay:
         self._opening, self._keep = opening, keep
         self.said: Said = dict(said or {})
         self.day = opening(self._fresh.append, self.said)
+        self._tell_day()
         self.market_id = self.day.scenario.day.delivery_day.isoformat()
         self.published = Published()
         known = {line.order for line in self.day.orders.rows()} if coming else set()
@@ -86,6 +108,18 @@ class ServedDay:
         day = self._opening(hear, said)
         self._keep(dso, contribution)
         self.day, self.said, listening = day, said, True
+        self._tell_day()
+
+    def say(self, dso: str, contribution: Contribution) -> None:
+        """What a DSO says that changes nothing of the day before its gate closes; called by the writer."""
+        self._keep(dso, contribution)
+        self.said = {**self.said, dso: contribution}
+        self._tell_day()
+
+    def _tell_day(self) -> None:
+        self.day.ceilings_minor = {
+            point: minor for each in self.said.values() for point, minor in each.ceilings_minor.items()
+        }
 
     def commit(self, *, idle: bool) -> bool:
         """Sync what happened and publish it; whether anything did. `idle`: nobody waits for a step."""
@@ -160,7 +194,9 @@ class Service:
         self.failure: BaseException | None = None
         self._asked: deque[_Asked] = deque()
         self._wake = Condition()
+        self._asked_at = self._rested_at = 0.0
         self._stopping = self._leaving = False
+        self.syncs = Syncs()
         self._hearers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._thread = Thread(target=self._run, name="writer")
 
@@ -186,6 +222,11 @@ class Service:
         ending = self._stopping or self._leaving or self.failure is not None
         return self._thread.is_alive() and not ending
 
+    @property
+    def queue(self) -> int:
+        """How many requests wait for the writer."""
+        return len(self._asked)
+
     def lateness_s(self) -> float:
         """Real seconds that the next stage of any day is late by, beyond what a stage may take; 0 if none is."""
         now = self.clock.now()
@@ -197,20 +238,29 @@ class Service:
         """Have the writer do something; the answer comes when what it led to is durable."""
         answer: Future[T] = Future()
         self._line_up(_Asked(work, answer))
+        self._notify()
         return answer
 
     async def done(self, work: Callable[[], T]) -> T:
         """The same, to be awaited."""
+        return await self.promised(work)
+
+    def promised(self, work: Callable[[], T]) -> "asyncio.Future[T]":
+        """The same, as a future of the running loop. What is asked in one turn of the loop is one batch."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         self._line_up(_Asked(work, answer, loop))
-        return await answer
+        loop.call_soon(self._notify)
+        return answer
 
     def _line_up(self, asked: _Asked) -> None:
         with self._wake:
             if self._stopping or self.failure is not None:
                 raise Stopped("the service is ending")
             self._asked.append(asked)
+
+    def _notify(self) -> None:
+        with self._wake:
             self._wake.notify()
 
     def move_clock(self, to: int) -> list[tuple[str, Stage]]:
@@ -266,10 +316,15 @@ class Service:
     def _taken(self) -> list[_Asked] | None:
         """What has been asked, at once if there is other work; None when the service ends."""
         with self._wake:
-            if not self._asked and not self._waiting and not self._stopping:
-                self._wake.wait(self._patience_s())
+            if not self._asked and not self._stopping:
+                if not self._waiting:
+                    self._wake.wait(self._patience_s())
+                elif (rest := self._rested_at - monotonic()) > 0:
+                    self._wake.wait(rest)
             if self._stopping and not self._asked:
                 return None
+            if self._asked:
+                self._asked_at = monotonic()
             return [self._asked.popleft() for _ in range(min(len(self._asked), LONGEST_BATCH))]
 
     def _patience_s(self) -> float | None:
@@ -315,18 +370,31 @@ class Service:
 
     def _sweep(self) -> None:
         """Steps for those who wait, for a slice of time or until somebody asks, whose commit then is theirs too."""
-        until = monotonic() + SLICE_S
-        while self._waiting and monotonic() < until:
+        began = monotonic()
+        if began < self._rested_at:
+            return
+        busy = began < self._asked_at + BUSY_FOR_S
+        until = began + (BUSY_SLICE_S if busy else SLICE_S)
+        while self._waiting:
             self._waiting = {name for name in self._waiting if self.days[name].day.market.work()}
-            if self._asked:
-                return
-        self._commit()
+            if self._asked or monotonic() >= until:
+                break
+        ended = monotonic()
+        self._rested_at = ended + (RESTS * (ended - began) if busy else 0.0)
+        if not self._asked:
+            self._commit()
 
     def _commit(self) -> None:
+        began, events = monotonic(), self._durable()
         changed = [self.registry.commit()]
         changed += [served.commit(idle=name not in self._waiting) for name, served in self.days.items()]
+        if self._durable() > events:
+            self.syncs.note(began)
         if any(changed):
             self._tell_hearers()
+
+    def _durable(self) -> int:
+        return sum(len(served.published.events) for served in self.days.values())
 
     def _tell_hearers(self) -> None:
         for loop, heard in list(self._hearers):

@@ -8,6 +8,7 @@ write. After a failed commit nobody knows what is on the disk, so the store writ
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,15 +22,18 @@ from flexpeer.adapters.log_file import FileLog, decode_event, encode_event
 from flexpeer.adapters.signed_heads import sign_head
 from flexpeer.adapters.store.chains import Kept, days_of, read_chain
 from flexpeer.adapters.store.places import OpenedPlace, open_place, said_by
-from flexpeer.adapters.store.tables import DOCUMENTS, HEADS, RECORDS, added_rows
+from flexpeer.adapters.store.tables import DOCUMENTS, HEADS, RECORDS, Adding, Row
 from flexpeer.app.ports import Batch
+from flexpeer.app.registry import BESIDE_DAYS
 from flexpeer.errors import bad_input
 from flexpeer.market.timeline import StageReached
-from flexpeer.wire.chain import GENESIS, record_hash
+from flexpeer.wire.chain import GENESIS, Seal, record_hash, record_line
 from flexpeer.wire.heads import SignedHead
 
 Reached = tuple[str, StageReached, tuple[int, str]]
+LINES_AT_ONCE = 500
 FAILED = "the store has failed before; what was not acknowledged may be lost, and this program must end"
+KINDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 class StoreFailed(OSError):
@@ -68,13 +72,11 @@ class DayLog:
 
     def append(self, events: Batch) -> None:
         """One batch at the end; it is durable after `sync`."""
-        n, head, rows, stages = self.n, self.head, [], []
+        n, head, rows, stages = self.n, self.head, list[Row](), []
         for each in events:
             content = encode_event(each)
             digest = record_hash(n + 1, head, content)
-            rows.append(
-                {"day": self.day, "n": n + 1, "batch": self.n + 1, "prev": head, "hash": digest, "event": content}
-            )
+            rows.append((self.day, n + 1, self.n + 1, head, digest, content))
             n, head = n + 1, digest
             if isinstance(each, StageReached):
                 stages.append((self.day, each, (n, head)))
@@ -103,11 +105,12 @@ class Store:
 
     def __init__(self, place: OpenedPlace) -> None:
         self._place = place
-        self._insert = added_rows(RECORDS, place.engine.dialect)
+        self._adding = Adding(RECORDS, place.engine.dialect)
         self._logs: dict[str, DayLog] = {}
-        self._waiting: list[dict[str, Any]] = []
+        self._waiting: list[Row] = []
         self._reached: list[Reached] = []
         self._operator: Ed25519Signatures | None = None
+        self._signed: dict[str, int] = {}
         self._writes = threading.Lock()
         self._failed = False
 
@@ -115,6 +118,11 @@ class Store:
     def open(cls, where: Path | str) -> Self:
         """A folder, or a URL such as `postgresql://user@host/name`; `BadInput` if another program has it open."""
         return cls(open_place(where))
+
+    @property
+    def kind(self) -> str:
+        """What the store is, as its maker calls it."""
+        return KINDS[self._place.engine.dialect.name]
 
     def days(self) -> tuple[str, ...]:
         """Which logs there are, in order."""
@@ -141,11 +149,29 @@ class Store:
         """
         return read_chain(self._reading, self._place.name, day, after)
 
-    def sign_with(self, operator: Ed25519Signatures) -> None:
-        """From now on the head of a log is signed wherever it says that a stage was reached, and kept with it."""
-        self._operator = operator
+    def lines(self, day: str, after: int, sealed: bool) -> Iterator[bytes]:
+        """The durable records of a log after a number as the lines of a log file, some hundreds at once.
 
-    def add(self, rows: list[dict[str, Any]], stages: list[Reached]) -> None:
+        The seal of a log beside the days has for its state hash that of its last record, which is all it leads to.
+        """
+        n, head = after, GENESIS
+        records = self.records(day, after)
+        while rows := list(islice(records, LINES_AT_ONCE)):
+            yield b"".join(record_line(row.n, row.prev, row.event)[0] for row in rows)
+            n, head = rows[-1].n, rows[-1].hash
+        if sealed and n:
+            head = head if n > after else self.last(day)[1]
+            yield record_line(n + 1, head, msgspec.json.encode(Seal(n, head)), kind="seal")[0]
+
+    def sign_with(self, operator: Ed25519Signatures) -> None:
+        """From now on the head of a log is signed wherever it says that a stage was reached, and kept with it.
+
+        The heads of logs beside those of days are signed then too, unless they are where they were signed last.
+        """
+        self._operator = operator
+        self._signed = {name: max((head.n for head in self.heads(name)), default=0) for name in BESIDE_DAYS}
+
+    def add(self, rows: list[Row], stages: list[Reached]) -> None:
         """Records for the next `sync`, and which of them say that a stage was reached."""
         if self._failed:
             raise StoreFailed(FAILED)
@@ -158,11 +184,22 @@ class Store:
             raise StoreFailed(FAILED)
         if self._waiting:
             with self._writing() as connection:
-                connection.exec_driver_sql(self._insert, self._waiting)
+                for statement, values in self._adding.statements(self._waiting):
+                    connection.exec_driver_sql(statement, values)
                 if self._reached and self._operator is not None:
-                    heads = [_head_row(day, event, last, self._operator) for day, event, last in self._reached]
-                    connection.execute(insert(HEADS), heads)
+                    connection.execute(insert(HEADS), self._head_rows(self._operator))
             self._waiting, self._reached = [], []
+
+    def _head_rows(self, operator: Ed25519Signatures) -> list[dict[str, Any]]:
+        """Of the logs that reached a stage, and of those beside them that have gone on."""
+        rows = [_head_row(day, str(event.stage), last, event.at, operator) for day, event, last in self._reached]
+        day, event, _ = self._reached[-1]
+        for name, signed in self._signed.items():
+            log = self.log(name)
+            if log.n > signed:
+                rows.append(_head_row(name, f"{day} {event.stage}", (log.n, log.head), event.at, operator))
+                self._signed[name] = log.n
+        return rows
 
     def heads(self, day: str) -> tuple[SignedHead, ...]:
         """The signed heads of a log, in order."""
@@ -235,6 +272,6 @@ class Store:
         self.close()
 
 
-def _head_row(day: str, event: StageReached, last: tuple[int, str], operator: Ed25519Signatures) -> dict[str, Any]:
-    head = msgspec.structs.asdict(sign_head(day, str(event.stage), last, event.at, operator))
+def _head_row(day: str, stage: str, last: tuple[int, str], at: int, operator: Ed25519Signatures) -> dict[str, Any]:
+    head = msgspec.structs.asdict(sign_head(day, stage, last, at, operator))
     return {"day": head.pop("market_id"), **head}

@@ -74,6 +74,7 @@ class _Known:
     order: Order | None = None
     price_minor: int = 0
     filled_w: int = 0
+    taken_back_w: int = 0
     trades: int = 0
     end: OrderStatus | None = None
     why: Why | None = None
@@ -188,6 +189,7 @@ class OrderOutcomes:
         for name, fill_w in event.fills_w.items():
             if name in self._known:
                 self._known[name].filled_w += fill_w
+                self._known[name].taken_back_w += max(-fill_w, 0)
 
     def _note_verdict(self, event: VerdictRecorded) -> None:
         """Who binds, told to both sides; a meeting that is blocked next sleeps there."""
@@ -247,4 +249,6 @@ def _words(status: OrderStatus, known: _Known, why: Why) -> Iterator[str]:
     elif status is OrderStatus.KILLED:
         yield f"not good for the day; {traded}; {why.detail}"
     else:
-        yield f"{traded}; {why.detail}" if known.filled_w else why.detail
+        given = f"{known.taken_back_w} W of what it traded taken back in the clearing"
+        told = [traded] * bool(known.filled_w) + [given] * bool(known.taken_back_w)
+        yield "; ".join(told if told and known.taken_back_w and why is NOBODY else [*told, why.detail])
