@@ -380,9 +380,10 @@ class Day:
                 start_w=start[name][0],
                 after_w=after[name][0],
                 need_w=state.needs.needs_w[name],
-                residual_need_w=residual[name],
+                residual_need_w=residual.get(name, state.needs.needs_w[name]),
             )
             for name in sorted(state.needs.points)
+            if name in before
         )
 
 

@@ -14,7 +14,9 @@ from flexpeer.app.day import Day
 from flexpeer.app.owner.grid_owner import OwnGrid
 from flexpeer.app.ports import Batch, OwnerSilent, Watch
 from flexpeer.app.scenario import CongestionPointRow, OrderRow, Profile, Scenario
-from flexpeer.app.study.grid_day import GridInput
+from flexpeer.app.study.area_study import AreaStudy, area_studies
+from flexpeer.app.study.grid_day import GridInput, build
+from flexpeer.app.study.physical_side import margin_ppm
 from flexpeer.app.study.told_side import ToldPoint, ToldSide
 from flexpeer.errors import BadInput, Finding
 from flexpeer.market.needs import Direction, Needs, Watts
@@ -89,6 +91,29 @@ def split_day(scenario: Scenario, grid: GridInput, watch: Watch) -> tuple[Operat
     for row in scenario.orders:
         orders[home_of(scenario, home, row)].append(row)
     return operator, {names[own.owner]: DsoShare(own, tuple(orders[own.owner])) for own in grids}
+
+
+class StudyShare(NamedTuple):
+    """What one DSO keeps where nobody has the whole grid: its study of its own area, and the orders through it."""
+
+    study: AreaStudy
+    orders: tuple[OrderRow, ...]
+
+
+def split_study(scenario: Scenario, grid: GridInput) -> tuple[OperatorShare, dict[str, StudyShare]]:
+    """The shares of a day whose points, needs and factors the DSOs find between them; nothing is calculated here.
+
+    Raises `BadInput` for quantiles of the forecast.
+    """
+    studies = area_studies(scenario, build(scenario, grid), margin_ppm(scenario))
+    home = {resource: study.owner for study in studies for resource in study.resources}
+    names = letter_names([study.owner for study in studies])
+    owners = tuple(Address(study.owner, names[study.owner], study.borders) for study in studies)
+    orders: dict[str, list[OrderRow]] = {study.owner: [] for study in studies}
+    for row in scenario.orders:
+        orders[home_of(scenario, home, row)].append(row)
+    shares = {names[study.owner]: StudyShare(study, tuple(orders[study.owner])) for study in studies}
+    return OperatorShare(replace(without_grid(scenario, home), orders=()), (), owners), shares
 
 
 def gather_bids(operator: OperatorShare, owners: Iterable[RemoteOwner]) -> tuple[Scenario, tuple[str, ...]]:

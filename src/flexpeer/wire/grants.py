@@ -9,6 +9,8 @@ from typing import Literal
 
 import msgspec
 
+from flexpeer.wire.study import StudyQuestion, StudyReply, StudyState
+
 
 class Begin(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="b"):
     """The day begins, if it has not yet: the bids from the `first` on are asked for."""
@@ -229,12 +231,20 @@ class Held(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     tried: Try
 
 
+class Started(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="g"):
+    """In a ledger: trials begin from this state."""
+
+    state: StudyState
+
+
 class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What a DSO must not forget, and in which run of which day it was asked for."""
 
     run: str
-    act: Began | Held | Commit | Abort
+    act: Began | Started | Held | Commit | Abort
 
 
-Question = Begin | Voltages | Try | Hold | Commit | Abort | Slack | Read | Cut | Respond | GateCall | GateMore | Tell
-Reply = Bids | Rows | TriedMessage | Room | Reading | Tangents | ResponsesMessage | GateValue | Done | CannotAnswer
+DayQuestion = Begin | Voltages | Try | Hold | Commit | Abort | Slack | Read | Cut | Respond | GateCall | GateMore | Tell
+Question = DayQuestion | StudyQuestion
+DayReply = Bids | Rows | TriedMessage | Room | Reading | Tangents | ResponsesMessage | GateValue | Done | CannotAnswer
+Reply = DayReply | StudyReply

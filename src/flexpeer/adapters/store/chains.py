@@ -67,7 +67,7 @@ def _rows(reading: Reading, day: str, after: int) -> list[Kept]:
     columns = select(RECORDS.c.n, RECORDS.c.batch, RECORDS.c.prev, RECORDS.c.hash, RECORDS.c.event)
     following = columns.where(RECORDS.c.day == day, RECORDS.c.n > after).order_by(RECORDS.c.n)
     with reading() as connection:
-        return [Kept._make(row) for row in connection.execute(following.limit(ROWS_AT_A_TIME))]
+        return [Kept._make(row) for row in connection.execute(following.limit(ROWS_AT_A_TIME)).all()]
 
 
 def _signed(reading: Reading, day: str, after: int) -> dict[int, str]:

@@ -15,6 +15,7 @@ from flexpeer.app.between.grant_messages import REAL, read_trial, written_bid, w
 from flexpeer.app.between.letters import AnsweringDesk, Desk, Letter
 from flexpeer.app.between.remote_share import HostedShare
 from flexpeer.app.between.slope_messages import size, written_responses, written_tangent
+from flexpeer.app.between.study_node import StudyNode
 from flexpeer.app.gate.share import GateShare
 from flexpeer.app.owner.grid_owner import GridOwner, OwnGrid
 from flexpeer.app.scenario import OrderRow
@@ -42,12 +43,14 @@ from flexpeer.wire.grants import (
     Room,
     Rows,
     Slack,
+    Started,
     TangentMessage,
     Tangents,
     Tell,
     Try,
     Voltages,
 )
+from flexpeer.wire.study import StudyQuestion, StudyStart, StudyState
 
 LEDGER = "what this DSO's node has written for these parts"
 BIDS_AT_A_TIME, BYTES_AT_A_TIME = 2_000, 400_000
@@ -81,9 +84,12 @@ class Unkept:
 
 
 class GrantNode:
-    """A DSO through one run of the day or more; `run` is the last one, `tables` what it was told."""
+    """A DSO through one run of the day or more; `run` is the last one, `tables` what it was told.
 
-    def __init__(self, own: OwnGrid, orders: Sequence[OrderRow], ledger: Ledger) -> None:
+    `own` is its grid at the starting point, or its study of the day where that is found between the DSOs.
+    """
+
+    def __init__(self, own: OwnGrid | StudyNode, orders: Sequence[OrderRow], ledger: Ledger) -> None:
         self._own, self._orders, self._ledger = own, orders, ledger
         self.run = ""
         self._start_anew()
@@ -94,12 +100,17 @@ class GrantNode:
     def _start_anew(self) -> None:
         self.ended = False
         self.tables: dict[str, list[tuple[str, ...]]] = {}
-        self._validator = GridOwner(self._own)
+        self._started = GridOwner(self._own) if isinstance(self._own, OwnGrid) else None
         self._tried: Try | None = None
         self._cuts: tuple[int, tuple[TangentMessage, ...]] = (0, ())
-        self._share = HostedShare(frozenset(self._own.bus_of), GateShare)
+        self._share = HostedShare(self._own.resources, GateShare)
         self._promised: dict[int, int] = {}
         self.committed: set[int] = set()
+
+    @property
+    def _validator(self) -> GridOwner:
+        assert self._started is not None, "only asked once the starting point is known"
+        return self._started
 
     @property
     def in_doubt(self) -> tuple[int, ...]:
@@ -111,14 +122,23 @@ class GrantNode:
         match entry.act:
             case Began():
                 self._start_anew()
+            case Started(state):
+                if not self._started_again(state):
+                    return False
             case Held(match, tried):
-                if match in self._promised or not self._held_again(match, tried):
+                if self._started is None or match in self._promised or not self._held_again(match, tried):
                     return False
             case Commit(match) | Abort(match):
                 if match not in self._promised:
                     return False
                 self._decide(entry.act)
         self.run = entry.run
+        return True
+
+    def _started_again(self, state: StudyState) -> bool:
+        if isinstance(self._own, OwnGrid) or isinstance(self._own.answer(state), CannotAnswer):
+            return False
+        self._started = self._own.started()
         return True
 
     def _held_again(self, match: int, tried: Try) -> bool:
@@ -137,6 +157,10 @@ class GrantNode:
             return self._begin(question, run)
         if run != self.run:
             return CannotAnswer("the day has not begun")
+        if isinstance(question, StudyQuestion):
+            return self._studied(question)
+        if self._started is None and not isinstance(question, Tell):
+            return CannotAnswer("the starting point is not known")
         match question:
             case Hold():
                 return self._hold(question)
@@ -150,6 +174,20 @@ class GrantNode:
                 return Done()
             case _:
                 return self._told(question)
+
+    def _studied(self, question: StudyQuestion) -> Reply:
+        """At any time; trials begin once, kept and then done."""
+        study = self._own
+        if isinstance(study, OwnGrid):
+            return CannotAnswer("the day was studied before")
+        if not isinstance(question, StudyStart):
+            return study.answer(question)
+        if self._started is not None:
+            return CannotAnswer("the starting point is known")
+        if study.last is None or not self._keep(Entry(self.run, Started(study.last))):
+            return CannotAnswer("cannot be kept")
+        self._started = study.started()
+        return Done()
 
     def _told(self, question: Asked) -> Reply:
         """What changes nothing."""
@@ -172,7 +210,7 @@ class GrantNode:
 
     @property
     def _borders(self) -> set[str]:
-        return {*self._own.entries, *(border.name for border in self._own.borders)}
+        return self._validator.border_names
 
     def _begin(self, question: Begin, run: str) -> Reply:
         if run != self.run:
@@ -184,8 +222,8 @@ class GrantNode:
         return Bids(tuple(written_bid(row) for row in some), len(self._orders))
 
     def _try(self, question: Try) -> Reply:
-        trial = read_trial(question, len(self._own.borders), self._own.p_w.shape[1])
-        foreign = any(shift.resource not in self._own.bus_of for shift in question.shifts)
+        trial = read_trial(question, len(self._validator.borders), self._validator.periods)
+        foreign = any(shift.resource not in self._validator.bus_of for shift in question.shifts)
         if trial is None or foreign or not self._borders.issuperset((*question.drawn, *question.watched)):
             return CannotAnswer("does not fit the area")
         self._tried = question

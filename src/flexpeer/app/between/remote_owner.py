@@ -124,10 +124,10 @@ class RemoteOwner:
     def bids(self) -> list[OrderRow]:
         """Begin the day there, and what its FSPs bid; `OwnerSilent` if it does not answer, or not fully."""
         found: list[OrderRow] = []
-        for page in self._pages(Begin, Bids, lambda reply: (reply.bids, reply.count)):
+        for page in self.pages(Begin, Bids, lambda reply: (reply.bids, reply.count)):
             some = read_bids(page)
             if some is None:
-                raise self._wrong("its bids have names or numbers that are none")
+                raise self.wrong("its bids have names or numbers that are none")
             found += some
         return found
 
@@ -135,24 +135,24 @@ class RemoteOwner:
         """Accepted voltages at borders, (borders, periods), per unit."""
         if not borders:
             return np.zeros((0, self._periods), dtype=np.complex128)
-        reply = self._expect(Voltages(tuple(borders)), Rows)
+        reply = self.expect(Voltages(tuple(borders)), Rows)
         rows = read_voltages(reply.data, len(borders), self._periods)
         if rows is None:
-            raise self._wrong("its voltages are none")
+            raise self.wrong("its voltages are none")
         return rows
 
     def attempt(self, trial: Trial) -> Tried:
         """Try it; the last one tried may be held."""
-        reply = self._expect(written_trial(trial), TriedMessage)
+        reply = self.expect(written_trial(trial), TriedMessage)
         tried = read_tried(reply, trial, len(self.borders))
         if tried is None:
-            raise self._wrong("what it says of a trial does not fit what it was asked")
+            raise self.wrong("what it says of a trial does not fit what it was asked")
         self._tried = len(trial.mtus)
         return tried
 
     def hold(self, match: int, trial: int) -> None:
         """Have it promise a trial."""
-        self._expect(Hold(match, trial), Done)
+        self.expect(Hold(match, trial), Done)
 
     def commit(self, match: int) -> None:
         """Tell it, now or as soon as it answers again."""
@@ -164,26 +164,26 @@ class RemoteOwner:
 
     def slack(self, element: str, kind: Kind, mtu: int) -> float:
         """Room of an element in the accepted state, as a fraction of its limit."""
-        slack = self._expect(Slack(element, str(kind), mtu), Room).slack
+        slack = self.expect(Slack(element, str(kind), mtu), Room).slack
         if not abs(slack) <= MOST_SLACK:
-            raise self._wrong(f"it has room for {slack:g} of a limit")
+            raise self.wrong(f"it has room for {slack:g} of a limit")
         return slack
 
     def tangents(self, trial: int) -> tuple[Tangent, ...]:
         """Limits that the trial of this number, the last one, takes past what is allowed, in its MTUs."""
         found: list[TangentMessage] = []
-        for page in self._pages(lambda first: Cut(trial, first), Tangents, lambda reply: (reply.tangents, reply.count)):
+        for page in self.pages(lambda first: Cut(trial, first), Tangents, lambda reply: (reply.tangents, reply.count)):
             found += page
         tangents = read_tangents(found, self._tried)
         if tangents is None or not all(self._speaks_of(tangent.slopes) for tangent in tangents):
-            raise self._wrong("its tangents do not fit its area")
+            raise self.wrong("its tangents do not fit its area")
         return tangents
 
     def responses(self) -> Responses:
         """How its borders respond in the accepted state, in every MTU."""
-        found = read_responses(self._expect(Respond(), ResponsesMessage), self._periods)
+        found = read_responses(self.expect(Respond(), ResponsesMessage), self._periods)
         if found is None or not self._speaks_of_all(found):
-            raise self._wrong("its responses do not fit its area")
+            raise self.wrong("its responses do not fit its area")
         return found
 
     def _speaks_of_all(self, found: Responses) -> bool:
@@ -207,21 +207,21 @@ class RemoteOwner:
         if isinstance(reply, CannotAnswer):
             raise ShareLost(self.owner)
         if not isinstance(reply, GateValue):
-            raise self._wrong(f"it answers a {type(question).__name__} with {type(reply).__name__}")
+            raise self.wrong(f"it answers a {type(question).__name__} with {type(reply).__name__}")
         return reply
 
     def refuse(self, reason: str) -> NoReturn:
         """It is asked no more."""
-        raise self._wrong(reason)
+        raise self.wrong(reason)
 
     def reading(self, element: str, kind: Kind) -> Floats:
         """What a limit is about in the accepted state, (periods,), in the unit of its kind."""
-        reply = self._expect(Read(element, str(kind)), Reading)
+        reply = self.expect(Read(element, str(kind)), Reading)
         if len(reply.data) != self._periods * REAL.itemsize:
-            raise self._wrong("it reads another day")
+            raise self.wrong("it reads another day")
         row = np.frombuffer(reply.data, dtype=REAL).astype(np.float64)
         if not (np.abs(row) <= MOST_READ).all():
-            raise self._wrong("it reads what no meter can")
+            raise self.wrong("it reads what no meter can")
         return row
 
     def tell(self, tables: Sequence[tuple[str, Sequence[tuple[str, ...]]]]) -> bool:
@@ -250,32 +250,42 @@ class RemoteOwner:
             decision = self._undelivered[0]
             reply = self._reply(decision)
             if not isinstance(reply, Done | CannotAnswer):
-                raise self._wrong(f"it answers a {type(decision).__name__} with {type(reply).__name__}")
+                raise self.wrong(f"it answers a {type(decision).__name__} with {type(reply).__name__}")
             self._undelivered.popleft()
             if isinstance(reply, CannotAnswer) and isinstance(decision, Commit):
                 self.lost.append(decision.match)
 
-    def _wrong(self, reason: str) -> OwnerSilent:
+    @property
+    def domain(self) -> Domain:
+        """What it can speak of."""
+        return self._domain
+
+    @property
+    def periods(self) -> int:
+        """MTUs of the day."""
+        return self._periods
+
+    def wrong(self, reason: str) -> OwnerSilent:
         """It is asked no more; to be raised."""
         self.silenced = self.silenced or reason
         return OwnerSilent(self.owner)
 
-    def _expect(self, question: Question, kind: type[R]) -> R:
+    def expect(self, question: Question, kind: type[R]) -> R:
         """The reply of this kind; `OwnerSilent` if it says that it cannot."""
         reply = self._ask(question)
         if isinstance(reply, kind):
             return reply
         if isinstance(reply, CannotAnswer):
             raise OwnerSilent(self.owner)
-        raise self._wrong(f"it answers a {type(question).__name__} with {type(reply).__name__}")
+        raise self.wrong(f"it answers a {type(question).__name__} with {type(reply).__name__}")
 
-    def _pages(
+    def pages(
         self, question: Callable[[int], Question], kind: type[R], read: Callable[[R], tuple[Sequence[P], int]]
     ) -> Iterator[Sequence[P]]:
         """Some at a time until there are as many as it says from the first page on."""
         told = said = 0
         for page in range(MOST_PAGES):
-            some, count = read(self._expect(question(told), kind))
+            some, count = read(self.expect(question(told), kind))
             told += len(some)
             said = count if page == 0 else said
             if count != said or not told <= count <= MOST_TOLD or (told < count and not some):
@@ -283,7 +293,7 @@ class RemoteOwner:
             yield some
             if told == count:
                 return
-        raise self._wrong("it announces more or fewer than it brings")
+        raise self.wrong("it announces more or fewer than it brings")
 
     def _ask(self, question: Question) -> Reply | Nonsense:
         if self.silenced is not None and not isinstance(question, Tell):

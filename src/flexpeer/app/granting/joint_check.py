@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from flexpeer.app.ports import BorderEnd, Owner, Tangent, Trial, Tried
+from flexpeer.app.ports import BorderEnd, Owner, OwnerSilent, Tangent, Trial, Tried
 from flexpeer.grid.network import Complexes, Integers
 from flexpeer.grid.screening import Binding
 from flexpeer.market.trades import Move
@@ -32,7 +32,8 @@ class _Before(NamedTuple):
 class Borders:
     """All owners, parents first, and the accepted voltages at their borders; `home` is whose each resource is.
 
-    Who is not concerned by a change is not asked about it.
+    An owner that is not among them grants nothing, and its borders are held. Who is not concerned by a change is not
+    asked about it.
     """
 
     def __init__(self, owners: Sequence[Owner], home: Mapping[str, str]) -> None:
@@ -119,6 +120,8 @@ class JointAssessment:
         own: dict[str, list[Move]] = {name: [] for name in borders.owners}
         for move in moves:
             if (name := borders.home.get(move.resource)) is not None:
+                if name not in own:
+                    raise OwnerSilent(name)
                 own[name].append(move)
         self._parts = {name: _Part(owner, tuple(own[name])) for name, owner in borders.owners.items()}
         self._worst: tuple[float, str, Binding | None] | None = None
@@ -194,8 +197,8 @@ class JointAssessment:
     def _carry_power(self, child: Owner, tried: Tried) -> None:
         """Tell parents what an area now draws more at its borders, where that moved."""
         for border, row in zip(child.borders, tried.drawn, strict=True):
-            parent = self._parts[border.parent]
-            if np.abs(row - parent.drawn.get(border.name, 0.0)).max() > BORDER_W:
+            parent = self._parts.get(border.parent)
+            if parent is not None and np.abs(row - parent.drawn.get(border.name, 0.0)).max() > BORDER_W:
                 parent.drawn[border.name] = row
                 parent.stale = True
 
@@ -205,13 +208,16 @@ class JointAssessment:
         for name, part in self._parts.items():
             if not part.owner.borders:
                 continue
-            new = np.array([self._voltage(border) for border in part.owner.borders])
             used = self._borders.used(name)[:, self.mtus] if part.border_v is None else part.border_v
+            new = np.array([self._voltage(end, row) for end, row in zip(part.owner.borders, used, strict=True)])
             if np.abs(new - used).max() > BORDER_V_PU:
                 part.border_v, part.stale, moved = new, True, True
         return moved
 
-    def _voltage(self, border: BorderEnd) -> Complexes:
+    def _voltage(self, border: BorderEnd, held: Complexes) -> Complexes:
+        """As the parent says; as it is where that does not take part."""
+        if border.parent not in self._parts:
+            return held
         tried = self._parts[border.parent].tried
         if tried is None:
             accepted: Complexes = self._borders.told(border.parent, border.name)[self.mtus]

@@ -22,6 +22,9 @@ from flexpeer.grid.network import Floats, Integers
 from flexpeer.market.trades import Move
 from flexpeer.periods import Span
 
+HELD = Slopes({}, {}, {})
+"""Of a border whose other side does not take part."""
+
 
 class OwnerCuts:
     """Rows from a joint trial of each proposed allocation; nothing is held."""
@@ -67,13 +70,14 @@ class OwnerCuts:
 
     def _given(self, border: str) -> Slopes:
         """Of what the area below a border gives there."""
-        child = next(o for o in self._borders.owners.values() if border in [end.name for end in o.borders])
-        return self._responses(child.owner).given[border]
+        owners = self._borders.owners.values()
+        child = next((o.owner for o in owners if border in [end.name for end in o.borders]), None)
+        return HELD if child is None else self._responses(child).given[border]
 
     def _felt(self, border: str) -> Slopes:
         """Of the voltage that the area above a border dictates there."""
-        parent = next(name for name, watched in self._borders.watched.items() if border in watched)
-        return self._responses(parent).felt[border]
+        parent = next((name for name, watched in self._borders.watched.items() if border in watched), None)
+        return HELD if parent is None else self._responses(parent).felt[border]
 
     def _responses(self, owner: str) -> Responses:
         """Asked once of each owner."""

@@ -49,6 +49,11 @@ class OwnGrid:
     entries: Mapping[str, int]
     bus_of: Mapping[str, int]
 
+    @property
+    def resources(self) -> frozenset[str]:
+        """Those connected to it."""
+        return frozenset(self.bus_of)
+
     def screen(self) -> TradeScreen:
         """The check of trades, at the starting point."""
         day = DayFlow(self.network, self.p_w.shape[1], self.in_service, self.upper_from, self.injecting)
@@ -78,6 +83,16 @@ class GridOwner:
     def borders(self) -> tuple[BorderEnd, ...]:
         """Where the area hangs on others."""
         return self._own.borders
+
+    @property
+    def border_names(self) -> set[str]:
+        """Its borders, above and below."""
+        return set(self._buses)
+
+    @property
+    def periods(self) -> int:
+        """MTUs of the day."""
+        return int(self._own.p_w.shape[1])
 
     def voltages(self, borders: Sequence[str]) -> Complexes:
         """Accepted voltages at borders, (borders, periods), per unit."""

@@ -7,10 +7,11 @@ dictated and of power drawn at all borders, and k a resource,
     dx/dp_k = M dx/dp_k + N_k     M: what areas do about their borders' numbers, N_k: about their own resource     (1)
     dm/dp_k = m_k + m_x dx/dp_k   for the relief m of a point, by the slopes of its own area                        (2)
 
-A DSO that does not answer has no points and no resources that count; what it last drew, or nothing, is held.
+A DSO that does not answer is left out for the day, with its points and resources; what it said last of its borders is
+held.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -44,6 +45,7 @@ class JointSide:
         self._drawn: dict[str, Complexes] = {}
         self._voltages: dict[str, Complexes] = {}
         self._points: dict[str, CongestionPoint] = {}
+        self._flows: Flows = {}
         self._impacts: dict[str, dict[str, tuple[int, ...]]] = {}
         self._borders: Borders | None = None
         self.silent: dict[str, None] = {}
@@ -73,14 +75,19 @@ class JointSide:
         return {name: found.get(name, nothing) for name in self._points}
 
     def flows(self, schedules_w: Schedules) -> Flows:
-        """Flow and limit of each point with these schedules."""
+        """Flow and limit of each point with these schedules; of a DSO that is silent, as it said last."""
         self._settle(schedules_w)
-        return {name: row for flows in self._asked(lambda s: s.flows()).values() for name, row in flows.items()}
+        return dict(self._flowing())
+
+    def _flowing(self) -> Flows:
+        for flows in self._asked(lambda study: study.flows()).values():
+            self._flows |= flows
+        return self._flows
 
     def coordinator(self, start_w: Schedules) -> GridCoordinator:
         """The owners, at the starting point."""
         self._settle(start_w)
-        owners = [study.coordinated() for study in self._studies.values()]
+        owners = list(self._asked(lambda study: study.coordinated()).values())
         element_of = {name: point.element for name, point in self._points.items()}
         home = {resource: study.owner for study in self._studies.values() for resource in study.resources}
         found = GridCoordinator(owners, element_of, home)
@@ -96,21 +103,28 @@ class JointSide:
         """Nobody knows the whole grid."""
 
     def _settle(self, schedules_w: Schedules) -> None:
-        """Numbers at all borders with these schedules; those that still move after `ROUNDS` are told."""
+        """Numbers at all borders with these schedules, found from nothing so that they follow from these alone.
+
+        Those that still move after `ROUNDS` are told. What silent DSOs said before is held.
+        """
+        before = self._drawn, self._voltages
+        self._drawn, self._voltages = {}, {}
         for _ in range(ROUNDS):
-            self.apart = tuple(self._carried(schedules_w))
-            if not self.apart:
+            moved = self._carried(schedules_w)
+            for known, last, whose in zip(
+                (self._drawn, self._voltages), before, (self._child, self._parent), strict=True
+            ):
+                known |= {b: row for b, row in last.items() if b not in known and whose[b] in self.silent}
+            self.apart = tuple(moved)
+            if not moved:
                 return
 
     def _carried(self, schedules_w: Schedules) -> list[str]:
         """One round, children first; the borders whose numbers have moved."""
-        count, moved = self._scenario.day.mtu_count, dict[str, None]()
-        for study in reversed(self._studies.values()):
-            own = [self._voltages.get(end.name, np.ones(count, dtype=np.complex128)) for end in study.borders]
-            drawn = {b: self._drawn[b] for b in study.entries if b in self._drawn}
-            at = BorderNumbers(drawn, np.array(own).reshape(len(own), count))
+        moved = dict[str, None]()
+        for study in self._speaking(reversed(self._studies.values())):
             try:
-                found = study.exchange(schedules_w, at)
+                found = study.exchange(schedules_w, self._numbers_at(study))
             except OwnerSilent:
                 self.silent[study.owner] = None
                 continue
@@ -119,10 +133,20 @@ class JointSide:
             moved |= dict.fromkeys(_moved(self._voltages, told, STILL_PU))
         return list(moved)
 
+    def _numbers_at(self, study: Study) -> BorderNumbers:
+        """What is known at an area's borders; the nominal voltage where nobody has told one."""
+        count = self._scenario.day.mtu_count
+        own = [self._voltages.get(end.name, np.ones(count, dtype=np.complex128)) for end in study.borders]
+        drawn = {border: self._drawn[border] for border in study.entries if border in self._drawn}
+        return BorderNumbers(drawn, np.array(own, dtype=np.complex128).reshape(len(own), count))
+
+    def _speaking(self, studies: Iterable[Study]) -> Iterator[Study]:
+        return (study for study in studies if study.owner not in self.silent)
+
     def _asked(self, question: Callable[[Study], T]) -> dict[str, T]:
         """The answers of those who do, by DSO."""
         answers = {}
-        for study in self._studies.values():
+        for study in self._speaking(self._studies.values()):
             try:
                 answers[study.owner] = question(study)
             except OwnerSilent:
@@ -132,7 +156,7 @@ class JointSide:
     def _chained(self) -> dict[str, dict[str, tuple[int, ...]]]:
         """Impact factors of all points, ppm, by equations (1) and (2)."""
         slopes = self._asked(lambda study: study.slopes())
-        flows = {n: row for found in self._asked(lambda s: s.flows()).values() for n, row in found.items()}
+        flows = self._flowing()
         moved = self._borders_per_w(slopes)
         impacts: dict[str, dict[str, tuple[int, ...]]] = {}
         for owner, own in slopes.items():
