@@ -65,8 +65,8 @@ export async function draw(root, { market, organisation, role, tell }) {
     field("side", t("Side"), el("select", {}, buysRelief ? [option("Buy", t("Buy"))] : [option("Sell", t("Sell: I relieve the grid")), option("Buy", t("Buy: I need more room"))])),
     field("periodFrom", t("From"), el("select", {}, instants.slice(0, -1).map((at, place) => option(at, local(at), place === begins)))),
     field("periodTo", t("Until"), el("select", {}, instants.slice(1).map((at, place) => option(at, place === instants.length - 2 ? "24:00" : local(at), place + 1 === Math.min(begins + hour, instants.length - 1))))),
-    field("quantity", t("Quantity in MW (resource side)"), el("input", { inputmode: "decimal", required: true, value: "1" })),
-    field("unitPrice", t("Price in {currency} per MWh of the resource", { currency: market.currency }), el("input", { inputmode: "decimal", required: true, value: "300" })),
+    field("quantity", buysRelief ? t("Quantity in MW (grid side)") : t("Quantity in MW (resource side)"), el("input", { inputmode: "decimal", required: true, value: "1" })),
+    field("unitPrice", buysRelief ? t("Price in {currency} per MWh (grid side)", { currency: market.currency }) : t("Price in {currency} per MWh of the resource", { currency: market.currency }), el("input", { inputmode: "decimal", required: true, value: "300" })),
     field("flexibilityZoneId", t("Congestion point"), el("select", {}, buysRelief ? null : option("", t("all that it relieves")), named.map((name) => option(name, name, buysRelief && first && name === first.id)))),
     field("timeInForce", t("Time in force"), el("select", {}, option("Day", t("until the gate closes")), option("FaK", t("at once, the rest is killed")), option("FoK", t("at once and whole, or not at all")))),
     el("button", { class: "main" }, t("Send the order")));
