@@ -3,8 +3,8 @@
 Ready: from going to a page until it is no longer busy, every page of three logins. Book: how long after an order is
 acknowledged the table of the page shows it, at 100 orders a second from another thread. Large: pages with 10,000 orders
 more in the book, until they are ready, while one scrolls through all of it, and searches. Memory: the page's heap after
-a collection, before and after an hour of virtual trading. Map: 5,507 buses, both states solved and drawn. Clicks: what a
-new user clicks and fills, from the login page until an order of theirs is accepted.
+a collection, before and after an hour of virtual trading. Map: 5,507 buses, both states solved and drawn. Clicks: what
+a new user clicks and fills, from the login page until an order of theirs is accepted.
 """
 
 import json
