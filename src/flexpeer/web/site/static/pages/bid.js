@@ -1,6 +1,6 @@
 // A new order: while one types, the market says what it counts for, whom it would meet, and whether it would be accepted.
 import { all, ask } from "../api.js";
-import { exact, exactly, field, instants as between, option } from "../form.js";
+import { exact, exactly, field, instants as between, option, waited } from "../form.js";
 import { el, show, status } from "../html.js";
 import { table } from "../table.js";
 import { money, moment, mw, number, said, t, time } from "../text.js";
@@ -98,17 +98,16 @@ export async function draw(root, { market, organisation, role, tell }) {
   form.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(look, PAUSE_MS); });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const button = form.querySelector("button");
-    button.disabled = true;
-    try {
-      const key = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2);
-      const { document: order } = await ask("POST", "/api/Orders", body(), { ...headers, "Idempotency-Key": key });
-      show(answer, el("p", { class: "good" }, t("Accepted as number {arrival} at {when}.", { arrival: order.arrival, when: moment(order.receivedAt || market.now, market.timezone) }), " ", el("a", { href: "/orders" }, t("See what becomes of it"))));
-      tell("");
-    } catch (error) {
-      show(answer, el("p", { class: "bad", role: "alert" }, error.message), error.accepted && el("p", {}, t("Accepted would be: {what}", { what: error.accepted })));
-    }
-    button.disabled = false;
+    await waited(form.querySelector("button"), async () => {
+      try {
+        const key = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2);
+        const { document: order } = await ask("POST", "/api/Orders", body(), { ...headers, "Idempotency-Key": key });
+        show(answer, el("p", { class: "good" }, t("Accepted as number {arrival} at {when}.", { arrival: order.arrival, when: moment(order.receivedAt || market.now, market.timezone) }), " ", el("a", { href: "/orders" }, t("See what becomes of it"))));
+        tell("");
+      } catch (error) {
+        show(answer, el("p", { class: "bad", role: "alert" }, error.message), error.accepted && el("p", {}, t("Accepted would be: {what}", { what: error.accepted })));
+      }
+    });
     look();
   });
   const open = market.status === "open" ? null : el("p", { class: "warn" }, (market.status === "announced" ? t("The gate opens {from}: orders are taken from then to {to}.", { from: moment(market.gate.opens, market.timezone), to: moment(market.gate.closes, market.timezone) }) : t("The gate closed {to}: this day takes no more orders. A standing order comes to the next one.", { to: moment(market.gate.closes, market.timezone) })));
