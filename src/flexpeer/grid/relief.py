@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.optimize import linprog
 from scipy.sparse import block_array, coo_array, csr_array, eye_array
 
 from flexpeer.grid.limits import POWER_SCALE_MIN_W, Kind, Limits, Readings, Violation, band_pu, read, violations
 from flexpeer.grid.network import Flags, Floats, Integers
 from flexpeer.grid.powerflow import DayFlow, FlowResult
 from flexpeer.grid.sensitivity import Metric, Quantity, sensitivity
-from flexpeer.loading import when_used
 
 PENALTY = 1e4
 ROUNDS = 8
@@ -33,7 +33,6 @@ NEAR = 0.3
 NEAR_VOLTAGE = 0.01
 WORTHWHILE = 2e-3
 IN_REACH = 2.0
-optimize = when_used("scipy.optimize")
 
 
 class Flexible(NamedTuple):
@@ -344,6 +343,6 @@ def _least(slope: csr_array, room: Floats, most_w: Floats, price: Floats) -> Flo
     cost: Floats = np.concatenate([price, price, np.full(rows, PENALTY)])
     most = np.concatenate([*most_w, np.full(rows, np.inf)])
     bounds: Any = np.stack([np.zeros(len(most)), most], axis=1)
-    found = optimize.linprog(cost, matrix, room, bounds=bounds, method="highs")
+    found = linprog(cost, matrix, room, bounds=bounds, method="highs")
     assert found.x is not None, "every row has its e, so there is an answer"
     return np.asarray(found.x[:count] - found.x[count : 2 * count])
