@@ -16,8 +16,10 @@ from pydantic import ValidationError
 
 from flexpeer.adapters.scenario_files.sent_sheets import sent_csv
 from flexpeer.adapters.store import Store
-from flexpeer.api.application import Parts, make_app
+from flexpeer.api.application import Observed, Parts, make_app
+from flexpeer.api.connections import connections
 from flexpeer.api.declining import Declined
+from flexpeer.api.denials import Denials
 from flexpeer.api.doors import Doors
 from flexpeer.api.limits import RateLimits
 from flexpeer.api.live_grids import LiveGrids
@@ -26,6 +28,7 @@ from flexpeer.api.service import Service, Stopped
 from flexpeer.api.sessions import COOKIE, Session, Sessions
 from flexpeer.api.settings import ServiceSettings
 from flexpeer.api.users import JOIN
+from flexpeer.app.registry import DENIALS
 from flexpeer.app.study.live_grid import own_part
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.market.timeline import Stage
@@ -61,7 +64,7 @@ def serve(settings: ServiceSettings, scenarios: Sequence[Path], *, demo: bool, t
         word = make_market(store, settings.data, scenarios, demo=demo)
         ending = _Ending()
         service, parts, oidc = _parts(store, settings, ending)
-        doors = Doors(service, parts.doorkeeper, parts.sessions, oidc)
+        doors = Doors(service, parts.doorkeeper, parts.sessions, parts.denials, oidc)
         pages = site_routes(_Doors(doors), _Maps(service, parts.grids))
         app = make_app(parts, [*doors.provider_routes(), *pages])
         server = _Server(app, service, settings, _with_link(tell, word))
@@ -114,7 +117,7 @@ def _parts(store: Store, settings: ServiceSettings, ending: "_Ending") -> tuple[
     sessions = Sessions(market.doorkeeper, market.token_key)
     parts = Parts(
         service, market.doorkeeper, limits, store.heads, market.webhooks, sessions, sent_csv, LiveGrids(),
-        market.standing,
+        market.standing, Denials(service, store.log(DENIALS)), store.lines,
     )  # fmt: skip
     if settings.oidc_issuer is None:
         return service, parts, None
@@ -193,11 +196,11 @@ def _visitor(session: Session | None) -> Visitor | None:
 class _Server(uvicorn.Server):
     """Tells when it is ready; a signal ends streams first and then everything else in order."""
 
-    def __init__(self, app: Any, service: Service, settings: ServiceSettings, tell: Tell) -> None:
+    def __init__(self, app: Observed, service: Service, settings: ServiceSettings, tell: Tell) -> None:
         super().__init__(
             uvicorn.Config(
-                app, log_config=None, access_log=False, timeout_keep_alive=KEEP_ALIVE_S, server_header=False,
-                timeout_graceful_shutdown=LONGEST_GOODBYE_S,
+                app, http=connections(app.orders), log_config=None, access_log=False, server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S, timeout_graceful_shutdown=LONGEST_GOODBYE_S,
             )
         )  # fmt: skip
         self._service, self._settings, self._tell = service, settings, tell

@@ -11,12 +11,17 @@ import httpx
 import uvicorn
 from tests.api.small_service import Running, running
 
+from flexpeer.api.connections import connections
+
 
 @contextmanager
 def listening() -> Iterator[tuple[Running, str]]:
     """A running service and its address."""
     with running() as here:
-        server = uvicorn.Server(uvicorn.Config(here.app, port=0, log_config=None, timeout_graceful_shutdown=2))
+        config = uvicorn.Config(
+            here.app, port=0, http=connections(here.app.orders), log_config=None, timeout_graceful_shutdown=2
+        )
+        server = uvicorn.Server(config)
         thread = threading.Thread(target=asyncio.run, args=(server.serve(),))
         thread.start()
         try:

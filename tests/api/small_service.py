@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
-from starlette.types import ASGIApp
 from tests.cases.days import NoWatch
 from tests.docs.pages import DOCS
 from tests.market.small_market import MemoryLog
@@ -14,8 +13,9 @@ from tests.market.small_market import MemoryLog
 from flexpeer.adapters.scenario_files import read_scenario
 from flexpeer.adapters.scenario_files.sent_sheets import sent_csv
 from flexpeer.api.accounts import AccountHolder, Credentials, Doorkeeper, Login, accounts_of, new_accounts
-from flexpeer.api.application import Parts, make_app
+from flexpeer.api.application import Observed, Parts, make_app
 from flexpeer.api.clocks import VirtualClock
+from flexpeer.api.denials import Denials
 from flexpeer.api.limits import RateLimits
 from flexpeer.api.live_grids import LiveGrids
 from flexpeer.api.service import ServedDay, Service
@@ -60,10 +60,14 @@ def no_heads(_market: str) -> tuple[SignedHead, ...]:
     return ()
 
 
+def no_lines(_name: str, _after: int, _sealed: bool) -> Iterator[bytes]:
+    return iter(())
+
+
 class Running:
     """A service, its application, and clients of organisations."""
 
-    def __init__(self, parts: Parts, app: ASGIApp, logins: dict[str, Login]) -> None:
+    def __init__(self, parts: Parts, app: Observed, logins: dict[str, Login]) -> None:
         self.parts, self.app, self._logins = parts, app, logins
         self.service, self.doorkeeper = parts.service, parts.doorkeeper
         (self.day,) = parts.service.days.values()
@@ -112,11 +116,12 @@ def running(
     scenario: Scenario = SCENARIO,
     limits: RateLimits | None = None,
     standing: Standing | None = None,
+    denials: MemoryLog | None = None,
 ) -> Iterator[Running]:
     """A service that has announced its day; its virtual clock stands just before the gate opens."""
     kept = log or MemoryLog()
     served = ServedDay(lambda listener, _said: Day(scenario, kept, NoWatch(), listeners=(listener,)))
-    with serving(served, CREDENTIALS, LOGINS, limits, standing) as here:
+    with serving(served, CREDENTIALS, LOGINS, limits, standing, denials) as here:
         yield here
 
 
@@ -137,6 +142,7 @@ def serving(
     logins: dict[str, Login],
     limits: RateLimits | None = None,
     standing: Standing | None = None,
+    denials: MemoryLog | None = None,
 ) -> Iterator[Running]:
     """The same for any day, and whoever has an account there."""
     clock = VirtualClock(served.day.instant(Stage.OPEN) - 1)
@@ -156,6 +162,8 @@ def serving(
         sent_csv,
         LiveGrids(),
         known,
+        Denials(service, denials or MemoryLog()),
+        no_lines,
     )
     app = make_app(parts)
     service.start()

@@ -37,7 +37,7 @@ async def invited(here: Running, organisation: str, user: str, rank: str) -> str
 
 
 def doors_of(here: Running, oidc: Oidc | None = None) -> Doors:
-    return Doors(here.service, here.doorkeeper, here.parts.sessions, oidc)
+    return Doors(here.service, here.doorkeeper, here.parts.sessions, here.parts.denials, oidc)
 
 
 def test_somebody_invited_comes_in_by_a_link_once_until_revoked() -> None:

@@ -3,16 +3,12 @@
 import asyncio
 import base64
 import binascii
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from itertools import count
 from typing import NamedTuple
 from urllib.parse import parse_qs
-from uuid import uuid4
 
 import msgspec
-import structlog
 from fastapi import FastAPI
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
@@ -36,15 +32,18 @@ from flexpeer.api import (
 from flexpeer.api.accounts import Doorkeeper
 from flexpeer.api.book_feed import BookFeed
 from flexpeer.api.declining import Declined, denied
-from flexpeer.api.edge import BODY_BYTES, NUMBER, ROUTE, Answer, Edge, Route, Sheets, problem_response, response
+from flexpeer.api.denials import ACCOUNT, Attempt, Denials
+from flexpeer.api.direct_orders import DirectOrders
+from flexpeer.api.edge import BODY_BYTES, Answer, Edge, Route, Sheets, problem_response, response
 from flexpeer.api.evidence import Evidence
 from flexpeer.api.feed import Feed
 from flexpeer.api.limits import RateLimits
 from flexpeer.api.live import Live
 from flexpeer.api.live_grids import LiveGrids
 from flexpeer.api.metrics import Metrics
+from flexpeer.api.observations import Observations
 from flexpeer.api.openapi import openapi_document
-from flexpeer.api.operating import Heads, Operating
+from flexpeer.api.operating import Chains, Heads, Operating
 from flexpeer.api.public import Public
 from flexpeer.api.service import Service
 from flexpeer.api.sessions import Sessions
@@ -54,7 +53,6 @@ from flexpeer.api.webhooks import Webhooks
 from flexpeer.wire.api_operations import Health, TokenDocument
 from flexpeer.wire.api_problems import Denial
 
-LOG = structlog.get_logger("flexpeer.api")
 Endpoint = Callable[[Request], Awaitable[Response]]
 BY_STATUS = {404: Denial.NOT_FOUND, 405: Denial.METHOD_NOT_ALLOWED, 413: Denial.TOO_LARGE}
 
@@ -71,6 +69,8 @@ class Parts(NamedTuple):
     sheets: Sheets
     grids: LiveGrids
     standing: Standing
+    denials: Denials
+    chains: Chains
 
 
 def routes_of(parts: Parts) -> tuple[Route, ...]:
@@ -92,15 +92,15 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
         *Feed(parts.limits).routes,
         *BookFeed(parts.limits).routes,
         *parts.webhooks.routes,
-        *Operating(parts.heads).routes,
+        *Operating(parts.heads, parts.chains).routes,
         *Users(parts.doorkeeper).routes,
     )
 
 
-def make_app(parts: Parts, pages: Sequence[BaseRoute] = ()) -> ASGIApp:
+def make_app(parts: Parts, pages: Sequence[BaseRoute] = ()) -> "Observed":
     """The application, with these `pages` too; the caller starts and stops the service."""
     metrics = Metrics(parts.service)
-    edge = Edge(parts.service, parts.doorkeeper, parts.limits, LOG.warning, parts.sheets, parts.sessions)
+    edge = Edge(parts.service, parts.doorkeeper, parts.limits, parts.denials, parts.sheets, parts.sessions)
     routes = routes_of(parts)
     document = msgspec.json.encode(openapi_document(routes))
 
@@ -119,7 +119,8 @@ def make_app(parts: Parts, pages: Sequence[BaseRoute] = ()) -> ASGIApp:
     _open_routes(app, parts, metrics, document)
     app.add_exception_handler(HTTPException, _as_problem)
     app.router.routes += pages
-    return Observed(app, metrics, direct)
+    observations = Observations(metrics)
+    return Observed(app, observations, direct, DirectOrders(edge, observations))
 
 
 def starlette_path(path: str) -> str:
@@ -134,10 +135,7 @@ def _open_routes(app: FastAPI, parts: Parts, metrics: Metrics, document: bytes) 
         try:
             return response(await _token(request, parts))
         except Declined as declined:
-            LOG.warning(
-                "denied", request=request.scope[NUMBER], path=request.url.path, method="POST",
-                reason=declined.problem.reason,
-            )  # fmt: skip
+            parts.denials.note_problem(Attempt.of(request), declined.problem)
             return problem_response(declined.problem)
 
     public = Public(parts.service, parts.limits)
@@ -194,6 +192,7 @@ async def _token(request: Request, parts: Parts) -> Answer:
     if grant != ["client_credentials"]:
         raise denied(Denial.MALFORMED, "grant_type is client_credentials")
     client_id, secret = _basic(request.headers.get("authorization", ""))
+    request.scope[ACCOUNT] = client_id
     parts.limits.take(f"token of {client_id}"[:200])
     caller = await asyncio.to_thread(parts.doorkeeper.client, client_id, secret)
     if caller is None:
@@ -222,26 +221,29 @@ async def _as_problem(_request: Request, error: Exception) -> Response:
 
 
 class Observed:
-    """Every request has a number, a line in the log and a place in the metrics. Paths without an id are `direct`."""
+    """The application, every request noted. Paths without an id are `direct`; `orders` may come without a task too."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, direct: Mapping[tuple[str, str], Endpoint]) -> None:
-        self._app, self._metrics, self._direct = app, metrics, direct
-        self._program, self._numbers = uuid4().hex[:8], count(1)
-        self._log = structlog.get_logger("flexpeer.api").bind()
+    def __init__(
+        self,
+        app: ASGIApp,
+        observations: Observations,
+        direct: Mapping[tuple[str, str], Endpoint],
+        orders: DirectOrders,
+    ) -> None:
+        self._app, self._observations, self._direct, self.orders = app, observations, direct, orders
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Go on, and note what was answered."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        number, began, status = f"{self._program}{next(self._numbers):08x}", time.perf_counter(), 500
-        scope[NUMBER] = number
+        seen, status = self._observations.begin(scope), 500
 
         async def answered(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])
-                message["headers"] = [*message["headers"], (b"x-request-id", number.encode())]
+                message["headers"] = [*message["headers"], seen.header]
             await send(message)
 
         endpoint = self._direct.get((scope["method"], scope["path"]))
@@ -251,8 +253,4 @@ class Observed:
             else:
                 await (await endpoint(Request(scope, receive)))(scope, receive, answered)
         finally:
-            took, path = time.perf_counter() - began, scope.get(ROUTE, "none")
-            self._metrics.count(scope["method"], path, status, took)
-            self._log.debug(
-                "request", request=number, method=scope["method"], route=path, status=status, seconds=round(took, 4)
-            )
+            self._observations.end(seen, status)

@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from flexpeer.api.accounts import Doorkeeper
 from flexpeer.api.declining import Declined
+from flexpeer.api.denials import Attempt, Denials
 from flexpeer.api.limits import RateLimits
 from flexpeer.api.oidc import BACK, BEGIN, COOKIE, LIFE_S, Oidc, ProviderFailed
 from flexpeer.api.service import Service, Stopped
@@ -25,8 +26,16 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 class Doors:
     """Who comes in gets a session; whoever does not is an audit record. One name may be tried so often, not more."""
 
-    def __init__(self, service: Service, doorkeeper: Doorkeeper, sessions: Sessions, oidc: Oidc | None = None) -> None:
+    def __init__(
+        self,
+        service: Service,
+        doorkeeper: Doorkeeper,
+        sessions: Sessions,
+        denials: Denials,
+        oidc: Oidc | None = None,
+    ) -> None:
         self._service, self._doorkeeper, self._sessions, self._oidc = service, doorkeeper, sessions, oidc
+        self._denials = denials
         self._tries = RateLimits(TRIES_PER_SECOND, TRIES_AT_ONCE, 0)
 
     @property
@@ -39,9 +48,9 @@ class Doors:
         try:
             self._tries.take(user[:200])
         except Declined as declined:
-            return _note("/login", declined.problem.reason, None)
+            return self._noted(Attempt("/login", account=user), declined.problem.reason, None)
         session = await asyncio.to_thread(self._sessions.begin, user, password, code)
-        return _note("/login", "unauthenticated", session)
+        return self._noted(Attempt("/login", account=user), "unauthenticated", session)
 
     def known(self, cookie: str | None) -> Session | None:
         """Somebody who has entered before."""
@@ -59,7 +68,13 @@ class Doors:
         except Stopped:
             return None
         caller = None if user is None else self._doorkeeper.person(user)
-        return _note("/join", "not_found", None if caller is None else self._sessions.of(caller))
+        return self._noted(Attempt("/join"), "not_found", None if caller is None else self._sessions.of(caller))
+
+    def _noted(self, attempt: Attempt, reason: str, session: Session | None) -> Session | None:
+        """The same; that nobody came in is recorded."""
+        if session is None:
+            self._denials.note(attempt, reason)
+        return session
 
     def provider_routes(self) -> list[Route]:
         """To the provider and back; none without one."""
@@ -81,7 +96,8 @@ class Doors:
             caller = None if name is None else self._doorkeeper.person(name)
             answer = RedirectResponse("/" if caller is not None else "/login?wrong", 303)
             answer.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")
-            session = _note(BACK, "unauthenticated", None if caller is None else self._sessions.of(caller))
+            session = None if caller is None else self._sessions.of(caller)
+            self._noted(Attempt(BACK, "GET", name or ""), "unauthenticated", session)
             if session is not None:
                 answer.set_cookie(SESSION, session.cookie, secure=True, httponly=True, samesite="lax", path="/")
             return answer
@@ -101,10 +117,3 @@ def _begin(oidc: Oidc) -> Endpoint:
         return answer
 
     return begin
-
-
-def _note(path: str, reason: str, session: Session | None) -> Session | None:
-    """The same; that nobody came in is an audit record."""
-    if session is None:
-        LOG.warning("denied", path=path, reason=reason)
-    return session

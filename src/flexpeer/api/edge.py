@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from flexpeer.api.accounts import Doorkeeper
 from flexpeer.api.declining import Declined, bad_file, denied
+from flexpeer.api.denials import ACCOUNT, Attempt, Denials
 from flexpeer.api.limits import RateLimits
 from flexpeer.api.permissions import Action, Caller, Owned, Permission, may
 from flexpeer.api.service import ServedDay, Service, Stopped
@@ -28,7 +29,6 @@ XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet
 BYTES: Final = "application/octet-stream"
 BEARER = "Bearer "
 ROUTE: Final = "flexpeer.route"
-NUMBER: Final = "flexpeer.request"
 S = TypeVar("S", bound=msgspec.Struct)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 encode = _ENCODER.encode
@@ -145,11 +145,11 @@ class Edge:
         service: Service,
         doorkeeper: Doorkeeper,
         limits: RateLimits,
-        audit: Callable[..., None],
+        denials: Denials,
         sheets: Sheets,
         sessions: Sessions | None = None,
     ) -> None:
-        self.service, self.doorkeeper, self.limits, self._audit = service, doorkeeper, limits, audit
+        self.service, self.doorkeeper, self.limits, self._denials = service, doorkeeper, limits, denials
         self._sheets, self._sessions = sheets, sessions
 
     def endpoint(self, route: Route) -> Callable[[Request], Awaitable[Response]]:
@@ -159,29 +159,38 @@ class Edge:
             request.scope[ROUTE] = route.path
             try:
                 return await self._answered(route, request)
-            except Declined as declined:
-                self.note(request, declined.problem)
-                return problem_response(declined.problem)
-            except Stopped:
-                return problem_response(denied(Denial.STOPPING).problem)
+            except (Declined, Stopped) as error:
+                return self.declined(request, error)
 
         return respond
 
-    def note(self, request: Request, problem: Problem) -> None:
-        """Every denial is an audit record."""
-        if problem.status in (401, 403, 404, 429):
-            number = request.scope.get(NUMBER)
-            self._audit("denied", request=number, path=request.url.path, method=request.method, reason=problem.reason)
+    def declined(self, request: Request, error: Declined | Stopped) -> Response:
+        """The problem document; a denial is noted."""
+        if isinstance(error, Stopped):
+            return problem_response(denied(Denial.STOPPING).problem)
+        self._denials.note_problem(Attempt.of(request), error.problem)
+        return problem_response(error.problem)
 
     async def _answered(self, route: Route, request: Request) -> Response:
-        caller = self._caller(request)
-        self.limits.take(caller.client)
-        if may(caller, route.action) is not Permission.ALLOWED:
-            raise denied(Denial.FORBIDDEN)
+        caller = self._admitted(route, request)
         query = None if route.query is None else query_of(request, route.query)
         body = await body_of(request, route) if route.bodies else b""
         answer = await route.handle(Asked(request, caller, route.action, query, body, self.service, self._sheets))
         return response(answer)
+
+    def asked(self, route: Route, request: Request, body: bytes) -> Asked:
+        """A request without a query whose body is here; declined if it may not be made."""
+        caller = self._admitted(route, request)
+        require_media(request, route)
+        return Asked(request, caller, route.action, None, body, self.service, self._sheets)
+
+    def _admitted(self, route: Route, request: Request) -> Caller:
+        caller = self._caller(request)
+        request.scope[ACCOUNT] = caller.client
+        self.limits.take(caller.client)
+        if may(caller, route.action) is not Permission.ALLOWED:
+            raise denied(Denial.FORBIDDEN)
+        return caller
 
     def _caller(self, request: Request) -> Caller:
         said = request.headers.get("authorization", "")
@@ -204,11 +213,15 @@ def media_of(request: Request) -> str:
     return request.headers.get("content-type", JSON).split(";")[0].strip().lower()
 
 
+def require_media(request: Request, route: Route) -> None:
+    """Declined unless the body's media type is one the route takes."""
+    if media_of(request) not in route.bodies and BYTES not in route.bodies:
+        raise denied(Denial.UNSUPPORTED_MEDIA_TYPE)
+
+
 async def body_of(request: Request, route: Route) -> bytes:
     """The body, if its media type is one the route takes and it is not too large."""
-    media = media_of(request)
-    if media not in route.bodies and BYTES not in route.bodies:
-        raise denied(Denial.UNSUPPORTED_MEDIA_TYPE)
+    require_media(request, route)
     pieces, size = [], 0
     async for piece in request.stream():
         size += len(piece)

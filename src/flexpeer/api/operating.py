@@ -1,6 +1,7 @@
 """What a market operator works with: the clock, the log, signed heads, a day's result."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from flexpeer.api.log_lines import lines, sealed_head
 from flexpeer.api.permissions import Action
 from flexpeer.api.service import ServedDay
 from flexpeer.api.units import instant, utc
+from flexpeer.app.registry import BESIDE_DAYS
 from flexpeer.app.views.results import result_object
 from flexpeer.market.timeline import Stage
 from flexpeer.wire.api import MarketStatus
@@ -22,6 +24,14 @@ from flexpeer.wire.heads import SignedHead
 
 LOG_MEDIA = "application/x-ndjson"
 Heads = Callable[[str], Sequence[SignedHead]]
+Chains = Callable[[str, int, bool], Iterator[bytes]]
+"""Lines of a log by its name, after a record, with or without its seal, some hundreds at once."""
+
+
+async def in_turns(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Each found in a thread of its own, so that others are served meanwhile."""
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece
 
 
 async def clock(asked: Asked) -> Answer:
@@ -51,29 +61,28 @@ async def move_clock(asked: Asked) -> Answer:
     return Answer(200, ClockDocument(utc(service.clock.now()), True, service.clock.speed, done))
 
 
-async def log(asked: Asked) -> Answer:
-    """The log as lines, each with the hash of the one before."""
-    published = asked.day(asked.query.market_id).published
-    count = len(published.events)
-
-    async def pieces() -> AsyncIterator[bytes]:
-        for piece in lines(published, count, asked.query.after, sealed=asked.query.sealed):
-            yield piece
-
-    return Answer(200, pieces(), media=LOG_MEDIA)
-
-
 class Operating:
-    """Routes that need what is kept beside the events: signed heads by market."""
+    """Routes that need what is kept beside the events of days: signed heads, and the lines of other logs, by name."""
 
-    def __init__(self, heads: Heads) -> None:
-        self._heads = heads
+    def __init__(self, heads: Heads, chains: Chains) -> None:
+        self._heads, self._chains = heads, chains
         self._results: dict[str, tuple[int, bytes]] = {}
 
     async def read_heads(self, asked: Asked) -> Answer:
         """The log's head at every stage reached."""
-        days = [market_id for market_id, _ in asked.days(asked.query.market_id)]
+        named = asked.query.market_id
+        days = [named] if named in BESIDE_DAYS else [market_id for market_id, _ in asked.days(named)]
+        days += [] if named else BESIDE_DAYS
         return listed(asked, [head for day in days for head in self._heads(day)], HeadList)
+
+    async def log(self, asked: Asked) -> Answer:
+        """The log as lines, each with the hash of the one before."""
+        query, name = asked.query, asked.query.market_id
+        if name in BESIDE_DAYS:
+            return Answer(200, in_turns(self._chains(name, query.after, query.sealed)), media=LOG_MEDIA)
+        published = asked.day(name).published
+        pieces = lines(published, len(published.events), query.after, sealed=query.sealed)
+        return Answer(200, in_turns(pieces), media=LOG_MEDIA)
 
     async def result(self, asked: Asked) -> Answer:
         """What a settled day came to: `result.json` of `flexpeer run`."""
@@ -97,7 +106,7 @@ class Operating:
                 {200: ClockDocument}, bodies={JSON: ClockMove},
             ),
             Route(
-                "GET", "/api/Log", Action.READ_LOG, log, "The hash-chained log as lines", {200: None},
+                "GET", "/api/Log", Action.READ_LOG, self.log, "The hash-chained log as lines", {200: None},
                 query=LogQuery, media=LOG_MEDIA,
             ),
             Route(

@@ -171,12 +171,21 @@ def _tagged(status: int, document: OrderDocument) -> Answer:
     return Answer(status, content, {"ETag": _tag(content)})
 
 
-async def place(asked: Asked) -> Answer:
-    """An order: 201, or 200 where it is known."""
-    order = placing(asked, asked.of(OrderRequest), asked.request.headers.get(KEY))
-    new = await asked.service.done(lambda: do_place(order))
+def sent(asked: Asked) -> Placing:
+    """The order of a request, on its way in."""
+    return placing(asked, asked.of(OrderRequest), asked.request.headers.get(KEY))
+
+
+def acknowledged(order: Placing, *, new: bool) -> Answer:
+    """The answer to an order: 201, or 200 where it was known."""
     document = as_placed(order.served.market_id, order.served.published, order.id)
     return _tagged(201 if new else 200, document)
+
+
+async def place(asked: Asked) -> Answer:
+    """An order that comes by itself."""
+    order = sent(asked)
+    return acknowledged(order, new=await asked.service.done(lambda: do_place(order)))
 
 
 def _found(asked: Asked) -> tuple[ServedDay, list[Order]]:
@@ -284,13 +293,14 @@ async def public_book(asked: Asked) -> Answer:
     return listed(asked, matching(asked.query, documents), PublicOrderList)
 
 
+PLACE = Route(
+    "POST", "/api/Orders", Action.PLACE_ORDERS, place, "Place an order",
+    {201: OrderDocument, 200: OrderDocument}, bodies={JSON: OrderRequest}, headers=("Idempotency-Key",),
+)  # fmt: skip
 ROUTES = (
+    PLACE,
     Route(
         "GET", "/api/Orders", Action.READ_ORDERS, read_all, "Orders by arrival", {200: OrderList}, query=OrderQuery
-    ),
-    Route(
-        "POST", "/api/Orders", Action.PLACE_ORDERS, place, "Place an order",
-        {201: OrderDocument, 200: OrderDocument}, bodies={JSON: OrderRequest}, headers=("Idempotency-Key",),
     ),
     Route(
         "GET", "/api/Orders/{id}", Action.READ_ORDERS, read, "One order", {200: OrderDocument}, query=ListQuery

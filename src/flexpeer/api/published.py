@@ -1,7 +1,7 @@
 """What readers see of a day: only what outlives the program. Folds of its events, published after every sync."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from flexpeer.market.machine import Event, State
 from flexpeer.market.orders import Order, OrderPlaced
@@ -37,37 +37,44 @@ class Published:
         self.answers: list[Answered] = []
         self.refused: dict[tuple[str, str], CommandRefused] = {}
         self._proposed: Match | None = None
+        self._heard: dict[type, Callable[[Any], None]] = {
+            OrderPlaced: self._note_order,
+            CommandRefused: self._note_refused,
+            TradeConcluded: self._note_trade,
+            OrdersCleared: self.clearings.append,
+            MatchProposed: self._note_proposed,
+            VerdictRecorded: self._note_verdict,
+        }
 
     def publish(self, state: State, line: int, events: Sequence[Event]) -> None:
         """`events` have become durable, and led to `state`."""
         self.state, self.line = state, line
         for event in events:
-            self._note(event)
+            heard = self._heard.get(type(event))
+            if heard is not None:
+                heard(event)
         self.events += events
 
     def ids(self, order: str) -> tuple[str, ...]:
         """The market's orders behind an id: one for each price point; none for an unknown id."""
         return tuple(self.points.get(order, ()))
 
-    def _note(self, event: Event) -> None:
-        match event:
-            case OrderPlaced(order):
-                self._note_order(order)
-            case CommandRefused("PlaceOrder", subject):
-                self.refused[event.sender, subject] = event
-            case TradeConcluded(trade):
-                self.trades.append(trade.trade)
-            case OrdersCleared():
-                self.clearings.append(event)
-            case MatchProposed(proposed):
-                self._proposed = proposed
-            case VerdictRecorded():
-                assert self._proposed is not None, "a verdict follows its match"
-                self.answers.append(Answered(self._proposed, event))
-            case _:
-                pass
+    def _note_refused(self, event: CommandRefused) -> None:
+        if event.command == "PlaceOrder":
+            self.refused[event.sender, event.subject] = event
 
-    def _note_order(self, order: Order) -> None:
+    def _note_trade(self, event: TradeConcluded) -> None:
+        self.trades.append(event.trade.trade)
+
+    def _note_proposed(self, event: MatchProposed) -> None:
+        self._proposed = event.match
+
+    def _note_verdict(self, event: VerdictRecorded) -> None:
+        assert self._proposed is not None, "a verdict follows its match"
+        self.answers.append(Answered(self._proposed, event))
+
+    def _note_order(self, event: OrderPlaced) -> None:
+        order = event.order
         self.placed[order.order] = order
         self.refused.pop((order.organisation, order.order), None)
         base, _, point = order.order.rpartition(POINT)

@@ -261,7 +261,7 @@ class Opening(NamedTuple):
     limited: bool
 
 
-class Standing(NamedTuple):
+class ShareStanding(NamedTuple):
     """Of the orders that take part: whether there are `any`, and the most that a watt is worth or costs, minor units.
 
     `largest` is the largest size of a factor in each row, `base` what they are taken of before any free step, (rows,).
@@ -313,7 +313,7 @@ class Share(Protocol):
     def leave_out_least(self) -> None:
         """Leave out the accepted order that gains least."""
 
-    def standing(self) -> Standing:
+    def standing(self) -> ShareStanding:
         """For the scale of a solution."""
 
     def party(self, scale: Floats) -> Party:

@@ -28,8 +28,9 @@ from flexpeer.market.participants import (
 from flexpeer.market.reasons import CommandRefused, Reason
 from flexpeer.market.rulebook import Rulebook
 
-REGISTRY = "registry"
-"""The name of its log."""
+REGISTRY, DENIALS = "registry", "denials"
+BESIDE_DAYS = (REGISTRY, DENIALS)
+"""The name of its log, and of that of who was not let in."""
 OVERSEEING = (Role.MARKET_OPERATOR, Role.OBSERVER)
 MINUTES_PER_HOUR = 60
 
@@ -91,8 +92,24 @@ class AccountKept(msgspec.Struct, frozen=True, tag=True):
     account: MarketAccount
 
 
+class AccessDenied(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
+    """Somebody was not let in, or not to what they asked for; nothing follows from it.
+
+    `at` is an instant in UTC, `request` the number of the request; `account` is empty where nobody knows whose it was.
+    `others` that came before it, too fast for a record each, are only counted.
+    """
+
+    at: str
+    reason: str
+    path: str
+    method: str
+    account: str = ""
+    request: str = ""
+    others: int = 0
+
+
 Command = participants.Command | AdoptRulebook | KeepAccount
-Entry = participants.Event | RulebookAdopted | AccountKept | CommandRefused
+Entry = participants.Event | RulebookAdopted | AccountKept | AccessDenied | CommandRefused
 
 
 class Registered(msgspec.Struct, frozen=True):
@@ -148,7 +165,7 @@ def evolve(known: Registered, entry: Entry) -> Registered:
             return replace(known, rulebook=rulebook)
         case AccountKept(account):
             return replace(known, accounts=known.accounts.insert(account.account, account))
-        case CommandRefused():
+        case CommandRefused() | AccessDenied():
             return known
         case _:
             return replace(known, participants=participants.evolve(known.participants, entry))

@@ -8,28 +8,30 @@ write. After a failed commit nobody knows what is on the disk, so the store writ
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from flexpeer.adapters.ed25519 import Ed25519Signatures
 from flexpeer.adapters.folders import whole_file
 from flexpeer.adapters.log_file import FileLog, decode_event, encode_event
 from flexpeer.adapters.signed_heads import sign_head
-from flexpeer.adapters.store.chains import days_of, read_chain
+from flexpeer.adapters.store.chains import Kept, days_of, read_chain
 from flexpeer.adapters.store.places import OpenedPlace, open_place, said_by
 from flexpeer.adapters.store.tables import DOCUMENTS, HEADS, RECORDS, Adding, Row
 from flexpeer.app.ports import Batch
+from flexpeer.app.registry import BESIDE_DAYS
 from flexpeer.errors import bad_input
 from flexpeer.market.timeline import StageReached
-from flexpeer.wire.chain import GENESIS, record_hash
+from flexpeer.wire.chain import GENESIS, Seal, record_hash, record_line
 from flexpeer.wire.heads import SignedHead
 
 Reached = tuple[str, StageReached, tuple[int, str]]
+LINES_AT_ONCE = 500
 FAILED = "the store has failed before; what was not acknowledged may be lost, and this program must end"
 
 
@@ -49,15 +51,22 @@ class DayLog:
 
     def read(self) -> Iterator[Batch]:
         """What it has, batch by batch; `BadInput` where the chain is broken, or is not what was signed."""
-        for batch, rows in groupby(self._store.records(self.day), key=lambda row: row["batch"]):
-            yield [self._event(batch, row) for row in rows]
+        events: list[Any] = []
+        for row in self._store.records(self.day):
+            n, batch, _, _, content = row
+            if n == batch and events:
+                yield events
+                events = []
+            events.append(self._event(n, batch, content))
+        if events:
+            yield events
 
-    def _event(self, batch: int, row: RowMapping) -> Any:
+    def _event(self, n: int, batch: int, content: bytes) -> Any:
         try:
-            return decode_event(row["event"])
+            return decode_event(content)
         except (msgspec.MsgspecError, ValueError) as error:
             where = f"{self.day}, batch {batch}"
-            problem = f"record {row['n']} is no event that this version knows ({error})"
+            problem = f"record {n} is no event that this version knows ({error})"
             raise bad_input(where, problem, "a log of this version of flexpeer, or of one before") from error
 
     def append(self, events: Batch) -> None:
@@ -78,8 +87,8 @@ class DayLog:
         if path.exists():
             raise FileExistsError(f"{path} is there already")
         with whole_file(path) as new, FileLog(new) as file:
-            for row in self._store.records(self.day):
-                file.append_written(row["event"])
+            for _, _, _, _, content in self._store.records(self.day):
+                file.append_written(content)
             return file.seal(state_hash)
 
     def sync(self) -> None:
@@ -100,6 +109,7 @@ class Store:
         self._waiting: list[Row] = []
         self._reached: list[Reached] = []
         self._operator: Ed25519Signatures | None = None
+        self._signed: dict[str, int] = {}
         self._writes = threading.Lock()
         self._failed = False
 
@@ -126,16 +136,34 @@ class Store:
             found = connection.execute(last).first()
         return (0, GENESIS) if found is None else (found.n, found.hash)
 
-    def records(self, day: str, after: int = 0) -> Iterator[RowMapping]:
+    def records(self, day: str, after: int = 0) -> Iterator[Kept]:
         """The durable records of a log after a number, in order; `BadInput` where the chain is broken.
 
         Nothing is held while whoever asks for them takes their time.
         """
         return read_chain(self._reading, self._place.name, day, after)
 
+    def lines(self, day: str, after: int, sealed: bool) -> Iterator[bytes]:
+        """The durable records of a log after a number as the lines of a log file, some hundreds at once.
+
+        The seal of a log beside the days has for its state hash that of its last record, which is all it leads to.
+        """
+        n, head = after, GENESIS
+        records = self.records(day, after)
+        while rows := list(islice(records, LINES_AT_ONCE)):
+            yield b"".join(record_line(row["n"], row["prev"], row["event"])[0] for row in rows)
+            n, head = rows[-1]["n"], rows[-1]["hash"]
+        if sealed and n:
+            head = head if n > after else self.last(day)[1]
+            yield record_line(n + 1, head, msgspec.json.encode(Seal(n, head)), kind="seal")[0]
+
     def sign_with(self, operator: Ed25519Signatures) -> None:
-        """From now on the head of a log is signed wherever it says that a stage was reached, and kept with it."""
+        """From now on the head of a log is signed wherever it says that a stage was reached, and kept with it.
+
+        The heads of logs beside those of days are signed then too, unless they are where they were signed last.
+        """
         self._operator = operator
+        self._signed = {name: max((head.n for head in self.heads(name)), default=0) for name in BESIDE_DAYS}
 
     def add(self, rows: list[Row], stages: list[Reached]) -> None:
         """Records for the next `sync`, and which of them say that a stage was reached."""
@@ -153,9 +181,19 @@ class Store:
                 for statement, values in self._adding.statements(self._waiting):
                     connection.exec_driver_sql(statement, values)
                 if self._reached and self._operator is not None:
-                    heads = [_head_row(day, event, last, self._operator) for day, event, last in self._reached]
-                    connection.execute(insert(HEADS), heads)
+                    connection.execute(insert(HEADS), self._head_rows(self._operator))
             self._waiting, self._reached = [], []
+
+    def _head_rows(self, operator: Ed25519Signatures) -> list[dict[str, Any]]:
+        """Of the logs that reached a stage, and of those beside them that have gone on."""
+        rows = [_head_row(day, str(event.stage), last, event.at, operator) for day, event, last in self._reached]
+        day, event, _ = self._reached[-1]
+        for name, signed in self._signed.items():
+            log = self.log(name)
+            if log.n > signed:
+                rows.append(_head_row(name, f"{day} {event.stage}", (log.n, log.head), event.at, operator))
+                self._signed[name] = log.n
+        return rows
 
     def heads(self, day: str) -> tuple[SignedHead, ...]:
         """The signed heads of a log, in order."""
@@ -228,6 +266,6 @@ class Store:
         self.close()
 
 
-def _head_row(day: str, event: StageReached, last: tuple[int, str], operator: Ed25519Signatures) -> dict[str, Any]:
-    head = msgspec.structs.asdict(sign_head(day, str(event.stage), last, event.at, operator))
+def _head_row(day: str, stage: str, last: tuple[int, str], at: int, operator: Ed25519Signatures) -> dict[str, Any]:
+    head = msgspec.structs.asdict(sign_head(day, stage, last, at, operator))
     return {"day": head.pop("market_id"), **head}

@@ -51,7 +51,7 @@ WORST = (KeyError, IndexError, ValueError, TypeError, AttributeError, Arithmetic
 """What a call that makes no sense may raise at a share."""
 
 
-class Asking(Protocol):
+class AskedOwner(Protocol):
     """How a DSO is asked, and what is done with one that answers what cannot be."""
 
     def ask_gate(self, question: GateCall | GateMore) -> GateValue:
@@ -64,7 +64,7 @@ class Asking(Protocol):
 class RemoteShare:
     """A share behind an owner in another program; see `Share`, all of whose calls it has (`far_share`)."""
 
-    def __init__(self, held: GateHolding, owner: Asking) -> None:
+    def __init__(self, held: GateHolding, owner: AskedOwner) -> None:
         self._held, self._owner = held, owner
         self._orders = {order.order: order for order in held.orders}
         self._rows = self._kept = self._entries = 0
@@ -157,7 +157,7 @@ class RemoteShare:
         return better >= 0 if order.buys is (cleared.change_w > 0) else better <= 0
 
 
-def far_share(held: GateHolding, owner: Asking) -> Share:
+def far_share(held: GateHolding, owner: AskedOwner) -> Share:
     """A DSO's share in its own program; `OwnerSilent` if it does not take its part."""
     return cast(Share, RemoteShare(held, owner))
 

@@ -4,8 +4,7 @@ Every DSO holds its own orders (`share`); price-Newton on rows prices the limits
 the DSOs round to whole watts in turn; energy limits and, with a grid, AC power flow of all moves say which limits are
 passed beside. These are added, until there is none or `ROUNDS` have passed; then less and less of the allocation is
 asked for. Orders that end below their minimum acceptance, or that only a loss would bring to it, are left out and the
-rest is solved again: an order may be rejected though its price looks good, none is accepted at a loss. What gains
-less than a minor unit in all is left.
+rest is solved again: an order may be rejected though its price looks good, none is accepted at a loss.
 
 Then the allocation stands and is priced by the orders in it alone; of those that got nothing only such are heard as
 would gain at these prices. Owners are asked last and have the last word.
@@ -108,7 +107,7 @@ class _GateClearing:
         self._find_feasible()
         for _ in range(HALVINGS + 1):
             cleared = self._priced()
-            if not cleared or self._gain() < 1.0:
+            if not cleared:
                 return False
             gap_ppm = min(self._certified_ppm, self._gap_ppm())
             if self._market.clear(cleared, gap_ppm, self._status.value):
@@ -317,13 +316,10 @@ class _GateClearing:
         prices give a bound: those of the solution with its minima held or those that are paid; the better one counts.
         A gain of less than a minor unit counts as one.
         """
-        missed = sum(share.worth()[1] for share in self._shares)
-        gap: float = missed + float(self._price @ np.maximum(self._room(), 0.0))
-        return ceil(gap / max(self._gain(), 1.0) * PPM)
-
-    def _gain(self) -> float:
-        """What orders gain by the allocation, minor units."""
-        return float(sum(share.worth()[0] for share in self._shares))
+        gains, missed = zip(*(share.worth() for share in self._shares), strict=True)
+        gain: float = max(sum(gains), 1.0)
+        gap: float = sum(missed) + float(self._price @ np.maximum(self._room(), 0.0))
+        return ceil(gap / gain * PPM)
 
 
 def _wanted(market: Market) -> set[At]:

@@ -22,7 +22,7 @@ import scipy.sparse as sp
 
 from flexpeer.app.gate.moved import Moved
 from flexpeer.app.gate.rounding import SLACK, Watts
-from flexpeer.app.ports import LimitRow, Opening, Standing
+from flexpeer.app.ports import LimitRow, Opening, ShareStanding
 from flexpeer.clearing.problem import WATTS_PER_KW, ClearingProblem, Flags, Floats, Integers, PeerKind
 from flexpeer.clearing.row_party import PeersHere, Sparse
 from flexpeer.market.pool import At, Both, Cleared
@@ -130,13 +130,13 @@ class GateShare:
     def _append(self, rows: Sparse) -> None:
         self.factor = Sparse(sp.vstack((self.factor, rows)))
 
-    def standing(self) -> Standing:
+    def standing(self) -> ShareStanding:
         """See `Share`."""
         active = self.factor[:, np.flatnonzero(self.active)]
         some = active.shape[1] > 0
         largest = np.asarray(abs(active).max(axis=1).toarray()).ravel() if some else np.zeros(active.shape[0])
         base = np.asarray(self.factor @ self._base_w())
-        return Standing(some, float(np.abs(self.value[self.active]).max(initial=0.0)), largest, base)
+        return ShareStanding(some, float(np.abs(self.value[self.active]).max(initial=0.0)), largest, base)
 
     def moves_w(self) -> dict[str, Floats]:
         """What its allocation moves of each resource, per MTU."""
