@@ -1,7 +1,7 @@
 """The grid as a map coloured by loading: before and after the market, MTU by MTU."""
 
 import math
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,10 +20,15 @@ NAMED, NAMED_NARROW = 14, 6
 BUS_NAMES_UP_TO = 60
 BESIDE, ABOVE_OR_BELOW = (0.0, 14.0, -14.0), (0.0, 25.0)
 LINE = 14.0
+SMALL_LETTER = 6.2
 AREA_TINTS = 6
 LOADING_STEPS = (0.25, 0.5, 0.75, 0.9, 1.0)
 TOLERANCE = 2e-6
 STRESSED = 8
+
+
+_Taken = tuple[float, float, float]
+"""Left, right and height of a name."""
 
 
 class Subject(NamedTuple):
@@ -100,7 +105,8 @@ def grid_map(subject: Subject, clock: LocalClock) -> GridMap:
     label = _label(subject, clock, worst)
 
     def draw(drawn: _Drawn) -> Markup:
-        parts = [*_areas(drawn, tints), *_branches(drawn, worst), *_buses(drawn), *_names(drawn, named, past)]
+        names, taken = _names(drawn, named, past)
+        parts = [*_areas(drawn, tints), *_branches(drawn, worst), *_buses(drawn, taken), *names]
         return drawing(parts, drawn.canvas, drawn.height, label)
 
     return GridMap(
@@ -232,7 +238,8 @@ def _owner(drawn: _Drawn, bus: int) -> str:
     return drawn.picture.owners[bus]
 
 
-def _buses(drawn: _Drawn) -> list[Markup]:
+def _buses(drawn: _Drawn, taken: Sequence[_Taken]) -> list[Markup]:
+    """Every bus; those of a small grid with their names, where those of elements leave room."""
     picture = drawn.picture
     at: dict[int, list[str]] = {}
     for resource, bus in picture.bus_of.items():
@@ -257,18 +264,20 @@ def _buses(drawn: _Drawn) -> list[Markup]:
         )
         if are_named:
             name = shortened(picture.network.bus_names[bus], 12)
-            parts.append(text(drawn.x[bus], drawn.y[bus] - 7, name, "small", "middle"))
+            width = SMALL_LETTER * len(name)
+            if _is_free(float(drawn.x[bus]) - width / 2, width, float(drawn.y[bus]) - 7, taken):
+                parts.append(text(drawn.x[bus], drawn.y[bus] - 7, name, "small", "middle"))
     return parts
 
 
-def _names(drawn: _Drawn, named: Iterable[str], past: Container[str]) -> list[Markup]:
-    """Names of elements, marked where past a limit, at the middle of a branch or at a bus, where there is room."""
+def _names(drawn: _Drawn, named: Iterable[str], past: Container[str]) -> tuple[list[Markup], list[_Taken]]:
+    """Names of elements, marked where past a limit, at the middle of a branch or at a bus, and the room they take."""
     network = drawn.picture.network
     branch_of = {name: branch for branch, name in enumerate(network.branch_names)}
     bus_of = {name: bus for bus, name in enumerate(network.bus_names)}
     bus_of |= {name: int(bus) for name, bus in zip(network.source_names, network.source_bus, strict=True)}
     parts: list[Markup] = []
-    taken: list[tuple[float, float, float]] = []
+    taken: list[_Taken] = []
     most = NAMED_NARROW if drawn.grows_down else NAMED
     for name in named:
         place = _name_place(drawn, branch_of.get(name), bus_of.get(name))
@@ -287,11 +296,11 @@ def _names(drawn: _Drawn, named: Iterable[str], past: Container[str]) -> list[Ma
             continue
         taken.append((left, left + width, y))
         parts.append(text(left, y, shown, "element past" if name in past else "element"))
-    return parts
+    return parts, taken
 
 
-def _is_free(left: float, width: float, y: float, taken: Iterable[tuple[float, float, float]]) -> bool:
-    """Whether a name there would touch none of those `taken`: left, right and height of each."""
+def _is_free(left: float, width: float, y: float, taken: Iterable[_Taken]) -> bool:
+    """Whether a name there would touch none of those `taken`."""
     return not any(abs(y - other) < LINE and left < end + 4 and begin < left + width + 4 for begin, end, other in taken)
 
 

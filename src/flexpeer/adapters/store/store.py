@@ -33,6 +33,7 @@ from flexpeer.wire.heads import SignedHead
 Reached = tuple[str, StageReached, tuple[int, str]]
 LINES_AT_ONCE = 500
 FAILED = "the store has failed before; what was not acknowledged may be lost, and this program must end"
+KINDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 class StoreFailed(OSError):
@@ -118,6 +119,11 @@ class Store:
         """A folder, or a URL such as `postgresql://user@host/name`; `BadInput` if another program has it open."""
         return cls(open_place(where))
 
+    @property
+    def kind(self) -> str:
+        """What the store is, as its maker calls it."""
+        return KINDS[self._place.engine.dialect.name]
+
     def days(self) -> tuple[str, ...]:
         """Which logs there are, in order."""
         with self._reading() as connection:
@@ -151,8 +157,8 @@ class Store:
         n, head = after, GENESIS
         records = self.records(day, after)
         while rows := list(islice(records, LINES_AT_ONCE)):
-            yield b"".join(record_line(row["n"], row["prev"], row["event"])[0] for row in rows)
-            n, head = rows[-1]["n"], rows[-1]["hash"]
+            yield b"".join(record_line(row.n, row.prev, row.event)[0] for row in rows)
+            n, head = rows[-1].n, rows[-1].hash
         if sealed and n:
             head = head if n > after else self.last(day)[1]
             yield record_line(n + 1, head, msgspec.json.encode(Seal(n, head)), kind="seal")[0]
