@@ -10,10 +10,10 @@ from uuid import uuid4
 from msgspec.structs import replace
 
 from flexpeer.api.declining import denied, refused, refused_command
-from flexpeer.api.documents import dsos_of, order_document, order_owned, public_order
+from flexpeer.api.documents import order_document, order_owned, public_order
 from flexpeer.api.edge import JSON, Answer, Asked, Route, encode
 from flexpeer.api.listing import listed, matching
-from flexpeer.api.permissions import Action, Owned
+from flexpeer.api.permissions import Action
 from flexpeer.api.published import POINT, Published
 from flexpeer.api.service import ServedDay
 from flexpeer.api.units import instant, minor_units, watts
@@ -109,21 +109,19 @@ def _sender(asked: Asked, served: ServedDay, wanted: OrderRequest) -> tuple[str,
 
     A resource that came after the needs were found is none that grid owners could answer for on this day.
     """
-    caller, participants = asked.caller, served.published.state.participants
-    unit = wanted.portfolio_id
+    caller, unit = asked.caller, wanted.portfolio_id
     if unit is None:
-        if not participants.is_dso(caller.organisation):
+        if not served.published.state.participants.is_dso(caller.organisation):
             missing = ValidationError("$.portfolioId", "Object missing required field `portfolioId`")
             raise denied(Denial.MALFORMED, missing.message, [missing])
         unit = caller.organisation
-    owner = participants.organisation_of(unit)
-    dsos = dsos_of(participants, unit)
-    if owner is None:
+    known = served.unit(unit)
+    if known is None:
         raise denied(Denial.NOT_FOUND)
-    asked.require(Owned(owner, dsos))
-    if any(member.resource not in served.day.dso_of for member in participants.members(unit)):
+    asked.require(known.owned)
+    if not known.takes_part:
         raise refused(Reason.NOT_QUALIFIED, f"{unit} came after the needs of this day were found")
-    return owner, unit, dsos[0] if dsos else owner
+    return known.owned.organisation, unit, known.via
 
 
 def do_place(order: Placing) -> bool:

@@ -18,6 +18,7 @@ import structlog
 from flexpeer.api.clocks import Clock
 from flexpeer.api.declining import Declined, refused_command
 from flexpeer.api.published import Published
+from flexpeer.api.served_units import ServedUnit, ServedUnits
 from flexpeer.app.contribution import Contribution
 from flexpeer.app.day import Day
 from flexpeer.app.registry import Registry
@@ -66,12 +67,20 @@ class ServedDay:
         self.market_id = self.day.scenario.day.delivery_day.isoformat()
         self.published = Published()
         known = {line.order for line in self.day.orders.rows()} if coming else set()
+        self._units = ServedUnits(self.published.state.participants, self.day)
         self._coming = deque(each for each in coming if each[1].order not in known)
 
     @property
     def is_fixed(self) -> bool:
         """Whether the need is found, so that what DSOs say comes too late."""
         return self.day.market.state.stages.stage.place >= Stage.OPEN.place
+
+    def unit(self, name: str) -> ServedUnit | None:
+        """What may be offered under this name; found once for as long as nobody new takes part."""
+        people, units = self.published.state.participants, self._units
+        if units.people is not people or units.day is not self.day:
+            units = self._units = ServedUnits(people, self.day)
+        return units.of(name)
 
     def revise(self, dso: str, contribution: Contribution) -> None:
         """The day with what a DSO says now, called by the writer; `BadInput`, and nothing changed, where that is bad.
