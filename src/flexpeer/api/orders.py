@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from flexpeer.api.declining import denied, refused, refused_command
 from flexpeer.api.documents import order_document, order_owned, public_order
-from flexpeer.api.edge import JSON, Answer, Asked, Route, encode
+from flexpeer.api.edge import JSON, Answer, Asked, Route, apart, encode
 from flexpeer.api.listing import listed, matching
 from flexpeer.api.permissions import Action
 from flexpeer.api.published import POINT, Published
@@ -268,7 +268,7 @@ def _unchanged(asked: Asked, served: ServedDay) -> None:
         raise denied(Denial.CHANGED_MEANWHILE)
 
 
-async def read_all(asked: Asked) -> Answer:
+def read_all(asked: Asked) -> Answer:
     """Orders that the caller may see, by arrival."""
     documents: list[OrderDocument] = []
     for market_id, served in asked.days(asked.query.market_id):
@@ -281,7 +281,7 @@ async def read_all(asked: Asked) -> Answer:
     return listed(asked, matching(asked.query, documents), OrderList)
 
 
-async def public_book(asked: Asked) -> Answer:
+def public_book(asked: Asked) -> Answer:
     """Everybody's open orders, nobody's names."""
     documents = []
     for market_id, served in asked.days(asked.query.market_id):
@@ -298,7 +298,8 @@ PLACE = Route(
 ROUTES = (
     PLACE,
     Route(
-        "GET", "/api/Orders", Action.READ_ORDERS, read_all, "Orders by arrival", {200: OrderList}, query=OrderQuery
+        "GET", "/api/Orders", Action.READ_ORDERS, apart(read_all), "Orders by arrival",
+        {200: OrderList}, query=OrderQuery,
     ),
     Route(
         "GET", "/api/Orders/{id}", Action.READ_ORDERS, read, "One order", {200: OrderDocument}, query=ListQuery
@@ -312,7 +313,7 @@ ROUTES = (
         {204: None}, query=ListQuery, headers=("If-Match",),
     ),
     Route(
-        "GET", "/api/PublicOrders", Action.READ_PUBLIC_ORDERS, public_book, "The open book, without names",
+        "GET", "/api/PublicOrders", Action.READ_PUBLIC_ORDERS, apart(public_book), "The open book, without names",
         {200: PublicOrderList}, query=PublicOrderQuery,
     ),
 )  # fmt: skip
