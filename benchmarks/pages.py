@@ -1,9 +1,10 @@
 """How the pages keep up: `python -m benchmarks.pages` serves the demo and looks at it with Debian's Chromium.
 
 Ready: from going to a page until it is no longer busy, every page of three logins. Book: how long after an order is
-acknowledged the table of the page shows it, at 100 orders a second from another thread. Memory: the page's heap after a
-collection, before and after an hour of virtual trading. Map: 5,507 buses, both states solved and drawn. Clicks: what a
-new user clicks and fills, from the login page until an order of theirs is accepted.
+acknowledged the table of the page shows it, at 100 orders a second from another thread. Large: pages with 10,000 orders
+more in the book, until they are ready, while one scrolls through all of it, and searches. Memory: the page's heap after
+a collection, before and after an hour of virtual trading. Map: 5,507 buses, both states solved and drawn. Clicks: what
+a new user clicks and fills, from the login page until an order of theirs is accepted.
 """
 
 import json
@@ -34,6 +35,7 @@ from flexpeer.web.grid_map import Subject
 from flexpeer.web.site.maps import Shown, map_document
 from flexpeer.web.site.pages import PAGES
 
+MANY, OF_A_RESOURCE, STEPS = 10_000, 2_500, 60
 ORDERS, PER_SECOND, CONNECTIONS, WATTS_PER_MW, DEAR = 2_000, 100, 16, 1_000_000, 2_900
 ROLES = ("REGIONAL_DSO", "FSP", "MARKET_OPERATOR")
 LARGE = "5,507 buses, power flow, day"
@@ -42,6 +44,23 @@ WATCH = """() => {
   const content = document.getElementById("content");
   new MutationObserver(() => window.seen.push([Date.now(), Number(content.dataset.drawn)]))
     .observe(content, { attributes: true, attributeFilter: ["data-drawn"] });
+}"""
+SCROLL = """async (steps) => {
+  const [scroll, search] = [document.querySelector(".scroll.many"), document.querySelector("input[type=search]")];
+  const frame = () => new Promise(requestAnimationFrame);
+  const took = [];
+  for (let n = 0; n < steps; n += 1) {
+    const began = performance.now();
+    scroll.scrollTop = (n * scroll.scrollHeight) / steps;
+    await frame();
+    await frame();
+    took.push(performance.now() - began);
+  }
+  const drawn = scroll.querySelectorAll("tbody tr").length;
+  const began = performance.now();
+  search.value = "10:00";
+  search.dispatchEvent(new Event("input"));
+  return { took: took.sort((a, b) => a - b), drawn, searched: performance.now() - began };
 }"""
 Row = tuple[str, str, str]
 
@@ -129,6 +148,17 @@ def clicks(browser: Browser, here: Demo) -> Iterator[Row]:
     visit.page.context.close()
 
 
+@contextmanager
+def signed_in(here: Demo, organisation: str) -> Iterator[httpx.Client]:
+    """A program of an organisation."""
+    login = here.logins[organisation]
+    with httpx.Client(base_url=here.url, timeout=120) as client:
+        who = (login["client_id"], login["client_secret"])
+        token = client.post("/api/token", auth=who).json()["access_token"]
+        client.headers["Authorization"] = f"Bearer {token}"
+        yield client
+
+
 class Sender:
     """Orders that meet nobody, at their pace over several connections; when each was acknowledged."""
 
@@ -200,6 +230,52 @@ def book(browser: Browser, here: Demo) -> Iterator[Row]:
     operator.page.context.close()
 
 
+def fill(here: Demo, count: int) -> int:
+    """Orders that meet nobody, as few watts as may be, of as many resources as it takes; how many were taken."""
+    taken = 0
+    for name, login in here.logins.items():
+        if login["role"] != "FSP" or taken >= count:
+            continue
+        with signed_in(here, name) as client:
+            market = next(each for each in client.get("/api/Markets").json()["items"] if each["status"] == "open")
+            zones = client.get(f"/api/FlexibilityZones?take=1000&marketId={market['id']}").json()["items"]
+            units = [each["id"] for each in client.get("/api/Portfolios").json()["items"]]
+            rows = [row for unit in units for row in _rows(market, zones, unit)][: count - taken]
+            body = "\n".join(["order,resource,side,from,to,quantity_w,price,congestion_point", *rows])
+            path = f"/api/Orders/import?marketId={market['id']}"
+            answer = client.post(path, content=body.encode(), headers={"Content-Type": "text/csv"})
+            taken += answer.json()["accepted"]
+    return taken
+
+
+def _rows(market: dict[str, Any], zones: list[dict[str, Any]], unit: str) -> Iterator[str]:
+    zone = next((each for each in zones if unit in each["portfolioIds"]), None)
+    if zone is None:
+        return
+    hours, least = f"{zone['periodFrom']},{zone['periodTo']}", market["rulebook"]["min_quantity_w"]
+    for number in range(OF_A_RESOURCE):
+        yield f"{unit} {number},{unit},SELL,{hours},{least},{DEAR + number % 50},{zone['id']}"
+
+
+def large(browser: Browser, here: Demo) -> Iterator[Row]:
+    """A book of 10,000 orders: ready, scrolled from end to end, searched; the clock stands still meanwhile."""
+    operator = Visit(browser, here, here.of("MARKET_OPERATOR"))
+    operator.page.click("text=Pause")
+    taken = fill(here, MANY)
+    for path in ("/book", "/orders"):
+        again = min(operator.open(path), operator.open(path))
+        operator.page.wait_for_function("document.querySelector('.scroll.many').scrollHeight > 200000", timeout=120_000)
+        told = operator.page.evaluate(SCROLL, STEPS)
+        frames = f"{told['drawn']} rows drawn; a step of the scroll median {median(told['took']):.0f} ms, "
+        yield (
+            f"{path}, {taken:,} orders more",
+            "ready, scrolled, searched",
+            f"{again:.2f} s; {frames}worst {told['took'][-1]:.0f} ms; searched in {told['searched']:.0f} ms",
+        )
+    operator.page.click("text=Run")
+    operator.page.context.close()
+
+
 def memory(browser: Browser, here: Demo) -> Iterator[Row]:
     """The heap over an hour of the demo's own trading, on the pages that change most."""
     visits = {path: Visit(browser, here, here.of("REGIONAL_DSO")) for path in ("/book", "/", "/orders")}
@@ -255,7 +331,7 @@ def main() -> None:
     for row in (row for part in rows for row in part):
         print(f"| {' | '.join(row)} |", flush=True)
     with chromium() as browser, demo() as here:
-        for measure in (clicks, ready, book, memory):
+        for measure in (clicks, ready, book, memory, large):
             for row in measure(browser, here):
                 print(f"| {' | '.join(row)} |", flush=True)
 

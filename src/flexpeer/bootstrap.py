@@ -42,7 +42,7 @@ from flexpeer.grid.limits import Readings, limits_of, read
 from flexpeer.grid.network import Complexes, Flags, Floats, Network
 from flexpeer.grid.newton import same_sign, stretched
 from flexpeer.grid.powerflow import DayFlow, FlowModel, FlowResult, FlowStatus, controlled_q_var
-from flexpeer.market.machine import State, evolve, state_hash
+from flexpeer.market.machine import State, changing, evolve, settled, state_hash
 from flexpeer.simulation.bench_grid import rows as grid_rows
 from flexpeer.simulation.bench_market import rows as market_rows
 from flexpeer.simulation.bench_screening import rows as screening_rows
@@ -255,6 +255,9 @@ def _opened_from(sent: SentGrid) -> GridFile:
     with tempfile.TemporaryDirectory() as scratch:
         if sent.file.lower().endswith(".toml"):
             raise bad_input(sent.file, "names grids of several DSOs", "the file of one's own grid")
+        if sent.file.lower().endswith(".dss"):
+            expected = "grid.json of the folder that flexpeer init makes of it"
+            raise bad_input(sent.file, "is a script, and nobody else's scripts are run here", expected)
         (Path(scratch) / sent.file).write_bytes(sent.content)
         return open_grid(sent.file, Path(scratch))
 
@@ -303,13 +306,14 @@ def replay(log: Path) -> State:
     events, seal, damages = read_events(_lines(log))
     if damages or seal is None:
         raise BadInput(Finding(str(log), d.line, "", d.problem, "a whole, sealed log") for d in damages)
-    state = State()
+    state = changing(State())
     for number, content in enumerate(events, 1):
         try:
             state = evolve(state, decode_event(content))
         except NO_EVENT as error:
             problem = f"is no event that can follow those before it ({error})"
             raise bad_input(str(log), problem, "a log that the market wrote", line=number) from error
+    state = settled(state)
     if state_hash(state) != seal.state_hash:
         raise bad_input(str(log), "replaying leads to another state than the log was sealed with", seal.state_hash)
     return state

@@ -12,7 +12,7 @@ from rich.text import Text
 from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.app.views.remaining import by_grid, point_mwh, remaining
 from flexpeer.market.kpi import obligations
-from flexpeer.narration import ROWS, and_more, mwh_cell, titled, warned
+from flexpeer.narration import POINTS, ROWS, and_more, most_needed, mwh_cell, titled, warned
 from flexpeer.quantities import WATT_MINUTES_PER_MWH
 from flexpeer.web.terms import ACCOUNTS, RULES
 
@@ -48,7 +48,7 @@ def _points(outcome: DayOutcome) -> RenderableType:
     if not outcome.points:
         return Text(f"\n{outcome.without_need}")
     table = titled("Need (grid side)", "congestion point", "owner", "hours", "worst, MW", "need, MWh", "missing, MWh")
-    for point in outcome.points:
+    for point in most_needed(outcome.points, lambda one: sum(one.need_w)):
         p = point.point
         hours = sum(1 for w in point.need_w if w) * outcome.scenario.day.mtu_minutes / 60
         worst = max(point.need_w, default=0) / 1e6
@@ -56,6 +56,7 @@ def _points(outcome: DayOutcome) -> RenderableType:
             f"{p.congestion_point} ({p.direction})", p.dso, f"{hours:g}", f"{worst:.3f}",
             *(mwh_cell(mwh) for mwh in point_mwh(outcome, point)),
         )  # fmt: skip
+    and_more(table, len(outcome.points), POINTS)
     return table
 
 
@@ -78,13 +79,16 @@ def _allocation(outcome: DayOutcome) -> RenderableType:
 def _trading(outcome: DayOutcome, result: Mapping[str, Any]) -> Text:
     trades = list(outcome.state.trades.trades.values())
     came = f"{result['orders']} orders came in, {result['orders_refused']} refused at the door."
+    if not result["orders"]:
+        return Text("\nNo order came in: each is a row of orders.csv.")
     if not trades:
         return Text(f"\n{came} Nothing was traded.")
     prices = [trade.leg.price_minor / 100 for trade in trades]
     zones = Counter(trade.zone for trade in trades)
     per_zone = ", ".join(f"{count} at {zone or 'no point'}" for zone, count in zones.most_common(ROWS))
+    word = "trade" if len(trades) == 1 else "trades"
     return Text(
-        f"\n{came} {len(trades)} trades, {result['volume_wh'] / 1e6:,.3f} MWh (buyers' resource side): {per_zone}. "
+        f"\n{came} {len(trades)} {word}, {result['volume_wh'] / 1e6:,.3f} MWh (buyers' resource side): {per_zone}. "
         f"Prices {min(prices):g} to {max(prices):g}, median {median(prices):g} {outcome.scenario.currency}/MWh."
     )
 

@@ -1,8 +1,8 @@
 """Grids, needs, clearings and programs as a person would tell them, for a terminal; the day is in `day_story`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.segment import Segment
@@ -11,7 +11,10 @@ from rich.text import Text
 
 from flexpeer.errors import printable
 
+Point = TypeVar("Point")
 ROWS = 8
+POINTS = 24
+"""Congestion points told one by one: where there are more, those that need most."""
 
 
 class Screen(Console):
@@ -42,6 +45,12 @@ def titled(title: str, *columns: str) -> Table:
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right")
     return table
+
+
+def most_needed(points: Iterable[Point], need: Callable[[Point], float]) -> list[Point]:
+    """As they come, or the first by their need where they are many."""
+    listed = list(points)
+    return listed if len(listed) <= POINTS else sorted(listed, key=need, reverse=True)[:POINTS]
 
 
 def and_more(rows: Table, count: int, shown: int = ROWS) -> None:
@@ -75,11 +84,16 @@ def needs_summary(needs: Mapping[str, Any]) -> RenderableType:
     doubts = warned(needs["warnings"])
     if not needs["needs"] and not needs["left"]:
         nothing = "No limit is passed, but the input is implausible: nothing can be concluded from that."
-        return Group(*doubts, Text(nothing if doubts else "No limit is passed: nothing has to be relieved."))
+        plain = (
+            "No limit is passed: nothing has to be relieved. [[outage]] in scenario.toml makes a day with maintenance."
+        )
+        return Group(*doubts, Text(nothing if doubts else plain))
     table = titled("Need (grid side)", "congestion point", "owner", "hours", "worst, MW", "need, MWh")
-    for key, rows in _grouped(needs["needs"], "congestion_point", "direction", "dso").items():
+    points = _grouped(needs["needs"], "congestion_point", "direction", "dso")
+    for key, rows in most_needed(points.items(), lambda point: sum(row["need_w"] for row in point[1])):
         watts = [row["need_w"] for row in rows]
         table.add_row(f"{key[0]} ({key[1]})", key[2], f"{len(rows) * hours:g}", *_peak_and_energy(watts, hours))
+    and_more(table, len(points), POINTS)
     priced, resources = needs["cost"] is not None, _grouped(needs["moves"], "resource")
     ranked = sorted(resources.items(), key=lambda r: -sum(abs(m["change_w"]) for m in r[1]))
     more = f", {len(ranked) - ROWS} more resources" if len(ranked) > ROWS else ""

@@ -127,7 +127,7 @@ def _parts(store: Store, settings: ServiceSettings, ending: "_Ending") -> tuple[
     sessions = Sessions(market.doorkeeper, market.token_key)
     parts = Parts(
         service, market.doorkeeper, limits, store.heads, market.webhooks, sessions, sent_csv, LiveGrids(),
-        market.standing, Denials(service, store.log(DENIALS)), store.lines,
+        market.standing, Denials(service, store.log(DENIALS)), store.lines, store.kind,
     )  # fmt: skip
     if settings.oidc_issuer is None:
         return service, parts, None

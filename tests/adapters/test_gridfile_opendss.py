@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.rural_feeder import rural_feeder
 from tests.adapters.test_gridfile_kinds import GRIDS, state
 
 from flexpeer.adapters.gridfiles import open_grid
 from flexpeer.adapters.gridfiles.opendss_engine import DssBus, DssElement, dss_circuit
-from flexpeer.adapters.gridfiles.opendss_reduction import at_buses, pair, patterns, series
+from flexpeer.adapters.gridfiles.opendss_reduction import at_buses, pair, patterns, series, split_phases
 from flexpeer.errors import BadInput
 from flexpeer.grid.powerflow import solve
 
@@ -77,6 +78,26 @@ def test_a_transformer_between_star_and_delta_turns_by_30_degrees() -> None:
     assert abs(found.a) == pytest.approx(n)
     assert abs(math.degrees(np.angle(found.a))) == pytest.approx(30.0)
     assert abs(found.c_s) < 1e-12
+
+
+def test_legs_are_of_the_phases_that_feed_them() -> None:
+    """Along a line behind a transformer at phase c, and behind one between a and b; others are not legs."""
+
+    def part(kind: str, *ends: tuple[str, tuple[int, ...]]) -> DssElement:
+        buses, nodes = zip(*ends, strict=True)
+        return DssElement(kind, "x", buses, nodes, np.zeros((0, 0), complex), 0j, (False,) * len(ends), 0.0, {})
+
+    legs = {1: 1 + 0j, 2: -1 + 0j}
+    buses = {name: bus(name, legs) for name in ("lv", "home", "far", "other", "alone")} | {"mv": bus("mv", THREE)}
+    parts = [
+        part("line", ("far", (1, 2)), ("home", (1, 2))),
+        part("line", ("home", (1, 2)), ("lv", (1, 2))),
+        part("transformer", ("mv", (3, 0)), ("lv", (1, 0)), ("lv", (0, 2))),
+        part("transformer", ("mv", (1, 2)), ("other", (1, 0)), ("other", (0, 2))),
+        part("line", ("mv", (1, 2)), ("mv", (1, 2))),
+    ]
+    found = split_phases(parts, patterns(buses, 0.0))
+    assert found == dict.fromkeys(("lv", "home", "far"), frozenset({3})) | {"other": frozenset({1, 2})}
 
 
 def test_without_the_extra_the_install_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,6 +200,32 @@ def test_generating_elements_have_the_ranges_of_the_script(tmp_path: Path) -> No
         "pvsystem.roof": ("pv", 0.0, 60e3, pytest.approx(math.nan, nan_ok=True)),
         "storage.cells": ("battery", -50e3, 50e3, 200e3),
     }
+
+
+def test_a_rural_feeder_of_split_phases_is_near_and_told_in_few_words(tmp_path: Path) -> None:
+    """Service transformers of three windings, regulators and capacitors; homes round the phases, so all are equal."""
+    need_engine()
+    (tmp_path / "x.dss").write_text(rural_feeder(90))
+    grid = open_grid("x.dss", tmp_path)
+    v_pu, means = state(grid)[0], means_pu(tmp_path / "x.dss")
+    apart = {name: abs(v_pu[grid.bus_index(name)] - mean) for name, mean in means.items()}
+    assert max(d for name, d in apart.items() if name.startswith(("trunk", "station", "regulated"))) < 2e-4
+    assert max(apart.values()) < 2e-3
+    by_phase = {letter: sum(row.p_w for row in grid.injections if row.phase == letter) for letter in "abc"}
+    assert sum(by_phase.values()) == pytest.approx(float(grid.p_w.sum()))
+    assert max(by_phase.values()) < 0
+    assert len(grid.findings) < 10
+    assert "90 transformers of one or two phases" in "\n".join(map(str, grid.findings))
+
+
+def test_a_load_far_from_its_own_voltage_is_told(tmp_path: Path) -> None:
+    need_engine()
+    text = UNBALANCED.replace("new load.b bus1=b phases=3 kv=20", "new load.b bus1=b phases=3 kv=16").replace(
+        "model=2", ""
+    )
+    (tmp_path / "x.dss").write_text(text)
+    told = [str(finding) for finding in open_grid("x.dss", tmp_path).findings]
+    assert any("[load.b]: 1 loads of constant power are impedances" in each for each in told)
 
 
 AGREEMENT = {

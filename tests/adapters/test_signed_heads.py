@@ -44,7 +44,7 @@ def test_a_head_says_what_was_signed(place: Path | str) -> None:
         store.sync()
         _, again = store.heads(DAY)
         assert (again.n, again.stage, log.n) == (6, "closed", 7)
-        assert [row["hash"] for row in store.records(DAY)][5] == again.hash
+        assert [digest for *_, digest, _ in store.records(DAY)][5] == again.hash
         assert store.heads("registry") == ()
 
 

@@ -27,7 +27,7 @@ def new_place(kind: str, cluster: Cluster, folder: Path, name: str) -> Path | st
 
 def content(place: Path | str) -> object:
     with Store.open(place) as store:
-        logs = {day: [dict(row) for row in store.records(day)] for day in store.days()}
+        logs = {day: list(store.records(day)) for day in store.days()}
         return logs, [store.heads(day) for day in store.days()], store.documents("")
 
 

@@ -164,6 +164,7 @@ def serving(
         known,
         Denials(service, denials or MemoryLog()),
         no_lines,
+        "memory",
     )
     app = make_app(parts)
     service.start()

@@ -138,6 +138,15 @@ def test_a_file_with_findings_changes_nothing(folder: Path) -> None:
         assert here.day.said == {}
 
 
+def test_a_script_is_not_run(folder: Path, tmp_path: Path) -> None:
+    said = f'clear\nnew circuit.x bus1=a\nsave circuit dir="{tmp_path}/saved"\n'.encode()
+    with market(folder) as here:
+        (answer,) = told(here, ("Local", "PUT", "/api/Grid?file=x.DSS", said))
+        assert (answer.status_code, answer.json()["reason"]) == (422, "bad_file")
+        assert "flexpeer init makes of it" in answer.json()["validation-errors"][0]["message"]
+    assert not any(tmp_path.iterdir())
+
+
 def test_nobody_sees_the_grid_of_another(folder: Path) -> None:
     with market(folder) as here:
         answers = told(

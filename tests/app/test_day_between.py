@@ -45,6 +45,7 @@ from flexpeer.wire.grants import (
     Commit,
     Done,
     Entry,
+    GateCall,
     Hold,
     Question,
     Reply,
@@ -272,6 +273,10 @@ def test_letters_hold_no_network_and_no_bid_of_others(tmp_path: Path) -> None:
         message = message_of(name, body)
         kinds[type(message).__name__] += 1
         said = set(texts_in(message))
+        if isinstance(message, GateCall) and message.parts == 1 and message.data:
+            told = set(texts_in(msgspec.msgpack.decode(message.data)))
+            assert message.name != "begin" or {orders[text] for text in told & orders.keys()} == {name}
+            said |= told - orders.keys()
         if name != MARKET_OPERATOR:
             assert {home[text] for text in said & home.keys()} <= {name}
             assert not said & orders.keys()
@@ -280,6 +285,7 @@ def test_letters_hold_no_network_and_no_bid_of_others(tmp_path: Path) -> None:
         if not isinstance(message, Slack):
             assert not said & network, message
     assert set(kinds) >= {"Begin", "Bids", "Try", "TriedMessage", "Hold", "Commit", "Done", "Voltages", "Rows", "Tell"}
+    assert set(kinds) >= {"GateCall", "GateValue"}
 
 
 def texts_in(message: Any) -> Iterator[str]:

@@ -16,6 +16,7 @@ from flexpeer.market.needs import CongestionPoint, Direction
 from flexpeer.market.trades import Decision, GridVerdict, Match, MatchProposed, Move, VerdictRecorded
 from flexpeer.periods import Span
 from flexpeer.quantities import PPM
+from flexpeer.wire.gate import GateHolding
 
 HOUR = Span(0, 1)
 
@@ -233,6 +234,9 @@ class Stubborn:
 
     def unwatch(self, place: Freed) -> None:
         """Nothing is watched."""
+
+    def share(self, _dso: str, _held: GateHolding) -> None:
+        """Nothing is cleared."""
 
     def hold(self, _match: int, _moves: Sequence[Move]) -> tuple[GridVerdict, ...]:
         """Never asked."""

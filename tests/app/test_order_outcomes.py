@@ -9,6 +9,7 @@ from flexpeer.app.views.orders import OrderLine, OrderOutcomes
 from flexpeer.market.machine import Event
 from flexpeer.market.matching.meetings import SweepEnded
 from flexpeer.market.orders import Status
+from flexpeer.market.trades import TradeConcluded
 
 
 def told(market: Market) -> dict[str, OrderLine]:
@@ -109,6 +110,21 @@ def test_what_the_grid_refused_to_two_places_is_told_to_orders_it_was_not_asked_
     for name in ("b1", "a1", "a2"):
         assert (lines[name].reason, lines[name].element) == ("grid_limit", "line Q")
     assert lines["a3"].reason == "no_counterparty"
+
+
+def test_what_the_clearing_took_back_is_said() -> None:
+    market = small("s", "b")
+    market.sell("s1", "s", 30, 5)
+    market.buy("b1", "b", 30, 5)
+    outcomes = OrderOutcomes()
+    for event in market.log.events:
+        outcomes.note(event)
+    (trade,) = market.trades
+    for given_w in (10, 20):
+        outcomes.note(TradeConcluded(trade, {}, {"s1": -given_w}))
+        (line,) = (each for each in outcomes.rows() if each.order == "s1")
+        assert line.detail.endswith(f"{30 if given_w == 20 else 10} W of what it traded taken back in the clearing")
+    assert (line.status, line.filled_w, line.left_w) == ("untraded", 0, 30)
 
 
 def test_put_off_is_a_few_a_sweep() -> None:

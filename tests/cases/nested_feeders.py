@@ -33,10 +33,12 @@ from flexpeer.market.rulebook import DsoPurchase, Reopening, Rulebook
 from flexpeer.periods import Span
 
 SOURCE, CEILING, MTUS = "Grid", 1_000, DAY.mtu_count
-STEP_W, ROUNDS, PAST_W, UNLIMITED_W = 1_000.0, 12, 2.0, 1e9
+STEP_W, ROUNDS, PAST_W, TOLERATED_W, UNLIMITED_W = 1_000.0, 12, 2.0, 1.0, 1e9
 WITHIN = 0.01
 A_WATT = 0.02
 """What whole watts may cost: a few W for an hour at the ceiling, major units."""
+A_MINOR_UNIT = 1_000_000
+"""W times minor units per MWh and hour: what is less than a minor unit in all may go to one or another by rounding."""
 
 
 class Feeder(NamedTuple):
@@ -251,7 +253,8 @@ class Optimum:
     """The best of all orders that the door let in, by linear programs; per limit and MTU one tangent, the latest.
 
     max  sum_o sign price hours q_o - ceiling sum s
-    s.t. excess + G (q - q_latest) <= s,  0 <= s <= what the starting point, and trades until the gate, are past it
+    s.t. excess + G (q - q_latest) <= s,  0 <= s <= what the starting point, and trades until the gate, are past it,
+                                          or the day's end, if that is more: the tolerance of its check, below a watt
          what BUYs load a point in need, by its impact factors, is no more than what SELLs relieve
     """
 
@@ -267,6 +270,8 @@ class Optimum:
         self._start = {name: np.array(row, dtype=float) for name, row in outcome.start_w.items()}
         begun = (np.zeros(len(self.orders)), self._traded())
         self._past = np.maximum(np.minimum(*(self.excess_w(each) for each in begun)), 0.0)
+        executed = np.array([order.executed_w for order in self.orders], dtype=float)
+        self._past = np.maximum(self._past, np.minimum(self.excess_w(executed), self._past + TOLERATED_W))
         self._rules = self._no_point_worse(sign)
 
     def _traded(self) -> Floats:
@@ -374,7 +379,9 @@ def looked_at(seed: int) -> Found:
     renamed, new = _renamed(given, seed)
     again = {order.order: order.executed_w for order in day(renamed).state.orders.orders.values()}
     moved = {name: (watts, again.get(new[name])) for name, watts in executed.items() if again.get(new[name]) != watts}
-    wrong += [f"renamed, {name} has {there} W instead of {here}" for name, (here, there) in moved.items()]
+    worth = {order.order: abs(order.price_minor) * len(order.span) for order in best.orders}
+    if sum(abs(here - (there or 0)) * worth[name] for name, (here, there) in moved.items()) >= A_MINOR_UNIT:
+        wrong += [f"renamed, {name} has {there} W instead of {here}" for name, (here, there) in moved.items()]
     return Found(tuple(wrong), gained - nothing, optimum - nothing, best.levels)
 
 

@@ -22,6 +22,7 @@ from flexpeer.market.orders import Side
 from flexpeer.market.rulebook import DsoPurchase, Exchange, Reopening, Rulebook
 from flexpeer.market.trades import OrdersCleared, Phase, Trade
 
+FAR_MINOR = 100.0
 FACTORS = (1_000_000, 1_000_000, 900_000, 700_000, 400_000)
 
 
@@ -29,7 +30,7 @@ class Seen(NamedTuple):
     """What is wrong with a day's clearings (nothing: empty), what the pool kept (minor units), and prices by order.
 
     Those are, for each of its trades, the first MTU and what a MWh costs there. `gap_ppm` is the worst clearing's
-    certified distance from the optimum.
+    certified distance from the optimum, `missed_minor` the most that one can have missed.
     """
 
     wrong: tuple[str, ...]
@@ -37,6 +38,7 @@ class Seen(NamedTuple):
     prices: dict[str, list[tuple[int, int]]]
     cleared: int
     gap_ppm: int
+    missed_minor: float
 
 
 def day_of(seed: int, more: tuple[OrderRow, ...] = ()) -> Scenario:
@@ -126,14 +128,17 @@ def looked_at(given: Scenario) -> Seen:
         if trade.phase is Phase.CLEARING:
             trades.setdefault(trade.match, []).append(trade)
     wrong, kept, prices = [], 0, dict[str, list[tuple[int, int]]]()
+    gaps = {event.match: event.gap_ppm for event in log.events if isinstance(event, OrdersCleared)}
+    missed = [0.0]
     for match, legs in trades.items():
-        taken = 0
+        taken, worth = 0, 0
         for trade in legs:
             (party,) = trade.leg.parties
             order = state.orders.orders[party.order]
             amount = trade.leg.price_minor * party.quantity_w * len(trade.leg.span)
             buys = party.acts is Side.BUY
             taken += amount if buys else -amount
+            worth += order.price_minor * party.quantity_w * len(trade.leg.span) * (1 if buys else -1)
             gain = (order.price_minor - trade.leg.price_minor) * (1 if buys else -1)
             if gain < 0:
                 wrong.append(f"{party.order} at {trade.leg.price_minor} past its limit {order.price_minor}")
@@ -142,6 +147,7 @@ def looked_at(given: Scenario) -> Seen:
             at = (trade.leg.span.first, trade.leg.price_minor)
             prices.setdefault(party.order.rpartition(":")[0] or party.order, []).append(at)
         kept += taken
+        missed.append(worth / 1e6 * gaps[match] / 1e6)
         if taken < 0:
             wrong.append(f"the account is short by {-taken} in {match}")
     wrong += [
@@ -149,15 +155,14 @@ def looked_at(given: Scenario) -> Seen:
         for order in state.orders.orders.values()
         if not 0 <= order.executed_w <= order.quantity_w or 0 < order.executed_w < order.min_quantity_w
     ]
-    gaps = [event.gap_ppm for event in log.events if isinstance(event, OrdersCleared)]
     by_order = {order: sorted(each) for order, each in prices.items()}
-    return Seen(tuple(wrong), kept / 1e6, by_order, len(gaps), max(gaps, default=0))
+    return Seen(tuple(wrong), kept / 1e6, by_order, len(gaps), max(gaps.values(), default=0), max(missed))
 
 
 def main(count: int, first: int = 0) -> int:
     """Look at `count` days, each also with hopeless orders; what is wrong with any."""
     warnings.simplefilter("error", RuntimeWarning)
-    wrong, cleared, moved, kept, gap_ppm = 0, 0, 0, [0.0], 0
+    wrong, cleared, moved, far, kept, gap_ppm = 0, 0, 0, 0, [0.0], 0
     for seed in range(first, first + count):
         try:
             seen, beside = looked_at(day_of(seed)), looked_at(day_of(seed, hopeless(seed)))
@@ -171,6 +176,9 @@ def main(count: int, first: int = 0) -> int:
             moved += 1
         cleared += seen.cleared
         gap_ppm = max(gap_ppm, seen.gap_ppm)
+        far += seen.missed_minor > FAR_MINOR
+        if seen.missed_minor > FAR_MINOR:
+            print(f"{seed} | {seen.gap_ppm} ppm, {seen.missed_minor:.0f} minor units from the optimum", flush=True)
         kept += [seen.kept_minor] * (seen.cleared > 0)
         wrong += bool(found)
         if found:
@@ -179,7 +187,8 @@ def main(count: int, first: int = 0) -> int:
             print(f"{seed - first + 1} of {count} days", file=sys.stderr)
     print(
         f"{count} days, {cleared} clearings, {wrong} wrong, {moved} with moved prices; "
-        f"the pool keeps {min(kept):g} to {max(kept):g} minor units a day; at most {gap_ppm} ppm from the optimum"
+        f"the pool keeps {min(kept):g} to {max(kept):g} minor units a day; at most {gap_ppm} ppm from the optimum, "
+        f"more than {FAR_MINOR:g} minor units in {far}"
     )
     return int(wrong > 0)
 

@@ -11,7 +11,7 @@ from tests.cases.test_swap_hour import swap_hour
 from tests.market.small_market import Frame, Market, MemoryLog, export_point, resource
 
 from flexpeer.app.day import Day
-from flexpeer.app.gate.clearing import GateClearing
+from flexpeer.app.gate.clearing import clear_at_gate
 from flexpeer.app.ports import LimitRow
 from flexpeer.app.scenario import OrderRow, ResourceRow, Scenario
 from flexpeer.app.views.outcome import DayOutcome
@@ -176,7 +176,7 @@ def test_what_an_owner_refuses_is_not_cleared_at_all() -> None:
     market.session.send(CloseGate(0))
     before = market.session.state
     assert market.order("b").remaining_w > 0
-    assert not GateClearing(market.session, NoCuts()).run()
+    assert not clear_at_gate(market.session, NoCuts())
     assert market.session.state == before
 
 

@@ -117,6 +117,21 @@ def test_ranges_of_pandapower_generators_and_loads_are_those_of_the_file(tmp_pat
     assert found == {"Mill": (200_000, 900_000), "Pump": (-5_000, 0), "House": (-400_000, 0)}
 
 
+def test_equal_loads_and_generators_at_rest_are_resources_too(tmp_path: Path) -> None:
+    """As in a village of sixty equal houses at night: none is large, and the roofs give nothing."""
+    houses = [[f"House {n}", 1, 0.001, 0.0, 1.0, True] for n in range(60)]
+    roofs = [["Roof", 1, 0.2, 0.0, 0.0, True, "PV"], ["Cellar", 1, 0.0, 0.0, 1.0, True, "CHP"]]
+    tables = {
+        "load": table("name bus p_mw q_mvar scaling in_service", *houses, ["Bell", 1, 0.00005, 0.0, 1.0, True]),
+        "sgen": table("name bus p_mw q_mvar scaling in_service type", *roofs),
+    }
+    scenario = injected_as_in_file(begun(tmp_path, json.dumps(small(**tables))))
+    found = {r.resource: (r.kind, r.p_min_w, r.p_max_w) for r in scenario.resources}
+    assert found.pop("Roof") == ("pv", 0, 200_000)
+    assert set(found.values()) == {("load", -1_000, 0)}
+    assert (len(found), "Bell" in found) == (20, False)
+
+
 def test_ranges_and_kinds_of_cim_units_are_those_of_the_files(tmp_path: Path) -> None:
     document = cim_documents.small()
     powered: cim_documents.Fields = {"RotatingMachine.p": -2.0, "RotatingMachine.q": 0.0}

@@ -4,35 +4,57 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Page, expect
 from tests.api.test_grids_over_api import grid_folder
 from tests.cli.test_serve_and_play import EXAMPLE, free_port, served
 from tests.web.chromium import chromium
 from tests.web.qr_reader import read
+from tests.web.visitors import WAIT_MS, Market, Person, csv_file, heard, sent, serious, tab_to
 
 from flexpeer.api.one_time_codes import STEP_S, code_at
 from flexpeer.market.participants import Role
 from flexpeer.web.site.pages import PAGES
+from flexpeer.web.site.statics import statics_version
 
-WAIT_MS = 60_000
 SHOWN = ((390, "dark"), (1400, "light"), (1600, "dark"))
 LOGIN_ACTIONS = len(("user", "password", "log in"))
 WIDEST_READ = 1400
-AXE = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 OPERATOR = "Market operator"
-
-
-class Market(NamedTuple):
-    """A served market, its logins, and a browser."""
-
-    url: str
-    logins: dict[str, Any]
-    browser: Browser
-    link: str = ""
+LARGE_TABLE = """async (module) => {
+  const { table } = await import(module);
+  const frames = async () => { for (let n = 0; n < 3; n += 1) await new Promise(requestAnimationFrame); };
+  const rows = Array.from({ length: 10000 }, (_, n) => ({ key: n, name: `row ${n}` }));
+  const columns = [["Name", (row) => row.name, true, (row) => row.name]];
+  const node = table("Rows", columns, rows, "", (row) => row.key);
+  document.querySelector("main").append(node);
+  await frames();
+  const [scroll, search] = [node.querySelector(".scroll"), node.querySelector("input")];
+  const texts = () => [...node.querySelectorAll("tbody tr")].map((row) => row.textContent);
+  const told = { drawn: texts().length, rowcount: node.querySelector("table").getAttribute("aria-rowcount") };
+  scroll.scrollTop = scroll.scrollHeight;
+  await frames();
+  told.end = texts().at(-1);
+  const beneath = (row) => row.getBoundingClientRect().bottom > scroll.getBoundingClientRect().top + 40;
+  const top = () => [...node.querySelectorAll("tbody tr")].find(beneath).textContent;
+  scroll.scrollTop = scroll.scrollHeight / 2;
+  await frames();
+  told.held = top();
+  search.focus();
+  node.live.set([{ key: 10000, name: "row 10000" }, ...rows]);
+  await frames();
+  told.later = top();
+  told.focused = document.activeElement === search;
+  scroll.scrollTop = 0;
+  await frames();
+  told.first = texts()[0];
+  search.value = "row 777";
+  search.dispatchEvent(new Event("input"));
+  await frames();
+  told.found = texts().filter((text) => text === "row 777");
+  return told;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -46,61 +68,6 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Market]:
 @pytest.fixture(scope="module")
 def grids(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return grid_folder(tmp_path_factory.mktemp("grids"))
-
-
-def _heard(page: Page) -> list[str]:
-    """What goes wrong on a page, as it happens."""
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-    return wrong
-
-
-class Person:
-    """Somebody at a browser; what goes wrong there is kept."""
-
-    def __init__(
-        self,
-        market: Market,
-        organisation: str,
-        width: int = 1400,
-        *,
-        dark: bool = False,
-        locale: str = "en",
-        link: str = "",
-    ):
-        self.market = market
-        login = market.logins[organisation]
-        context = market.browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light", locale=locale
-        )
-        context.set_default_timeout(WAIT_MS)
-        self.page: Page = context.new_page()
-        self.wrong = _heard(self.page)
-        self.page.on("request", lambda asked: self._from_here(asked.url))
-        self.page.on("dialog", lambda dialog: dialog.accept())
-        self.page.goto(link or f"{market.url}/login")
-        if not link:
-            self.page.fill("input[name=user]", login["user"])
-        self.page.fill("input[name=password]", login["password"])
-        self.page.click("button.main")
-        self.ready()
-
-    def _from_here(self, url: str) -> None:
-        if not url.startswith((self.market.url, "data:")):
-            self.wrong.append(f"asked for {url}")
-
-    def open(self, path: str) -> Page:
-        self.page.goto(self.market.url + path)
-        self.ready()
-        return self.page
-
-    def ready(self) -> None:
-        self.page.wait_for_selector("main:not([aria-busy])", timeout=WAIT_MS)
-
-    def leave(self) -> None:
-        assert self.wrong == []
-        self.page.context.close()
 
 
 def _click_on_to(operator: Person, stage: str) -> None:
@@ -127,7 +94,7 @@ def _anybody_sees(market: Market, price: str) -> None:
             viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
         )
         page = context.new_page()
-        wrong = _heard(page)
+        wrong = heard(page)
         page.goto(f"{market.url}/login")
         page.get_by_role("link", name="Public market").click()
         page.wait_for_selector("main:not([aria-busy])")
@@ -135,6 +102,9 @@ def _anybody_sees(market: Market, price: str) -> None:
         expect(page.locator("main")).to_contain_text("priority")
         assert not any(name in page.inner_text("main") for name in market.logins)
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        assert serious(page) == []
+        page.goto(f"{market.url}/login")
+        assert serious(page) == []
         assert wrong == []
         context.close()
 
@@ -185,15 +155,37 @@ def test_a_standing_order_is_made_and_ended_on_its_page(market: Market) -> None:
 
 
 def _little_is_not_said_to_be_none(page: Page) -> None:
-    said = "import('/static/text.js').then((text) => [0, 3e-6, 1.5e-3, 48.5].map(text.{what}))"
-    told = [page.evaluate(said.replace("{what}", what)) for what in ("mwh", "mw")]
+    words = f"import('/static/{statics_version()}/text.js')"
+    said = f"{words}.then((text) => [0, 3e-6, 1.5e-3, 48.5].map(text.WHAT))"
+    told = [page.evaluate(said.replace("WHAT", what)) for what in ("mwh", "mw")]
     assert told == [["0 MWh", "3 Wh", "1.5 kWh", "48.5 MWh"], ["0 MW", "3 W", "0.002 MW", "48.5 MW"]]
 
 
-def test_from_a_one_time_link_to_a_metered_and_settled_trade(market: Market) -> None:
-    """A mill sells, a wind farm buys; a DSO looks on; the market operator, who came with the link, moves the clock."""
-    operator, mill = Person(market, OPERATOR, link=market.link), Person(market, "Pellet Mill", locale="en-GB")
-    wind, grid = Person(market, "North Wind", locale="en-GB"), Person(market, "Coast Grid")
+def _invited(market: Market, organisation: str, name: str) -> str:
+    """The one-time link that an owner makes for somebody of the organisation."""
+    owner = Person(market, organisation)
+    page = owner.open("/people")
+    page.get_by_label("Name to log in with").fill(name)
+    page.get_by_role("combobox", name="May").select_option("contributor")
+    page.get_by_role("button", name="Make the link").click()
+    link = _shown_once(page)[0]
+    owner.leave()
+    return link
+
+
+def _foreign(person: Person, paths: dict[str, int]) -> None:
+    """What is somebody else's is not there, or not for this role, whoever asks for it from a page."""
+    for path, status in paths.items():
+        assert person.page.evaluate("(path) => fetch(path).then((answer) => answer.status)", path) == status, path
+    person.wrong.clear()
+
+
+def test_from_a_one_time_link_to_a_metered_and_settled_trade_as_every_role_sees_it(market: Market) -> None:
+    """A seller of a mill, an engineer of a DSO and the market operator each came with a link; a wind farm buys."""
+    operator = Person(market, OPERATOR, link=market.link)
+    mill = Person(market, "Pellet Mill", locale="en-GB", link=_invited(market, "Pellet Mill", "seller"))
+    grid = Person(market, "Coast Grid", link=_invited(market, "Coast Grid", "engineer"))
+    wind = Person(market, "North Wind", locale="en-GB")
     early = ("Dryer", "Sell", ("10:00", "12:00"), "1", "240")
     _order(mill, *early)
     expect(mill.page.get_by_role("alert")).to_contain_text("gate", ignore_case=True)
@@ -210,41 +202,68 @@ def test_from_a_one_time_link_to_a_metered_and_settled_trade(market: Market) -> 
     expect(mill.open("/orders").locator("tbody tr")).to_contain_text("Filled", timeout=WAIT_MS)
     _order(mill, "Dryer", "Sell", ("11:00", "12:00"), "0.5", "9999")
     page = mill.open("/orders")
+    order = page.locator("tbody tr").first.locator("td").nth(1).inner_text()
+    _foreign(wind, {f"/api/Orders/{order}": 404, "/api/Grid": 403, "/api/Log?marketId=2026-04-21": 403})
     page.get_by_role("button", name="Amend", exact=True).click()
     page.locator("dialog input").nth(1).fill("8888")
     page.locator("dialog button.main").click()
     expect(page.locator("tbody")).to_contain_text("8,888", timeout=WAIT_MS)
     page.get_by_role("button", name="Withdraw", exact=True).click()
     expect(page.locator("tbody")).to_contain_text("Cancelled", timeout=WAIT_MS)
+    _dso_looks_on(grid)
     for stage in ("closed", "cleared", "confirmed", "delivered"):
         _click_on_to(operator, stage)
     assert "Dryer" in mill.open("/delivery").inner_text("main")
     read = [f"Dryer,2026-04-21T{hour}:00+02:00,-2000000\n" for hour in (10, 11)]
-    _sent(mill.open("/uploads"), "Meter readings", _csv(f"resource,from,p_w\n{''.join(read)}"))
+    sent(mill.open("/uploads"), "Meter readings", csv_file(f"resource,from,p_w\n{''.join(read)}"))
     for stage in ("verified", "settled"):
         _click_on_to(operator, stage)
-    expect(mill.open("/delivery").locator("tbody tr")).to_contain_text("100%")
+    for person in (mill, grid, operator):
+        expect(person.open("/delivery").locator("tbody tr")).to_contain_text("100%")
+        expect(person.open("/trades").locator("section").nth(1)).to_contain_text("Dryer")
     expect(wind.open("/trades").locator("section").first).to_contain_text("240")
     expect(wind.page.locator("section").nth(1)).to_contain_text("N1")
     expect(mill.open("/money").locator("tbody tr").first).to_contain_text("480.00")
-    expect(operator.open("/kpis").locator("tbody tr")).not_to_have_count(0)
+    assert "North Wind" not in mill.page.inner_text("main")
+    _operator_looks_back(operator)
     _anybody_sees(market, "240")
+    for person in (operator, mill, wind, grid):
+        person.leave()
+
+
+def _dso_looks_on(grid: Person) -> None:
+    """Whose orders meet at its point, what it said of them, and what it would buy."""
+    expect(grid.open("/orders").locator("tbody")).to_contain_text("N1")
+    verdict = grid.open("/grid-check").locator("tbody tr").first
+    expect(verdict).to_contain_text("granted")
+    expect(grid.open("/purchase").locator("main")).to_contain_text("orders of their own")
+    _foreign(grid, {"/api/Health": 403, "/api/Log?marketId=2026-04-21": 403})
+
+
+def _operator_looks_back(operator: Person) -> None:
+    """The whole market is settled, the owner has answered, and the log is whole."""
+    expect(operator.open("/money").locator("tbody").first).to_contain_text("Pellet Mill")
+    expect(operator.open("/kpis").locator("tbody tr")).not_to_have_count(0)
+    health = operator.open("/operations").locator("section.rows").filter(has_text="Grid owners of the day")
+    expect(health.locator("tbody tr").filter(has_text="Coast Grid")).to_contain_text("answers")
     page = operator.open("/audit")
     expect(page.locator("section").nth(2)).to_contain_text("StageReached")
     page.get_by_role("button", name="Check the log").click()
     expect(page.locator("main")).to_contain_text("Whole:")
-    for person in (operator, mill, wind, grid):
-        person.leave()
+    _foreign(operator, {"/api/Grid": 403, "/api/Purchase": 403, "/drawings/map?market=2026-04-21": 403})
 
 
 @pytest.mark.parametrize(("organisation", "locale"), [("North Wind", "en"), ("Coast Grid", "sv"), (OPERATOR, "en")])
 def test_every_page_fits_and_shuts_nobody_out(market: Market, organisation: str, locale: str) -> None:
     person = Person(market, organisation, 390, dark=True, locale=locale)
     role = Role(market.logins[organisation]["role"])
+    others = {name for name, at in market.logins.items() if at["role"] == "FSP"} - {organisation}
     for each in PAGES:
         if role not in each.roles:
             continue
         page = person.open(each.path)
+        if role is Role.FSP:
+            assert not [name for name in others if name in page.inner_text("main")], each.path
         for width, scheme in SHOWN:
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             page.set_viewport_size({"width": width, "height": 900})
@@ -255,41 +274,18 @@ def test_every_page_fits_and_shuts_nobody_out(market: Market, organisation: str,
     person.leave()
 
 
-def serious(page: Page) -> list[str]:
-    """What axe finds that would keep somebody out: rule and where."""
-    found = Axe().run(page, options=AXE).response["violations"]
-    return [
-        f"{each['id']}: {node['target']} {node['html'][:120]} {node['failureSummary'][:300]}"
-        for each in found
-        if each["impact"] in ("serious", "critical")
-        for node in each["nodes"][:3]
-    ]
-
-
-def _csv(text: str) -> dict[str, Any]:
-    return {"name": "file.csv", "mimeType": "text/csv", "buffer": text.encode()}
-
-
-def _sent(page: Page, title: str, file: dict[str, Any]) -> Locator:
-    """The card of a file, once it is answered."""
-    card = page.locator("section.card").filter(has=page.get_by_role("heading", name=title, exact=True))
-    card.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
-    card.get_by_role("button", name="Send the file").click()
-    expect(card.locator("p.good, p.warn, p.bad").first).to_be_visible(timeout=WAIT_MS)
-    return card
-
-
 def test_files_of_an_fsp_are_answered_line_by_line(market: Market, tmp_path: Path) -> None:
     with served(tmp_path / "market", free_port(), "--scenario", str(EXAMPLE)) as (_, facts):
         logins = json.loads(Path(facts["credentials"]).read_text(encoding="utf-8"))["organisations"]
         mill = Person(Market(facts["url"], logins, market.browser), "Pellet Mill", 390)
         page = mill.open("/uploads")
         rows = "Dryer,2026-04-21T10:00+02:00,-1000\n"
-        expect(_sent(page, "Plans", _csv(f"resource,from,p_w\n{rows}")).locator("p").last).to_contain_text("own plan")
-        broken = _sent(page, "Plans", _csv(f"resource,from,p_w\n{rows}Dryer,2026-04-21T10:00+02:00,much\n"))
+        taken = sent(page, "Plans", csv_file(f"resource,from,p_w\n{rows}"))
+        expect(taken.locator("p").last).to_contain_text("own plan")
+        broken = sent(page, "Plans", csv_file(f"resource,from,p_w\n{rows}Dryer,2026-04-21T10:00+02:00,much\n"))
         expect(broken.locator("tbody tr")).to_contain_text("line 3")
         orders = "order,resource,side,from,to,quantity_w,price\nF1,Dryer,SELL,2026-04-21T10:00+02:00,soon,1000,300\n"
-        answered = _sent(page, "Orders", _csv(orders))
+        answered = sent(page, "Orders", csv_file(orders))
         expect(answered.locator("p.warn")).to_contain_text("1 refused")
         expect(answered.locator("tbody tr")).to_contain_text("periodTo")
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
@@ -307,12 +303,12 @@ def test_a_dso_brings_its_grid_until_the_need_is_published(grids: Path, market: 
         assert "What to do next" in page.inner_text("main")
         own = json.loads((grids / "grids" / f"{dso}.json").read_text(encoding="utf-8"))
         file = {"name": "own.json", "mimeType": "application/json", "buffer": b'{"format": 1}'}
-        expect(_sent(page, "Grid file", file).locator("tbody tr")).not_to_have_count(0)
+        expect(sent(page, "Grid file", file).locator("tbody tr")).not_to_have_count(0)
         grid.wrong.clear()
         file["buffer"] = json.dumps(own).encode()
-        expect(_sent(page, "Grid file", file)).to_contain_text("this is your grid now")
-        broken = _sent(
-            page, "Forecast", _csv("from,bus,p_w,q_var\n2026-01-15T12:00+01:00,Nowhere,1,0\nnoon,Nowhere,1,0\n")
+        expect(sent(page, "Grid file", file)).to_contain_text("this is your grid now")
+        broken = sent(
+            page, "Forecast", csv_file("from,bus,p_w,q_var\n2026-01-15T12:00+01:00,Nowhere,1,0\nnoon,Nowhere,1,0\n")
         )
         expect(broken.locator("tbody tr")).to_have_count(2)
         grid.wrong.clear()
@@ -411,6 +407,60 @@ def _own_order(person: Person) -> int:
     return len(clicks)
 
 
+def _order_by_keyboard(market: Market, organisation: str) -> None:
+    """From the login page to an accepted order without a pointer; what comes of it is told where readers listen."""
+    login = market.logins[organisation]
+    page = market.browser.new_context(viewport={"width": 1400, "height": 900}, locale="en").new_page()
+    page.goto(f"{market.url}/login")
+    page.keyboard.type(login["user"])
+    page.keyboard.press("Tab")
+    page.keyboard.type(login["password"])
+    page.keyboard.press("Enter")
+    page.wait_for_selector("main:not([aria-busy])")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    tab_to(page, "nav a[href='/bid']")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/bid")
+    expect(page.locator("form.bid")).to_be_visible(timeout=WAIT_MS)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    tab_to(page, "input[name=quantity]", 6)
+    page.keyboard.press("Control+A")
+    page.keyboard.type("0,5")
+    expect(page.locator("[aria-live=polite]", has_text="It would be accepted")).to_have_count(1, timeout=WAIT_MS)
+    tab_to(page, "form.bid button.main", 6)
+    page.keyboard.press("Enter")
+    expect(page.locator("[role=status] p.good")).to_contain_text("Accepted as number", timeout=WAIT_MS)
+    assert page.evaluate("document.activeElement.matches('form.bid button.main')")
+    page.context.close()
+
+
+def _refused_in_swedish(market: Market, organisation: str) -> None:
+    """Why an order would be refused, whole sentences in the language of the page."""
+    person = Person(market, organisation, locale="sv")
+    page = person.open("/bid")
+    page.fill("input[name=quantity]", "9999")
+    expect(page.locator("p.bad").first).to_contain_text("utanför det godkända området", timeout=WAIT_MS)
+    person.leave()
+
+
+def test_ten_thousand_rows_are_drawn_as_far_as_one_looks(market: Market) -> None:
+    person = Person(market, "North Wind")
+    person.open("/trades")
+    module = f"/static/{statics_version()}/table.js"
+    told = person.page.evaluate(LARGE_TABLE, module)
+    assert told["drawn"] < 120
+    assert told["rowcount"] == "10001"
+    assert told["end"] == "row 9999"
+    assert told["held"] == told["later"]
+    assert told["first"] == "row 10000"
+    assert told["found"] == ["row 777"]
+    assert told["focused"]
+    person.leave()
+
+
 def test_a_demo_trades_by_itself_at_the_speed_its_operator_likes(market: Market, tmp_path: Path) -> None:
     words = ("--scenario", str(EXAMPLE), "--demo")
     with served(tmp_path / "demo", free_port(), *words) as (_, facts):
@@ -418,6 +468,8 @@ def test_a_demo_trades_by_itself_at_the_speed_its_operator_likes(market: Market,
         demo = Market(facts["url"], logins, market.browser)
         operator, wind = Person(demo, OPERATOR), Person(demo, "North Wind", 390)
         assert _own_order(wind) + LOGIN_ACTIONS <= 10
+        _order_by_keyboard(demo, "South Wind")
+        _refused_in_swedish(demo, "Pellet Mill")
         bar = operator.page.locator("#clock-bar")
         expect(bar).to_contain_text("120 times as fast")
         bar.get_by_role("button", name="Pause").click()

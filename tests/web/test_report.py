@@ -25,7 +25,7 @@ from flexpeer.web.kpi_rows import DISCLAIMER, kpi_rows
 from flexpeer.web.money_figures import money_flows, settlement_rows, shown
 from flexpeer.web.report import render_report
 from flexpeer.web.resource_figures import lost_w
-from flexpeer.web.wording import LocalClock, energy, money, number
+from flexpeer.web.wording import LocalClock, energy, money, number, readable
 
 VOID = {"meta", "input", "br"}
 HOUR, SMALL_DAY_BYTES = 10, 1_500_000
@@ -144,6 +144,24 @@ def test_nothing_is_loaded_from_elsewhere(which: str, request: pytest.FixtureReq
     links = [value for _, name, value in Page(html).attributes if name in loading]
     assert all(value.startswith("#") for value in links)
     assert len(html.encode()) < SMALL_DAY_BYTES
+
+
+def test_what_is_past_its_limit_is_marked(on_grid: DayOutcome) -> None:
+    """A bus that only bound a trade has its name, and no mark."""
+    text = render_report(replace(on_grid, congestions_before=on_grid.congestions_before[:1]))
+    assert on_grid.grid is not None
+    highest = max(row.max() for row in on_grid.grid.loading_before[1:])
+    assert f'<span class="status bad">{100 * highest:.1f}' in text
+    assert set(re.findall(r'class="(element[^"]*)"[^>]*>([^<]*)<', text)) == {
+        ("element past", on_grid.congestions_before[0].element), ("element", "bus 7"),
+    }  # fmt: skip
+
+
+def test_words_of_files_are_readable() -> None:
+    told = "22000 of 9000000 W traded; North has room for 1234567 W at 2026-02-11T15:30+01:00; T123456"
+    assert readable(told).replace("\u202f", " ") == (
+        "22 000 of 9 000 000 W traded; North has room for 1 234 567 W at 15:30; T123456"
+    )
 
 
 def test_hostile_names_stay_text() -> None:

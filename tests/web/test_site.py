@@ -9,6 +9,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from flexpeer.api import sentences
 from flexpeer.market.kpi import KpiReport
 from flexpeer.market.participants import Role
 from flexpeer.market.reasons import EXPECTED, Reason
@@ -18,9 +19,11 @@ from flexpeer.web.site import Visitor, site_routes
 from flexpeer.web.site.language import LANGUAGES, catalogue, language_of
 from flexpeer.web.site.maps import Shown
 from flexpeer.web.site.pages import CALLED, PAGES
+from flexpeer.web.site.statics import statics_version
 from flexpeer.wire.api_problems import ACCEPTED, Denial
 
 SITE = Path(__file__).parents[2] / "src/flexpeer/web/site"
+STATIC = f"/static/{statics_version()}"
 PASSWORDS = {str(role): f"word of {role}" for role in Role}
 
 
@@ -69,7 +72,7 @@ def test_a_page_is_for_its_roles_only(page: Any, browser: TestClient) -> None:
         _enter(browser, role)
         answer = browser.get(page.path)
         assert answer.status_code == (200 if role in page.roles else 403)
-        assert ("/static/main.js" in answer.text) is (role in page.roles)
+        assert (f"{STATIC}/main.js" in answer.text) is (role in page.roles)
         assert "Org &lt;" in answer.text
         links = re.findall(r'<a href="([^"]*)"', answer.text.split("<nav", 1)[1].split("</nav>")[0])
         assert links == [each.path for each in PAGES if role in each.roles]
@@ -77,11 +80,20 @@ def test_a_page_is_for_its_roles_only(page: Any, browser: TestClient) -> None:
 
 def test_every_answer_forbids_what_is_not_ours(browser: TestClient) -> None:
     _enter(browser, Role.FSP)
-    for path in ("/", "/login", "/static/main.js", "/static/nothing.js", "/static/pages/nothing"):
+    for path in ("/", "/login", f"{STATIC}/main.js", f"{STATIC}/nothing.js", f"{STATIC}/pages/nothing"):
         policy = browser.get(path).headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
         assert "frame-ancestors 'none'" in policy
+
+
+def test_a_file_is_kept_until_it_changes_and_an_older_page_still_gets_it(browser: TestClient) -> None:
+    kept = browser.get(f"{STATIC}/main.js")
+    assert "immutable" in kept.headers["cache-control"]
+    older = browser.get("/static/0123456789abcdef/main.js")
+    assert (older.text, older.headers["cache-control"]) == (kept.text, "no-cache")
+    assert browser.get(f"{STATIC}/words/sv.js").text.startswith("export default {")
+    assert browser.get(f"{STATIC}/words/../main.py").status_code == 404
 
 
 def test_a_wrong_password_is_told_and_a_foreign_form_is_nobody(browser: TestClient) -> None:
@@ -112,7 +124,7 @@ def test_the_public_page_is_for_everybody_and_found_from_the_login(browser: Test
     assert 'href="/public"' in browser.get("/login").text
     answer = browser.get("/public")
     assert answer.status_code == 200
-    assert "/static/public.js" in answer.text
+    assert f"{STATIC}/public.js" in answer.text
     assert 'name="word"' not in answer.text
     assert browser.post("/language", data={"language": "sv", "to": "/public"}).headers["location"] == "/public"
     assert "Öppen marknad" in browser.get("/public").text
@@ -164,6 +176,17 @@ def test_every_reason_and_what_would_be_accepted_is_translated(language: str) ->
     texts = {str(reason).replace("_", " ") for reason in (*Reason, *Denial)}
     texts |= {*EXPECTED.values(), *ACCEPTED.values()}
     assert texts - catalogue(language).keys() == set()
+
+
+@pytest.mark.parametrize("language", [each for each in LANGUAGES if each != "en"])
+def test_every_sentence_of_a_refusal_is_translated(language: str) -> None:
+    """Those of the market's reasons, and what the service says in words of its own."""
+    own = {value for name, value in vars(sentences).items() if name.isupper() and isinstance(value, str)}
+    said = r'\bdenied\(\s*Denial\.\w+,\s*"([^"]+)"'
+    for path in (SITE.parents[1] / "api").glob("*.py"):
+        own |= set(re.findall(said, path.read_text(encoding="utf-8")))
+    assert sentences.SENTENCES.keys() == set(Reason)
+    assert {*sentences.SENTENCES.values(), *own} - {"{detail}"} - catalogue(language).keys() == set()
 
 
 def test_every_page_has_its_module_and_nothing_comes_from_elsewhere() -> None:

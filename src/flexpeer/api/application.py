@@ -28,6 +28,7 @@ from flexpeer.api import (
     outcomes,
     plans,
     portfolios,
+    purchases,
 )
 from flexpeer.api.accounts import Doorkeeper
 from flexpeer.api.book_feed import BookFeed
@@ -37,6 +38,7 @@ from flexpeer.api.direct_orders import DirectOrders
 from flexpeer.api.edge import BODY_BYTES, Answer, Edge, Route, Sheets, problem_response, response
 from flexpeer.api.evidence import Evidence
 from flexpeer.api.feed import Feed
+from flexpeer.api.health import ServiceHealth, problems
 from flexpeer.api.limits import RateLimits
 from flexpeer.api.live import Live
 from flexpeer.api.live_grids import LiveGrids
@@ -71,6 +73,7 @@ class Parts(NamedTuple):
     standing: Standing
     denials: Denials
     chains: Chains
+    store: str
 
 
 def routes_of(parts: Parts) -> tuple[Route, ...]:
@@ -86,6 +89,7 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
         *grids.ROUTES,
         *forecasts.ROUTES,
         *grid_limits.ROUTES,
+        *purchases.ROUTES,
         *Live(parts.grids).routes,
         *parts.standing.routes,
         *Evidence(parts.heads).routes,
@@ -94,6 +98,7 @@ def routes_of(parts: Parts) -> tuple[Route, ...]:
         *parts.webhooks.routes,
         *Operating(parts.heads, parts.chains).routes,
         *Users(parts.doorkeeper).routes,
+        *ServiceHealth(parts.webhooks, parts.limits, parts.store).routes,
     )
 
 
@@ -150,8 +155,8 @@ def _open_routes(app: FastAPI, parts: Parts, metrics: Metrics, document: bytes) 
         return response(Answer(200, Health("ok")))
 
     async def readyz(_request: Request) -> Response:
-        problems = readiness(parts.service)
-        return response(Answer(503 if problems else 200, Health("not ready" if problems else "ready", problems)))
+        found = problems(parts.service)
+        return response(Answer(503 if found else 200, Health("not ready" if found else "ready", found)))
 
     async def openapi(_request: Request) -> Response:
         return Response(document, media_type="application/json")
@@ -168,17 +173,6 @@ def _open_routes(app: FastAPI, parts: Parts, metrics: Metrics, document: bytes) 
         ("/metrics", measured),
     ):
         app.add_route(path, handle, methods=["GET"])
-
-
-def readiness(service: Service) -> tuple[str, ...]:
-    """What keeps the service from doing its work."""
-    problems = []
-    if not service.alive:
-        problems.append("the writer has ended")
-    late = service.lateness_s()
-    if late:
-        problems.append(f"a stage is late by {late:.0f} s")
-    return tuple(problems)
 
 
 async def _token(request: Request, parts: Parts) -> Answer:

@@ -12,21 +12,12 @@ from flexpeer.api.edge import Answer, Asked, Route, encode
 from flexpeer.api.feed import MEDIA, streaming
 from flexpeer.api.limits import RateLimits
 from flexpeer.api.permissions import Action
-from flexpeer.api.published import Published
-from flexpeer.market.machine import Event
-from flexpeer.market.orders import (
-    OrderAmended,
-    OrderExpired,
-    OrderKilled,
-    OrderPlaced,
-    OrderWithdrawn,
-    Status,
-)
-from flexpeer.market.trades import TradeConcluded
+from flexpeer.api.published import Published, orders_of
+from flexpeer.market.orders import Status
 from flexpeer.wire.api_live import BookChange, BookOrder
 from flexpeer.wire.api_queries import BookQuery
 
-CHANGED = (OrderAmended, OrderWithdrawn, OrderKilled, OrderExpired)
+GATHER_S = 0.05
 
 
 class BookFeed:
@@ -44,7 +35,7 @@ class BookFeed:
             change = book.change()
             return b"" if change is None else b"event: book\ndata: " + encode(change) + b"\n\n", True
 
-        return streaming(asked, self._limits, news)
+        return streaming(asked, self._limits, news, GATHER_S)
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -73,7 +64,7 @@ class _Book:
             still = (o for o in state.orders.orders.values() if o.status is Status.OPEN)
             touched: Iterable[str] = [order.order for order in sorted(still, key=lambda order: order.number)]
         else:
-            touched = dict.fromkeys(name for event in published.events[self._told : until] for name in _orders(event))
+            touched = dict.fromkeys(name for event in published.events[self._told : until] for name in orders_of(event))
         self._told, self._begun = until, True
         orders, gone = [], []
         for name in touched:
@@ -88,14 +79,3 @@ class _Book:
         if order not in self._keys:
             self._keys[order] = next(self._next)
         return self._keys[order]
-
-
-def _orders(event: Event) -> Iterable[str]:
-    """The orders that an event changes."""
-    match event:
-        case OrderPlaced(order):
-            return (order.order,)
-        case TradeConcluded():
-            return event.fills_w
-        case _:
-            return (event.order,) if isinstance(event, CHANGED) else ()

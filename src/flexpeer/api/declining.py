@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 from http import HTTPStatus
 
+from flexpeer.api.sentences import sentence_of
 from flexpeer.errors import BadInput
 from flexpeer.market.reasons import EXPECTED, CommandRefused, Reason
-from flexpeer.wire.api import ValidationError
+from flexpeer.wire.api import Sentence, ValidationError
 from flexpeer.wire.api_problems import ACCEPTED, STATUS, Denial, Problem
 
+FINDINGS = "{count} finding(s)"
 MARKET_STATUS = {
     Reason.DUPLICATE_KEY: HTTPStatus.CONFLICT,
 }
@@ -21,24 +23,26 @@ class Declined(Exception):
         self.problem = problem
 
 
-def denied(denial: Denial, detail: str = "", findings: Iterable[ValidationError] = ()) -> Declined:
-    """Why the service does not do it. Without a `detail` the same words for everybody."""
+def denied(denial: Denial, detail: str = "", findings: Iterable[ValidationError] = (), **values: object) -> Declined:
+    """Why the service does not do it. Without a `detail` the same words for everybody; `{names}` in it are `values`."""
     status = HTTPStatus(STATUS[denial])
-    text = detail or str(denial).replace("_", " ")
-    found = tuple(findings)
-    return Declined(Problem(f"/problems/{denial}", status.phrase, status, str(denial), text, ACCEPTED[denial], found))
+    said = Sentence(detail or str(denial).replace("_", " "), {name: str(value) for name, value in values.items()})
+    known = f"/problems/{denial}", status.phrase, status, str(denial)
+    return Declined(Problem(*known, said.text, ACCEPTED[denial], tuple(findings), said))
 
 
-def refused(reason: Reason, detail: str) -> Declined:
-    """Why the market does not take it: 422, 409 for a known key, 404 for an order that is none of the sender's."""
+def refused(reason: Reason, detail: str, said: str | None = None) -> Declined:
+    """Why the market does not take it: 422, 409 for a known key, 404 for an order that is none of the sender's.
+
+    `said` is a sentence that says it better than the reason's own.
+    """
     if reason is Reason.UNKNOWN_ORDER:
         return denied(Denial.NOT_FOUND)
     status = HTTPStatus(MARKET_STATUS.get(reason, HTTPStatus.UNPROCESSABLE_ENTITY))
-    said = str(reason).replace("_", " ")
+    sentence = sentence_of(reason, detail, said)
     problem = Problem(
-        f"/problems/{reason}", status.phrase, status, str(reason), f"{said}: {detail}" if detail else said,
-        EXPECTED[reason],
-    )  # fmt: skip
+        f"/problems/{reason}", status.phrase, status, str(reason), sentence.text, EXPECTED[reason], sentence=sentence
+    )
     return Declined(problem)
 
 
@@ -53,4 +57,4 @@ def bad_file(error: BadInput) -> Declined:
         ValidationError(f"{f.where}:{f.line}" if f.line else f.where, f"{f.field}: {f.problem}; expected {f.expected}")
         for f in error.findings
     )
-    return denied(Denial.BAD_FILE, f"{len(error.findings)} finding(s)", findings)
+    return denied(Denial.BAD_FILE, FINDINGS, findings, count=len(error.findings))

@@ -77,14 +77,21 @@ def _lines(caller: Caller, market_id: str, published: Published, n: int, types: 
     return f"id: {document.id}\nevent: {document.type}\ndata: ".encode() + encode(document) + b"\n\n"
 
 
-def streaming(asked: Asked, limits: RateLimits, news: Callable[[], tuple[bytes, bool]]) -> Answer:
-    """A stream of what `news` has whenever something was published: lines, and whether that is all for now."""
+def streaming(
+    asked: Asked, limits: RateLimits, news: Callable[[], tuple[bytes, bool]], gather_s: float = 0.0
+) -> Answer:
+    """A stream of what `news` has whenever something was published: lines, and whether that is all for now.
+
+    After each there is a pause of `gather_s` seconds: what happens meanwhile is told at once.
+    """
     limits.require_room(asked.caller.client)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Answer(200, _stream(asked, limits, news), headers, MEDIA)
+    return Answer(200, _stream(asked, limits, news, gather_s), headers, MEDIA)
 
 
-async def _stream(asked: Asked, limits: RateLimits, news: Callable[[], tuple[bytes, bool]]) -> AsyncIterator[bytes]:
+async def _stream(
+    asked: Asked, limits: RateLimits, news: Callable[[], tuple[bytes, bool]], gather_s: float
+) -> AsyncIterator[bytes]:
     service = asked.service
     heard = service.listen()
     try:
@@ -95,6 +102,7 @@ async def _stream(asked: Asked, limits: RateLimits, news: Callable[[], tuple[byt
                 lines, is_all = news()
                 if lines:
                     yield lines
+                    await asyncio.sleep(gather_s)
                 if is_all and not await _heard_within(heard):
                     yield b": still here\n\n"
     finally:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from flexpeer.api.declining import Declined, denied
+from flexpeer.api.declining import FINDINGS, Declined, denied
 from flexpeer.api.edge import CSV, JSON, XLSX, Answer, Asked, Route, csv_table, decoded, malformed
 from flexpeer.api.grids import OwnElements, revise
 from flexpeer.api.permissions import Action
@@ -90,7 +90,7 @@ def _series(asked: Asked, served: ServedDay, values: Sequence[Value | Validation
                 break
             row[mtu] = (value.p_w, value.q_var)
     if wrong:
-        raise denied(Denial.MALFORMED, f"{len(wrong)} finding(s)", wrong)
+        raise denied(Denial.MALFORMED, FINDINGS, wrong, count=len(wrong))
     return series
 
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import msgspec
 
-from flexpeer.api.declining import denied
+from flexpeer.api.declining import FINDINGS, denied
 from flexpeer.api.edge import JSON, Answer, Asked, Route
 from flexpeer.api.grids import OwnElements, own_grid, revise
 from flexpeer.api.listing import listed
@@ -77,7 +77,7 @@ async def replace_limits(asked: Asked) -> Answer:
         text = "the points of this market are found by power flow; state ratings, voltageBands or outages"
         findings.append(ValidationError("$.congestionPoints", text))
     if findings:
-        raise denied(Denial.MALFORMED, f"{len(findings)} finding(s)", findings)
+        raise denied(Denial.MALFORMED, FINDINGS, findings, count=len(findings))
     ratings = tuple(
         RatingRow(r.element, instant(r.period_from, "ratings"), instant(r.period_to, "ratings"), r.current)
         for r in sent.ratings
@@ -165,7 +165,7 @@ async def add_outage(asked: Asked) -> Answer:
     if sent.element not in own.branches and not (sent.limit is not None and sent.element in own.sources):
         findings.append(_stranger("$.element", sent.element))
     if findings:
-        raise denied(Denial.MALFORMED, f"{len(findings)} finding(s)", findings)
+        raise denied(Denial.MALFORMED, FINDINGS, findings, count=len(findings))
     name = sent.id or uuid4().hex
     limit_w = None if sent.limit is None else watts(sent.limit)
     outage = OutageRow(sent.element, Span(touched.start, touched.stop), limit_w)

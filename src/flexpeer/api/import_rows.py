@@ -66,7 +66,7 @@ def csv_rows(body: bytes, market_id: str | None) -> list[ImportRow]:
 
 def _not_too_many(count: int) -> None:
     if count > MOST_ROWS:
-        raise denied(Denial.TOO_LARGE, f"{count} orders; at most {MOST_ROWS}")
+        raise denied(Denial.TOO_LARGE, "{count} orders; at most {most}", count=count, most=MOST_ROWS)
 
 
 def _known_header(names: list[str]) -> None:

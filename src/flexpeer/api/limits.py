@@ -32,6 +32,11 @@ class RateLimits:
             self._left.clear()
         self._left[client] = (left - 1.0, now)
 
+    @property
+    def open_streams(self) -> int:
+        """Of all clients together."""
+        return sum(self._open.values())
+
     def require_room(self, client: str) -> None:
         """Declined when the client has too many streams open."""
         if self._open[client] >= self._streams:

@@ -12,11 +12,13 @@ from flexpeer.api.listing import listed
 from flexpeer.api.live_grids import LiveGrids
 from flexpeer.api.orders import placing
 from flexpeer.api.permissions import Action
+from flexpeer.api.service import ServedDay
 from flexpeer.api.units import megawatts, price
 from flexpeer.app.day import ceiling_minor
 from flexpeer.app.views.prospects import PossibleMeeting, Previews, Prospects
 from flexpeer.app.views.results import kpi_object
 from flexpeer.app.views.so_far import kpis_so_far, residual_need_w
+from flexpeer.market.kpi import KpiReport
 from flexpeer.market.machine import State
 from flexpeer.market.orders import PlaceOrder
 from flexpeer.market.timeline import Stage
@@ -43,6 +45,8 @@ class Live:
     def __init__(self, grids: LiveGrids) -> None:
         self._grids = grids
         self._previews, self._one_preview = Previews(), asyncio.Lock()
+        self._reports: dict[str, tuple[int, KpiReport]] = {}
+        self._one_report = asyncio.Lock()
 
     async def flows(self, asked: Asked) -> Answer:
         """Of the caller's own congestion points."""
@@ -67,13 +71,22 @@ class Live:
             raise denied(Denial.NOT_YET, "the need is published when the gate opens")
         report, final = state.kpis.report, state.kpis.report is not None
         if report is None:
-            report = await asyncio.to_thread(kpis_so_far, served.day.scenario, state)
+            report = await self._so_far(served)
         scenario = served.day.scenario
         ceiling = ceiling_minor(scenario.alternative)
         most = None if ceiling is None else price(ceiling)
         return Answer(
             200, CostsDocument(asked.id, final, kpi_object(report), str(scenario.rulebook.dso_purchase), most)
         )
+
+    async def _so_far(self, served: ServedDay) -> KpiReport:
+        """The KPIs of a day as it is, found once for all who ask meanwhile."""
+        async with self._one_report:
+            state, known = served.published.state, self._reports.get(served.market_id)
+            if known is None or known[0] != state.events:
+                found = await asyncio.to_thread(kpis_so_far, served.day.scenario, state)
+                known = self._reports[served.market_id] = (state.events, found)
+        return known[1]
 
     async def preview(self, asked: Asked) -> Answer:
         """What would become of an order at once; only its first price point is looked at."""
@@ -124,6 +137,7 @@ def _preview(state: State, command: PlaceOrder, found: Prospects) -> PreviewDocu
         regulation_type=None if order is None else REGULATIONS[order.regulation],
         reason=None if problem is None else problem.reason,
         detail=None if problem is None else problem.detail,
+        sentence=None if problem is None else problem.sentence,
         would_be=None if problem is None else problem.accepted,
     )
 
@@ -138,6 +152,7 @@ def _refused(problem: Problem) -> PreviewDocument:
         left_quantity=Decimal(),
         reason=problem.reason,
         detail=problem.detail,
+        sentence=problem.sentence,
         would_be=problem.accepted,
     )
 

@@ -51,7 +51,7 @@ async def move_clock(asked: Asked) -> Answer:
 
     def act() -> list[tuple[str, Stage]]:
         if to is not None and to < service.clock.now():
-            raise denied(Denial.CLOCK_GOES_FORWARD, f"it is {utc(service.clock.now())}")
+            raise denied(Denial.CLOCK_GOES_FORWARD, "it is {now}", now=utc(service.clock.now()))
         if wanted.speed is not None:
             service.clock.run_at(wanted.speed)
         return [] if to is None else service.move_clock(to)

@@ -123,8 +123,8 @@ def _points(served: ServedDay, name: str) -> Iterator[Order]:
 def _line(row: ImportRow, prepared: Prepared, outcome: Outcome) -> ImportLine:
     name = None if isinstance(row.wanted, Declined) else row.wanted.id
     if isinstance(outcome, Declined):
-        problem = outcome.problem
-        return ImportLine(row.line, problem.status, id=name, reason=problem.reason, detail=problem.detail)
+        told = outcome.problem
+        return ImportLine(row.line, told.status, name, None, told.reason, told.detail, told.sentence)
     if isinstance(prepared, Placing):
         placed = prepared.served.published.placed[prepared.id]
         return ImportLine(row.line, outcome, id=prepared.id, arrival=placed.number)

@@ -1,6 +1,6 @@
 """Orders: placed through their DSO, amended, withdrawn, imported; each acknowledged when it is durable."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from hashlib import sha256
 from itertools import count
@@ -10,11 +10,19 @@ from uuid import uuid4
 from msgspec.structs import replace
 
 from flexpeer.api.declining import denied, refused, refused_command
+<<<<<<< HEAD
 from flexpeer.api.documents import order_document, order_owned, public_order
 from flexpeer.api.edge import JSON, Answer, Asked, Route, apart, encode
 from flexpeer.api.listing import listed, matching
 from flexpeer.api.permissions import Action
+=======
+from flexpeer.api.documents import dsos_of, order_document, order_owned, public_order
+from flexpeer.api.edge import JSON, Answer, Asked, Route, encode
+from flexpeer.api.listing import Deferred, let_through, listed
+from flexpeer.api.permissions import Action, Owned
+>>>>>>> main
 from flexpeer.api.published import POINT, Published
+from flexpeer.api.sentences import CAME_TOO_LATE
 from flexpeer.api.service import ServedDay
 from flexpeer.api.units import instant, minor_units, watts
 from flexpeer.market.door import digest_of
@@ -118,10 +126,17 @@ def _sender(asked: Asked, served: ServedDay, wanted: OrderRequest) -> tuple[str,
     known = served.unit(unit)
     if known is None:
         raise denied(Denial.NOT_FOUND)
+<<<<<<< HEAD
     asked.require(known.owned)
     if not known.takes_part:
         raise refused(Reason.NOT_QUALIFIED, f"{unit} came after the needs of this day were found")
     return known.owned.organisation, unit, known.via
+=======
+    asked.require(Owned(owner, dsos))
+    if any(member.resource not in served.day.dso_of for member in participants.members(unit)):
+        raise refused(Reason.NOT_QUALIFIED, unit, CAME_TOO_LATE)
+    return owner, unit, dsos[0] if dsos else owner
+>>>>>>> main
 
 
 def do_place(order: Placing) -> bool:
@@ -268,27 +283,56 @@ def _unchanged(asked: Asked, served: ServedDay) -> None:
         raise denied(Denial.CHANGED_MEANWHILE)
 
 
+<<<<<<< HEAD
 def read_all(asked: Asked) -> Answer:
     """Orders that the caller may see, by arrival."""
     documents: list[OrderDocument] = []
     for market_id, served in asked.days(asked.query.market_id):
+=======
+async def read_all(asked: Asked) -> Answer:
+    """Orders that the caller may see, by arrival; the newest first if so asked."""
+    query: OrderQuery = asked.query
+    if query.changed_after is not None and query.market_id is None:
+        missing = ValidationError("$.marketId", "Object missing required field `marketId`")
+        raise denied(Denial.MALFORMED, missing.message, [missing])
+    found: list[tuple[str, Published, str]] = []
+    for market_id, served in asked.days(query.market_id):
+>>>>>>> main
         published = served.published
-        state = published.state
-        names = [name for names in list(published.by_organisation.values()) for name in names]
-        known = [(state.orders.orders[name], name) for name in names if name in state.orders.orders]
-        seen = [(order.number, name) for order, name in known if asked.sees(order_owned(state, order))]
-        documents += [as_it_is(market_id, state, published, name) for _, name in sorted(seen)]
-    return listed(asked, matching(asked.query, documents), OrderList)
+        found += [(market_id, published, name) for name in _seen_orders(asked, published, query.changed_after)]
+    if query.newest:
+        found.reverse()
+    return listed(asked, let_through(query, Deferred(found, _as_it_is_now)), OrderList)
+
+
+def _seen_orders(asked: Asked, published: Published, after: int | None) -> Iterator[str]:
+    """The ids of orders that the caller may see, by arrival. Whoever sees one of a unit and zone sees all of them."""
+    state, told = published.state, dict[tuple[str, str], bool]()
+
+    def sees(order: Order) -> bool:
+        alike = order.unit, order.zone
+        if alike not in told:
+            told[alike] = asked.sees(order_owned(state, order))
+        return told[alike]
+
+    names = list(published.points if after is None else published.changed_after(after))
+    known = ((state.orders.orders[name], name) for name in names if name in state.orders.orders)
+    yield from (name for _, name in sorted((order.number, name) for order, name in known if sees(order)))
+
+
+def _as_it_is_now(each: tuple[str, Published, str]) -> OrderDocument:
+    market_id, published, name = each
+    return as_it_is(market_id, published.state, published, name)
 
 
 def public_book(asked: Asked) -> Answer:
     """Everybody's open orders, nobody's names."""
-    documents = []
+    found: list[tuple[str, State, Order]] = []
     for market_id, served in asked.days(asked.query.market_id):
         state = served.published.state
-        still = sorted((o.number, o.order) for o in state.orders.orders.values() if o.status is Status.OPEN)
-        documents += [public_order(market_id, state, state.orders.orders[name]) for _, name in still]
-    return listed(asked, matching(asked.query, documents), PublicOrderList)
+        still = (order for order in state.orders.orders.values() if order.status is Status.OPEN)
+        found += [(market_id, state, order) for order in sorted(still, key=lambda order: order.number)]
+    return listed(asked, let_through(asked.query, Deferred(found, lambda each: public_order(*each))), PublicOrderList)
 
 
 PLACE = Route(

@@ -53,6 +53,7 @@ class Action(StrEnum):
     READ_METER = "read meter readings"
     READ_LOG = "read the log"
     READ_RESULT = "read the result of a day"
+    READ_HEALTH = "read how the service is"
     READ_GRID = "read one's own grid"
     WRITE_GRID = "send one's own grid, forecast, limits and outages"
     WRITE_PORTFOLIOS = "register resources and portfolios"
@@ -63,6 +64,8 @@ class Action(StrEnum):
     WRITE_METER = "send meter readings"
     READ_WEBHOOKS = "read webhooks"
     WRITE_WEBHOOKS = "subscribe webhooks"
+    READ_PURCHASE = "read one's own purchase of relief"
+    STATE_CEILINGS = "state what one pays for relief at most"
     READ_STANDING_ORDERS = "read standing orders"
     WRITE_STANDING_ORDERS = "make and end standing orders"
     MOVE_CLOCK = "move the virtual clock"
@@ -110,6 +113,7 @@ RULES: dict[Action, Rule] = {
     Action.READ_METER: Rule(TRADERS | OVERSEERS),
     Action.READ_LOG: Rule(OVERSEERS),
     Action.READ_RESULT: Rule(OVERSEERS),
+    Action.READ_HEALTH: Rule(OVERSEERS),
     Action.READ_GRID: Rule(DSOS, concerned_dsos=False),
     Action.WRITE_GRID: Rule(DSOS, concerned_dsos=False, changes=True),
     Action.WRITE_PORTFOLIOS: Rule(FSPS, changes=True),
@@ -120,6 +124,8 @@ RULES: dict[Action, Rule] = {
     Action.WRITE_METER: Rule(TRADERS, changes=True),
     Action.READ_WEBHOOKS: Rule(TRADERS, concerned_dsos=False),
     Action.WRITE_WEBHOOKS: Rule(TRADERS, concerned_dsos=False, changes=True),
+    Action.READ_PURCHASE: Rule(DSOS, concerned_dsos=False),
+    Action.STATE_CEILINGS: Rule(DSOS, concerned_dsos=False, changes=True),
     Action.READ_STANDING_ORDERS: Rule(TRADERS, concerned_dsos=False),
     Action.WRITE_STANDING_ORDERS: Rule(TRADERS, concerned_dsos=False, changes=True),
     Action.MOVE_CLOCK: Rule(frozenset({Role.MARKET_OPERATOR}), changes=True),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
-from flexpeer.api.declining import Declined, denied
+from flexpeer.api.declining import FINDINGS, Declined, denied
 from flexpeer.api.documents import period
 from flexpeer.api.edge import CSV, JSON, XLSX, Answer, Asked, Handle, Route, csv_table, decoded, malformed
 from flexpeer.api.listing import listed, matching
@@ -46,7 +46,7 @@ async def sent(asked: Asked) -> list[Interval]:
             problem = declined.problem
             wrong += list(problem.validation_errors) or [ValidationError(place, problem.detail)]
     if wrong:
-        raise denied(Denial.MALFORMED, f"{len(wrong)} finding(s)", wrong)
+        raise denied(Denial.MALFORMED, FINDINGS, wrong, count=len(wrong))
     return found
 
 
@@ -106,7 +106,7 @@ def grouped(asked: Asked, intervals: list[Interval]) -> list[Sending]:
         known.mtus.update(dict.fromkeys(span.mtus, each.p_w))
         found[served.market_id, each.resource] = known._replace(places=(*known.places, each.place))
     if wrong:
-        raise denied(Denial.MALFORMED, f"{len(wrong)} finding(s)", wrong)
+        raise denied(Denial.MALFORMED, FINDINGS, wrong, count=len(wrong))
     return list(found.values())
 
 

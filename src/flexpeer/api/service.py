@@ -50,6 +50,24 @@ def _kept_nowhere(_dso: str, _contribution: Contribution) -> None:
     """For a day whose DSOs say nothing."""
 
 
+class Syncs:
+    """How long it took until what happened was durable: real seconds, of the last time and the longest."""
+
+    def __init__(self) -> None:
+        self.count, self.last_s, self.longest_s, self._at = 0, 0.0, 0.0, 0.0
+
+    def note(self, began: float) -> None:
+        """One that began at a monotonic second has ended."""
+        self._at = monotonic()
+        self.count, self.last_s = self.count + 1, self._at - began
+        self.longest_s = max(self.longest_s, self.last_s)
+
+    @property
+    def ago_s(self) -> float | None:
+        """Since the last one; None where there was none."""
+        return monotonic() - self._at if self.count else None
+
+
 class ServedDay:
     """A day, and what is published of it.
 
@@ -64,6 +82,7 @@ class ServedDay:
         self._opening, self._keep = opening, keep
         self.said: Said = dict(said or {})
         self.day = opening(self._fresh.append, self.said)
+        self._tell_day()
         self.market_id = self.day.scenario.day.delivery_day.isoformat()
         self.published = Published()
         known = {line.order for line in self.day.orders.rows()} if coming else set()
@@ -98,6 +117,18 @@ class ServedDay:
         day = self._opening(hear, said)
         self._keep(dso, contribution)
         self.day, self.said, listening = day, said, True
+        self._tell_day()
+
+    def say(self, dso: str, contribution: Contribution) -> None:
+        """What a DSO says that changes nothing of the day before its gate closes; called by the writer."""
+        self._keep(dso, contribution)
+        self.said = {**self.said, dso: contribution}
+        self._tell_day()
+
+    def _tell_day(self) -> None:
+        self.day.ceilings_minor = {
+            point: minor for each in self.said.values() for point, minor in each.ceilings_minor.items()
+        }
 
     def commit(self, *, idle: bool) -> bool:
         """Sync what happened and publish it; whether anything did. `idle`: nobody waits for a step."""
@@ -174,6 +205,7 @@ class Service:
         self._wake = Condition()
         self._asked_at = self._rested_at = 0.0
         self._stopping = self._leaving = False
+        self.syncs = Syncs()
         self._hearers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._thread = Thread(target=self._run, name="writer")
 
@@ -198,6 +230,11 @@ class Service:
         """Whether the writer takes anything, and goes on to."""
         ending = self._stopping or self._leaving or self.failure is not None
         return self._thread.is_alive() and not ending
+
+    @property
+    def queue(self) -> int:
+        """How many requests wait for the writer."""
+        return len(self._asked)
 
     def lateness_s(self) -> float:
         """Real seconds that the next stage of any day is late by, beyond what a stage may take; 0 if none is."""
@@ -357,10 +394,16 @@ class Service:
             self._commit()
 
     def _commit(self) -> None:
+        began, events = monotonic(), self._durable()
         changed = [self.registry.commit()]
         changed += [served.commit(idle=name not in self._waiting) for name, served in self.days.items()]
+        if self._durable() > events:
+            self.syncs.note(began)
         if any(changed):
             self._tell_hearers()
+
+    def _durable(self) -> int:
+        return sum(len(served.published.events) for served in self.days.values())
 
     def _tell_hearers(self) -> None:
         for loop, heard in list(self._hearers):

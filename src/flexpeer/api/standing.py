@@ -15,6 +15,7 @@ from flexpeer.api.edge import JSON, Answer, Asked, Route
 from flexpeer.api.listing import listed
 from flexpeer.api.orders import SIDES
 from flexpeer.api.permissions import Action, Owned
+from flexpeer.api.sentences import sentence_of
 from flexpeer.api.service import ServedDay
 from flexpeer.api.units import minor_units, watts
 from flexpeer.market.needs import Regulation
@@ -85,7 +86,7 @@ class Standing:
         watts(wanted.quantity), minor_units(wanted.unit_price)
         own = [each for each in self._known.values() if each.organisation == asked.caller.organisation]
         if len(own) >= MOST_PER_ORGANISATION:
-            raise denied(Denial.MALFORMED, f"{MOST_PER_ORGANISATION} standing orders at most")
+            raise denied(Denial.MALFORMED, "{most} standing orders at most", most=MOST_PER_ORGANISATION)
         made = StandingOrder(f"standing-{secrets.token_hex(6)}", asked.caller.organisation, unit, wanted)
         service = asked.service
 
@@ -195,4 +196,5 @@ def _placed(standing: StandingOrder, served: ServedDay) -> StandingPlaced | None
     refused: CommandRefused | None = published.refused.get((standing.organisation, name))
     if refused is None:
         return None
-    return StandingPlaced(served.market_id, name, str(refused.reason), refused.detail or None)
+    sentence = sentence_of(refused.reason, refused.detail)
+    return StandingPlaced(served.market_id, name, str(refused.reason), sentence.text, sentence)

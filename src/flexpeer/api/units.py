@@ -5,6 +5,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from flexpeer.api.declining import denied, refused
+from flexpeer.api.sentences import NOT_WHOLE_MINOR, NOT_WHOLE_WATTS
 from flexpeer.market.reasons import Reason
 from flexpeer.periods import parse_instant
 from flexpeer.quantities import MINOR_PER_MAJOR, PRICE_LIMIT_MINOR, QUANTITY_LIMIT_W
@@ -27,7 +28,7 @@ def watts(quantity: Decimal) -> int:
         raise refused(Reason.WRONG_QUANTITY, f"{quantity} MW")
     exact = _whole(quantity, WATTS_PER_MW)
     if exact is None:
-        raise refused(Reason.WRONG_QUANTITY_TICK, f"{quantity} MW is not a whole number of watts")
+        raise refused(Reason.WRONG_QUANTITY_TICK, f"{quantity} MW", NOT_WHOLE_WATTS)
     return exact
 
 
@@ -37,7 +38,7 @@ def minor_units(price: Decimal) -> int:
         raise refused(Reason.PRICE_OUTSIDE_CAP, f"{price}")
     exact = _whole(price, MINOR_PER_MAJOR)
     if exact is None:
-        raise refused(Reason.WRONG_PRICE_TICK, f"{price} is not a whole number of minor units")
+        raise refused(Reason.WRONG_PRICE_TICK, f"{price}", NOT_WHOLE_MINOR)
     return exact
 
 

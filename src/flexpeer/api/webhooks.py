@@ -8,7 +8,7 @@ import base64
 import hmac
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 
 import httpx
@@ -22,6 +22,7 @@ from flexpeer.api.feed import event_document
 from flexpeer.api.listing import listed
 from flexpeer.api.permissions import Action, Caller, Owned
 from flexpeer.api.service import Service
+from flexpeer.wire.api_health import WebhookHealth
 from flexpeer.wire.api_operations import (
     DeadLetter,
     DeadLetterList,
@@ -95,7 +96,7 @@ class Webhooks:
         wanted = asked.of(WebhookRequest)
         own = [each for each in self._known.values() if each.caller.organisation == asked.caller.organisation]
         if len(own) >= MOST_PER_ORGANISATION:
-            raise denied(Denial.TOO_MANY_STREAMS, f"{MOST_PER_ORGANISATION} webhooks at most")
+            raise denied(Denial.TOO_MANY_STREAMS, "{most} webhooks at most", most=MOST_PER_ORGANISATION)
         secret = PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
         since = {name: len(served.published.events) for name, served in asked.service.days.items()}
         name = f"webhook-{secrets.token_hex(8)}"
@@ -125,6 +126,20 @@ class Webhooks:
         """What could not be delivered to one's own subscriptions."""
         own = {each.webhook for each in self._known.values() if asked.sees(Owned(each.caller.organisation))}
         return listed(asked, [letter for letter in self._dead if letter.webhook_id in own], DeadLetterList)
+
+    def health(self) -> Iterator[WebhookHealth]:
+        """Every organisation's, by name."""
+        days = {} if self._service is None else self._service.days
+        for organisation in sorted({each.caller.organisation for each in self._known.values()}):
+            own = [each for each in self._known.values() if each.caller.organisation == organisation]
+            behind = [
+                len(served.published.events) - each.delivered.get(market_id, 0)
+                for each in own
+                for market_id, served in days.items()
+            ]
+            names = {each.webhook for each in own}
+            dead = sum(letter.webhook_id in names for letter in self._dead)
+            yield WebhookHealth(organisation, len(own), max(behind, default=0), dead)
 
     def _document(self, known: Subscription) -> WebhookDocument:
         dead = sum(letter.webhook_id == known.webhook for letter in self._dead)

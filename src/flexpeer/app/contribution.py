@@ -26,7 +26,8 @@ class SentGrid(msgspec.Struct, frozen=True):
 class Contribution(msgspec.Struct, frozen=True):
     """All that one DSO has said; None where it has said nothing, and the scenario counts.
 
-    `points` stand in place of the scenario's points named in `replaced`.
+    `points` stand in place of the scenario's points named in `replaced`; `ceilings_minor` is what it pays at most for
+    relief at points in the clearing.
     """
 
     grid: SentGrid | None = None
@@ -37,6 +38,7 @@ class Contribution(msgspec.Struct, frozen=True):
     ratings: tuple[RatingRow, ...] = ()
     bands: tuple[BandRow, ...] = ()
     outages: dict[str, OutageRow] = {}
+    ceilings_minor: dict[str, int] = {}
 
     def lasting(self) -> "Contribution":
         """What is of no single day: the grid file and where congestion points are."""

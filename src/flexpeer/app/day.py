@@ -5,10 +5,10 @@ owners; the market tells everything else. Every stage happens once; what is late
 day at once, with the orders of a file; whoever serves a market asks for what is `due`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 
-from flexpeer.app.gate.clearing import GateClearing
+from flexpeer.app.gate.clearing import clear_at_gate
 from flexpeer.app.market import Listener, Market
 from flexpeer.app.ports import EventLog, GridSide, Owners, Watch
 from flexpeer.app.registration import registrations, resource_dsos
@@ -60,6 +60,7 @@ class Day:
     """One delivery day on a log: with its grid, without any, or with what DSOs elsewhere have `told`.
 
     An old log goes on where it was. `listeners` hear every event; without a `verifier` there is no picture of the grid.
+    `ceilings_minor` is what DSOs pay at most for relief at points where they have said so, per MWh, in the clearing.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Day:
             self.side = self.physical
         self.dso_of = resource_dsos(scenario, None if self.physical is None else self.physical.grid)
         self._points: tuple[CongestionPoint, ...] | None = None
+        self.ceilings_minor: Mapping[str, int] = {}
         self.journal, self.orders = Journal(), OrderOutcomes(scenario.orders)
         self.market = Market(log, (self.journal.note, self.orders.note, *listeners), self._owners)
 
@@ -252,7 +254,7 @@ class Day:
         while self._cleared() < rounds:
             if buys and ceiling is not None and not self._want(ceiling):
                 break
-            if not GateClearing(self.market, self.side.cuts(self.market.state, self.after_w())).run():
+            if not clear_at_gate(self.market, self.side.cuts(self.market.state, self.after_w())):
                 break
         with self.market.together():
             _submit(self.market, ExpireOrders(), ReachStage(Stage.CLEARED, at))
@@ -268,7 +270,8 @@ class Day:
         if self._cleared() and not any(any(row) for row in needs.values()):
             return False
         with self.market.together():
-            _submit(self.market, *(PurchaseResidual(point, needs[point], ceiling) for point in sorted(needs)))
+            stated = self.ceilings_minor
+            _submit(self.market, *(PurchaseResidual(p, needs[p], stated.get(p, ceiling)) for p in sorted(needs)))
         return True
 
     def _confirm(self, at: int) -> None:

@@ -22,8 +22,8 @@ from flexpeer.market.rulebook import Rulebook
 from flexpeer.periods import MarketDay
 
 MOST_LOADS = 20
-LEAST_SHARE = 0.02
-"""Of the grid's whole load: below that a load is not worth a resource of its own."""
+LEAST_SHARE = 0.1
+"""Of the largest load's energy: below that a load is not worth a resource of its own."""
 OPERATOR, TOP_DSO = "Market operator", "Grid owner"
 FSPS = {"generation": "Generation", "storage": "Storage", "load": "Flexible load"}
 STORING = ("battery", "storage")
@@ -139,9 +139,8 @@ def _chosen(units: Iterable[_Unit]) -> Iterator[_Unit]:
             loads.append(unit)
         else:
             yield unit
-    whole = sum(abs(sum(unit.p_w)) for unit in loads)
-    ranked = sorted(loads, key=lambda unit: (sum(unit.p_w), unit.name))
-    yield from (unit for unit in ranked[:MOST_LOADS] if abs(sum(unit.p_w)) >= LEAST_SHARE * whole)
+    ranked = sorted(loads, key=lambda unit: (sum(unit.p_w), unit.name))[:MOST_LOADS]
+    yield from (unit for unit in ranked if sum(unit.p_w) <= LEAST_SHARE * sum(ranked[0].p_w))
 
 
 def _resource(unit: _Unit) -> ResourceRow:

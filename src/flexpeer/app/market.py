@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from flexpeer.app.ports import Batch, EventLog, Owners
 from flexpeer.market.granting import Freed, RecordVerdict, ReportHeadroom
-from flexpeer.market.machine import Advance, Command, Event, State, decide, evolve, has_work, view
+from flexpeer.market.machine import Advance, Command, Event, State, changing, decide, evolve, has_work, settled, view
 from flexpeer.market.matching.books import NOTHING_TO_FOLLOW, Books
 from flexpeer.market.matching.compiled_book import CompiledBook, load_kernels
 from flexpeer.market.matching.meetings import LineMoved, MeetingsWoken
@@ -37,8 +37,10 @@ from flexpeer.market.trades import (
     match_moves,
 )
 
-AT_THE_DOOR = OrderPlaced | OrderAmended | OrderWithdrawn | CommandRefused
-WAKING = (MeetingsWoken, LineMoved)
+AT_THE_DOOR = frozenset((OrderPlaced, OrderAmended, OrderWithdrawn, CommandRefused))
+WAKING = frozenset((MeetingsWoken, LineMoved))
+OF_OWNERS = frozenset((VerdictRecorded, TradeConcluded, ReservationsReleased))
+"""Events that owners hear of."""
 Listener = Callable[[Event], None]
 
 
@@ -59,7 +61,7 @@ class Market:
         listeners: Sequence[Listener] = (),
         owners: Callable[[State], Owners] | None = None,
     ) -> None:
-        self.state = State()
+        self.state = changing(State())
         self.books = make_books(Priority.TIME)
         self.owners: Owners | None = None
         self._log, self._listeners, self._make_owners = log, list(listeners), owners
@@ -67,6 +69,7 @@ class Market:
         self._together: list[Event] | None = None
         for batch in log.read():
             self._repeat(batch)
+        self.state = settled(self.state)
 
     def listen(self, listener: Listener) -> None:
         """Call `listener` with every event from now on, after it has happened."""
@@ -185,14 +188,15 @@ class Market:
 
     def _repeat(self, batch: Batch) -> None:
         """A batch of the log happens again. Who comes to the door does so without regard to what has been freed."""
-        if not isinstance(batch[0], AT_THE_DOOR):
+        if type(batch[0]) not in AT_THE_DOOR:
             self._freed = ()
         for event in batch:
-            if isinstance(event, VerdictRecorded) and self.owners is not None:
+            if type(event) is VerdictRecorded and self.owners is not None:
                 self._hold_again(event)
             self._apply(event)
-        self._clear_again(batch)
-        self._tell_owners(batch, durable=True)
+        if not OF_OWNERS.isdisjoint(map(type, batch)):
+            self._clear_again(batch)
+            self._tell_owners(batch, durable=True)
 
     def _hold_again(self, event: VerdictRecorded) -> None:
         pending = self.state.trades.pending
@@ -212,8 +216,8 @@ class Market:
         kind = type(event)
         woken = self._places(event) if kind in WAKING else set()
         self.state = evolve(self.state, event)
-        if isinstance(event, DayOpened):
-            self.books = make_books(event.rulebook.priority)
+        if kind is DayOpened:
+            self.books = make_books(self.state.needs.rulebook.priority)
         if kind not in NOTHING_TO_FOLLOW:
             self.books.evolve(view(self.state, self.books), event)
         if kind is GateOpened:

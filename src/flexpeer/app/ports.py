@@ -1,9 +1,12 @@
 """What a market day needs from outside: a log, the grid's owners, what is known of the grid, how time passes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
+from fractions import Fraction
 from typing import NamedTuple, Protocol
 
+from flexpeer.clearing.problem import Flags
+from flexpeer.clearing.row_party import Party
 from flexpeer.grid.limits import TOLERANCE, Kind
 from flexpeer.grid.network import Complexes, Floats, Integers
 from flexpeer.grid.screening import Binding
@@ -11,7 +14,9 @@ from flexpeer.market.granting import Freed, RecordVerdict
 from flexpeer.market.machine import Event, State
 from flexpeer.market.matching.view import View
 from flexpeer.market.needs import CongestionPoint, Watts
+from flexpeer.market.pool import At, Both, Cleared
 from flexpeer.market.trades import GridVerdict, Match, Move
+from flexpeer.wire.gate import GateHolding
 
 Batch = Sequence[Event]
 Flows = dict[str, tuple[tuple[float, ...], tuple[float, ...]]]
@@ -58,6 +63,9 @@ class Owners(Protocol):
 
     def unwatch(self, place: Freed) -> None:
         """Nothing sleeps at this place any more."""
+
+    def share(self, dso: str, held: GateHolding) -> "Share | None":
+        """A DSO's part in a clearing, if another program takes it."""
 
     def abort(self, matches: tuple[int, ...]) -> None:
         """Give reservations back, the last one first."""
@@ -112,6 +120,14 @@ class Responses(NamedTuple):
 
 class OwnerSilent(Exception):
     """An owner did not answer in time; whoever carries messages to it raises this."""
+
+    def __init__(self, owner: str) -> None:
+        super().__init__(owner)
+        self.owner = owner
+
+
+class ShareLost(Exception):
+    """An owner answers, but does not take its part in the clearing under way: it has started again since that began."""
 
     def __init__(self, owner: str) -> None:
         super().__init__(owner)
@@ -189,6 +205,9 @@ class Owner(Protocol):
     def abort(self, match: int) -> None:
         """Return to the state before the match was held."""
 
+    def share(self, held: GateHolding) -> "Share | None":
+        """Its part in a clearing; None if it leaves that to who asks."""
+
     def slack(self, element: str, kind: Kind, mtu: int) -> float:
         """Room of an element in the accepted state, as a fraction of its limit."""
 
@@ -225,6 +244,137 @@ class Cuts(Protocol):
 
     def violated(self, moves_w: Mapping[str, Floats]) -> Iterable[LimitRow]:
         """Rows that these moves from the starting point violate, none if all is well."""
+
+
+class Opening(NamedTuple):
+    """Where a share's orders begin, for whoever lays out the rows: sums and extremes, of no single order.
+
+    `loaded` are points and MTUs that it can load; `sides` which sides of them its organisations can be on (True: that
+    of BUYs); `worth` what a ppm of relief is worth at most where it loads, `cost` what it asks for one at least,
+    minor units per day and W; `limited` says whether members of a portfolio have energy limits.
+    """
+
+    loaded: tuple[At, ...]
+    sides: tuple[tuple[Both, bool], ...]
+    worth: tuple[tuple[At, float], ...]
+    cost: float
+    limited: bool
+
+
+class ShareStanding(NamedTuple):
+    """Of the orders that take part: whether there are `any`, and the most that a watt is worth or costs, minor units.
+
+    `largest` is the largest size of a factor in each row, `base` what they are taken of before any free step, (rows,).
+    """
+
+    any: bool
+    dearest: float
+    largest: Floats
+    base: Floats
+
+
+class Share(Protocol):
+    """A DSO's part in the clearing at gate closure: it holds its own orders and gives sums over them.
+
+    Rows are numbered as they are added; rooms, prices and what is used of them are (rows,), in units of each row.
+    A share in another program that does not answer raises `OwnerSilent`, one that is lost `ShareLost`.
+    """
+
+    def opening(self) -> Opening:
+        """Before any row."""
+
+    def add_balances(self, places: Sequence[At]) -> None:
+        """Rows: what points are loaded with, per MTU."""
+
+    def add_sides(self, both: Sequence[Both]) -> None:
+        """Rows: what organisations load there beyond what others relieve."""
+
+    def add_tangents(self, rows: Sequence[LimitRow]) -> None:
+        """Rows: limits that power flow finds."""
+
+    def add_foreign(self, count: int) -> None:
+        """Rows that its orders are not in."""
+
+    def add_past_energy(self) -> Floats:
+        """Rows that its own resources' energy limits and ranges need; their bounds."""
+
+    def leave_out_hopeless(self, worth: Mapping[At, float], cost: float, roomy: Set[At]) -> None:
+        """Leave out whoever could trade with nobody, given what all shares said when they opened."""
+
+    def leave_out_members(self, resource: str) -> bool:
+        """Leave out the portfolios that a resource is a member of; whether there was one."""
+
+    def leave_out(self, number: int) -> None:
+        """The order of a number takes no part any more."""
+
+    def leave_out_losers(self) -> bool:
+        """Leave out accepted orders whose prices are worse than their limits; whether there were any."""
+
+    def leave_out_least(self) -> None:
+        """Leave out the accepted order that gains least."""
+
+    def standing(self) -> ShareStanding:
+        """For the scale of a solution."""
+
+    def party(self, scale: Floats) -> Party:
+        """Its orders that take part, for price-Newton; rows divided by `scale`."""
+
+    def take(self, price: Floats) -> None:
+        """What its party has come to at these prices is what it is allocated."""
+
+    def to_watts(self) -> None:
+        """Whole watts, in ticks, each order rounded towards relief."""
+
+    def repair(self, room: Floats, *, heeding: bool) -> Floats:
+        """The rooms after orders that lose least brought passed rows within their bounds, heeding others or not."""
+
+    def improve(self, room: Floats) -> Floats:
+        """The rooms after every order that gains went as far as they let it."""
+
+    def by_arrival(self) -> None:
+        """Of orders that differ in arrival only, the first gets what it can."""
+
+    def halve(self) -> None:
+        """Half of it, and no more than that."""
+
+    def short_of_minimum(self) -> bool:
+        """Whether orders are below their minimum acceptance; they must reach it from now on, or go."""
+
+    def last_held(self, rows: Flags) -> int | None:
+        """The number of the last order that is held to its minimum acceptance and takes of any of these rows."""
+
+    def hear_accepted(self) -> bool:
+        """From now on only orders that get something are heard; whether there are any."""
+
+    def hear_more(self) -> bool:
+        """Those that get nothing and would gain are heard, too; whether there were any new ones."""
+
+    def only_heard(self) -> None:
+        """Solve for those heard, until `restore`."""
+
+    def restore(self) -> None:
+        """Undo `only_heard`; prices stay."""
+
+    def remember(self) -> None:
+        """Remember who takes part and what is allocated, for `go_back`."""
+
+    def go_back(self) -> None:
+        """To what was remembered last."""
+
+    def least_gain(self) -> float | None:
+        """The least that an accepted order gains at its price, per watt; None without any."""
+
+    def used(self) -> Floats:
+        """What it takes of each row."""
+
+    def worth(self) -> tuple[float, float]:
+        """What its allocation gains, and what its orders miss at their prices; minor units per day."""
+
+    def moves_w(self) -> Mapping[str, Floats]:
+        """What its allocation moves of each of its resources, per MTU."""
+
+    def cleared(self, lean: Fraction) -> Sequence[Cleared]:
+        """Each order's share and price, moved by `lean` of the way to its limit."""
 
 
 class GridSide(Protocol):

@@ -120,31 +120,20 @@ def _by_plan_only(needs: Needs, event: DeliveryVerified) -> bool:
     return False
 
 
-def _points(order: Order) -> tuple[str, ...]:
-    """The congestion points an order stands at."""
-    return (order.zone,)
-
-
 def _on_both_sides(conduct: Conduct, new: Order) -> bool:
-    return any(conduct.sides_of(new.organisation, point) == (new.side.opposite,) for point in _points(new))
+    return conduct.sides_of(new.organisation, new.zone) == (new.side.opposite,)
 
 
 def evolve(conduct: Conduct, event: object) -> Conduct:
-    """The flags and sides after an event."""
-    match event:
-        case ConductFlagged():
-            return replace(conduct, flags=(*conduct.flags, event))
-        case OrderPlaced(order):
-            return _with_side(conduct, order)
-        case _:
-            return conduct
+    """The flags after an event."""
+    return replace(conduct, flags=(*conduct.flags, event)) if isinstance(event, ConductFlagged) else conduct
 
 
-def _with_side(conduct: Conduct, order: Order) -> Conduct:
-    used = conduct.sides.get(order.organisation, HashTrieMap())
-    new = [point for point in _points(order) if order.side not in used.get(point, ())]
-    if not new:
+def placed(conduct: Conduct, order: Order) -> Conduct:
+    """The sides that organisations have used after an order."""
+    used = conduct.sides.get(order.organisation)
+    sides = () if used is None else used.get(order.zone, ())
+    if order.side in sides:
         return conduct
-    for point in new:
-        used = used.insert(point, (*used.get(point, ()), order.side))
+    used = (HashTrieMap() if used is None else used).insert(order.zone, (*sides, order.side))
     return replace(conduct, sides=conduct.sides.insert(order.organisation, used))

@@ -25,6 +25,7 @@ from flexpeer.market import (
     pool,
     purchase,
     settlement,
+    tables,
     timeline,
     trades,
 )
@@ -97,6 +98,32 @@ class State(msgspec.Struct, frozen=True):
     kpis: Kpis = Kpis()
     conduct: Conduct = Conduct()
     stages: Stages = Stages()
+
+
+def changing(state: State) -> State:
+    """A state of one's own to fold many events with: `evolve` changes its large tables in place."""
+    return _with_tables(state, tables.changing)
+
+
+def settled(state: State) -> State:
+    """A state that has been folded so, as every other is."""
+    return _with_tables(state, tables.persistent)
+
+
+def _with_tables(state: State, made: Callable[["HashTrieMap[Any, Any]"], "HashTrieMap[Any, Any]"]) -> State:
+    book, traded, matching = state.orders, state.trades, state.matching
+    return replace(
+        state,
+        orders=replace(
+            book,
+            orders=made(book.orders),
+            digests=made(book.digests),
+            open_up_w=made(book.open_up_w),
+            open_down_w=made(book.open_down_w),
+        ),
+        trades=replace(traded, trades=made(traded.trades), moves_w=made(traded.moves_w)),
+        matching=replace(matching, blocks=made(matching.blocks), awake=made(matching.awake)),
+    )
 
 
 def view(state: State, books: Books | None = None) -> View:
@@ -264,10 +291,19 @@ def _evolve_concluded(state: State, event: Any) -> State:
     return replace(state, events=state.events + 1, orders=book, trades=after)
 
 
+def _evolve_placed(state: State, event: Any) -> State:
+    return replace(
+        state,
+        events=state.events + 1,
+        orders=state.orders.placed(state.participants, event, state.needs.mtu_count),
+        matching=meetings.come(state.matching, event.order),
+        conduct=conduct.placed(state.conduct, event.order),
+    )
+
+
 def _evolve_orders(state: State, event: Any) -> State:
     after = orders.evolve(state.orders, state.participants, state.needs.mtu_count, event)
-    matching, flagged = meetings.evolve(state.matching, event), conduct.evolve(state.conduct, event)
-    return replace(state, events=state.events + 1, orders=after, matching=matching, conduct=flagged)
+    return replace(state, events=state.events + 1, orders=after, matching=meetings.evolve(state.matching, event))
 
 
 def _evolve_participants(state: State, event: Any) -> State:
@@ -295,6 +331,7 @@ _EVOLVE: dict[type, Callable[[State, Any], State]] = {
     **dict.fromkeys(get_args(trades.Event), _evolve_trades),
     **dict.fromkeys((trades.MatchProposed, trades.ReservationsReleased), _evolve_met),
     **dict.fromkeys(get_args(orders.Event), _evolve_orders),
+    orders.OrderPlaced: _evolve_placed,
     **dict.fromkeys(get_args(participants.Event), _evolve_participants),
     **dict.fromkeys(get_args(needs.Event), _evolve_needs),
     trades.TradeConcluded: _evolve_concluded,

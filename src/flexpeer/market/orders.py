@@ -213,6 +213,13 @@ class Orders(msgspec.Struct, frozen=True):
         table = self.open_up_w if regulation is Regulation.UP else self.open_down_w
         return table.get(resource, (0,) * mtu_count)
 
+    def placed(self, participants: Participants, event: OrderPlaced, mtu_count: int) -> Self:
+        """The orders with a new one."""
+        order = event.order
+        digests = self.digests.insert(order.key, event.digest)
+        following = max(self.next_number, order.number + 1)
+        return self._changed(participants, order, mtu_count, digests=digests, next_number=following)
+
     def filled(self, participants: Participants, order_id: str, quantity_w: int, mtu_count: int) -> Self:
         """The orders after `quantity_w` of one of them was traded, or taken back where negative."""
         order = self.orders[order_id]
@@ -225,10 +232,8 @@ class Orders(msgspec.Struct, frozen=True):
         up = after.regulation is Regulation.UP
         table = self.open_up_w if up else self.open_down_w
         for resource, watts in self._opened_w(participants, after).items():
-            row = list(table.get(resource, (0,) * mtu_count))
-            for mtu in after.span.mtus:
-                row[mtu] += watts
-            table = table.insert(resource, tuple(row))
+            row = table.get(resource) or (0,) * mtu_count
+            table = table.insert(resource, raised(row, after.span, watts))
         orders = self.orders.insert(after.order, after)
         opened = {"open_up_w": table} if up else {"open_down_w": table}
         return replace(self, orders=orders, **opened, **more)
@@ -244,6 +249,14 @@ class Orders(msgspec.Struct, frozen=True):
         return {resource: share - less[resource] for resource, share in more.items()}
 
 
+def raised(row: Watts, span: Span, change_w: int) -> Watts:
+    """A row of watts with a change in the MTUs of a span."""
+    first, end = span.first, span.end
+    if end == first + 1:
+        return (*row[:first], row[first] + change_w, *row[end:])
+    return (*row[:first], *(watts + change_w for watts in row[first:end]), *row[end:])
+
+
 def evolve(orders: Orders, participants: Participants, mtu_count: int, event: Event) -> Orders:
     """The orders after an event."""
     match event:
@@ -251,10 +264,8 @@ def evolve(orders: Orders, participants: Participants, mtu_count: int, event: Ev
             return replace(orders, gate=Gate.OPEN)
         case GateClosed():
             return replace(orders, gate=Gate.CLOSED)
-        case OrderPlaced(order, digest):
-            digests = orders.digests.insert(order.key, digest)
-            following = max(orders.next_number, order.number + 1)
-            return orders._changed(participants, order, mtu_count, digests=digests, next_number=following)
+        case OrderPlaced():
+            return orders.placed(participants, event, mtu_count)
         case OrderAmended(order_id, number, quantity_w, price_minor):
             before = orders.orders[order_id]
             after = replace(

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from rpds import HashTrieMap
 
 from flexpeer.market.needs import Watts
-from flexpeer.market.orders import Orders, Side
+from flexpeer.market.orders import Orders, Side, raised
 from flexpeer.market.participants import Participants
 from flexpeer.periods import Span
 from flexpeer.quantities import ceil_div, money
@@ -305,8 +305,6 @@ def _moved(
     moves_w: HashTrieMap[str, Watts], changes_w: dict[str, int], span: Span, mtu_count: int
 ) -> HashTrieMap[str, Watts]:
     for resource, change in changes_w.items():
-        row = list(moves_w.get(resource, (0,) * mtu_count))
-        for mtu in span.mtus:
-            row[mtu] += change
-        moves_w = moves_w.insert(resource, tuple(row))
+        row = moves_w.get(resource) or (0,) * mtu_count
+        moves_w = moves_w.insert(resource, raised(row, span, change))
     return moves_w

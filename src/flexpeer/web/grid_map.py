@@ -1,7 +1,7 @@
 """The grid as a map coloured by loading: before and after the market, MTU by MTU."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,10 +20,15 @@ NAMED, NAMED_NARROW = 14, 6
 BUS_NAMES_UP_TO = 60
 BESIDE, ABOVE_OR_BELOW = (0.0, 14.0, -14.0), (0.0, 25.0)
 LINE = 14.0
+SMALL_LETTER = 6.2
 AREA_TINTS = 6
 LOADING_STEPS = (0.25, 0.5, 0.75, 0.9, 1.0)
 TOLERANCE = 2e-6
 STRESSED = 8
+
+
+_Taken = tuple[float, float, float]
+"""Left, right and height of a name."""
 
 
 class Subject(NamedTuple):
@@ -44,7 +49,7 @@ class GridMap:
     data: dict[str, Any]
     note: str
     areas: tuple[tuple[str, str], ...]
-    stressed: tuple[tuple[str, str, str], ...]
+    stressed: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -93,13 +98,15 @@ def subject_of(outcome: DayOutcome) -> Subject | None:
 def grid_map(subject: Subject, clock: LocalClock) -> GridMap:
     """The map with the MTU of the worst need shown."""
     picture, named = subject.picture, congested_names(subject)
+    past = {congestion.element for congestion in (*subject.before, *subject.after)}
     chosen = _choose(picture, named)
     worst = worst_mtu(subject)
     tints = {owner: f"area t{n % AREA_TINTS}" for n, owner in enumerate(sorted(set(picture.owners)))}
     label = _label(subject, clock, worst)
 
     def draw(drawn: _Drawn) -> Markup:
-        parts = [*_areas(drawn, tints), *_branches(drawn, worst), *_buses(drawn), *_names(drawn, named)]
+        names, taken = _names(drawn, named, past)
+        parts = [*_areas(drawn, tints), *_branches(drawn, worst), *_buses(drawn, taken), *names]
         return drawing(parts, drawn.canvas, drawn.height, label)
 
     return GridMap(
@@ -231,7 +238,8 @@ def _owner(drawn: _Drawn, bus: int) -> str:
     return drawn.picture.owners[bus]
 
 
-def _buses(drawn: _Drawn) -> list[Markup]:
+def _buses(drawn: _Drawn, taken: Sequence[_Taken]) -> list[Markup]:
+    """Every bus; those of a small grid with their names, where those of elements leave room."""
     picture = drawn.picture
     at: dict[int, list[str]] = {}
     for resource, bus in picture.bus_of.items():
@@ -256,18 +264,20 @@ def _buses(drawn: _Drawn) -> list[Markup]:
         )
         if are_named:
             name = shortened(picture.network.bus_names[bus], 12)
-            parts.append(text(drawn.x[bus], drawn.y[bus] - 7, name, "small", "middle"))
+            width = SMALL_LETTER * len(name)
+            if _is_free(float(drawn.x[bus]) - width / 2, width, float(drawn.y[bus]) - 7, taken):
+                parts.append(text(drawn.x[bus], drawn.y[bus] - 7, name, "small", "middle"))
     return parts
 
 
-def _names(drawn: _Drawn, named: Iterable[str]) -> list[Markup]:
-    """Names of congested elements, at the middle of a branch or at a bus, where there is room."""
+def _names(drawn: _Drawn, named: Iterable[str], past: Container[str]) -> tuple[list[Markup], list[_Taken]]:
+    """Names of elements, marked where past a limit, at the middle of a branch or at a bus, and the room they take."""
     network = drawn.picture.network
     branch_of = {name: branch for branch, name in enumerate(network.branch_names)}
     bus_of = {name: bus for bus, name in enumerate(network.bus_names)}
     bus_of |= {name: int(bus) for name, bus in zip(network.source_names, network.source_bus, strict=True)}
     parts: list[Markup] = []
-    taken: list[tuple[float, float, float]] = []
+    taken: list[_Taken] = []
     most = NAMED_NARROW if drawn.grows_down else NAMED
     for name in named:
         place = _name_place(drawn, branch_of.get(name), bus_of.get(name))
@@ -285,12 +295,12 @@ def _names(drawn: _Drawn, named: Iterable[str]) -> list[Markup]:
         if y > drawn.height - 4:
             continue
         taken.append((left, left + width, y))
-        parts.append(text(left, y, shown, "element"))
-    return parts
+        parts.append(text(left, y, shown, "element past" if name in past else "element"))
+    return parts, taken
 
 
-def _is_free(left: float, width: float, y: float, taken: Iterable[tuple[float, float, float]]) -> bool:
-    """Whether a name there would touch none of those `taken`: left, right and height of each."""
+def _is_free(left: float, width: float, y: float, taken: Iterable[_Taken]) -> bool:
+    """Whether a name there would touch none of those `taken`."""
     return not any(abs(y - other) < LINE and left < end + 4 and begin < left + width + 4 for begin, end, other in taken)
 
 
@@ -342,14 +352,20 @@ def _marks(drawn: _Chosen, congestions: Iterable[Congestion]) -> dict[str, list[
     return marks
 
 
-def _stressed(picture: GridPicture, clock: LocalClock) -> Iterable[tuple[str, str, str]]:
+def _stressed(picture: GridPicture, clock: LocalClock) -> Iterable[tuple[str, ...]]:
     """The most loaded branches of the day: name, highest loading before and after."""
     peak = _peak(picture)
     for branch in np.argsort(-peak, kind="stable")[:STRESSED]:
         rows = (picture.loading_before[branch], picture.loading_after[branch])
         if all(np.isfinite(row).any() for row in rows):
-            before, after = (f"{percent(np.nanmax(r))} at {clock.at(int(np.nanargmax(r)))}" for r in rows)
-            yield picture.network.branch_names[branch], before, after
+            yield picture.network.branch_names[branch], *(_highest(row, clock) for row in rows)
+
+
+def _highest(loading: Floats, clock: LocalClock) -> str:
+    """How much and when, marked where it is past the rating."""
+    told = f"{percent(np.nanmax(loading))} at {clock.at(int(np.nanargmax(loading)))}"
+    past = np.nanmax(loading) > 1.0 + TOLERANCE
+    return Markup('<span class="status bad">{}</span>').format(told) if past else told
 
 
 def _label(subject: Subject, clock: LocalClock, worst: int) -> str:

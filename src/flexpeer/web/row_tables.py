@@ -10,7 +10,7 @@ from flexpeer.market.trades import Trade
 from flexpeer.periods import local_text
 from flexpeer.quantities import MINOR_PER_MAJOR, major
 from flexpeer.web.terms import PHASES, STATUS_COLOURS, STATUSES
-from flexpeer.web.wording import RESOURCE_SIDE, LocalClock, ShownUnit, unit_for
+from flexpeer.web.wording import RESOURCE_SIDE, LocalClock, ShownUnit, readable, unit_for
 
 ROWS_SHOWN = 20_000
 POOL = "the clearing's pool"
@@ -79,7 +79,7 @@ def orders_table(outcome: DayOutcome, clock: LocalClock) -> dict[str, Any]:
         ShownColumn(f"traded, {unit.name}", "number", lambda line: unit.of(line.filled_w), _places(unit)),
         ShownColumn(f"left, {unit.name}", "number", lambda line: _of(unit, line.left_w), _places(unit)),
         ShownColumn("trades", "number", lambda line: line.trades),
-        ShownColumn("why", "long", lambda line: line.detail),
+        ShownColumn("why", "long", lambda line: readable(line.detail)),
     ]
     return row_table(f"What became of every order, {RESOURCE_SIDE}", columns, outcome.orders)
 
@@ -121,7 +121,7 @@ def own_orders_table(own: OwnDay, currency: str) -> dict[str, Any]:
         ShownColumn(f"ordered, {unit.name}", "number", lambda order: _of(unit, order.quantity_w), _places(unit)),
         ShownColumn(f"traded, {unit.name}", "number", lambda order: unit.of(order.filled_w), _places(unit)),
         ShownColumn(f"price, {currency}/MWh", "number", lambda order: _price(order.price_minor), 2),
-        ShownColumn("why", "long", lambda order: order.why),
+        ShownColumn("why", "long", lambda order: readable(order.why)),
     ]
     return row_table(f"Your orders and what became of them, {RESOURCE_SIDE}", columns, own.orders)
 

@@ -1,6 +1,7 @@
 """Numbers and times as people read them: grouped digits, a unit that fits, local clock time."""
 
 import math
+import re
 from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
@@ -14,6 +15,8 @@ NOTHING = "–"
 GRID_SIDE, RESOURCE_SIDE = "grid side", "resource side"
 NORMAL_DAY_MINUTES = 24 * 60
 SIGNIFICANT = 4
+LOCAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT(\d\d:\d\d)[+-]\d\d:\d\d")
+WATTS = re.compile(r"\d{5,}(?= W\b| of \d+ W\b)")
 
 Number = int | float | Decimal
 
@@ -77,6 +80,12 @@ def energy(mwh: Number) -> str:
     """An energy given in MWh on its own."""
     watt_hours = float(mwh) * 1e6
     return unit_for([watt_hours], ENERGY_UNITS).text(watt_hours)
+
+
+def readable(told: str) -> str:
+    """What a table in a file says, as people read it: watts with grouped digits, of times the clock."""
+    clocks = LOCAL_TIME.sub(lambda time: time[1], told)
+    return WATTS.sub(lambda watts: f"{int(watts[0]):,}".replace(",", GROUP), clocks)
 
 
 def words(identifier: str) -> str:

@@ -88,6 +88,18 @@ class ValidationError(msgspec.Struct, frozen=True):
     value: str | None = None
 
 
+class Sentence(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is told, with names in braces where `values` stand: for whoever shows it in another language."""
+
+    template: str
+    values: dict[str, str] = {}
+
+    @property
+    def text(self) -> str:
+        """As it reads in English."""
+        return self.template.format(**self.values) if self.values else self.template
+
+
 class Asking(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """What is asked for: a body or a query; unknown fields are refused."""
 
@@ -217,6 +229,7 @@ class ImportLine(Telling, frozen=True):
     arrival: int | None = None
     reason: str | None = None
     detail: str | None = None
+    sentence: Sentence | None = None
 
 
 class ImportResult(Telling, frozen=True):
@@ -243,7 +256,10 @@ class StageInstant(Telling, frozen=True):
 
 
 class MarketDocument(Telling, frozen=True):
-    """One delivery day. `line` counts the orders that wait for their sweep; without a grid there are only points."""
+    """One delivery day. `line` counts the orders that wait for their sweep; without a grid there are only points.
+
+    `stateHash` is left out where a query says that nobody needs it: it takes time where there are many orders.
+    """
 
     id: str
     name: str
@@ -263,7 +279,7 @@ class MarketDocument(Telling, frozen=True):
     now: str
     line: int
     events: int
-    state_hash: str
+    state_hash: str | None = None
 
 
 class LineDocument(Telling, frozen=True):

@@ -3,7 +3,16 @@
 from decimal import Decimal
 from typing import Any
 
-from flexpeer.wire.api import Link, OwnerVerdict, PeriodQuantity, PublicOrderDocument, RegulationWord, SideWord, Telling
+from flexpeer.wire.api import (
+    Link,
+    OwnerVerdict,
+    PeriodQuantity,
+    PublicOrderDocument,
+    RegulationWord,
+    Sentence,
+    SideWord,
+    Telling,
+)
 
 Row = tuple[Decimal | None, ...]
 
@@ -96,6 +105,7 @@ class PreviewDocument(Telling, frozen=True):
     regulation_type: RegulationWord | None = None
     reason: str | None = None
     detail: str | None = None
+    sentence: Sentence | None = None
     would_be: str | None = None
 
 

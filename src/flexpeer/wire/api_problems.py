@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from flexpeer.wire.api import ValidationError
+from flexpeer.wire.api import Sentence, ValidationError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -82,7 +82,10 @@ STATUS: dict[Denial, int] = {
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True, rename={"validation_errors": "validation-errors"}):
-    """RFC 9457, with the reason as a word, what would have been `accepted`, and every finding if there are several."""
+    """RFC 9457, with the reason as a word, what would have been `accepted`, and every finding if there are several.
+
+    `sentence` is the detail once more, to be translated.
+    """
 
     type: str
     title: str
@@ -91,3 +94,4 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True, rename={"validati
     detail: str
     accepted: str
     validation_errors: tuple[ValidationError, ...] = ()
+    sentence: Sentence | None = None

@@ -17,6 +17,12 @@ class ListQuery(Asking, frozen=True):
     skip: Skip = 0
 
 
+class MarketListQuery(ListQuery, frozen=True):
+    """Delivery days; `hash=false` leaves their state hashes out."""
+
+    hash: bool = True
+
+
 class LineQuery(Asking, frozen=True):
     """How many seconds to wait for the line to be empty."""
 
@@ -47,8 +53,10 @@ class PublicOrderQuery(PeriodQuery, frozen=True):
 
 
 class OrderQuery(PublicOrderQuery, frozen=True):
-    """Orders."""
+    """Orders; with `changed_after` those of one market that its events after that one changed."""
 
+    changed_after: Skip | None = None
+    newest: bool = False
     status: StatusWord | None = None
     completion_type: CompletionWord | None = None
     portfolio_id: Name | None = None

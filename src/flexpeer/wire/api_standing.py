@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from flexpeer.wire.api import Asking, Link, Name, RegulationWord, SideWord, Telling
+from flexpeer.wire.api import Asking, Link, Name, RegulationWord, Sentence, SideWord, Telling
 
 WallClock = Annotated[
     str,
@@ -34,6 +34,7 @@ class StandingPlaced(Telling, frozen=True):
     order_id: str
     reason: str | None = None
     detail: str | None = None
+    sentence: Sentence | None = None
 
 
 class StandingOrderDocument(Telling, frozen=True):

@@ -87,6 +87,21 @@ class Respond(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     """How an area's borders respond in the accepted state is asked for."""
 
 
+class GateCall(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="g"):
+    """A part of a call of the DSO's share in the clearing at gate closure; the last one of `parts` is answered."""
+
+    name: str
+    part: int
+    parts: int
+    data: bytes
+
+
+class GateMore(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="f"):
+    """Another part of the value that the last call gave is asked for."""
+
+    part: int
+
+
 class Tell(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="e"):
     """Rows of a result table that concern the DSO's FSPs; the `last` message ends the day."""
 
@@ -186,6 +201,13 @@ class ResponsesMessage(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
     felt: dict[str, SlopeRows]
 
 
+class GateValue(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="G"):
+    """A part of so many of what a call gave."""
+
+    parts: int
+    data: bytes
+
+
 class Done(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag="D"):
     """As asked."""
 
@@ -214,5 +236,5 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     act: Began | Held | Commit | Abort
 
 
-Question = Begin | Voltages | Try | Hold | Commit | Abort | Slack | Read | Cut | Respond | Tell
-Reply = Bids | Rows | TriedMessage | Room | Reading | Tangents | ResponsesMessage | Done | CannotAnswer
+Question = Begin | Voltages | Try | Hold | Commit | Abort | Slack | Read | Cut | Respond | GateCall | GateMore | Tell
+Reply = Bids | Rows | TriedMessage | Room | Reading | Tangents | ResponsesMessage | GateValue | Done | CannotAnswer

@@ -69,6 +69,9 @@ class ReadRows:
     places: Mapping[str, Place] = field(default_factory=dict)
 
 
+LEAST_PERCENT = 0.5
+
+
 def grid_file(read: ReadRows, where: str) -> GridFile:
     """The grid of a file's rows, or `BadInput` with every error of the file."""
     told = bool(read.errors)
@@ -97,6 +100,8 @@ def grid_file(read: ReadRows, where: str) -> GridFile:
 def _unequal(rows: GridRows, where: str) -> Iterator[Finding]:
     """What loads on single phases take of each low-voltage area's limits."""
     for area, percent in unbalances(rows):
+        if percent < LEAST_PERCENT:
+            continue
         problem = f"the fullest phase carries {percent:.0f} % more than the mean; calculated as three equal phases"
         expected = f"[[unbalance]] in scenario.toml with current_percent = {ceil(percent)} to leave room for it"
         yield Finding(where, 0, f"area {area}" if area else "low voltage", problem, expected)

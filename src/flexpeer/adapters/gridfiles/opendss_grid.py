@@ -16,7 +16,15 @@ import numpy as np
 
 from flexpeer.adapters.gridfiles.grid_file import ReadRows
 from flexpeer.adapters.gridfiles.opendss_engine import GROUND, DssBus, DssCircuit, DssElement, dss_circuit
-from flexpeer.adapters.gridfiles.opendss_reduction import Pair, at_buses, bus_angles, pair, patterns, series
+from flexpeer.adapters.gridfiles.opendss_reduction import (
+    Pair,
+    at_buses,
+    bus_angles,
+    pair,
+    patterns,
+    series,
+    split_phases,
+)
 from flexpeer.errors import Finding
 from flexpeer.grid.assembly import (
     PHASES,
@@ -45,16 +53,18 @@ PASSED_OVER = frozenset(
 )
 MODELS = {2: "impedance", 4: "power that falls with the voltage", 5: "current", 6: "power", 7: "power", 8: "a mix"}
 DEFAULT_A = 400.0
+FAR = 0.01
 SQRT3 = math.sqrt(3.0)
 
 
 @dataclass
 class OpenDssDraft:
-    """What has been read so far; `patterns` are those of the reduction."""
+    """What has been read so far; `patterns` are those of the reduction, `legs` the phases of buses of a split phase."""
 
     where: str
     circuit: DssCircuit
     patterns: Mapping[str, Mapping[int, complex]]
+    legs: Mapping[str, frozenset[int]]
     branches: list[BranchRow] = field(default_factory=list)
     shunts: list[ShuntRow] = field(default_factory=list)
     sources: list[SourceRow] = field(default_factory=list)
@@ -81,7 +91,8 @@ def read_opendss(path: Path, where: str) -> ReadRows:
     """The rows of a script; `BadInput` when the engine is missing or does not run it."""
     circuit = dss_circuit(path, where)
     angles = [part.stated["angle_deg"] for part in circuit.parts if part.kind == "vsource"]
-    draft = OpenDssDraft(where, circuit, patterns(circuit.buses, angles[0] if angles else 0.0))
+    found = patterns(circuit.buses, angles[0] if angles else 0.0)
+    draft = OpenDssDraft(where, circuit, found, split_phases(circuit.parts, found))
     for bus in circuit.buses.values():
         if bus.v_kv <= 0:
             draft.fault(bus.name, "no nominal voltage", "set voltagebases and calcvoltagebases in the script")
@@ -210,9 +221,14 @@ def _transformers(draft: OpenDssDraft) -> None:
             listed.append([part])
         else:
             bank.append(part)
+    fewer = []
     for buses, listed in banks.items():
         for bank in listed:
-            _bank(draft, buses, bank)
+            name = _bank(draft, buses, bank)
+            fewer += [name] * (len({node for part in bank for node in _live(part)}) < len(PHASES))
+    if fewer:
+        problem = f"{len(fewer)} transformers of one or two phases are calculated as three phases of the same drop"
+        draft.note(fewer[0], problem, "transformers of three phases")
 
 
 def _single(part: DssElement) -> bool:
@@ -223,7 +239,8 @@ def _live(part: DssElement) -> set[int]:
     return set(part.nodes[0]) - {GROUND}
 
 
-def _bank(draft: OpenDssDraft, buses: tuple[str, ...], bank: Sequence[DssElement]) -> None:
+def _bank(draft: OpenDssDraft, buses: tuple[str, ...], bank: Sequence[DssElement]) -> str:
+    """Its name."""
     matrices = [at_buses(part, draft.patterns)[1] for part in bank]
     name = "+".join([bank[0].label, *(part.name for part in bank[1:])])
     for part in bank:
@@ -232,17 +249,16 @@ def _bank(draft: OpenDssDraft, buses: tuple[str, ...], bank: Sequence[DssElement
     if len(taps) > 1:
         shown = "; ".join(", ".join(f"{tap:g}" for tap in one) for one in taps)
         draft.note(name, f"its units stand on the taps {shown}; calculated at their mean", "equal taps")
-    if len({node for part in bank for node in _live(part)}) < len(PHASES):
-        draft.note(name, "is of fewer than three phases; calculated as three of the same drop", "three phases")
     limit_va = sum(part.stated["s_va"] for part in bank)
     if len(buses) > 2:
         _mesh(draft, name, buses, bank, sum(matrices[1:], matrices[0]))
-        return
+        return name
     joined = _together(unit for matrix in matrices if (unit := pair(matrix)) is not None) if len(buses) == 2 else None
     if joined is None:
         draft.fault(name, "nothing joins its windings", "windings at two buses")
-        return
+        return name
     _add(draft, bank[0], _winding(draft, name, (buses[0], buses[1]), joined, limit_va))
+    return name
 
 
 def _mesh(
@@ -310,24 +326,30 @@ def _shunts(draft: OpenDssDraft) -> None:
 def _loads(draft: OpenDssDraft) -> None:
     models: Counter[int] = Counter()
     firsts: dict[int, str] = {}
+    far = []
     for part in draft.circuit.parts:
         if part.kind != "load" or any(part.open_ends):
             continue
-        factor = -draft.circuit.load_factor
-        draft.injections += _by_phase(part, complex(part.stated["p_w"], part.stated["q_var"]) * factor)
+        stated_va = complex(part.stated["p_w"], part.stated["q_var"]) * draft.circuit.load_factor
+        draft.injections += _by_phase(draft, part, -stated_va)
         model = part.stated["model"]
+        far += [part.label] * (model == 1 and abs(part.drawn_va - stated_va) > FAR * abs(stated_va))
         models[model] += 1
         firsts.setdefault(model, part.label)
     for model, kept in MODELS.items():
         if models[model]:
             problem = f"{models[model]} loads of model {model} (constant {kept}) are constant power, as stated"
             draft.note(firsts[model], problem, "model 1")
+    if far:
+        problem = f"{len(far)} loads of constant power are impedances at their voltage; calculated as constant power"
+        draft.note(far[0], problem, "voltages from vminpu to vmaxpu of the load's kv")
 
 
-def _by_phase(part: DssElement, power_va: complex) -> Iterator[InjectionRow]:
+def _by_phase(draft: OpenDssDraft, part: DssElement, power_va: complex) -> Iterator[InjectionRow]:
     """An injection on the phases of an element, in equal parts; between two phases, half on each."""
     plate = _plate(part)
-    named = [PHASES[node - 1] for node in part.nodes[0] if 1 <= node <= len(PHASES)]
+    nodes = draft.legs.get(part.buses[0], part.nodes[0])
+    named = [PHASES[node - 1] for node in nodes if 1 <= node <= len(PHASES)]
     phases = sorted(set(named)) if 0 < len(set(named)) < len(PHASES) else [""]
     for phase in phases:
         power = power_va / len(phases)
@@ -351,7 +373,7 @@ def _generators(draft: OpenDssDraft) -> None:
     told = []
     for part in draft.circuit.parts:
         if part.kind in GENERATING and not any(part.open_ends) and part.drawn_va:
-            draft.injections += _by_phase(part, -part.drawn_va)
+            draft.injections += _by_phase(draft, part, -part.drawn_va)
             told.append(part.label)
     if told:
         problem = f"{len(told)} generators inject what OpenDSS's own solution has them inject"

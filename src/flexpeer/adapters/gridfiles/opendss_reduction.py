@@ -12,11 +12,14 @@ the same power as I n / 3 in three phases, with the same drop and the same losse
     z_eq = 3 p^H Z p / n^2,    rating n / 3 of its own                             (2)
 
 which for three phases is the usual positive sequence, and for a single one three times its own impedance.
+
+The two legs of a split phase, of opposite voltages, are of the phases that feed their transformer, whatever their nodes
+are called.
 """
 
 import cmath
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +30,7 @@ from flexpeer.grid.network import Complexes
 STEP_DEG = 30.0
 OFFSET_DEG = {1: 0.0, 2: -120.0, 3: 120.0}
 LIVE_PU = 0.2
+OPPOSITE_PU = 0.1
 
 
 class ReducedLine(NamedTuple):
@@ -69,6 +73,28 @@ def bus_angles(buses: Mapping[str, DssBus], found: Mapping[str, Mapping[int, com
         turned = sum((bus.v[node] / p for node, p in found[name].items() if node in bus.v), 0j)
         angles[name] = math.degrees(cmath.phase(turned)) if turned else 0.0
     return angles
+
+
+def split_phases(parts: Iterable[DssElement], found: Mapping[str, Mapping[int, complex]]) -> dict[str, frozenset[int]]:
+    """The phases that feed each bus of two legs, through its transformer and any lines from there."""
+    legs = {bus for bus, pattern in found.items() if len(pattern) == 2 and abs(sum(pattern.values())) < OPPOSITE_PU}
+    beside: dict[str, set[str]] = {bus: set() for bus in legs}
+    fed: dict[str, frozenset[int]] = {}
+    for part in parts:
+        near, others = part.buses[0], set(part.buses[1:])
+        if part.kind == "transformer" and near not in legs:
+            fed |= dict.fromkeys(others & legs, frozenset(part.nodes[0]) - {GROUND})
+        elif near in legs:
+            for other in others & legs:
+                beside[near].add(other)
+                beside[other].add(near)
+    waiting = list(fed)
+    while waiting:
+        bus = waiting.pop()
+        new = beside[bus] - fed.keys()
+        fed |= dict.fromkeys(new, fed[bus])
+        waiting += new
+    return fed
 
 
 def at_buses(part: DssElement, found: Mapping[str, Mapping[int, complex]]) -> tuple[tuple[str, ...], Complexes]:

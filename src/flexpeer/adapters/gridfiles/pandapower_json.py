@@ -91,11 +91,14 @@ def _injections(draft: PandapowerDraft) -> Iterator[InjectionRow]:
 
 
 def _plate(table: str, element: Element) -> Plate:
+    """A static generator scaled down may be at most what it is unscaled, if nothing else is stated."""
     text = str(element.values.get("type") or "").lower()
     kind = next((kind for word, kind in KINDS.items() if word in text), "generation") if table == "sgen" else table
     low_w, high_w = (1e6 * element.stated(column) for column in ("min_p_mw", "max_p_mw"))
     if INJECTION_SIGN[table] < 0:
         low_w, high_w = -high_w, -low_w
+    if table == "sgen" and math.isnan(high_w) and element.number("scaling", 1.0) < 1.0 and element.number("p_mw") > 0:
+        high_w = 1e6 * element.number("p_mw")
     stored_wh = 1e6 * element.stated("max_e_mwh") if table == "storage" else math.nan
     kind = "battery" if table == "storage" else kind
     return Plate(element.given_name, kind, low_w, high_w, stored_wh)

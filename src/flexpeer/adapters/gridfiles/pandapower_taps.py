@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator, interp1d
 
 from flexpeer.adapters.gridfiles.pandapower_tables import Element, Index, Tables, plain
 from flexpeer.adapters.gridfiles.taps import NEUTRAL, Turn, ideal, stepped, turned
 from flexpeer.errors import Finding
+from flexpeer.loading import when_used
 
 TYPES = ("Ratio", "Symmetrical", "Ideal")
 TABLE, CURVE = "tap_dependency_table", "tap_dependent_impedance"
 CURVES = ("Characteristic", "SplineCharacteristic")
+splines = when_used("scipy.interpolate")
 
 
 @dataclass(frozen=True)
@@ -182,12 +183,12 @@ def _curve(described: Any) -> Callable[[float], float] | None:
         if described["_class"] == "Characteristic":
             return lambda position: float(np.interp(position, x, y))
         if stored.get("interpolator_kind", "interp1d") == "Pchip":
-            pchip = PchipInterpolator(x, y, **more)
+            pchip = splines.PchipInterpolator(x, y, **more)
             return lambda position: float(pchip(position))
         chosen = {"kind": "quadratic", "fill_value": "extrapolate"} | more | {"bounds_error": False}
         if isinstance(chosen["fill_value"], list):
             chosen["fill_value"] = tuple(chosen["fill_value"])
-        spline = interp1d(x, y, **chosen)
+        spline = splines.interp1d(x, y, **chosen)
         return lambda position: float(spline(position))
     except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, RecursionError):
         return None

@@ -66,7 +66,8 @@ def _copy(source: Connection, target: Connection, where: str) -> Counts:
         raise bad_input(where, "was written by another version of flexpeer", "the same version")
     days = days_of(source)
     for day in days:
-        rows = (dict(row) for row in read_chain(lambda: nullcontext(source), where, day))
+        kept = read_chain(lambda: nullcontext(source), where, day)
+        rows = ({"day": day, **row._asdict()} for row in kept)
         while some := list(islice(rows, ROWS_AT_A_TIME)):
             target.execute(insert(RECORDS), some)
     for table in (HEADS, DOCUMENTS):

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from typing import NamedTuple
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, func, select
 
 from flexpeer.adapters.store.tables import HEADS, RECORDS
 from flexpeer.errors import BadInput, bad_input
@@ -12,6 +13,16 @@ from flexpeer.wire.chain import GENESIS, record_hash
 ROWS_AT_A_TIME = 2_000
 
 Reading = Callable[[], AbstractContextManager[Connection]]
+
+
+class Kept(NamedTuple):
+    """A record as it is read, but for its day."""
+
+    n: int
+    batch: int
+    prev: str
+    hash: str
+    event: bytes
 
 
 def days_of(connection: Connection) -> tuple[str, ...]:
@@ -25,52 +36,44 @@ def days_of(connection: Connection) -> tuple[str, ...]:
         found.append(day)
 
 
-def read_chain(reading: Reading, where: str, day: str, after: int = 0) -> Iterator[RowMapping]:
+def read_chain(reading: Reading, where: str, day: str, after: int = 0) -> Iterator[Kept]:
     """The records of a log after a number, in order, some at a time; `BadInput` at the first that is not as written.
 
     A log is as written when its records follow each other, each has its hash, batches are whole, and every head that
     was signed is there.
     """
     signed = _signed(reading, day, after)
-    n, head, batch = after, GENESIS, 0
-    while rows := _rows(reading, day, n):
+    last, head, batch = after, GENESIS, 0
+    while rows := _rows(reading, day, last):
         for row in rows:
-            if row["n"] != n + 1:
-                raise _damaged(where, day, f"record {n + 1} is missing")
-            if n > after or not after:
-                _check_follows(where, row, head, batch)
-            n, head, batch = n + 1, _hash(where, row), row["batch"]
-            if signed.pop(n, head) != head:
+            n, its_batch, prev, digest, event = row
+            if n != last + 1:
+                raise _damaged(where, day, f"record {last + 1} is missing")
+            if prev != head and (last > after or not after):
+                raise _damaged(where, day, f"record {n} does not follow the one before it: one was changed")
+            if its_batch not in (batch, n) and (last > after or not after):
+                raise _damaged(where, day, f"record {n} is of batch {its_batch}, which is not there")
+            if record_hash(n, prev, event) != digest:
+                raise _damaged(where, day, f"record {n} was changed: its content does not have its hash")
+            if signed and signed.pop(n, digest) != digest:
                 raise _damaged(where, day, f"record {n} is not the one that was signed: the log was written anew")
+            last, head, batch = n, digest, its_batch
             yield row
     if signed:
         raise _damaged(where, day, f"record {min(signed)} was signed and is missing: the log was cut off")
 
 
-def _rows(reading: Reading, day: str, after: int) -> list[RowMapping]:
-    following = select(RECORDS).where(RECORDS.c.day == day, RECORDS.c.n > after).order_by(RECORDS.c.n)
+def _rows(reading: Reading, day: str, after: int) -> list[Kept]:
+    columns = select(RECORDS.c.n, RECORDS.c.batch, RECORDS.c.prev, RECORDS.c.hash, RECORDS.c.event)
+    following = columns.where(RECORDS.c.day == day, RECORDS.c.n > after).order_by(RECORDS.c.n)
     with reading() as connection:
-        return list(connection.execute(following.limit(ROWS_AT_A_TIME)).mappings())
+        return [Kept._make(row) for row in connection.execute(following.limit(ROWS_AT_A_TIME))]
 
 
 def _signed(reading: Reading, day: str, after: int) -> dict[int, str]:
     heads = select(HEADS.c.n, HEADS.c.hash).where(HEADS.c.day == day, HEADS.c.n > after)
     with reading() as connection:
         return {row.n: row.hash for row in connection.execute(heads)}
-
-
-def _check_follows(where: str, row: RowMapping, head: str, batch: int) -> None:
-    if row["prev"] != head:
-        raise _damaged(where, row["day"], f"record {row['n']} does not follow the one before it: one was changed")
-    if row["batch"] not in (batch, row["n"]):
-        raise _damaged(where, row["day"], f"record {row['n']} is of batch {row['batch']}, which is not there")
-
-
-def _hash(where: str, row: RowMapping) -> str:
-    digest = record_hash(row["n"], row["prev"], row["event"])
-    if digest != row["hash"]:
-        raise _damaged(where, row["day"], f"record {row['n']} was changed: its content does not have its hash")
-    return digest
 
 
 def _damaged(where: str, day: str, problem: str) -> BadInput:

@@ -8,19 +8,19 @@ write. After a failed commit nobody knows what is on the disk, so the store writ
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import groupby, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
 import msgspec
-from sqlalchemy import Connection, RowMapping, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from flexpeer.adapters.ed25519 import Ed25519Signatures
 from flexpeer.adapters.folders import whole_file
 from flexpeer.adapters.log_file import FileLog, decode_event, encode_event
 from flexpeer.adapters.signed_heads import sign_head
-from flexpeer.adapters.store.chains import days_of, read_chain
+from flexpeer.adapters.store.chains import Kept, days_of, read_chain
 from flexpeer.adapters.store.places import OpenedPlace, open_place, said_by
 from flexpeer.adapters.store.tables import DOCUMENTS, HEADS, RECORDS, Adding, Row
 from flexpeer.app.ports import Batch
@@ -33,6 +33,7 @@ from flexpeer.wire.heads import SignedHead
 Reached = tuple[str, StageReached, tuple[int, str]]
 LINES_AT_ONCE = 500
 FAILED = "the store has failed before; what was not acknowledged may be lost, and this program must end"
+KINDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 
 
 class StoreFailed(OSError):
@@ -51,15 +52,22 @@ class DayLog:
 
     def read(self) -> Iterator[Batch]:
         """What it has, batch by batch; `BadInput` where the chain is broken, or is not what was signed."""
-        for batch, rows in groupby(self._store.records(self.day), key=lambda row: row["batch"]):
-            yield [self._event(batch, row) for row in rows]
+        events: list[Any] = []
+        for row in self._store.records(self.day):
+            n, batch, _, _, content = row
+            if n == batch and events:
+                yield events
+                events = []
+            events.append(self._event(n, batch, content))
+        if events:
+            yield events
 
-    def _event(self, batch: int, row: RowMapping) -> Any:
+    def _event(self, n: int, batch: int, content: bytes) -> Any:
         try:
-            return decode_event(row["event"])
+            return decode_event(content)
         except (msgspec.MsgspecError, ValueError) as error:
             where = f"{self.day}, batch {batch}"
-            problem = f"record {row['n']} is no event that this version knows ({error})"
+            problem = f"record {n} is no event that this version knows ({error})"
             raise bad_input(where, problem, "a log of this version of flexpeer, or of one before") from error
 
     def append(self, events: Batch) -> None:
@@ -80,8 +88,8 @@ class DayLog:
         if path.exists():
             raise FileExistsError(f"{path} is there already")
         with whole_file(path) as new, FileLog(new) as file:
-            for row in self._store.records(self.day):
-                file.append_written(row["event"])
+            for _, _, _, _, content in self._store.records(self.day):
+                file.append_written(content)
             return file.seal(state_hash)
 
     def sync(self) -> None:
@@ -111,6 +119,11 @@ class Store:
         """A folder, or a URL such as `postgresql://user@host/name`; `BadInput` if another program has it open."""
         return cls(open_place(where))
 
+    @property
+    def kind(self) -> str:
+        """What the store is, as its maker calls it."""
+        return KINDS[self._place.engine.dialect.name]
+
     def days(self) -> tuple[str, ...]:
         """Which logs there are, in order."""
         with self._reading() as connection:
@@ -129,7 +142,7 @@ class Store:
             found = connection.execute(last).first()
         return (0, GENESIS) if found is None else (found.n, found.hash)
 
-    def records(self, day: str, after: int = 0) -> Iterator[RowMapping]:
+    def records(self, day: str, after: int = 0) -> Iterator[Kept]:
         """The durable records of a log after a number, in order; `BadInput` where the chain is broken.
 
         Nothing is held while whoever asks for them takes their time.
@@ -144,8 +157,8 @@ class Store:
         n, head = after, GENESIS
         records = self.records(day, after)
         while rows := list(islice(records, LINES_AT_ONCE)):
-            yield b"".join(record_line(row["n"], row["prev"], row["event"])[0] for row in rows)
-            n, head = rows[-1]["n"], rows[-1]["hash"]
+            yield b"".join(record_line(row.n, row.prev, row.event)[0] for row in rows)
+            n, head = rows[-1].n, rows[-1].hash
         if sealed and n:
             head = head if n > after else self.last(day)[1]
             yield record_line(n + 1, head, msgspec.json.encode(Seal(n, head)), kind="seal")[0]

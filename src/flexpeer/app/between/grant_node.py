@@ -13,7 +13,9 @@ import msgspec
 
 from flexpeer.app.between.grant_messages import REAL, read_trial, written_bid, written_rows, written_tried
 from flexpeer.app.between.letters import AnsweringDesk, Desk, Letter
+from flexpeer.app.between.remote_share import HostedShare
 from flexpeer.app.between.slope_messages import size, written_responses, written_tangent
+from flexpeer.app.gate.share import GateShare
 from flexpeer.app.owner.grid_owner import GridOwner, OwnGrid
 from flexpeer.app.scenario import OrderRow
 from flexpeer.errors import bad_input
@@ -28,6 +30,8 @@ from flexpeer.wire.grants import (
     Cut,
     Done,
     Entry,
+    GateCall,
+    GateMore,
     Held,
     Hold,
     Question,
@@ -93,6 +97,7 @@ class GrantNode:
         self._validator = GridOwner(self._own)
         self._tried: Try | None = None
         self._cuts: tuple[int, tuple[TangentMessage, ...]] = (0, ())
+        self._share = HostedShare(frozenset(self._own.bus_of), GateShare)
         self._promised: dict[int, int] = {}
         self.committed: set[int] = set()
 
@@ -137,6 +142,8 @@ class GrantNode:
                 return self._hold(question)
             case Commit() | Abort():
                 return self._decided(question)
+            case GateCall() | GateMore():
+                return self._share.answer(question)
             case Tell(table, rows, last):
                 self.tables.setdefault(table, []).extend(rows)
                 self.ended = self.ended or last

@@ -8,18 +8,20 @@ know what it promised has lost its ledger, and grants nothing any more this day.
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, NoReturn, Protocol, TypeVar
 
 import msgspec
 import numpy as np
 
 from flexpeer.app.between.grant_messages import REAL, read_bids, read_tried, read_voltages, written_trial
 from flexpeer.app.between.letters import Letter
+from flexpeer.app.between.remote_share import far_share
 from flexpeer.app.between.slope_messages import read_responses, read_tangents
-from flexpeer.app.ports import BorderEnd, OwnerSilent, Responses, Slopes, Tangent, Trial, Tried
+from flexpeer.app.ports import BorderEnd, OwnerSilent, Responses, Share, ShareLost, Slopes, Tangent, Trial, Tried
 from flexpeer.app.scenario import OrderRow
 from flexpeer.grid.limits import Kind
 from flexpeer.grid.network import Complexes, Floats
+from flexpeer.wire.gate import GateHolding
 from flexpeer.wire.grants import (
     Abort,
     Begin,
@@ -28,6 +30,9 @@ from flexpeer.wire.grants import (
     Commit,
     Cut,
     Done,
+    GateCall,
+    GateMore,
+    GateValue,
     Hold,
     Question,
     Read,
@@ -191,6 +196,23 @@ class RemoteOwner:
         own = {border.name for border in self.borders}
         within = slopes.own.keys() <= self._domain.resources and slopes.below.keys() <= self._domain.below
         return within and slopes.above.keys() <= own
+
+    def share(self, held: GateHolding) -> Share:
+        """Its part in a clearing."""
+        return far_share(held, self)
+
+    def ask_gate(self, question: GateCall | GateMore) -> GateValue:
+        """About its part in a clearing; `ShareLost` if it has none."""
+        reply = self._ask(question)
+        if isinstance(reply, CannotAnswer):
+            raise ShareLost(self.owner)
+        if not isinstance(reply, GateValue):
+            raise self._wrong(f"it answers a {type(question).__name__} with {type(reply).__name__}")
+        return reply
+
+    def refuse(self, reason: str) -> NoReturn:
+        """It is asked no more."""
+        raise self._wrong(reason)
 
     def reading(self, element: str, kind: Kind) -> Floats:
         """What a limit is about in the accepted state, (periods,), in the unit of its kind."""

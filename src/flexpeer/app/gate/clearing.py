@@ -11,23 +11,24 @@ would gain at these prices. Owners are asked last and have the last word.
 """
 
 import sys
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from fractions import Fraction
 from math import ceil
 
 import numpy as np
 
+from flexpeer.app.gate.holding import holdings_of
 from flexpeer.app.gate.rounding import SLACK
-from flexpeer.app.gate.share import GateShare, shares_of
+from flexpeer.app.gate.share import GateShare
 from flexpeer.app.market import Market
-from flexpeer.app.ports import Cuts, LimitRow
+from flexpeer.app.ports import Cuts, LimitRow, Opening, OwnerSilent, Share, ShareLost
 from flexpeer.clearing.limit_rows import Bands
 from flexpeer.clearing.price_newton import NewtonStatus
 from flexpeer.clearing.problem import WATTS_PER_KW, Flags, Floats
 from flexpeer.clearing.row_newton import price_limits
 from flexpeer.market.machine import view
 from flexpeer.market.orders import Status
-from flexpeer.market.pool import At, Both, Cleared, balance, room_beside_ppm_w, room_ppm_w
+from flexpeer.market.pool import At, Both, Cleared, balance, beyond_energy, room_beside_ppm_w, room_ppm_w
 from flexpeer.quantities import PPM
 
 ROUNDS = 48
@@ -38,42 +39,63 @@ LEANINGS = 40
 DEAREST = 1e4
 
 
-class GateClearing:
-    """One clearing at the gate. `cuts` finds limits that AC power flow says are missing.
+def clear_at_gate(market: Market, cuts: Cuts) -> bool:
+    """Whether anything was cleared. `cuts` finds limits that AC power flow says are missing.
+
+    Who does not answer in the middle is left out; for who answers and has lost its share, this program takes its part.
+    The others begin anew.
+    """
+    assert market.owners is not None, "the owners are known when the gate closes"
+    held, here = holdings_of(market.state), set[str]()
+    while True:
+        try:
+            there = {dso: market.owners.share(dso, each) for dso, each in held.items() if dso not in here}
+            shares = [there.get(dso) or GateShare(each) for dso, each in held.items()]
+            return _GateClearing(market, cuts, shares).run()
+        except OwnerSilent as silent:
+            del held[silent.owner]
+        except ShareLost as lost:
+            here.add(lost.owner)
+
+
+class _GateClearing:
+    """One clearing at the gate.
 
     It knows how much room each limit has and what passing it costs (`DEAREST` times what any order is worth, so none
     is passed), and sums over DSOs; no order.
     """
 
-    def __init__(self, market: Market, cuts: Cuts) -> None:
-        self._market, self._cuts = market, cuts
+    def __init__(self, market: Market, cuts: Cuts, shares: Sequence[Share]) -> None:
+        self._market, self._cuts, self._shares = market, cuts, shares
         self._view = view(market.state, market.books)
-        self._shares = list(shares_of(market.state).values())
-        places: list[At] = sorted({place for share in self._shares for place in share.loaded()})
-        both = _on_both_sides(self._shares)
-        wanted = _wanted(market)
+        self._bound = self._price = self._margin = np.zeros(0)
+        self._status = NewtonStatus.CONVERGED
+        self._certified_ppm = sys.maxsize
+        self._limited = False
+        self.rounds = 0
+
+    def _open(self) -> None:
+        """The rows that are known before anything is solved."""
+        opened = [share.opening() for share in self._shares]
+        self._limited = any(each.limited for each in opened)
+        places: list[At] = sorted({at for each in opened for at in each.loaded})
+        both, wanted = _on_both_sides(opened), _wanted(self._market)
         rooms = {at: room for at, room in room_ppm_w(self._view).items() if at not in wanted}
+        beside = room_beside_ppm_w(self._view)
         for share in self._shares:
             share.add_balances(places)
             share.add_sides(both)
-        beside = room_beside_ppm_w(self._view)
         bounds = [*(rooms.get(place, 0) for place in places), *(beside(*each) for each in both)]
-        self._bound = np.array(bounds, dtype=np.float64)
-        self._price, self._margin = np.zeros(len(bounds)), np.zeros(len(bounds))
-        self._status = NewtonStatus.CONVERGED
-        self._certified_ppm = sys.maxsize
-        self.rounds = 0
-        if self._shares:
-            self._leave_out_hopeless({at for at, room in rooms.items() if room > 0})
-            self._add_tangents(list(cuts.first()))
+        self._more_rows(np.array(bounds, dtype=np.float64))
+        self._leave_out_hopeless(opened, {at for at, room in rooms.items() if room > 0})
+        self._add_tangents(list(self._cuts.first()))
 
-    def _leave_out_hopeless(self, roomy: Set[At]) -> None:
+    def _leave_out_hopeless(self, opened: Sequence[Opening], roomy: Set[At]) -> None:
         """Whoever could trade with nobody takes no part, so that it moves no price."""
         worth: dict[At, float] = {}
-        for share in self._shares:
-            for at, most in share.worth_most().items():
-                worth[at] = max(worth.get(at, most), most)
-        cost = min(share.costs_least() for share in self._shares)
+        for at, most in (pair for each in opened for pair in each.worth):
+            worth[at] = max(worth.get(at, most), most)
+        cost = min(each.cost for each in opened)
         for share in self._shares:
             share.leave_out_hopeless(worth, cost, roomy)
 
@@ -81,6 +103,7 @@ class GateClearing:
         """Whether anything was cleared."""
         if not self._shares:
             return False
+        self._open()
         self._find_feasible()
         for _ in range(HALVINGS + 1):
             cleared = self._priced()
@@ -110,11 +133,12 @@ class GateClearing:
         while True:
             self.rounds += 1
             self._solve()
+            unkept = self._room() < -SLACK
             before, passed = passed.sum(), self._round()
             if self.rounds >= ROUNDS:
                 return
             if before and passed.sum() >= before:
-                self._release_last(passed > 0.0)
+                self._release_last(unkept | (passed > 0.0))
             short = [share.short_of_minimum() for share in self._shares]
             added = self._add_past_energy()
             if any(short) or added or passed.any():
@@ -127,27 +151,34 @@ class GateClearing:
             if not any(losers):
                 return
 
+    def _room(self) -> Floats:
+        """What rows have left, (rows,)."""
+        return np.asarray(self._bound - np.sum([share.used() for share in self._shares], axis=0))
+
     def _solve(self) -> None:
         """Prices of all rows, and what every DSO's orders do at them."""
-        largest = np.max([share.largest() for share in self._shares], axis=0)
+        standing = [share.standing() for share in self._shares]
+        largest = np.max([each.largest for each in standing], axis=0)
         scale = np.where(largest > 0.0, largest, 1.0)
-        base = np.sum([share.base_used() for share in self._shares], axis=0)
+        base = np.sum([each.base for each in standing], axis=0)
         bound = ((self._bound - self._margin - base) / scale / WATTS_PER_KW)[:, None]
-        worth = max(share.dearest() for share in self._shares) * WATTS_PER_KW
+        worth = max(each.dearest for each in standing) * WATTS_PER_KW
         price = np.full(len(bound), DEAREST * max(worth, 1.0))
         bands = Bands(np.zeros(bound.shape), np.full(bound.shape, -np.inf), bound, price)
-        parties = [share.party(scale) if share.active.any() else None for share in self._shares]
-        taking = [party for party in parties if party is not None]
-        if not taking:
+        parties = [share.party(scale) for share, each in zip(self._shares, standing, strict=True) if each.any]
+        if not parties:
             return
-        found = price_limits(taking, bands, np.zeros(1), _untold)
+        found = price_limits(parties, bands, np.zeros(1), _untold)
         self._status = found.status
         self._price = np.maximum(np.nan_to_num(found.price[:, 0]), 0.0) / scale / WATTS_PER_KW
-        for share, party in zip(self._shares, parties, strict=True):
-            share.take(party, self._price)
+        for share in self._shares:
+            share.take(self._price)
 
     def _release_last(self, passed: Flags) -> None:
-        """Where no price keeps rows (rows,) that are `passed`: whoever came last of those held to minima there goes."""
+        """Where no price keeps rows (rows,): whoever came last of those held to minima there goes.
+
+        `passed` are those that prices alone passed, too: whole watts may keep them at the cost of others.
+        """
         last = [share.last_held(passed) for share in self._shares]
         came = max((number for number in last if number is not None), default=None)
         if came is not None:
@@ -156,14 +187,14 @@ class GateClearing:
 
     def _round(self) -> Floats:
         """Whole watts within bounds; by how much rows are passed, (rows,): from now on prices aim below by that."""
-        turns = [share.watts() for share in self._shares]
-        room = self._bound - np.sum([share.used() for share in self._shares], axis=0)
-        for repair in range(REPAIRS):
-            for watts in turns:
-                watts.repair(room, heeding=repair > 0)
-        for watts in turns:
-            watts.improve(room)
         for share in self._shares:
+            share.to_watts()
+        room = self._room()
+        for repair in range(REPAIRS):
+            for share in self._shares:
+                room = share.repair(room, heeding=repair > 0)
+        for share in self._shares:
+            room = share.improve(room)
             share.by_arrival()
         passed = np.where(room < -SLACK, np.ceil(-room), 0.0)
         self._margin = self._margin + passed
@@ -177,15 +208,16 @@ class GateClearing:
         """
         cleared, leaving = self._supported(), 1
         while cleared is None:
-            kept = [share.kept() for share in self._shares]
+            for share in self._shares:
+                share.remember()
             if not self._leave_out_the_least(leaving):
                 return ()
             cleared = self._supported()
             if cleared is None:
                 leaving *= 2
             elif leaving > 1:
-                for share, before in zip(self._shares, kept, strict=True):
-                    share.go_back(before)
+                for share in self._shares:
+                    share.go_back()
                 cleared, leaving = None, 1
         return cleared
 
@@ -209,20 +241,16 @@ class GateClearing:
 
     def _price_accepted(self) -> None:
         """Prices of the allocation by the orders in it, and by those that would gain at such prices."""
-        heard = [share.accepted() for share in self._shares]
-        if not any(some.any() for some in heard):
+        if not sum(share.hear_accepted() for share in self._shares):
             return
-        active = [share.active for share in self._shares]
         for _ in range(HEARINGS):
-            kept = [share.only(some) for share, some in zip(self._shares, heard, strict=True)]
+            for share in self._shares:
+                share.only_heard()
             self._solve()
-            for share, before in zip(self._shares, kept, strict=True):
-                share.restore(before)
-            rest = [all_ & ~some for all_, some in zip(active, heard, strict=True)]
-            more = [share.envious(some) for share, some in zip(self._shares, rest, strict=True)]
-            if not any(some.any() for some in more):
+            for share in self._shares:
+                share.restore()
+            if not sum(share.hear_more() for share in self._shares):
                 return
-            heard = [some | new for some, new in zip(heard, more, strict=True)]
 
     def _leave_out_the_least(self, count: int) -> bool:
         """Try without the `count` orders that gain least; whether there was any."""
@@ -246,14 +274,21 @@ class GateClearing:
                 if other is not share:
                     other.add_foreign(len(bound))
             self._more_rows(bound)
-        tired = [] if len(self._bound) > before else [share.leave_out_tired() for share in self._shares]
-        return len(self._bound) > before or any(tired)
+        return len(self._bound) > before or self._leave_out_tired()
+
+    def _leave_out_tired(self) -> bool:
+        """Leave out portfolios of a resource that whole watts take past its energy limits; whether there were any.
+
+        Only how members share an order's watts can do that once all rows that matter are there.
+        """
+        tired = beyond_energy(self._view, self._cleared()) if self._limited else None
+        return tired is not None and sum(share.leave_out_members(tired) for share in self._shares) > 0
 
     def _add_past_limits(self) -> bool:
         """Add the limits that AC power flow of all moves finds passed; whether there were any."""
         moves: dict[str, Floats] = {}
         for share in self._shares:
-            moves |= share.moves_w()
+            moves |= dict(share.moves_w())
         return self._add_tangents(list(self._cuts.violated(moves)))
 
     def _add_tangents(self, rows: list[LimitRow]) -> bool:
@@ -279,11 +314,12 @@ class GateClearing:
 
         The sum of what orders miss at their prices and of what the rows' prices leave unused (`certificate`). Any
         prices give a bound: those of the solution with its minima held or those that are paid; the better one counts.
+        A gain of less than a minor unit counts as one.
         """
         gains, missed = zip(*(share.worth() for share in self._shares), strict=True)
-        room = self._bound - np.sum([share.used() for share in self._shares], axis=0)
-        gain, gap = sum(gains), sum(missed) + float(self._price @ np.maximum(room, 0.0))
-        return ceil(gap / gain * PPM) if gain > 0.0 else 0
+        gain: float = max(sum(gains), 1.0)
+        gap: float = sum(missed) + float(self._price @ np.maximum(self._room(), 0.0))
+        return ceil(gap / gain * PPM)
 
 
 def _wanted(market: Market) -> set[At]:
@@ -292,12 +328,11 @@ def _wanted(market: Market) -> set[At]:
     return {(o.zone, mtu) for o in orders if o.residual and o.status is Status.OPEN for mtu in o.span.mtus}
 
 
-def _on_both_sides(shares: list[GateShare]) -> list[Both]:
+def _on_both_sides(opened: Sequence[Opening]) -> list[Both]:
     """Organisations whose orders can both load and relieve a point in an MTU."""
     sides: dict[Both, set[bool]] = {}
-    for share in shares:
-        for both, found in share.sides().items():
-            sides[both] = sides.get(both, set()) | found
+    for both, loads in (pair for each in opened for pair in each.sides):
+        sides.setdefault(both, set()).add(loads)
     return sorted(both for both, found in sides.items() if len(found) > 1)
 
 

@@ -4,7 +4,7 @@ Rows of the first kind are sums of watts up to the end of an MTU. Where members 
 may add a watt in each of its MTUs (`shared_w`), and rows keep that much back.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -12,37 +12,42 @@ from flexpeer.app.gate.rounding import SLACK
 from flexpeer.clearing.problem import Flags, Floats, Integers
 from flexpeer.clearing.row_party import Sparse
 from flexpeer.compiled import compiled
-from flexpeer.market.energy import energy_room
-from flexpeer.market.machine import State, view
-from flexpeer.market.pool import range_room_w
+from flexpeer.wire.gate import GateHolding
 
 Told = set[tuple[str, float, int]]
 """Rows that are there already: resource, kind and direction, MTU."""
 
 
 class Moved:
-    """Of orders with these slopes, per watt and resource, in spans `first`, `length` (orders,).
+    """Of the orders held; `names` are their resources in order.
 
-    `names` are the resources in order; rooms are watts, or watts times MTUs, (resources, MTUs).
+    Rooms are watts, or watts times MTUs, (resources, MTUs).
     """
 
-    def __init__(self, state: State, slopes: Sequence[Mapping[str, float]], first: Integers, length: Integers) -> None:
-        self.names = sorted({name for each in slopes for name in each})
+    def __init__(self, held: GateHolding) -> None:
+        orders, resources = held.orders, held.resources
+        self.names = [each.resource for each in resources]
         place = {name: at for at, name in enumerate(self.names)}
-        listed = [(each[name], place[name], order) for order, each in enumerate(slopes) for name in each]
-        values, at, orders = np.array(listed, dtype=np.float64).reshape(-1, 3).T
-        matrix = Sparse((values, (at.astype(np.int64), orders.astype(np.int64))), shape=(len(self.names), len(slopes)))
+        listed = [(w, place[name], at) for at, order in enumerate(orders) for name, w in order.slopes.items()]
+        values, at, columns = np.array(listed, dtype=np.float64).reshape(-1, 3).T
+        matrix = Sparse((values, (at.astype(np.int64), columns.astype(np.int64))), shape=(len(resources), len(orders)))
         matrix.sort_indices()
         begin, order = (index.astype(np.int64) for index in (matrix.indptr, matrix.indices))
         self._entries: tuple[Integers, Integers, Floats] = begin, order, matrix.data
-        self._first, self._length, self._mtus = first, length, state.needs.mtu_count
+        self._first = np.array([each.first for each in orders], dtype=np.int64)
+        self._length = np.array([each.length for each in orders], dtype=np.int64)
+        self._mtus = held.mtu_count
         split = matrix.copy()
         split.data = np.where((split.data != 0.0) & (np.abs(split.data) != 1.0), 1.0, 0.0)
-        self.shared_w = np.asarray(split @ length.astype(np.float64))
-        rooms = [range_room_w(view(state), name) for name in self.names]
+        self.shared_w = np.asarray(split @ self._length.astype(np.float64))
+        rooms = [(each.up_w, each.down_w) for each in resources]
         up_w, down_w = np.array(rooms, dtype=np.float64).reshape(-1, 2, self._mtus).swapaxes(0, 1)
         self._range = up_w, down_w
-        self._energy = {at: _rooms(state, name) for at, name in enumerate(self.names) if _limited(state, name)}
+        self._energy = {
+            at: tuple(np.array(row) / held.mtu_minutes for row in each.energy_wm)
+            for at, each in enumerate(resources)
+            if each.energy_wm is not None
+        }
 
     @property
     def shares_energy(self) -> bool:
@@ -89,18 +94,6 @@ def _new(told: Told, row: tuple[str, float, int]) -> bool:
     before = len(told)
     told.add(row)
     return len(told) > before
-
-
-def _limited(state: State, name: str) -> bool:
-    return state.participants.resources[name].energy_wm is not None
-
-
-def _rooms(state: State, name: str) -> tuple[Floats, Floats]:
-    """How far the sum of a resource's moves may go up and down by the end of each MTU, watts x MTUs."""
-    needs, minutes = state.needs, state.needs.day.mtu_minutes if state.needs.day else 0
-    moved = state.trades.moves_w.get(name, (0,) * needs.mtu_count)
-    room = energy_room(state.participants.resources[name], needs.start_w(name), moved, minutes)
-    return np.array(room.less_wm) / minutes, np.array(room.more_wm) / minutes
 
 
 def _peaks(values: Floats) -> Flags:

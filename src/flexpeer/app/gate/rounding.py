@@ -20,7 +20,9 @@ Own = tuple[Floats, float, tuple[Floats, Floats], tuple[Integers, Integers, Floa
 
 
 class Watts:
-    """A DSO's allocation `change_w` (orders,) in whole watts, changed in place; room (rows,) is what rows have left.
+    """A DSO's allocation `change_w` (orders,) in whole watts, changed in place.
+
+    `room` (rows,) is what rows have left; what they have left afterwards comes back.
 
     `factor` (rows, orders) is what a watt takes of a row, `value` and `price` (orders,) what it is worth and costs.
     """
@@ -38,23 +40,27 @@ class Watts:
         (self._low_w, self._high_w), self._value = bounds_w, value
         self._loss, self.change_w, self._tick_w = np.abs(value - price), change_w, tick_w
 
-    def repair(self, room: Floats, *, heeding: bool) -> None:
+    def repair(self, room: Floats, *, heeding: bool) -> Floats:
         """Bring rows within their bounds, by the orders that lose least per unit of them at their places' prices.
 
-        Other rows' rooms are heeded meanwhile or not.
+        Other rows' rooms are heeded meanwhile or not; the rooms afterwards.
         """
+        room = room.copy()
         for row in np.flatnonzero(room < -SLACK):
             at = slice(self._rows.indptr[row], self._rows.indptr[row + 1])
             orders, factor = self._rows.indices[at].astype(np.int64), self._rows.data[at]
             by_loss = np.argsort(self._loss[orders] / np.maximum(np.abs(factor), 1e-300), kind="stable")
             heeded = room if heeding else np.full(len(room), np.inf)
             _repaired(int(row), orders[by_loss], factor[by_loss], room, heeded, self._own())
+        return room
 
-    def improve(self, room: Floats) -> None:
+    def improve(self, room: Floats) -> Floats:
         """Let every order that got something and gains by more go as far as it can, the most valuable watts first."""
+        room = room.copy()
         taking = np.flatnonzero(self.change_w)
         by_value = taking[np.argsort(-np.abs(self._value[taking]), kind="stable")]
         _improved(by_value, self._value, room, self._own())
+        return room
 
     def _own(self) -> Own:
         columns = self._columns

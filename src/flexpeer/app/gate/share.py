@@ -22,16 +22,15 @@ import scipy.sparse as sp
 
 from flexpeer.app.gate.moved import Moved
 from flexpeer.app.gate.rounding import SLACK, Watts
-from flexpeer.app.ports import LimitRow
+from flexpeer.app.ports import LimitRow, Opening, ShareStanding
 from flexpeer.clearing.problem import WATTS_PER_KW, ClearingProblem, Flags, Floats, Integers, PeerKind
 from flexpeer.clearing.row_party import PeersHere, Sparse
-from flexpeer.market.machine import State, view
-from flexpeer.market.orders import Order, Side
-from flexpeer.market.pool import At, Both, Cleared, acts, back_w, beyond_energy, counts_ppm, more_w
-from flexpeer.quantities import PPM
+from flexpeer.market.pool import At, Both, Cleared
+from flexpeer.wire.gate import GateHolding, GateOrder
 
 SNAP_W, SNAP_MINOR = 0.05, 0.01
 TRIED = ("active", "_must", "_tried", "low_w", "change_w", "_price")
+TRIED_ALONE = ("active", "_must", "change_w")
 
 
 class GateShare:
@@ -39,56 +38,51 @@ class GateShare:
 
     `low_w`, `high_w` (orders,) are the bounds of (1) of orders that take part (`active`); `value` (orders,) is what a
     watt more executed is worth, minor units per day; `factor` (rows, orders) its columns of (2) to (5), in units of the
-    row.
+    row. See `Share` in `app/ports.py` for what it is asked.
     """
 
-    def __init__(self, state: State, orders: Sequence[Order]) -> None:
-        assert state.needs.day is not None, "the gate closes in a day"
-        self._state, self._view, self.orders = state, view(state), orders
-        self.low_w = np.array([-back_w(self._view, order) for order in orders], dtype=np.float64)
-        self.high_w = np.array([more_w(self._view, order) for order in orders], dtype=np.float64)
-        self._relieves = np.array([order.side is Side.SELL for order in orders], dtype=np.bool_)
-        self._hours = state.needs.day.mtu_minutes / 60.0
+    def __init__(self, held: GateHolding) -> None:
+        self.orders = orders = held.orders
+        self.low_w = np.array([-order.back_w for order in orders], dtype=np.float64)
+        self.high_w = np.array([order.more_w for order in orders], dtype=np.float64)
+        self._relieves = np.array([not order.buys for order in orders], dtype=np.bool_)
+        self._hours = held.mtu_minutes / 60.0
         self._executed_w = np.array([order.executed_w for order in orders], dtype=np.float64)
-        self._tick = float(state.needs.rulebook.quantity_tick_w)
-        minima = np.array([order.min_quantity_w for order in orders], dtype=np.float64)
-        self._least_w = np.ceil(minima / self._tick) * self._tick
-        self._first = np.array([order.span.first for order in orders], dtype=np.int64)
-        self._length = np.array([len(order.span) for order in orders], dtype=np.int64)
+        self._tick = float(held.tick_w)
+        self._least_w = np.array([order.least_w for order in orders], dtype=np.float64)
+        self._length = np.array([order.length for order in orders], dtype=np.int64)
         self._told: set[tuple[str, float, int]] = set()
-        self._slopes = [self._slopes_of(order) for order in orders]
-        self._moved = Moved(state, self._slopes, self._first, self._length)
-        self._counts = [counts_ppm(self._view, order) for order in orders]
+        self._moved = Moved(held)
+        self._counts = [{(point, mtu): ppm for point, mtu, ppm in order.counts} for order in orders]
         self.active = np.ones(len(orders), dtype=np.bool_)
-        self._must = np.zeros(len(orders), dtype=np.bool_)
-        self._tried = np.zeros(len(orders), dtype=np.bool_)
-        signed = [o.price_minor * len(o.span) * (1 if o.side is Side.BUY else -1) for o in orders]
+        self._must, self._tried, self._heard = np.zeros((3, len(orders)), dtype=np.bool_)
+        signed = [each.price_minor * each.length * (1 if each.buys else -1) for each in orders]
         self.value = np.array(signed, dtype=np.float64) * self._hours / 1e6
         self.factor = Sparse((0, len(orders)))
         self._on_both: frozenset[str] = frozenset()
-        self._alike = self._plain_and_alike()
+        self._alike = self._those_alike()
         self.change_w, self._price = np.zeros(len(orders)), np.zeros(len(orders))
+        self._party: PeersHere | None = None
+        self._before: dict[str, Floats] = {}
+        self._kept: dict[str, Floats] = {}
 
-    def _slopes_of(self, order: Order) -> Mapping[str, float]:
-        """Change of each resource's injection per watt of an order."""
-        shares = self._state.participants.shares(order.unit, PPM)
-        return {name: order.regulation.sign * share / PPM for name, share in shares.items()}
+    def opening(self) -> Opening:
+        """See `Share`."""
+        worth = tuple(sorted(self._worth_most().items()))
+        limited = self._moved.shares_energy
+        return Opening(tuple(sorted(self._loaded())), tuple(sorted(self._sides())), worth, self._costs_least(), limited)
 
-    def loaded(self) -> set[At]:
-        """Congestion points and MTUs that its orders can load: as BUYs, or as SELLs that are taken back."""
-        loading = [self._loads(order) or low_w < 0.0 for order, low_w in zip(self.orders, self.low_w, strict=True)]
+    def _loaded(self) -> set[At]:
+        """As BUYs, or as SELLs that are taken back."""
+        loading = [order.buys or low_w < 0.0 for order, low_w in zip(self.orders, self.low_w, strict=True)]
         return {at for loads, counts in zip(loading, self._counts, strict=True) for at in counts if loads}
 
-    def sides(self) -> dict[Both, set[bool]]:
-        """Which sides of each point and MTU (loading: True) its orders can be on, by organisation."""
-        found: dict[Both, set[bool]] = {}
-        for order, counts in zip(self.orders, self._counts, strict=True):
-            for at in counts:
-                found.setdefault((order.organisation, at), set()).add(self._loads(order))
-        return found
-
-    def _loads(self, order: Order) -> bool:
-        return order.side is Side.BUY
+    def _sides(self) -> set[tuple[Both, bool]]:
+        return {
+            ((order.organisation, at), order.buys)
+            for order, counts in zip(self.orders, self._counts, strict=True)
+            for at in counts
+        }
 
     def add_balances(self, places: Sequence[At]) -> None:
         """Rows (2) of `places`."""
@@ -104,22 +98,22 @@ class GateShare:
     def add_sides(self, both: Sequence[Both]) -> None:
         """Rows (3) of organisations."""
         self._on_both = frozenset(organisation for organisation, _ in both)
-        self._alike = self._plain_and_alike()
+        self._alike = self._those_alike()
         entries = (
             (row, column, float(counts[at]))
             for row, (organisation, at) in enumerate(both)
             for column, (order, counts) in enumerate(zip(self.orders, self._counts, strict=True))
-            if at in counts and (order.organisation == organisation) is self._loads(order)
+            if at in counts and (order.organisation == organisation) is order.buys
         )
         self._add(entries, len(both))
 
     def add_tangents(self, rows: Sequence[LimitRow]) -> None:
         """Rows (5)."""
         entries = (
-            (at, column, sum(slope * row.slopes.get(name, 0.0) for name, slope in self._slopes[column].items()))
+            (at, column, sum(slope * row.slopes.get(name, 0.0) for name, slope in order.slopes.items()))
             for at, row in enumerate(rows)
             for column, order in enumerate(self.orders)
-            if order.span.first <= row.mtu < order.span.end
+            if order.first <= row.mtu < order.first + order.length
         )
         self._add(entries, len(rows))
 
@@ -136,14 +130,13 @@ class GateShare:
     def _append(self, rows: Sparse) -> None:
         self.factor = Sparse(sp.vstack((self.factor, rows)))
 
-    def dearest(self) -> float:
-        """The most that a watt of an order that takes part is worth or costs."""
-        return float(np.abs(self.value[self.active]).max(initial=0.0))
-
-    def largest(self) -> Floats:
-        """The largest size of its factors in each row, (rows,)."""
+    def standing(self) -> ShareStanding:
+        """See `Share`."""
         active = self.factor[:, np.flatnonzero(self.active)]
-        return np.asarray(abs(active).max(axis=1).toarray()).ravel() if active.shape[1] else np.zeros(active.shape[0])
+        some = active.shape[1] > 0
+        largest = np.asarray(abs(active).max(axis=1).toarray()).ravel() if some else np.zeros(active.shape[0])
+        base = np.asarray(self.factor @ self._base_w())
+        return ShareStanding(some, float(np.abs(self.value[self.active]).max(initial=0.0)), largest, base)
 
     def moves_w(self) -> dict[str, Floats]:
         """What its allocation moves of each resource, per MTU."""
@@ -157,22 +150,17 @@ class GateShare:
             self._append(Sparse(np.array([row for row, _ in pairs])))
         return np.array([bound for _, bound in pairs], dtype=np.float64)
 
-    def leave_out_tired(self) -> bool:
-        """Leave out the portfolios of a resource that whole watts take past its energy limits; whether there was one.
-
-        Only how members share an order's watts can do that once all rows (4) that matter are there.
-        """
-        if not self._moved.shares_energy:
-            return False
-        tired = beyond_energy(self._view, tuple(self.cleared()))
-        parts = [0.0 < abs(slopes.get(tired or "", 0.0)) < 1.0 for slopes in self._slopes]
+    def leave_out_members(self, resource: str) -> bool:
+        """See `Share`."""
+        parts = [0.0 < abs(order.slopes.get(resource, 0.0)) < 1.0 for order in self.orders]
         self.active[parts] = self._must[parts] = False
         return any(parts)
 
     def party(self, scale: Floats) -> PeersHere:
         """Its orders that take part as peers of a star's buses, kW and minor units; rows divided by `scale` (rows,)."""
         factor = Sparse(sp.diags_array(1.0 / scale) @ self.factor[:, np.flatnonzero(self.active)])
-        return PeersHere(self._star(), np.arange(1, factor.shape[1] + 1), factor)
+        self._party = PeersHere(self._star(), np.arange(1, factor.shape[1] + 1), factor)
+        return self._party
 
     def bounds_w(self) -> tuple[Floats, Floats]:
         """What each order may do, (orders,) each: nothing if left out, at least its minimum acceptance if it must."""
@@ -183,10 +171,6 @@ class GateShare:
         """Where free steps begin: at nothing, or at the bound next to it."""
         low, high = self.bounds_w()
         return np.clip(np.zeros(len(low)), low, high)
-
-    def base_used(self) -> Floats:
-        """What rows are taken of before any free step, (rows,)."""
-        return np.asarray(self.factor @ self._base_w())
 
     def _star(self) -> ClearingProblem:
         active = np.flatnonzero(self.active)
@@ -216,19 +200,16 @@ class GateShare:
             energy_start_kwh=np.zeros(count),
         )
 
-    def take(self, party: PeersHere | None, price: Floats) -> None:
-        """What a party has come to at prices of rows (rows,), per unit of each row, is what is allocated."""
+    def take(self, price: Floats) -> None:
+        """What its party has come to at prices of rows (rows,), per unit of each row, is what is allocated."""
         active, change_w = np.flatnonzero(self.active), self._base_w()
         steps_kw = np.zeros((len(active), 1, 2))
-        if party is not None:
-            party.read(steps_kw)
+        if self._party is not None:
+            self._party.read(steps_kw)
+        self._party = None
         change_w[active] += np.nan_to_num(steps_kw[:, 0, 0] - steps_kw[:, 0, 1]) * WATTS_PER_KW
         nearest = np.rint(change_w)
         self.change_w = np.where(np.abs(change_w - nearest) < SNAP_W, nearest, change_w)
-        self.price_at(price)
-
-    def price_at(self, price: Floats) -> None:
-        """Hear the prices of rows (rows,), per unit of each."""
         self._price = np.asarray(self.factor.T @ price)
 
     def halve(self) -> None:
@@ -267,7 +248,7 @@ class GateShare:
         self.active &= ~out
         self._must &= ~out
 
-    def worth_most(self) -> dict[At, float]:
+    def _worth_most(self) -> dict[At, float]:
         """What a ppm of relief is worth at most to those who load a point and MTU, minor units per day and W."""
         most: dict[At, float] = {}
         for at, counts in enumerate(self._counts):
@@ -277,7 +258,7 @@ class GateShare:
                 most[place] = max(most.get(place, -np.inf), bid / abs(ppm))
         return most
 
-    def costs_least(self) -> float:
+    def _costs_least(self) -> float:
         """What a ppm of relief costs at least, minor units per day and W; infinite where nobody gives any."""
         least = np.inf
         for at, counts in enumerate(self._counts):
@@ -288,9 +269,10 @@ class GateShare:
         return least
 
     def leave_out_hopeless(self, worth: Mapping[At, float], cost: float, roomy: Set[At]) -> None:
-        """Leave out SELLs that ask more than relief is `worth` where they give it, BUYs that bid less than it `cost`s.
+        """Leave out SELLs that ask more than relief is `worth` where they give it, and BUYs that cannot trade at all.
 
-        Where there is room beside (`roomy`) a BUY need not be served by anybody.
+        Those bid less than nothing and less than relief `cost`s: relief that others pay for may be left over, for
+        nothing. Where there is room beside (`roomy`) a BUY need not be served by anybody.
         """
         for at, counts in enumerate(self._counts):
             if self.low_w[at] < 0.0:
@@ -300,7 +282,7 @@ class GateShare:
                 self.active[at] = -self.value[at] <= most * (1.0 + 1e-9)
             else:
                 load = sum(ppm for place, ppm in counts.items() if place not in roomy)
-                self.active[at] = self.value[at] >= (cost * load if load and np.isfinite(cost) else 0.0) - 1e-12
+                self.active[at] = self.value[at] >= min(cost * load if load else 0.0, 0.0) - 1e-12
 
     def leave_out_losers(self) -> bool:
         """Leave out accepted orders that their prices make worse off than their limits; whether there were any."""
@@ -315,31 +297,33 @@ class GateShare:
         """What a minor unit per MWh is for a watt through all MTUs of an order, (orders,)."""
         return np.asarray(self._hours * self._length / 1e6)
 
-    def only(self, orders: Flags) -> tuple[Flags, Flags, Floats]:
-        """Only these take part, and none of them must; what to give `restore` afterwards."""
-        kept = self.active, self._must, self.change_w
-        self.active, self._must = orders.copy(), np.zeros_like(self._must)
-        return kept
+    def hear_accepted(self) -> bool:
+        """See `Share`."""
+        self._heard = np.asarray(self.change_w != 0.0)
+        return bool(self._heard.any())
 
-    def restore(self, kept: tuple[Flags, Flags, Floats]) -> None:
-        """Undo `only`; prices stay."""
-        self.active, self._must, self.change_w = kept
+    def hear_more(self) -> bool:
+        """Whoever takes part and would take anything, not only a minimum acceptance or more."""
+        up = (self.high_w > 0.0) & (self.value > self._price)
+        down = (self.low_w < 0.0) & (self.value < self._price)
+        gain = np.abs(self.value - self._price) > SNAP_MINOR * self._minor_per_w() + 1e-7 * np.abs(self.value)
+        more = self.active & ~self._heard & ~self._out() & (up | down) & gain
+        self._heard |= more
+        return bool(more.any())
 
-    def accepted(self) -> Flags:
-        """The orders that get something."""
-        return np.asarray(self.change_w != 0.0)
+    def only_heard(self) -> None:
+        """None of them must."""
+        self._before = {name: getattr(self, name) for name in TRIED_ALONE}
+        self.active, self._must = self._heard.copy(), np.zeros_like(self._must)
+
+    def restore(self) -> None:
+        """See `Share`."""
+        for name, values in self._before.items():
+            setattr(self, name, values)
 
     def _out(self) -> Flags:
         """Orders with a minimum acceptance that get nothing."""
         return np.asarray((self._executed_w == 0.0) & (self._least_w > 0.0) & (self.change_w == 0.0))
-
-    def envious(self, candidates: Flags) -> Flags:
-        """Of orders that get nothing and would take anything, those that would gain at their prices."""
-        candidates = candidates & ~self._out()
-        up = (self.high_w > 0.0) & (self.value > self._price)
-        down = (self.low_w < 0.0) & (self.value < self._price)
-        gain = np.abs(self.value - self._price) > SNAP_MINOR * self._minor_per_w() + 1e-7 * np.abs(self.value)
-        return np.asarray(candidates & (up | down) & gain)
 
     def least_gain(self) -> float | None:
         """The least that an accepted order gains at its price, per watt; None without any."""
@@ -353,21 +337,31 @@ class GateShare:
         self.active[at] = self._must[at] = False
         self.change_w[at] = 0.0
 
-    def kept(self) -> tuple[Floats, ...]:
-        """What to give `go_back` later on."""
-        return tuple(np.array(getattr(self, name)) for name in TRIED)
+    def remember(self) -> None:
+        """See `Share`."""
+        self._kept = {name: np.array(getattr(self, name)) for name in TRIED}
 
-    def go_back(self, kept: tuple[Floats, ...]) -> None:
-        """Undo whatever was left out, held to or allocated since."""
-        for name, values in zip(TRIED, kept, strict=True):
+    def go_back(self) -> None:
+        """See `Share`."""
+        for name, values in self._kept.items():
             setattr(self, name, values.copy())
 
-    def watts(self) -> Watts:
-        """Its allocation, to be rounded to whole watts."""
+    def to_watts(self) -> None:
+        """See `Share`."""
         tick = self._tick
         up, down = (np.ceil(self.change_w / tick - SLACK) * tick), (np.floor(self.change_w / tick + SLACK) * tick)
         self.change_w = np.clip(np.where(self._relieves, up, down), *self.bounds_w())
-        return Watts(self.factor, self.bounds_w(), self.value, self._price, self.change_w, tick)
+
+    def repair(self, room: Floats, *, heeding: bool) -> Floats:
+        """See `Share`."""
+        return self._watts().repair(room, heeding=heeding)
+
+    def improve(self, room: Floats) -> Floats:
+        """See `Share`."""
+        return self._watts().improve(room)
+
+    def _watts(self) -> Watts:
+        return Watts(self.factor, self.bounds_w(), self.value, self._price, self.change_w, self._tick)
 
     def used(self) -> Floats:
         """What it takes of each row, (rows,)."""
@@ -392,33 +386,30 @@ class GateShare:
                 self.change_w[at] = min(total, self.high_w[at])
                 total -= self.change_w[at]
 
-    def _plain_and_alike(self) -> list[Integers]:
-        """Orders that differ in arrival only, where nothing but their own limits says how much each can do."""
-        alike: dict[tuple[object, ...], list[int]] = {}
+    def _those_alike(self) -> list[Integers]:
+        """Groups of orders that differ in arrival only, none of an organisation on both sides of a point."""
+        alike: dict[int, list[int]] = {}
         for at, order in enumerate(self.orders):
-            plain = not order.min_quantity_w and not order.executed_w and order.organisation not in self._on_both
-            limited = self._view.places.limited(order.unit) or len(self._view.participants.members(order.unit)) > 1
-            if plain and not limited:
-                key = (order.place, order.side, order.regulation, order.span, order.price_minor)
-                alike.setdefault(key, []).append(at)
+            if order.alike and order.organisation not in self._on_both:
+                alike.setdefault(order.alike, []).append(at)
         return [np.array(group) for group in alike.values() if len(group) > 1]
 
-    def cleared(self, lean: Fraction = Fraction(0)) -> Iterator[Cleared]:
-        """Each order's share at its place's price per MWh, rounded in the pool's favour and never past its limit.
+    def cleared(self, lean: Fraction) -> Sequence[Cleared]:
+        """At its place's price per MWh, rounded in the pool's favour and never past its limit."""
+        return tuple(self._cleared(lean))
 
-        `lean` moves each price by this part of the way to the order's own limit.
-        """
+    def _cleared(self, lean: Fraction) -> Iterator[Cleared]:
         for at, order in enumerate(self.orders):
             change_w = int(self.change_w[at])
             if not change_w:
                 continue
-            sign = 1.0 if order.side is Side.BUY else -1.0
+            sign = 1.0 if order.buys else -1.0
             rounded = _rounded(order, change_w, sign * float(self._price[at]) / float(self._minor_per_w()[at]))
             yield Cleared(order.order, change_w, _leaned(order.price_minor, rounded, lean))
 
 
-def _rounded(order: Order, change_w: int, per_mwh: float) -> int:
-    if acts(order, change_w) is Side.BUY:
+def _rounded(order: GateOrder, change_w: int, per_mwh: float) -> int:
+    if order.buys is (change_w > 0):
         return min(ceil(per_mwh - SNAP_MINOR), order.price_minor)
     return max(floor(per_mwh + SNAP_MINOR), order.price_minor)
 
@@ -427,13 +418,3 @@ def _leaned(limit_minor: int, price_minor: int, lean: Fraction) -> int:
     """A price moved towards a limit, by whole minor units and never past it."""
     way = limit_minor - price_minor
     return price_minor + (ceil(way * lean) if way > 0 else floor(way * lean))
-
-
-def shares_of(state: State) -> dict[str, GateShare]:
-    """The orders that can be cleared, by the DSO of their unit; a DSO's own orders are its own."""
-    here, found = view(state), dict[str, list[Order]]()
-    for order in sorted(state.orders.orders.values(), key=lambda order: order.number):
-        if back_w(here, order) or more_w(here, order):
-            members = state.participants.members(order.unit)
-            found.setdefault(members[0].dso if members else order.unit, []).append(order)
-    return {dso: GateShare(state, orders) for dso, orders in sorted(found.items())}

@@ -14,13 +14,14 @@ from flexpeer.app.granting.joint_check import Borders, JointAssessment
 from flexpeer.app.granting.search import Joint, Search
 from flexpeer.app.granting.waking import silence
 from flexpeer.app.owner.grid_owner import GridOwner
-from flexpeer.app.ports import Owner, OwnerSilent
+from flexpeer.app.ports import Owner, OwnerSilent, Share
 from flexpeer.grid.limits import TOLERANCE, Kind
 from flexpeer.grid.screening import largest
 from flexpeer.market.granting import SILENT, Freed, RecordVerdict, raise_limit_w
 from flexpeer.market.matching.view import View
 from flexpeer.market.trades import Decision, GridVerdict, Match, Move
 from flexpeer.quantities import PPM
+from flexpeer.wire.gate import GateHolding
 
 
 class Holding(NamedTuple):
@@ -176,6 +177,11 @@ class GridCoordinator:
         """Nothing sleeps at this place any more."""
         for mtu in (place.mtu, None):
             self._watched.get(mtu, {}).pop(place, None)
+
+    def share(self, dso: str, held: GateHolding) -> Share | None:
+        """A DSO's part in a clearing, if another program takes it."""
+        owner = self.borders.owners.get(dso)
+        return None if owner is None else owner.share(held)
 
     def _slack(self, place: Freed, kind: Kind) -> float:
         return self.borders.owners[place.owner].slack(place.element, kind, place.mtu or 0)

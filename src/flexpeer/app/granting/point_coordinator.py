@@ -9,6 +9,7 @@ from flexpeer.app.ports import OwnerSilent
 from flexpeer.market.granting import SILENT, Freed, RecordVerdict
 from flexpeer.market.matching.view import View
 from flexpeer.market.trades import Decision, GridVerdict, Match, Move, match_moves
+from flexpeer.wire.gate import GateHolding
 
 
 class PointCoordinator:
@@ -68,6 +69,9 @@ class PointCoordinator:
     def unwatch(self, place: Freed) -> None:
         """Nothing sleeps at this place any more."""
         self._watched.pop(place, None)
+
+    def share(self, _dso: str, _held: GateHolding) -> None:
+        """Everybody is here."""
 
     def hold(self, match: int, moves: Sequence[Move]) -> tuple[GridVerdict, ...]:
         """The answers to moves that are granted whole or not at all; they are held if all grant."""

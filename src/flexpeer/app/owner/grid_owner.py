@@ -19,6 +19,7 @@ from flexpeer.grid.powerflow import DayFlow
 from flexpeer.grid.ramp import RampRow
 from flexpeer.grid.screening import Assessment, Snapshot, TradeScreen
 from flexpeer.grid.sensitivity import Metric, Quantity
+from flexpeer.wire.gate import GateHolding
 
 ELEMENTS_PER_ROUND = 48
 MARGIN = 2e-6
@@ -190,6 +191,9 @@ class GridOwner:
         if snapshot is not None:
             self.screen.restore(snapshot)
             self._tried = None
+
+    def share(self, _held: GateHolding) -> None:
+        """It is taken here."""
 
     def slack(self, element: str, kind: Kind, mtu: int) -> float:
         """Room of an element in the accepted state, as a fraction of its limit."""

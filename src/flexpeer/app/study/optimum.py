@@ -17,11 +17,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linprog
 from scipy.sparse import csr_matrix
 
 from flexpeer.app.ports import Cuts, LimitRow
 from flexpeer.grid.network import Floats
+from flexpeer.loading import when_used
 from flexpeer.market.machine import State, view
 from flexpeer.market.orders import Order, Side, TimeInForce
 from flexpeer.market.pool import At, counts_ppm
@@ -30,6 +30,7 @@ from flexpeer.quantities import MONEY_PER_MINOR, PPM
 
 CUT_ROUNDS = 8
 PLACES = 1_000_000
+optimize = when_used("scipy.optimize")
 
 
 class _Builder:
@@ -96,7 +97,7 @@ def _bounds_kw(orders: list[Order]) -> list[tuple[float, float]]:
 def _solve(worth: Floats, bounds: list[tuple[float, float]], below: _Builder) -> Floats | None:
     """Quantities, kW; None if HiGHS finds no optimum."""
     limits: dict[str, Any] = {"A_ub": below.matrix(len(bounds)), "b_ub": below.bounds} if below.bounds else {}
-    found = linprog(-worth, bounds=bounds, method="highs", **limits)
+    found = optimize.linprog(-worth, bounds=bounds, method="highs", **limits)
     if found.status != 0 or found.x is None:
         return None
     quantities: Floats = np.asarray(found.x, dtype=np.float64)

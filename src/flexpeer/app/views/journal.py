@@ -1,5 +1,8 @@
 """What to tell of a market while it runs: refusals, of the door and grid owners, pairs put off; how many came."""
 
+from collections.abc import Callable
+from typing import Any
+
 from flexpeer.app.views.obstacles import GRID_LIMIT, pairs_of, told_of
 from flexpeer.app.views.outcome import Refusal
 from flexpeer.market.machine import Event
@@ -17,29 +20,39 @@ class Journal:
         self.arrivals = 0
         self._proposed: Match | None = None
         self._put_off: set[PutOff] = set()
+        self._heard: dict[type, Callable[[Any], None]] = {
+            OrderPlaced: self._note_placed,
+            OrderAmended: self._note_changed,
+            OrderWithdrawn: self._note_changed,
+            CommandRefused: self._note_refused,
+            MatchProposed: self._note_proposed,
+            VerdictRecorded: self._note_verdict,
+            SweepEnded: self._note_swept,
+        }
 
     def note(self, event: Event) -> None:
         """Keep what has to be told later."""
-        match event:
-            case OrderPlaced(order):
-                self.arrivals += not order.residual
-            case OrderAmended() | OrderWithdrawn():
-                self.arrivals += 1
-            case CommandRefused(command, subject, reason, detail) if command.endswith("Order"):
-                self.arrivals += 1
-                self.refusals.append(Refusal(subject, str(reason), detail, "", "", None, None, 0))
-            case MatchProposed(proposed):
-                self._proposed = proposed
-            case VerdictRecorded():
-                self._note_verdict(event)
-            case SweepEnded(_, _, put_off) if put_off:
-                self._note_put_off(put_off)
-            case _:
-                pass
+        heard = self._heard.get(type(event))
+        if heard is not None:
+            heard(event)
 
-    def _note_put_off(self, put_off: tuple[PutOff, ...]) -> None:
-        """Each once, however often its orders were tried again."""
-        for each in put_off:
+    def _note_placed(self, event: OrderPlaced) -> None:
+        self.arrivals += not event.order.residual
+
+    def _note_changed(self, _event: OrderAmended | OrderWithdrawn) -> None:
+        self.arrivals += 1
+
+    def _note_refused(self, event: CommandRefused) -> None:
+        if event.command.endswith("Order"):
+            self.arrivals += 1
+            self.refusals.append(Refusal(event.subject, str(event.reason), event.detail, "", "", None, None, 0))
+
+    def _note_proposed(self, event: MatchProposed) -> None:
+        self._proposed = event.match
+
+    def _note_swept(self, event: SweepEnded) -> None:
+        """Each pair that was put off once, however often its orders were tried again."""
+        for each in event.put_off:
             if each.pairs and each not in self._put_off:
                 self._put_off.add(each)
                 where = (each.owner, each.element, each.mtu)

@@ -1,9 +1,9 @@
 """What became of every order, and why: a fold of the market's events, valid at any moment of the day."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flexpeer.app.scenario import OrderRow
 from flexpeer.app.views.obstacles import GRID_LIMIT, NO_COUNTERPARTY, pairs_of, told_of
@@ -14,7 +14,6 @@ from flexpeer.market.matching.meetings import (
     MeetingBlocked,
     MeetingsWoken,
     Obstacle,
-    PutOff,
     SweepEnded,
 )
 from flexpeer.market.needs import DayOpened
@@ -65,7 +64,7 @@ class OrderLine(NamedTuple):
     detail: str
 
 
-@dataclass
+@dataclass(slots=True)
 class _Known:
     """What has been heard of an order; `order` is None where the door refused it."""
 
@@ -75,6 +74,7 @@ class _Known:
     order: Order | None = None
     price_minor: int = 0
     filled_w: int = 0
+    taken_back_w: int = 0
     trades: int = 0
     end: OrderStatus | None = None
     why: Why | None = None
@@ -103,6 +103,19 @@ class OrderOutcomes:
         self._proposed: Match | None = None
         self._day: MarketDay | None = None
         self._times: dict[int, str] = {}
+        self._heard: dict[type, Callable[[Any], None]] = {
+            OrderPlaced: self._note_placed,
+            OrderAmended: self._note_amended,
+            OrderWithdrawn: self._note_withdrawn,
+            CommandRefused: self._note_refused,
+            OrderKilled: self._note_killed,
+            TradeConcluded: self._note_trade,
+            MatchProposed: self._note_proposed,
+            VerdictRecorded: self._note_verdict,
+            SweepEnded: self._note_swept,
+            DayOpened: self._note_day,
+            **dict.fromkeys((MeetingBlocked, MeetingsWoken, LineMoved, ReservationsReleased), self._note_sleep),
+        }
 
     def rows(self) -> tuple[OrderLine, ...]:
         """Every order that has come to the door, in order of arrival."""
@@ -117,45 +130,37 @@ class OrderOutcomes:
 
     def note(self, event: Event) -> None:
         """Keep what has to be told later."""
-        match event:
-            case OrderPlaced() | OrderAmended() | OrderWithdrawn() | CommandRefused():
-                self._note_door(event)
-            case OrderKilled(name):
-                self._known[name].end = OrderStatus.KILLED
-            case TradeConcluded():
-                self._note_trade(event)
-            case MatchProposed(proposed):
-                self._proposed = proposed
-            case VerdictRecorded():
-                self._note_verdict(event)
-            case SweepEnded(name, _, put_off):
-                self._sleeping.settled()
-                self._note_put_off(name, put_off)
-            case MeetingBlocked() | MeetingsWoken() | LineMoved() | ReservationsReleased():
-                self._sleeping.note(event, self._proposed)
-            case DayOpened(day):
-                self._day = day
-            case _:
-                pass
+        heard = self._heard.get(type(event))
+        if heard is not None:
+            heard(event)
 
-    def _note_door(self, event: OrderPlaced | OrderAmended | OrderWithdrawn | CommandRefused) -> None:
-        if isinstance(event, CommandRefused):
-            self._arrivals += event.command.endswith("Order")
-            if event.command == "PlaceOrder":
-                self._note_refused(event)
-            return
-        self._arrivals += not (isinstance(event, OrderPlaced) and event.order.residual)
-        match event:
-            case OrderPlaced(order) if not order.residual:
-                known = self._come(order.order, order.organisation)
-                known.order, known.quantity_w, known.price_minor = order, order.quantity_w, order.price_minor
-            case OrderAmended(name, _, quantity_w, price_minor):
-                known = self._known[name]
-                known.quantity_w, known.price_minor = quantity_w, price_minor
-            case OrderWithdrawn(name):
-                self._known[name].end = OrderStatus.WITHDRAWN
-            case _:
-                pass
+    def _note_placed(self, event: OrderPlaced) -> None:
+        order = event.order
+        if not order.residual:
+            self._arrivals += 1
+            known = self._come(order.order, order.organisation)
+            known.order, known.quantity_w, known.price_minor = order, order.quantity_w, order.price_minor
+
+    def _note_amended(self, event: OrderAmended) -> None:
+        self._arrivals += 1
+        known = self._known[event.order]
+        known.quantity_w, known.price_minor = event.quantity_w, event.price_minor
+
+    def _note_withdrawn(self, event: OrderWithdrawn) -> None:
+        self._arrivals += 1
+        self._known[event.order].end = OrderStatus.WITHDRAWN
+
+    def _note_killed(self, event: OrderKilled) -> None:
+        self._known[event.order].end = OrderStatus.KILLED
+
+    def _note_proposed(self, event: MatchProposed) -> None:
+        self._proposed = event.match
+
+    def _note_day(self, event: DayOpened) -> None:
+        self._day = event.day
+
+    def _note_sleep(self, event: MeetingBlocked | MeetingsWoken | LineMoved | ReservationsReleased) -> None:
+        self._sleeping.note(event, self._proposed)
 
     def _come(self, name: str, organisation: str) -> _Known:
         row = self._sent.get(name)
@@ -167,6 +172,9 @@ class OrderOutcomes:
 
     def _note_refused(self, event: CommandRefused) -> None:
         """An order that the door refused, unless another of its name is in."""
+        self._arrivals += event.command.endswith("Order")
+        if event.command != "PlaceOrder":
+            return
         before = self._known.get(event.subject)
         if before is None or before.order is None:
             known = self._come(event.subject, event.sender)
@@ -181,6 +189,7 @@ class OrderOutcomes:
         for name, fill_w in event.fills_w.items():
             if name in self._known:
                 self._known[name].filled_w += fill_w
+                self._known[name].taken_back_w += max(-fill_w, 0)
 
     def _note_verdict(self, event: VerdictRecorded) -> None:
         """Who binds, told to both sides; a meeting that is blocked next sleeps there."""
@@ -196,9 +205,11 @@ class OrderOutcomes:
             others = ", ".join(sorted(orders - {name}))
             self._known[name].why = Why(GRID_LIMIT, *where, f"with {others}: {room}")
 
-    def _note_put_off(self, taker: str, put_off: tuple[PutOff, ...]) -> None:
+    def _note_swept(self, event: SweepEnded) -> None:
         """The first of each sweep counts; an own order is told only where nothing else was in the way."""
-        for each in reversed(put_off):
+        self._sleeping.settled()
+        taker = event.order
+        for each in reversed(event.put_off):
             pairs = f"{pairs_of(each)}: " if each.pairs else ""
             detail = f"{pairs}{told_of(each)}{self._during(each.mtu)}"
             why = Why(each.obstacle, each.owner, each.element, each.mtu, None, detail)
@@ -238,4 +249,6 @@ def _words(status: OrderStatus, known: _Known, why: Why) -> Iterator[str]:
     elif status is OrderStatus.KILLED:
         yield f"not good for the day; {traded}; {why.detail}"
     else:
-        yield f"{traded}; {why.detail}" if known.filled_w else why.detail
+        given = f"{known.taken_back_w} W of what it traded taken back in the clearing"
+        told = [traded] * bool(known.filled_w) + [given] * bool(known.taken_back_w)
+        yield "; ".join(told if told and known.taken_back_w and why is NOBODY else [*told, why.detail])

@@ -156,44 +156,58 @@ class _Trees:
 
 
 class CompiledBook:
-    """`Book` on ranked trees; where priority is by price there is a second set of trees by arrival."""
+    """`Book` on ranked trees; where priority is by price there is a second set of trees by arrival.
+
+    Orders enter the trees when somebody looks: those that leave before, as while a log is repeated, never do.
+    """
 
     def __init__(self, priority: Priority) -> None:
         self._by_price = priority is Priority.PRICE_TIME
         self._ranked = _Trees(by_price=self._by_price)
         self._arrived = _Trees(by_price=False) if self._by_price else self._ranked
         self._where: dict[int, tuple[int, int, int]] = {}
+        self._coming: dict[int, tuple[int, int]] = {}
         self._tree_of: dict[int, int] = {}
         self._places: Numbers = np.empty(_FIRST_PLACES, dtype=np.int64)
 
     def __len__(self) -> int:
-        return len(self._where)
+        return len(self._where) + len(self._coming)
 
     def add(self, number: int, place: int, ask_minor: int) -> None:
         """See `Book.add`."""
         assert number not in self._where
+        assert number not in self._coming
         assert abs(ask_minor) <= PRICE_LIMIT_MINOR
-        at = self._tree_of.setdefault(place, len(self._tree_of))
-        if at == len(self._places):
-            self._places = np.concatenate((self._places, np.empty_like(self._places)))
-        self._places[at] = place
-        row = self._ranked.add(number, at, ask_minor)
-        other = self._arrived.add(number, at, ask_minor) if self._by_price else row
-        self._where[number] = at, row, other
+        self._coming[number] = place, ask_minor
 
     def remove(self, number: int) -> None:
         """See `Book.remove`."""
+        if self._coming.pop(number, None) is not None:
+            return
         at, row, other = self._where.pop(number)
         self._ranked.remove(row, at)
         if self._by_price:
             self._arrived.remove(other, at)
 
+    def _let_in(self) -> None:
+        """Those that have come enter the trees."""
+        for number, (place, ask_minor) in self._coming.items():
+            at = self._tree_of.setdefault(place, len(self._tree_of))
+            if at == len(self._places):
+                self._places = np.concatenate((self._places, np.empty_like(self._places)))
+            self._places[at] = place
+            row = self._ranked.add(number, at, ask_minor)
+            other = self._arrived.add(number, at, ask_minor) if self._by_price else row
+            self._where[number] = at, row, other
+        self._coming.clear()
+
     def resting(self) -> tuple[int, ...]:
         """See `Book.resting`."""
-        return tuple(sorted(self._where))
+        return tuple(sorted((*self._where, *self._coming)))
 
     def candidates(self, terms: Terms, limit_minor: int, before: int) -> Iterator[int]:
         """See `Book.candidates`."""
+        self._let_in()
         nodes, places, (own, its, asleep) = self._ranked.nodes, self._places, terms
         firsts: Numbers = np.empty(len(self._tree_of), dtype=np.int64)
         best = _open(nodes, self._ranked.roots, places, own, its, asleep, limit_minor, self._by_price, firsts)
@@ -212,6 +226,8 @@ class CompiledBook:
     def first_crossing(self, place: int, other: Book, at: int, terms: tuple[int, int], after: int) -> int:
         """See `Book.first_crossing`."""
         assert isinstance(other, CompiledBook)
+        self._let_in()
+        other._let_in()
         ours, theirs = self._tree_of.get(place), other._tree_of.get(at)
         if ours is None or theirs is None:
             return 0

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from rpds import HashTrieMap, Queue
 
 from flexpeer.market.needs import Regulation
-from flexpeer.market.orders import Order, OrderAmended, OrderPlaced
+from flexpeer.market.orders import Order, OrderAmended
 from flexpeer.market.trades import MatchProposed, ReservationsReleased
 from flexpeer.periods import Span
 
@@ -169,18 +169,21 @@ class Matching(msgspec.Struct, frozen=True):
     @property
     def first(self) -> str | None:
         """Who waits and came first."""
-        return next(iter(self.waiting), None)
+        return self.waiting.peek() if self.waiting else None  # type: ignore[operator]  # wrong stub
+
+
+def come(matching: Matching, order: Order) -> Matching:
+    """Matching after an order was placed: it waits for its sweep."""
+    return matching if order.residual else replace(matching, waiting=matching.waiting.enqueue(order.order))
 
 
 def evolve(matching: Matching, event: object) -> Matching:
     """Matching after an event of any stage."""
     match event:
-        case OrderPlaced(order, _) if not order.residual:
-            return replace(matching, waiting=matching.waiting.enqueue(order.order))
-        case OrderAmended(order_id):
-            return replace(matching, waiting=matching.waiting.enqueue(order_id))
         case MatchProposed(proposed):
             return matching if matching.sweeping else replace(matching, sweeping=proposed.taker)
+        case OrderAmended(order_id):
+            return replace(matching, waiting=matching.waiting.enqueue(order_id))
         case SweepEnded(order_id, number):
             first = matching.first == order_id
             line = matching.waiting.dequeue() if first else matching.waiting  # type: ignore[call-arg]  # wrong stub

@@ -2,10 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from functools import cache
-from hashlib import sha256
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import parse_qs
 
@@ -17,17 +13,16 @@ from starlette.routing import Route
 from flexpeer.market.participants import DSO_ROLES, OFFERING_ROLES, Role
 from flexpeer.web.site.language import LANGUAGES, catalogue, language_of, name_of
 from flexpeer.web.site.maps import Maps, map_document
+from flexpeer.web.site.statics import static_file, statics_version
 
 LANGUAGE_COOKIE: Final = "language"
 PUBLIC: Final = "/public"
 JOIN: Final = "/join"
 SHORTEST_PASSWORD: Final = 12
 DRAWN_MAP: Final = "/drawings/map"
-MODULES: Final = ("main.js", "api.js", "clock.js", "html.js", "text.js", "table.js", "parts.js")
+MODULES: Final = ("main.js", "api.js", "clock.js", "html.js", "text.js", "table.js", "parts.js", "draw.js", "form.js")
 """What every page is made of: asked for at once, not one after the other."""
-MODULE_END: Final = b"\nexport { drawMap };\n"
 MOST_FORM_BYTES: Final = 10_000
-TYPES: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 SAFE: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -105,6 +100,7 @@ PAGES: Final = (
     SitePage("/grid-check", "verdicts", "Grid check", TRADERS | OVERSEERS),
     SitePage("/resources", "resources", "Resources", TRADERS | OVERSEERS),
     SitePage("/standing", "standing", "Standing orders", TRADERS),
+    SitePage("/purchase", "purchase", "Relief I buy", frozenset(DSO_ROLES)),
     SitePage("/curtailment", "curtailment", "Curtailment", TRADERS | OVERSEERS),
     SitePage("/map", "map", "Grid map", frozenset(DSO_ROLES)),
     SitePage("/grid", "grid", "My grid", frozenset(DSO_ROLES)),
@@ -133,7 +129,7 @@ def site_routes(doors: VisitorDoors, maps: Maps) -> list[Route]:
         Route("/logout", _logout(doors), methods=["POST"]),
         Route("/language", _choose_language, methods=["POST"]),
         Route(DRAWN_MAP, _drawn_map(doors, maps), methods=["GET"]),
-        Route("/static/{name:path}", _static, methods=["GET"]),
+        Route("/static/{version}/{name:path}", _static, methods=["GET"]),
     ]
 
 
@@ -226,36 +222,11 @@ async def _choose_language(request: Request) -> Response:
 
 
 async def _static(request: Request) -> Response:
-    name = request.path_params["name"]
-    kind = TYPES.get(name.rpartition(".")[2])
-    content = _statics().get(name)
-    if kind is None or content is None:
+    found = static_file(request.path_params["version"], request.path_params["name"])
+    if found is None:
         return Response(status_code=404, headers=SAFE)
-    tag = f'"{sha256(content).hexdigest()[:20]}"'
-    headers = {**SAFE, "ETag": tag, "Cache-Control": "no-cache"}
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers=headers)
-    return Response(content, media_type=kind, headers=headers)
-
-
-@cache
-def _statics() -> dict[str, bytes]:
-    """Everything below `static`, by its path there, and what draws the report's map."""
-    found: dict[str, bytes] = {}
-
-    def gather(folder: Traversable, path: str) -> None:
-        for entry in folder.iterdir():
-            if entry.is_dir():
-                gather(entry, f"{path}{entry.name}/")
-            else:
-                found[path + entry.name] = entry.read_bytes()
-
-    gather(files("flexpeer.web.site") / "static", "")
-    report = files("flexpeer.web")
-    return found | {
-        "map.css": (report / "map.css").read_bytes(),
-        "map.js": (report / "map.js").read_bytes() + MODULE_END,
-    }
+    content, media, life = found
+    return Response(content, media_type=media, headers={**SAFE, "Cache-Control": life})
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -284,7 +255,7 @@ def _rendered(template: str, request: Request, status: int, **given: object) -> 
     known = {
         "language": language,
         "languages": {each: name_of(each) for each in LANGUAGES},
-        "words": words,
+        "static": f"/static/{statics_version()}",
         "pages": PAGES,
         "modules": MODULES,
         "called": CALLED,

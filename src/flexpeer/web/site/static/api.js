@@ -4,7 +4,7 @@ import { said, t } from "./text.js";
 
 export class Refusal extends Error {
   constructor(problem) {
-    super(said(problem.detail || problem.title || t("It was refused.")));
+    super(said(problem) || problem.title || t("It was refused."));
     Object.assign(this, { status: problem.status, reason: problem.reason, accepted: problem.accepted && t(problem.accepted), findings: problem["validation-errors"] });
   }
 
@@ -43,11 +43,11 @@ export async function get(path, query = {}) {
   return (await ask("GET", `${path}?${written(query)}`)).document;
 }
 
-// Every item of a list, page by page; `most` of them at most.
-export async function all(path, query = {}, most = 20000) {
+// Every item of a list, page by page.
+export async function all(path, query = {}) {
   const items = [];
   let next = `${path}?${written({ take: 1000, ...query })}`;
-  while (next && items.length < most) {
+  while (next) {
     const page = (await ask("GET", next)).document;
     items.push(...page.items);
     next = (page.links.find((link) => link.rel === "next") || {}).href;

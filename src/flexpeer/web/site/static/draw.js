@@ -81,7 +81,7 @@ export function bookPicture(orders) {
   };
   return el(
     "figure",
-    { class: "card" },
+    { class: "card book" },
     svg(
       "svg",
       { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": t("Offers and bids: MW over price") },
@@ -90,7 +90,7 @@ export function bookPicture(orders) {
       svg("path", { class: "curve buy", d: steps(buys) }),
       svg("text", { x: 0, y: 16 }, number(high, 0)),
       svg("text", { x: 0, y: BASE }, number(low, 0)),
-      svg("text", { x: WIDTH - 60, y: BASE + 15 }, mw(most)),
+      svg("text", { x: WIDTH, y: BASE + 15, "text-anchor": "end" }, mw(most)),
     ),
     el("ul", { class: "legend" }, el("li", { class: "s" }, t("Offers (SELL), per MWh of the resource")), el("li", { class: "b" }, t("Bids (BUY), per MWh of the resource"))),
   );

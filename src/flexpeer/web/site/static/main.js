@@ -20,7 +20,7 @@ export function tell(text, kind = "") {
 
 // The day that is chosen, else the one whose gate is open, else the last; with several there is a choice.
 async function choose() {
-  const markets = await all("/api/Markets");
+  const markets = await all("/api/Markets", { hash: false });
   const wanted = new URLSearchParams(location.search).get("market") || sessionStorage.getItem(CHOSEN);
   const market = markets.find(({ id }) => id === wanted) || markets.find(({ status }) => status === "open") || markets[markets.length - 1];
   if (markets.length > 1 && days.dataset.of !== markets.length + market.id) {
@@ -35,42 +35,47 @@ async function choose() {
   return market;
 }
 
+// What every page needs, asked for before its module is there.
+let ahead = Promise.all([choose(), get("/api/clock")]);
+ahead.catch(() => {});
+
 async function started() {
   const page = await import(`./pages/${main.dataset.page}.js`);
   let market = null;
   const context = { role: meta("role"), organisation: meta("organisation"), user: meta("user"), tell, refresh: () => draw() };
-  let drawing = false;
-  let again = false;
+  let [drawing, again, waiting] = [false, false, null];
   async function draw() {
+    waiting = null;
     if (drawing) {
       again = true;
       return;
     }
     drawing = true;
     try {
-      const [found, clock] = await Promise.all([choose(), get("/api/clock")]);
+      const [found, clock] = await (ahead || Promise.all([choose(), get("/api/clock")]));
       market = found;
       drawClock(market, clock, tell, () => draw());
       await page.draw(content, { ...context, market, clock });
     } catch (error) {
       show(content, el("p", { class: "bad", role: "alert" }, error.told || error.message));
     }
+    ahead = null;
     main.removeAttribute("aria-busy");
     drawing = false;
     if (again) {
       again = false;
-      setTimeout(draw, PAUSE_MS);
+      soon();
     }
+  }
+  function soon() {
+    if (document.hidden || (page.still && page.still())) return;
+    waiting = waiting || setTimeout(draw, PAUSE_MS);
   }
   await draw();
   keepTime(tell);
   const events = new EventSource(`/api/events?marketId=${encodeURIComponent(market.id)}&after=${market.events}`);
-  let waiting = null;
-  const happened = () => {
-    if (page.still && page.still()) return;
-    waiting = waiting || setTimeout(() => { waiting = null; draw(); }, PAUSE_MS);
-  };
-  TYPES.forEach((type) => events.addEventListener(type, happened));
+  (page.follows || TYPES).forEach((type) => events.addEventListener(type, soon));
+  document.addEventListener("visibilitychange", soon);
 }
 
 started().catch((error) => {

@@ -42,7 +42,7 @@ function draw(days) {
     el("h2", { id: "book" }, t("Order book")), el("p", {}, t("{count} open orders.", { count: number(book.length, 0) })), bookPicture(book),
     openOrders(book, market, t("No order is open. Orders are taken from {from} to {to}.", { from: moment(market.gate.opens, market.timezone), to: moment(market.gate.closes, market.timezone) })),
     el("h2", { id: "results" }, t("Results")), results(market),
-    el("h2", { id: "figures" }, t("Key figures")), market.kpi ? figureTable(t("Key figures"), [market.kpi]) : el("p", { class: "soft" }, t("Key figures are reported when the market is settled.")),
+    el("h2", { id: "figures" }, t("Key figures")), market.kpi ? figureTable(t("Key figures"), [market.kpi], market.currency) : el("p", { class: "soft" }, t("Key figures are reported when the market is settled.")),
     el("h2", { id: "rules" }, t("Rulebook")), figureTable(t("Rulebook"), [market.rulebook]));
 }
 

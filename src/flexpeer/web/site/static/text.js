@@ -1,5 +1,5 @@
 // Words in the page's language; numbers, instants and hours as people there write them.
-const words = JSON.parse(document.getElementById("words").textContent);
+const { default: words } = await import(`./words/${document.documentElement.lang}.js`);
 const language = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
 const formats = new Map();
 const ENERGIES = [["MWh", 1], ["kWh", 1e-3], ["Wh", 1e-6]];
@@ -8,10 +8,10 @@ export function t(text, values = {}) {
   return (words[text] || text).replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
 }
 
-// What the market or the service says: its reason in the page's language, the details as they are.
-export function said(text) {
-  const [reason, ...details] = text.split(": ");
-  return [t(reason), ...details].join(": ");
+// What the market or the service says of a refusal, in the page's language.
+export function said({ sentence, detail, reason }) {
+  if (!sentence) return t(detail || (reason || "").replaceAll("_", " "));
+  return t(sentence.template, Object.fromEntries(Object.entries(sentence.values || {}).map(([name, value]) => [name, t(value)])));
 }
 
 function format(kind, options) {

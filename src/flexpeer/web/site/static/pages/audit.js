@@ -31,7 +31,7 @@ function verification(lines, heads) {
 }
 
 export async function draw(root, { market, refresh }) {
-  const [text, heads] = await Promise.all([get("/api/Log", { marketId: market.id }), all("/api/Heads", { marketId: market.id })]);
+  const [{ stateHash }, text, heads] = await Promise.all([get(`/api/Markets/${encodeURIComponent(market.id)}`), get("/api/Log", { marketId: market.id }), all("/api/Heads", { marketId: market.id })]);
   const lines = String(text).split("\n").filter(Boolean);
   const records = lines.map((line) => JSON.parse(line)).reverse();
   const type = (line) => (line.event || {}).type || "seal";
@@ -47,7 +47,7 @@ export async function draw(root, { market, refresh }) {
   };
   const found = records.filter((line) => !chosen.type || type(line) === chosen.type);
   show(root,
-    el("p", {}, t("State: "), el("code", {}, market.stateHash)), verification(lines, heads),
+    el("p", {}, t("State: "), el("code", {}, stateHash)), verification(lines, heads),
     table(t("Signed heads"), [
       [t("Stage"), (head) => t(head.stage), true, (head) => head.stage],
       [t("Record"), (head) => String(head.n)],

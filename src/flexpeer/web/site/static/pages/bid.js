@@ -11,7 +11,7 @@ export const still = () => drawn;
 
 function verdict(told) {
   if (told.accepted) return el("p", {}, status("good", t("It would be accepted.")));
-  return [el("p", { class: "bad" }, status("bad", t("It would be refused: {why}", { why: said(told.detail || told.reason) }))), told.wouldBe ? el("p", {}, t("Accepted would be: {what}", { what: t(told.wouldBe) })) : null];
+  return [el("p", { class: "bad" }, status("bad", t("It would be refused: {why}", { why: said(told) }))), told.wouldBe ? el("p", {}, t("Accepted would be: {what}", { what: t(told.wouldBe) })) : null];
 }
 
 function meetings(told, side, market) {
@@ -49,10 +49,16 @@ export async function draw(root, { market, organisation, role, tell }) {
     return;
   }
   const local = (instant) => `${time(instant, market.timezone)}`;
+  if (buysRelief && !zones.some((zone) => zone.dso === organisation)) {
+    show(root, el("p", { class: "soft" }, t("None of this day's congestion points is yours, or none is published yet.")));
+    return;
+  }
   const instants = between(market);
   const hour = 60 / market.mtuMinutes;
-  const counts = (zone) => !mine.length || zone.portfolioIds.includes(mine[0].id);
-  const needed = zones.filter((zone) => Number(zone.flexibilityNeed) > 0 && counts(zone)).map((zone) => zone.periodFrom).sort()[0];
+  const counts = (zone) => (buysRelief ? zone.dso === organisation : !mine.length || zone.portfolioIds.includes(mine[0].id));
+  const first = zones.filter((zone) => Number(zone.flexibilityNeed) > 0 && counts(zone)).sort((a, b) => a.periodFrom.localeCompare(b.periodFrom))[0];
+  const needed = first && first.periodFrom;
+  const named = [...new Set((buysRelief ? zones.filter(counts) : zones).map((zone) => zone.id))];
   const begins = Math.max(0, instants.indexOf(needed ? new Date(needed).toISOString() : instants[0]));
   const form = el("form", { class: "bid" },
     buysRelief ? null : field("portfolioId", t("Resource or portfolio"), el("select", { required: true }, mine.map((each) => option(each.id, each.name)))),
@@ -61,7 +67,7 @@ export async function draw(root, { market, organisation, role, tell }) {
     field("periodTo", t("Until"), el("select", {}, instants.slice(1).map((at, place) => option(at, place === instants.length - 2 ? "24:00" : local(at), place + 1 === Math.min(begins + hour, instants.length - 1))))),
     field("quantity", t("Quantity in MW (resource side)"), el("input", { inputmode: "decimal", required: true, value: "1" })),
     field("unitPrice", t("Price in {currency} per MWh of the resource", { currency: market.currency }), el("input", { inputmode: "decimal", required: true, value: "300" })),
-    field("flexibilityZoneId", t("Congestion point"), el("select", {}, option("", t("all that it relieves")), [...new Set(zones.map((zone) => zone.id))].map((name) => option(name, name)))),
+    field("flexibilityZoneId", t("Congestion point"), el("select", {}, buysRelief ? null : option("", t("all that it relieves")), named.map((name) => option(name, name, buysRelief && first && name === first.id)))),
     field("timeInForce", t("Time in force"), el("select", {}, option("Day", t("until the gate closes")), option("FaK", t("at once, the rest is killed")), option("FoK", t("at once and whole, or not at all")))),
     el("button", { class: "main" }, t("Send the order")));
   const side = el("div", { "aria-live": "polite" });

@@ -1,12 +1,12 @@
 // The open book as everybody sees it, nobody's orders; it follows the market order by order.
 import { bookPicture } from "../draw.js";
-import { el, show } from "../html.js";
+import { el, redraw, show } from "../html.js";
 import { openOrders } from "../parts.js";
 import { number, t } from "../text.js";
 
-const DRAW_MS = 100;
+const DRAW_MS = 50;
 const PICTURE_MS = 1000;
-const chosen = { regulation: "" };
+const chosen = { regulation: "", latest: true };
 let stream = null;
 export const still = () => stream !== null;
 
@@ -27,30 +27,34 @@ function atMost(pause, act) {
   };
 }
 
+function choice(title, options, value, change) {
+  const select = el("select", { onchange: (event) => change(event.target.value) }, options.map(([name, text]) => el("option", { value: name, selected: name === value }, text)));
+  return el("label", {}, title, select);
+}
+
 export async function draw(root, { market }) {
   if (stream) stream.close();
   const book = new Map();
   const head = el("p", { role: "status" });
-  const [picture, list] = [el("div"), el("div")];
+  const picture = el("div");
+  const list = openOrders([], market, t("No order is open. Orders come with “New order”, while the gate is open."), (order) => order.key);
   const found = () => [...book.values()].filter((order) => !chosen.regulation || relief(order) === chosen.regulation);
   function look() {
     const orders = found();
-    const search = list.querySelector("input[type=search]");
-    const held = list.contains(document.activeElement) || Boolean(search && search.value);
-    head.textContent = `${t("{count} open orders.", { count: number(orders.length, 0) })} ${held ? t("The list is held while you are in it.") : ""}`;
-    if (!held) show(list, openOrders(orders, market, t("No order is open. Orders come with “New order”, while the gate is open.")));
+    head.textContent = t("{count} open orders.", { count: number(orders.length, 0) });
+    list.live.set(chosen.latest ? orders.reverse() : orders);
     root.dataset.drawn = String(orders.length);
   }
-  const [soon, later] = [atMost(DRAW_MS, look), atMost(PICTURE_MS, () => show(picture, bookPicture(found())))];
-  const select = el("select", { onchange: (event) => { chosen.regulation = event.target.value; soon(); later(); } },
-    [["", t("both directions")], ["Up", t("relief by Up")], ["Down", t("relief by Down")]].map(([value, text]) => el("option", { value, selected: value === chosen.regulation }, text)));
-  show(root, el("div", { class: "tools" }, el("label", {}, t("Direction"), select), head), picture, list);
+  const [soon, later] = [atMost(DRAW_MS, look), atMost(PICTURE_MS, () => redraw(picture, bookPicture(found())))];
+  show(root, el("div", { class: "tools" },
+    choice(t("Direction"), [["", t("both directions")], ["Up", t("relief by Up")], ["Down", t("relief by Down")]], chosen.regulation, (value) => { chosen.regulation = value; soon(); later(); }),
+    choice(t("Order of rows"), [["latest", t("the latest first")], ["first", t("first come, first")]], chosen.latest ? "latest" : "first", (value) => { chosen.latest = value === "latest"; soon(); }), head), picture, list);
   stream = new EventSource(`/api/PublicOrders/stream?marketId=${encodeURIComponent(market.id)}`);
   await new Promise((begun) => {
     stream.addEventListener("book", (event) => {
       const change = JSON.parse(event.data);
       if (change.whole) book.clear();
-      for (const { key, order } of change.orders) book.set(key, order);
+      for (const { key, order } of change.orders) book.set(key, { ...order, key });
       for (const key of change.gone || []) book.delete(key);
       soon();
       later();

@@ -1,6 +1,6 @@
 // What resources delivered of what they sold, verified with their meters.
 import { all } from "../api.js";
-import { el, show, status } from "../html.js";
+import { el, redraw, status } from "../html.js";
 import { table } from "../table.js";
 import { hours, mw, percent, t } from "../text.js";
 
@@ -14,7 +14,7 @@ export async function draw(root, { market }) {
   const next = deliveries.length ? null : activations.length
     ? el("p", { class: waiting.length ? "warn" : "soft" }, waiting.length ? t("Meter readings are missing of: {names}. Send them under “Files”, or over the API.", { names: waiting.slice(0, 8).join(", ") + (waiting.length > 8 ? " …" : "") }) : t("Every activated resource has meter readings; delivery is verified at its time."))
     : el("p", { class: "soft" }, t("Activations come with the confirmations."));
-  show(root, next, table(t("Delivered of what was sold (resource side)"), [
+  redraw(root, next, table(t("Delivered of what was sold (resource side)"), [
     [t("Resource"), (row) => row.portfolioId, true, (row) => `${row.portfolioId} ${row.ownerOrganizationId}`],
     [t("Regulation"), (row) => t(row.regulationType), true, (row) => t(row.regulationType)],
     [t("Hours"), when, true, when],

@@ -1,6 +1,7 @@
 // What each account stands at, and from what; by day and by month.
 import { all } from "../api.js";
-import { el, show } from "../html.js";
+import { el, redraw } from "../html.js";
+import { download } from "../parts.js";
 import { table } from "../table.js";
 import { money, t } from "../text.js";
 
@@ -10,17 +11,18 @@ const sums = (rows, key) => {
   return [...found];
 };
 
+const postings = (accounts, name) => ["day,account,kind,trade,amount", ...accounts.flatMap((row) => row.postings.map((posting) => [row.marketId, `"${name(row).replaceAll('"', '""')}"`, posting.kind, posting.tradeId || "", posting.amount].join(",")))].join("\n");
+
 export async function draw(root, { market }) {
   const accounts = await all("/api/Settlement");
   const name = (row) => row.ownerOrganizationId || t(row.account);
   const today = accounts.filter((row) => row.marketId === market.id);
   const kinds = (row) => sums(row.postings.map((posting) => ({ ...posting, key: posting.kind })), (posting) => posting.kind).map(([kind, sum]) => el("div", {}, `${t(kind)}: ${money(sum, row.currency)}`));
-  const csv = ["day,account,kind,trade,amount", ...accounts.flatMap((row) => row.postings.map((posting) => [row.marketId, `"${name(row).replaceAll('"', '""')}"`, posting.kind, posting.tradeId || "", posting.amount].join(",")))].join("\n");
   const period = (title, part) => {
     const rows = sums(accounts, (row) => `${row.marketId.slice(0, part)}\n${name(row)}`).map(([key, sum]) => [...key.split("\n"), sum]);
     return table(title, [[t("Period"), ([when]) => when, true, ([when]) => when], [t("Account"), ([, who]) => who, true, ([, who]) => who], [t("Invoiced (+ receives)"), ([, , sum]) => money(sum, market.currency)]], rows, "");
   };
-  show(root,
+  redraw(root,
     table(t("Accounts of {market}", { market: market.id }), [
       [t("Account"), name, true, name],
       [t("Revision"), (row) => String(row.revision)],
@@ -28,5 +30,5 @@ export async function draw(root, { market }) {
       [t("Invoiced (+ receives)"), (row) => money(row.amount, row.currency)],
     ], today, t("Nothing is settled yet. Money follows the confirmations, and is revised after metering.")),
     accounts.length ? [el("h2", {}, t("By month")), period(t("Months"), 7), el("h2", {}, t("By day")), period(t("Days"), 10),
-      el("p", {}, el("a", { download: `settlement-${market.id}.csv`, href: URL.createObjectURL(new Blob([csv], { type: "text/csv" })) }, t("Download the postings as CSV")))] : null);
+      el("p", {}, el("button", { type: "button", onclick: () => download(`settlement-${market.id}.csv`, postings(accounts, name)) }, t("Download the postings as CSV")))] : null);
 }

@@ -1,6 +1,6 @@
 // Orders and what has become of them; amended and withdrawn here.
-import { all, ask } from "../api.js";
-import { el, show, status } from "../html.js";
+import { all, ask, get } from "../api.js";
+import { el, redraw, status } from "../html.js";
 import { table } from "../table.js";
 import { hours, money, mw, t } from "../text.js";
 
@@ -57,11 +57,31 @@ async function withdraw(order, context) {
   context.refresh();
 }
 
+const FIRST = 100;
+// All that one may see: the newest first of all, the others behind the drawn page; then what has changed since.
+const known = { market: null, since: undefined, orders: new Map() };
+
+const add = (orders) => orders.forEach((order) => known.orders.set(order.id, order));
+
+async function latest(market, refresh) {
+  const query = { marketId: market.id, newest: true };
+  if (known.market !== market.id) {
+    Object.assign(known, { market: market.id, since: market.events, orders: new Map() });
+    const first = await get("/api/Orders", { ...query, take: FIRST });
+    add(first.items);
+    if (first.links.length) all("/api/Orders", query).then((orders) => { add(orders.filter(({ id }) => !known.orders.has(id))); refresh(); }, () => { known.market = null; });
+  } else {
+    add(await all("/api/Orders", { ...query, changedAfter: known.since }));
+    known.since = market.events;
+  }
+  return [...known.orders.values()].sort((a, b) => b.arrival - a.arrival);
+}
+
 export async function draw(root, context) {
   const { market, organisation } = context;
-  const orders = await all("/api/Orders", { marketId: market.id });
   const own = (order) => order.ownerOrganizationId === organisation && order.status === "Active" && market.status === "open";
-  show(root, table(t("Orders, in order of arrival"), [
+  const orders = await latest(market, context.refresh);
+  redraw(root, table(t("Orders, the latest first"), [
     [t("No."), (order) => String(order.arrival)],
     [t("Order"), (order) => order.id, true, (order) => order.id],
     [t("Resource"), (order) => order.portfolioId, true, (order) => `${order.portfolioId} ${order.ownerOrganizationId}`],
@@ -72,5 +92,5 @@ export async function draw(root, context) {
     [t("Filled"), (order) => mw(order.filledQuantity)],
     [t("Status"), state, true, (order) => `${t(order.status)} ${order.completionType ? t(order.completionType) : ""}`],
     ["", (order) => (own(order) ? [el("button", { type: "button", onclick: () => amend(order, context), disabled: order.pricePoints.length > 1 }, t("Amend")), el("button", { type: "button", onclick: () => withdraw(order, context) }, t("Withdraw"))] : ""), true],
-  ], orders, t("No orders yet. Place the first one with “New order”.")));
+  ], orders, t("No orders yet. Place the first one with “New order”."), (order) => order.id));
 }

@@ -1,12 +1,11 @@
 // Resources and portfolios: what they can do, whether they are prequalified; an FSP registers here, a DSO answers.
 import { all, ask } from "../api.js";
 import { exactly, field, option, refusal, send } from "../form.js";
-import { el, show, status } from "../html.js";
+import { el, parts, redraw, show, status } from "../html.js";
 import { table } from "../table.js";
 import { mw, t } from "../text.js";
 
 let touched = false;
-export const still = () => touched;
 
 const check = (given) => (given ? [status(given.passed ? "good" : "bad", `${given.passed ? t("passed") : t("failed")}, ${given.dso}`), (given.reasons || []).map((reason) => el("div", { class: "soft" }, reason))] : status("warn", t("waits")));
 const path = (name) => `/api/Portfolios/${encodeURIComponent(name)}`;
@@ -17,6 +16,7 @@ function request(row, organisation, done) {
   const said = el("div", { role: "status" });
   const answer = async (passed) => {
     if (!passed && !reason.value.trim()) {
+      touched = true;
       show(said, el("p", { class: "bad", role: "alert" }, t("Say why it is rejected: the FSP reads it.")));
       reason.focus();
       return;
@@ -63,7 +63,6 @@ function registering(portfolios, organisation, dsos, done) {
     send(join, joined, () => ["POST", "/api/Portfolios", { id: group.elements.id.value.trim(), resources }], () => done(t("Formed: it trades as one.")));
   } },
   field("id", t("Name"), el("input", { required: true, autocomplete: "off" })), field("resources", t("Resources that trade as one"), el("select", { multiple: true, required: true, size: String(Math.min(6, Math.max(2, own.length))) }, own.map((row) => option(row.id, row.name)))), join);
-  for (const each of [form, group]) each.addEventListener("input", () => { touched = true; });
   return [el("section", { class: "card" }, el("h2", {}, t("Register a resource")), form, answer), own.length > 1 ? el("section", { class: "card" }, el("h2", {}, t("Form a portfolio")), group, joined) : null];
 }
 
@@ -87,5 +86,10 @@ export async function draw(root, context) {
     [t("Grid check"), (row) => check(row.gridCheck), true],
     [t("Product check"), (row) => check(row.productCheck), true],
   ], portfolios, role === "FSP" || role === "AGGREGATOR" ? t("You have no resource. Register the first one below.") : t("No resource is registered yet; FSPs register theirs on this page."));
-  show(root, role.endsWith("DSO") ? inbox(portfolios, organisation, done) : null, list, role === "FSP" || role === "AGGREGATOR" ? registering(portfolios, organisation, dsos, done) : null);
+  const [waiting, listed, forms] = parts(root, 3);
+  redraw(listed, list);
+  if (touched) return;
+  root.oninput = (event) => { touched = touched || !listed.contains(event.target); };
+  show(waiting, role.endsWith("DSO") ? inbox(portfolios, organisation, done) : null);
+  show(forms, role === "FSP" || role === "AGGREGATOR" ? registering(portfolios, organisation, dsos, done) : null);
 }

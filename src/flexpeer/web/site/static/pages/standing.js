@@ -1,12 +1,11 @@
 // Orders that are placed anew whenever a day's gate opens.
 import { all, ask } from "../api.js";
 import { exactly, field, instants, option, removing, send } from "../form.js";
-import { el, show, status } from "../html.js";
+import { el, parts, redraw, show, status } from "../html.js";
 import { table } from "../table.js";
 import { money, mw, said, t, time } from "../text.js";
 
 let touched = false;
-export const still = () => touched;
 
 export async function draw(root, context) {
   const { market, organisation, role, tell } = context;
@@ -14,7 +13,7 @@ export async function draw(root, context) {
   const mine = portfolios.filter((each) => each.ownerOrganizationId === organisation);
   const dso = role.endsWith("DSO");
   const refresh = () => draw(root, context);
-  const placed = (row) => (row.placed || []).map((day) => el("div", {}, day.reason ? status("bad", `${day.marketId}: ${said(`${day.reason.replaceAll("_", " ")}${day.detail ? `: ${day.detail}` : ""}`)}`) : status("good", day.marketId)));
+  const placed = (row) => (row.placed || []).map((day) => el("div", {}, day.reason ? status("bad", `${day.marketId}: ${said(day)}`) : status("good", day.marketId)));
   const list = table(t("Standing orders"), [
     [t("Resource"), (row) => row.portfolioId, true, (row) => row.portfolioId],
     [t("Side"), (row) => t(row.side), true, (row) => t(row.side)],
@@ -25,8 +24,11 @@ export async function draw(root, context) {
     [t("Placed on"), (row) => ((row.placed || []).length ? placed(row) : t("waits for the next gate")), true],
     ["", (row) => removing(t("End"), t("Place this order no more? What is placed already stays."), () => ask("DELETE", `/api/StandingOrders/${encodeURIComponent(row.id)}`), tell, refresh), true],
   ], standing, t("You have no standing order. Make one below: it is placed on every day, as soon as its gate opens."));
+  const [listed, made] = parts(root, 2);
+  redraw(listed, list);
+  if (touched) return;
   if (!mine.length && !dso) {
-    show(root, list, el("p", { class: "soft" }, t("You have no resource yet. Register one, and have it prequalified, under “Resources”.")));
+    show(made, el("p", { class: "soft" }, t("You have no resource yet. Register one, and have it prequalified, under “Resources”.")));
     return;
   }
   const clock = instants(market).map((at) => time(at, market.timezone));
@@ -54,5 +56,5 @@ export async function draw(root, context) {
   field("unitPrice", t("Price in {currency} per MWh of the resource", { currency: market.currency }), el("input", { inputmode: "decimal", required: true, value: "300" })),
   field("flexibilityZoneId", dso ? t("Congestion point") : t("Congestion point (empty: all that it relieves)"), el("input", { required: dso, autocomplete: "off" })), button);
   form.addEventListener("input", () => { touched = true; });
-  show(root, list, el("section", { class: "card" }, el("h2", {}, t("A new standing order")), el("p", { class: "soft" }, t("An order with the same hours, quantity and price on every day, in local time; it survives a restart of the service.")), form, answer));
+  show(made, el("section", { class: "card" }, el("h2", {}, t("A new standing order")), el("p", { class: "soft" }, t("An order with the same hours, quantity and price on every day, in local time; it survives a restart of the service.")), form, answer));
 }

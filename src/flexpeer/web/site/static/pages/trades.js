@@ -1,6 +1,6 @@
 // Trades, what they pay, and what resources do because of them.
 import { all } from "../api.js";
-import { el, show } from "../html.js";
+import { el, redraw } from "../html.js";
 import { table } from "../table.js";
 import { hours, money, mw, t } from "../text.js";
 
@@ -9,7 +9,7 @@ export async function draw(root, { market }) {
   const [trades, confirmations, activations] = await Promise.all([all("/api/Trades", query), all("/api/Confirmations", query), all("/api/Activations", query)]);
   const when = (row) => hours(row.periodFrom, row.periodTo, market.timezone);
   const schedule = activations.flatMap((activation) => activation.schedule.map((part) => ({ ...part, portfolioId: activation.portfolioId })));
-  show(root,
+  redraw(root,
     table(t("Trades"), [
       [t("Trade"), (row) => row.id, true, (row) => row.id],
       [t("Phase"), (row) => t(row.phase), true, (row) => t(row.phase)],

@@ -19,7 +19,7 @@ function lines(told) {
     [t("Order"), (row) => row.id || "–", true, (row) => row.id || ""],
     [t("Status"), (row) => (row.status < 300 ? status("good", row.status === 200 ? t("known before") : t("taken")) : status("bad", t("refused"))), true, (row) => (row.status < 300 ? t("taken") : t("refused"))],
     [t("No."), (row) => (row.arrival ? String(row.arrival) : "–")],
-    [t("Why"), (row) => said(row.detail || ""), true, (row) => `${row.reason || ""} ${row.detail || ""}`],
+    [t("Why"), (row) => said(row), true, (row) => `${row.reason || ""} ${row.detail || ""}`],
   ], told.items, t("The file had no line."))];
 }
 
@@ -32,6 +32,7 @@ export async function draw(root, { market, organisation }) {
     show(root, el("p", { class: "soft" }, t("You have no resource yet. Register one, and have it prequalified, under “Resources”.")));
     return;
   }
+  if (touched) return;
   const name = JSON.stringify(mine[0].id);
   const hours = instants(market);
   const gate = market.status === "open" ? null : el("p", { class: "warn" }, (market.status === "announced" ? t("The gate opens {from}: orders are taken from then to {to}.", { from: opensAt(market), to: closesAt(market) }) : t("The gate closed {to}: this day takes no more orders. A standing order comes to the next one.", { to: closesAt(market) })));

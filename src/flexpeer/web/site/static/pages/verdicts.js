@@ -1,6 +1,6 @@
 // What the grid's owners said of each match.
 import { all } from "../api.js";
-import { el, show, status } from "../html.js";
+import { el, redraw, status } from "../html.js";
 import { table } from "../table.js";
 import { mw, t, time } from "../text.js";
 
@@ -10,7 +10,7 @@ export async function draw(root, { market }) {
   const kind = (row) => (!bound(row) ? "good" : Number(row.grantedQuantity) > 0 ? "warn" : "bad");
   const text = (row) => (!bound(row) ? t("granted") : Number(row.grantedQuantity) > 0 ? t("reduced") : t("refused"));
   const refused = verdicts.filter(bound);
-  show(root,
+  redraw(root,
     el("p", {}, el("a", { class: "button", href: `/api/Evidence?marketId=${encodeURIComponent(market.id)}`, download: `evidence-${market.id}.zip` }, t("Download the evidence")), " ", el("small", {}, t("what you may see of this day as CSV and JSON, and the signed heads of the log, in one file"))),
     el("p", {}, t("{all} matches were checked; {bound} were reduced or refused.", { all: verdicts.length, bound: refused.length })),
     table(t("Verdicts, the latest last"), [
