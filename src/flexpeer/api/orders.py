@@ -10,17 +10,10 @@ from uuid import uuid4
 from msgspec.structs import replace
 
 from flexpeer.api.declining import denied, refused, refused_command
-<<<<<<< HEAD
 from flexpeer.api.documents import order_document, order_owned, public_order
 from flexpeer.api.edge import JSON, Answer, Asked, Route, apart, encode
-from flexpeer.api.listing import listed, matching
-from flexpeer.api.permissions import Action
-=======
-from flexpeer.api.documents import dsos_of, order_document, order_owned, public_order
-from flexpeer.api.edge import JSON, Answer, Asked, Route, encode
 from flexpeer.api.listing import Deferred, let_through, listed
-from flexpeer.api.permissions import Action, Owned
->>>>>>> main
+from flexpeer.api.permissions import Action
 from flexpeer.api.published import POINT, Published
 from flexpeer.api.sentences import CAME_TOO_LATE
 from flexpeer.api.service import ServedDay
@@ -126,17 +119,10 @@ def _sender(asked: Asked, served: ServedDay, wanted: OrderRequest) -> tuple[str,
     known = served.unit(unit)
     if known is None:
         raise denied(Denial.NOT_FOUND)
-<<<<<<< HEAD
     asked.require(known.owned)
     if not known.takes_part:
-        raise refused(Reason.NOT_QUALIFIED, f"{unit} came after the needs of this day were found")
-    return known.owned.organisation, unit, known.via
-=======
-    asked.require(Owned(owner, dsos))
-    if any(member.resource not in served.day.dso_of for member in participants.members(unit)):
         raise refused(Reason.NOT_QUALIFIED, unit, CAME_TOO_LATE)
-    return owner, unit, dsos[0] if dsos else owner
->>>>>>> main
+    return known.owned.organisation, unit, known.via
 
 
 def do_place(order: Placing) -> bool:
@@ -283,13 +269,7 @@ def _unchanged(asked: Asked, served: ServedDay) -> None:
         raise denied(Denial.CHANGED_MEANWHILE)
 
 
-<<<<<<< HEAD
 def read_all(asked: Asked) -> Answer:
-    """Orders that the caller may see, by arrival."""
-    documents: list[OrderDocument] = []
-    for market_id, served in asked.days(asked.query.market_id):
-=======
-async def read_all(asked: Asked) -> Answer:
     """Orders that the caller may see, by arrival; the newest first if so asked."""
     query: OrderQuery = asked.query
     if query.changed_after is not None and query.market_id is None:
@@ -297,7 +277,6 @@ async def read_all(asked: Asked) -> Answer:
         raise denied(Denial.MALFORMED, missing.message, [missing])
     found: list[tuple[str, Published, str]] = []
     for market_id, served in asked.days(query.market_id):
->>>>>>> main
         published = served.published
         found += [(market_id, published, name) for name in _seen_orders(asked, published, query.changed_after)]
     if query.newest:
