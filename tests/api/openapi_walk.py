@@ -9,7 +9,6 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import schemathesis
@@ -49,13 +48,14 @@ def walk(here: Running, organisation: str, examples: int, chance: int) -> tuple[
 
 
 def _noted(run: Callable[[], None], wrong: list[str]) -> None:
-    with suppress(Unsatisfiable):
-        try:
-            run()
-        except BaseExceptionGroup as several:
-            wrong += [str(each) for each in several.exceptions]
-        except Exception as error:
-            wrong.append(str(error))
+    try:
+        run()
+    except Unsatisfiable:
+        pass
+    except BaseExceptionGroup as several:
+        wrong += [str(each) for each in several.exceptions]
+    except Exception as error:
+        wrong.append(str(error))
 
 
 def _in_a_row(schema: Any, headers: dict[str, str], examples: int, asked: Counter[str]) -> None:
