@@ -382,7 +382,7 @@ def test_somebody_invited_on_a_page_comes_in_with_codes_until_revoked(market: Ma
     theirs.get_by_role("button", name="Log out").click()
     for name, text in (("user", "miller"), ("password", market.logins["Island Storage"]["password"])):
         theirs.fill(f"input[name={name}]", text)
-    theirs.fill("input[name=code]", code_at(codes, now + 1))
+    theirs.fill("input[name=code]", code_at(codes, max(now + 1, int(time.time()) // STEP_S)))
     theirs.click("button.main")
     expect(miller.open("/people").locator("main")).to_contain_text("on: your login")
     page = owner.open("/people")
