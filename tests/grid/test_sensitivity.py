@@ -17,6 +17,9 @@ METRICS = [
     Metric(Quantity.BRANCH_APPARENT, 8),
     Metric(Quantity.BUS_VOLTAGE, 20),
     Metric(Quantity.SOURCE_EXPORT, 0),
+    Metric(Quantity.SOURCE_REACTIVE, 0),
+    Metric(Quantity.BUS_REAL, 20),
+    Metric(Quantity.BUS_IMAGINARY, 20),
 ]
 
 
@@ -27,8 +30,11 @@ def by_definition(day: DayFlow, result: FlowResult, metric: Metric) -> Floats:
     element, network = metric.element, day.network
     if metric.quantity is Quantity.BUS_VOLTAGE:
         return np.asarray(np.abs(v[element]))
-    if metric.quantity is Quantity.SOURCE_EXPORT:
-        return np.asarray(-result.source_power_w[element].real)
+    if metric.quantity in (Quantity.BUS_REAL, Quantity.BUS_IMAGINARY):
+        return np.asarray(v[element].real if metric.quantity is Quantity.BUS_REAL else v[element].imag)
+    if metric.quantity in (Quantity.SOURCE_EXPORT, Quantity.SOURCE_REACTIVE):
+        into_source = -result.source_power_w[element]
+        return np.asarray(into_source.real if metric.quantity is Quantity.SOURCE_EXPORT else into_source.imag)
     if metric.quantity is Quantity.BRANCH_APPARENT:
         return np.asarray(1e6 * np.maximum(np.abs(current_from[element]), np.abs(current_to[element])))
     into: Complexes = v[network.branch_from[element]] * np.conj(current_from[element])

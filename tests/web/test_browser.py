@@ -353,7 +353,7 @@ def _shown_once(page: Page, count: int = 1) -> list[str]:
 
 
 def test_somebody_invited_on_a_page_comes_in_with_codes_until_revoked(market: Market) -> None:
-    owner = Person(market, "Pellet Mill", 390)
+    owner = Person(market, "Island Storage", 390)
     page = owner.open("/people")
     assert "You are the only one" in page.inner_text("main")
     page.get_by_label("Name to log in with").fill("miller")
@@ -366,7 +366,7 @@ def test_somebody_invited_on_a_page_comes_in_with_codes_until_revoked(market: Ma
     client, secret = _shown_once(page, 2)
     assert client in page.inner_text("main")
     assert secret not in page.content()
-    miller = Person(market, "Pellet Mill", 390, link=link)
+    miller = Person(market, "Island Storage", 390, link=link)
     theirs = miller.open("/people")
     expect(theirs.get_by_role("button", name="Make the link")).to_have_count(0)
     theirs.get_by_role("button", name="Turn codes on").click()
@@ -379,7 +379,7 @@ def test_somebody_invited_on_a_page_comes_in_with_codes_until_revoked(market: Ma
     theirs.get_by_role("button", name="Turn codes on").click()
     expect(theirs.locator("#told")).to_contain_text("Codes are on", timeout=WAIT_MS)
     theirs.get_by_role("button", name="Log out").click()
-    for name, text in (("user", "miller"), ("password", market.logins["Pellet Mill"]["password"])):
+    for name, text in (("user", "miller"), ("password", market.logins["Island Storage"]["password"])):
         theirs.fill(f"input[name={name}]", text)
     theirs.fill("input[name=code]", code_at(codes, now + 1))
     theirs.click("button.main")

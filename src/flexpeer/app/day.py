@@ -19,7 +19,6 @@ from flexpeer.app.study.least_relief import least_moves
 from flexpeer.app.study.optimum import welfare_optimum
 from flexpeer.app.study.physical_side import PhysicalSide, margin_ppm
 from flexpeer.app.study.plausibility import explained, flow_warnings, input_warnings
-from flexpeer.app.study.told_side import ToldSide
 from flexpeer.app.study.verification import Picture, Verifier, verify_day
 from flexpeer.app.views.journal import Journal
 from flexpeer.app.views.orders import OrderOutcomes
@@ -70,7 +69,7 @@ class Day:
         watch: Watch,
         grid: GridInput | None = None,
         verifier: Verifier | None = None,
-        told: ToldSide | None = None,
+        told: GridSide | None = None,
         listeners: Sequence[Listener] = (),
     ) -> None:
         self.scenario = scenario

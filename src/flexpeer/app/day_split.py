@@ -199,6 +199,32 @@ def _without_grid(scenario: Scenario, needs: Needs, told: tuple[ToldPoint, ...],
     )
 
 
+def without_grid(scenario: Scenario, home: Mapping[str, str]) -> Scenario:
+    """What a market operator knows where DSOs find points and needs themselves; a resource's bus is its DSO.
+
+    `home` is the DSO of each resource. `BadInput` for quantiles, which nobody adds up across borders.
+    """
+    if any(part for direction in ("export", "import") for part in scenario.beyond_w(direction)):
+        problem = "needs at a quantile of the forecast are not found across borders"
+        raise BadInput([Finding("scenario.toml", 0, "need_quantile_percent", problem, "50, or one grid for all")])
+    plans = {name: Profile(row, (0,) * scenario.day.mtu_count) for name, row in scenario.plans_w().items()}
+    return replace(
+        scenario,
+        grid_source=None,
+        areas={dso: dso for dso in sorted(set(home.values()))},
+        resources=tuple(replace(r, bus=home[r.resource]) for r in scenario.resources),
+        bus_forecast={},
+        resource_forecast=plans,
+        outages=(),
+        switching=(),
+        overhead=(),
+        unbalance=(),
+        ratings=(),
+        bands=(),
+        temperature_c=None,
+    )
+
+
 def _row(told: ToldPoint) -> CongestionPointRow:
     """As a row of a scenario without a grid, where voltages are told in watts too."""
     point, limit_w = told.point, max(0, int(max(told.limit_w)))

@@ -221,6 +221,70 @@ class Owner(Protocol):
         """How its borders respond in the accepted state, in every MTU."""
 
 
+class BorderNumbers(NamedTuple):
+    """Power drawn at borders, by name, W + j var (periods,), and voltages (borders, periods), per unit."""
+
+    drawn: Mapping[str, Complexes]
+    voltages: Complexes
+
+
+class AreaSlopes(NamedTuple):
+    """How an area's numbers change.
+
+    The outputs are P and Q drawn at each own border, the real and imaginary part of the voltage at each border below,
+    and the relief of each of its `points`, in that order. `own` is per watt that a resource injects (outputs, periods);
+    `below` per W and per var drawn at a border there, `above` per unit of the two parts of the voltage at a border of
+    its own, each (2, outputs, periods).
+    """
+
+    points: tuple[str, ...]
+    own: Mapping[str, Floats]
+    below: Mapping[str, Floats]
+    above: Mapping[str, Floats]
+
+
+class Study(Protocol):
+    """One DSO before the gate opens, here or elsewhere; every call may raise `OwnerSilent`."""
+
+    @property
+    def owner(self) -> str:
+        """The DSO."""
+
+    @property
+    def borders(self) -> tuple[BorderEnd, ...]:
+        """Where its area hangs on others."""
+
+    @property
+    def entries(self) -> Iterable[str]:
+        """Borders where areas hang on it, in order."""
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        """Those connected to it."""
+
+    @property
+    def topology_of(self) -> Integers:
+        """Which MTUs have the same elements in service, (periods,)."""
+
+    def exchange(self, schedules_w: Mapping[str, Watts], at: BorderNumbers) -> BorderNumbers:
+        """What it draws at its own borders, and the voltages it dictates at those below, in order of `entries`."""
+
+    def observe(self) -> tuple[CongestionPoint, ...]:
+        """The congestion points of what was exchanged last, the forecast."""
+
+    def need_w(self) -> dict[str, Watts]:
+        """Relief that each point needs in what was exchanged last."""
+
+    def flows(self) -> Flows:
+        """Flow and limit of each point in what was exchanged last."""
+
+    def slopes(self) -> AreaSlopes:
+        """First order, around what was observed."""
+
+    def coordinated(self) -> Owner:
+        """Its part in granting, from what was exchanged last on."""
+
+
 class LimitRow(NamedTuple):
     """A limit that moves can pass: each resource's slope of the flow per W injected in `mtu`, and the room left, W."""
 

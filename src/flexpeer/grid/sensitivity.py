@@ -33,13 +33,21 @@ class Quantity(StrEnum):
 
     `BRANCH_EXPORT`: W towards the source at a branch's upper end. `BRANCH_APPARENT`: current at a
     branch's worse end x sqrt(3) x nominal voltage, VA. `BUS_VOLTAGE`: magnitude, per unit.
-    `SOURCE_EXPORT`: W from the grid into a source.
+    `SOURCE_EXPORT`, `SOURCE_REACTIVE`: W and var from the grid into a source. `BUS_REAL`, `BUS_IMAGINARY`: the parts of
+    a voltage, per unit.
     """
 
     BRANCH_EXPORT = "branch_export"
     BRANCH_APPARENT = "branch_apparent"
     BUS_VOLTAGE = "bus_voltage"
     SOURCE_EXPORT = "source_export"
+    SOURCE_REACTIVE = "source_reactive"
+    BUS_REAL = "bus_real"
+    BUS_IMAGINARY = "bus_imaginary"
+
+
+VOLTAGES = (Quantity.BUS_VOLTAGE, Quantity.BUS_REAL, Quantity.BUS_IMAGINARY)
+"""Per unit; the others are VA."""
 
 
 class Metric(NamedTuple):
@@ -62,9 +70,17 @@ class Sensitivity:
 
 
 class Gradient(NamedTuple):
-    """Per unit and period: the metric, w of equation (2) by bus, and the direct effect of each injection."""
+    """Per unit and period: the metric, w of equation (2) by bus, and the direct effect of each injection (p + jq)."""
 
     value: Floats
+    weight: Complexes
+    direct: Floats | Complexes
+
+
+class _Export(NamedTuple):
+    """Complex power into a source, and what `Gradient` has of its real part."""
+
+    value: Complexes
     weight: Complexes
     direct: Floats
 
@@ -79,7 +95,7 @@ def sensitivity(
     """
     every = np.arange(day.periods) if mtus is None else mtus
     s = per_unit(p_w[:, every], q_var[:, every])
-    scale = 1.0 if metric.quantity is Quantity.BUS_VOLTAGE else S_BASE_VA
+    scale = 1.0 if metric.quantity in VOLTAGES else S_BASE_VA
     value = np.full(len(every), np.nan)
     slope = np.full(s.shape, np.nan, dtype=np.complex128)
     has_state = result.converged[every]
@@ -112,7 +128,12 @@ def _gradient(day: DayFlow, circuit: Circuit, v: Complexes, s: Complexes, metric
         return _branch_apparent(day, circuit, v, metric.element)
     if metric.quantity is Quantity.BUS_VOLTAGE:
         return _bus_voltage(v, metric.element)
-    return _source_export(circuit, v, s, metric.element)
+    if metric.quantity in VOLTAGES:
+        return _bus_part(v, metric.element, 1.0 if metric.quantity is Quantity.BUS_REAL else -1j)
+    export = _source_export(circuit, v, s, metric.element)
+    if metric.quantity is Quantity.SOURCE_EXPORT:
+        return Gradient(export.value.real, export.weight, export.direct)
+    return Gradient(export.value.imag, 1j * export.weight, np.asarray(1j * export.direct, dtype=np.complex128))
 
 
 def _branch_export(circuit: Circuit, v: Complexes, branch: int, upper_from: bool) -> Gradient:
@@ -153,7 +174,15 @@ def _bus_voltage(v: Complexes, bus: int) -> Gradient:
     return Gradient(size, weight, np.zeros(v.shape))
 
 
-def _source_export(circuit: Circuit, v: Complexes, s: Complexes, source: int) -> Gradient:
+def _bus_part(v: Complexes, bus: int, part: complex) -> Gradient:
+    """Re(part x v): the real part by 1, the imaginary one by -j."""
+    weight = np.zeros_like(v)
+    weight[bus] = part
+    return Gradient((part * v[bus]).real, weight, np.zeros(v.shape))
+
+
+def _source_export(circuit: Circuit, v: Complexes, s: Complexes, source: int) -> _Export:
+    """Of complex power; the gradient of its real part."""
     bus = circuit.source_bus[source]
     own = circuit.tie_source == source
     weight, current = np.zeros_like(v), np.zeros(v.shape[1], dtype=np.complex128)
@@ -162,7 +191,7 @@ def _source_export(circuit: Circuit, v: Complexes, s: Complexes, source: int) ->
         current += y * v[other]
     direct = np.zeros(v.shape)
     direct[bus] = 1.0
-    return Gradient((s[bus] - v[bus] * np.conj(current)).real, weight, direct)
+    return _Export(s[bus] - v[bus] * np.conj(current), weight, direct)
 
 
 @compiled

@@ -14,7 +14,7 @@ from flexpeer.app.scenario import CongestionPointRow, Scenario
 from flexpeer.app.study.grid_limits import day_limits
 from flexpeer.errors import BadInput, Finding
 from flexpeer.grid.limits import Kind, Limits, Readings, Violation, read, violations
-from flexpeer.grid.network import Flags, Floats, Network
+from flexpeer.grid.network import Complexes, Flags, Floats, Network
 from flexpeer.grid.powerflow import DayFlow, FlowResult, FlowStatus
 from flexpeer.grid.topology import service
 from flexpeer.market.needs import Watts
@@ -58,7 +58,8 @@ class GridDay:
     `bus_of` maps resources to buses, `injecting` (buses,) are those that inject at all. `base_*` exclude resources'
     active power but hold their reactive power, which stays as forecast. `beyond_*` is what is injected on top (buses,
     mtus) at the rulebook's quantile where injection, or withdrawal, loads a point; None: nothing. `owners` names the
-    DSO of each bus, `points` are the scenario's, named as the network does.
+    DSO of each bus, `points` are the scenario's, named as the network does. `source_v` (sources, mtus) are voltages
+    that others dictate; None: the sources' own.
     """
 
     day: DayFlow
@@ -72,6 +73,7 @@ class GridDay:
     owners: tuple[str, ...]
     in_service: Flags
     points: tuple[CongestionPointRow, ...] | None
+    source_v: Complexes | None = None
 
     @property
     def network(self) -> Network:
@@ -95,7 +97,7 @@ class GridDay:
         p_w = self.injections(schedules_w)
         if more_w is not None:
             p_w = p_w + more_w
-        result = self.day.solve(p_w, self.base_q_var)
+        result = self.day.solve(p_w, self.base_q_var, self.source_v)
         failures = result.failures()
         if failures:
             mtus = ", ".join(str(mtu) for mtu, _ in failures[:8])

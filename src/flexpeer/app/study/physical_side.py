@@ -192,18 +192,13 @@ class PhysicalSide:
             in_service,
             area.upper_from,
             injecting,
-            _area_limits(self.grid.limits, area, self.grid.network.branch_names),
+            area_limits(self.grid.limits, area, self.grid.network.branch_names),
             p_own,
             q_own,
             source_v,
-            tuple(BorderEnd(_border_name(area, n), border.parent) for n, border in enumerate(area.borders)),
+            border_ends(area),
             np.array([border.source for border in area.borders], dtype=np.int64),
-            {
-                _border_name(child, n): area.bus_at(border.bus_name)
-                for child in areas
-                for n, border in enumerate(child.borders)
-                if border.parent == area.owner
-            },
+            entries_of(area, areas),
             {r: position[bus] for r, bus in self.grid.bus_of.items() if bus in position},
         )
 
@@ -414,11 +409,13 @@ class PhysicalSide:
         for topology in np.unique(self.grid.day.topology_of):
             mtus = np.flatnonzero(self.grid.day.topology_of == topology)
             per_w[:, mtus] = np.nan_to_num(found.per_w[:, mtus[_most_loaded(over[mtus])], None])
-        if point.kind in (Kind.HIGH, Kind.LOW):
-            return per_w / point.pu_per_w
-        loads = 1.0 if point.point.direction is Direction.EXPORT else -1.0
-        grows = -1.0 if point.kind is Kind.IMPORT else 1.0
-        return loads * grows * per_w
+        return _relief_per_metric(point) * per_w
+
+    def reliefs(self, point_id: str) -> tuple[Floats, Floats]:
+        """Relief of a point per W and per var injected at each bus, (buses, mtus) each, in every MTU's own state."""
+        point = next(each for each in self._points if each.point.congestion_point == point_id)
+        found, factor = self._sensitivity(point), _relief_per_metric(point)
+        return np.nan_to_num(found.per_w) * factor, np.nan_to_num(found.per_var) * factor
 
     def _sensitivity(self, point: Point) -> Sensitivity:
         result, _ = self._observed()
@@ -432,9 +429,42 @@ class PhysicalSide:
         metric = Metric(quantity, point.at)
         return sensitivity(self.grid.day, result, self._forecast_p_w, self.grid.base_q_var, metric)
 
+    @property
+    def observed_points(self) -> tuple[CongestionPoint, ...]:
+        """Those that were observed."""
+        return tuple(point.point for point in self._points)
+
+    @property
+    def observed(self) -> State:
+        """The state of the forecast."""
+        return self._observed()
+
     def _observed(self) -> State:
         assert self._forecast is not None, "points are asked for after the forecast is observed"
         return self._forecast
+
+
+def _relief_per_metric(point: Point) -> float:
+    """What a unit of a point's metric is in watts of its relief."""
+    if point.kind in (Kind.HIGH, Kind.LOW):
+        return 1.0 / point.pu_per_w
+    loads = 1.0 if point.point.direction is Direction.EXPORT else -1.0
+    return -loads if point.kind is Kind.IMPORT else loads
+
+
+def border_ends(area: Area) -> tuple[BorderEnd, ...]:
+    """An area's own borders, as both sides name them."""
+    return tuple(BorderEnd(_border_name(area, n), border.parent) for n, border in enumerate(area.borders))
+
+
+def entries_of(area: Area, areas: tuple[Area, ...]) -> dict[str, int]:
+    """The buses where areas below hang on one, by border."""
+    return {
+        _border_name(child, n): area.bus_at(border.bus_name)
+        for child in areas
+        for n, border in enumerate(child.borders)
+        if border.parent == area.owner
+    }
 
 
 def _border_name(child: Area, number: int) -> str:
@@ -473,7 +503,7 @@ def _drawn_w(day: DayFlow, area: Area, source: int, v: Complexes) -> Complexes:
     return drawn * S_BASE_VA
 
 
-def _area_limits(limits: Limits, area: Area, branch_names: tuple[str, ...]) -> Limits:
+def area_limits(limits: Limits, area: Area, branch_names: tuple[str, ...]) -> Limits:
     """The limits of one area's elements."""
     own_branches = {branch_names[b]: position for position, b in enumerate(area.branch_index)}
     own_sources = {name: position for position, name in enumerate(area.network.source_names)}
