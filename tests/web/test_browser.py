@@ -18,6 +18,7 @@ from flexpeer.market.participants import Role
 from flexpeer.web.site.pages import PAGES
 from flexpeer.web.site.statics import statics_version
 
+STAGE_MS = 5 * WAIT_MS
 SHOWN = ((390, "dark"), (1400, "light"), (1600, "dark"))
 LOGIN_ACTIONS = len(("user", "password", "log in"))
 WIDEST_READ = 1400
@@ -73,7 +74,7 @@ def grids(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _click_on_to(operator: Person, stage: str) -> None:
     page = operator.open("/")
     page.get_by_role("button", name=f"On to: {stage}").click()
-    expect(page.locator("li.done", has_text=stage)).to_have_count(1, timeout=WAIT_MS)
+    expect(page.locator("li.done", has_text=stage)).to_have_count(1, timeout=STAGE_MS)
 
 
 def _order(person: Person, resource: str, side: str, hours: tuple[str, str], quantity: str, price: str) -> None:
