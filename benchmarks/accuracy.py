@@ -187,7 +187,8 @@ def simbench_cases() -> Iterator[Case]:
     def net(code: str) -> Any:
         made = simbench.get_simbench_net(code)
         made.trafo["tap_changer_type"] = "Ratio"
-        del made["profiles"]
+        for of_the_data_set in ("profiles", "loadcases", "substation"):
+            made.pop(of_the_data_set, None)
         return made
 
     for code in reversed(simbench.collect_all_simbench_codes()):

@@ -98,7 +98,8 @@ def needs_summary(needs: Mapping[str, Any]) -> RenderableType:
     ranked = sorted(resources.items(), key=lambda r: -sum(abs(m["change_w"]) for m in r[1]))
     more = f", {len(ranked) - ROWS} more resources" if len(ranked) > ROWS else ""
     cost = f" for {needs['cost']:,.2f} {needs['currency']}" if priced else ""
-    told = f"In all {needs['moved_wh'] / 1e6:.3f} MWh{cost}{more}; {needs['rounds']} rounds of AC power flow."
+    rounds = "1 round" if needs["rounds"] == 1 else f"{needs['rounds']} rounds"
+    told = f"In all {needs['moved_wh'] / 1e6:.3f} MWh{cost}{more}; {rounds} of AC power flow."
     title = "Least cost" if priced else "Least power"
     by_resource = _moves_table(f"{title} that relieves (resource side)", "resource", dict(ranked[:ROWS]), needs)
     by_hour = [_moves_table("The same by hour", "from", _grouped(needs["moves"], "from"), needs)] if priced else []

@@ -26,7 +26,8 @@ from flexpeer.sdk import Client as SdkClient
 from flexpeer.sdk import Request, Unreachable
 
 OPERATOR_ROLE = "MARKET_OPERATOR"
-PATIENCE_S, PAUSE_S, TIMEOUT_S = 120.0, 0.2, 900.0
+FIRST_PATIENCE_S, PATIENCE_S, PAUSE_S, TIMEOUT_S = 120.0, 900.0, 0.2, 900.0
+"""For a service that was there one waits longer: it may come back on a machine that has much else to do."""
 WATTS_PER_MW = 1_000_000
 START = multiprocessing.get_context("fork")
 TIMES_IN_FORCE = {"day": "Day", "fak": "FaK", "fok": "FoK"}
@@ -65,9 +66,9 @@ class RowTurn(NamedTuple):
 class Api(SdkClient):
     """One organisation's way to the service, with patience while it is away."""
 
-    def __init__(self, url: str, client: PlayingClient) -> None:
+    def __init__(self, url: str, client: PlayingClient, patience_s: float = PATIENCE_S) -> None:
         self._url, self._client = url, client
-        pauses_s = (PAUSE_S,) * int(PATIENCE_S / PAUSE_S)
+        pauses_s = (PAUSE_S,) * int(patience_s / PAUSE_S)
         super().__init__(url, client.client_id, client.client_secret, timeout_s=TIMEOUT_S, pauses_s=pauses_s)
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
@@ -88,8 +89,9 @@ def play(folder: Path, credentials: Path, url: str, clients: int, progress: Prog
     """Play a scenario's day; what the service says it came to."""
     scenario, _ = read_whole(folder)
     known = read_json(credentials, CredentialsFile, "credentials", "holds none", "what flexpeer serve wrote")
-    operator = Api(url, _operator(known, credentials))
-    market = operator.call("GET", f"/api/Markets/{scenario.day.delivery_day}")
+    client = _operator(known, credentials)
+    market = Api(url, client, FIRST_PATIENCE_S).call("GET", f"/api/Markets/{scenario.day.delivery_day}")
+    operator = Api(url, client)
     if market.is_error:
         raise bad_input(url, f"has no market of {scenario.day.delivery_day}", f"a market made from {folder}")
     turns = list(_turns(scenario, known))

@@ -118,8 +118,10 @@ def test_days_side_by_side_end_as_each_alone(tmp_path: Path) -> None:
                 for row in SCENARIO.orders:
                     day = market.days[MARKET].day
                     service.ask(lambda row=row, day=day: day.place(row)).result()  # type: ignore[misc]
+        assert market.days[NEXT].day.market.owners is not None
         reach(market, service, NEXT, Stage.SETTLED)
         assert hashes(market)[MARKET] == alone.state_hash
+        assert [served.day.market.owners for served in market.days.values()] == [None, None]
 
 
 def test_a_restored_market_is_the_market_and_accepts_orders(tmp_path: Path) -> None:

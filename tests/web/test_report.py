@@ -1,6 +1,7 @@
 """The page a person reads: whole, self-contained, escaped, and with the numbers of the day."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -316,6 +317,15 @@ def test_a_frame_holds_its_values(values: list[float], canvas: Canvas) -> None:
     assert frame.high >= max([0.0, *values])
     assert 2 <= len(frame.ticks) <= 12
     assert frame.high > frame.low
+
+
+@pytest.mark.parametrize("values", [[], [46.0], [46.1, 46.9], [-0.2, 17.3], [1e-9, 2e-9], [0.1, float("nan")]])
+def test_a_frame_of_changes_alone_is_close_to_its_values(values: list[float]) -> None:
+    frame = frame_for(WIDE, 10, values, hold=float("nan"))
+    known = [value for value in values if math.isfinite(value)] or [0.0]
+    assert frame.low <= min(known) <= max(known) <= frame.high
+    assert frame.high - frame.low <= max(2.0 * (max(known) - min(known)), 1.0)
+    assert 2 <= len(frame.ticks) <= 12
 
 
 def test_numbers_are_for_people() -> None:

@@ -46,9 +46,15 @@ class Attempt(NamedTuple):
 class Denials:
     """Denials go to standard error at once, and to the `log` with what the writer does next."""
 
-    def __init__(self, service: Service, log: RegistryLog, seconds: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        service: Service,
+        log: RegistryLog,
+        seconds: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._service, self._log, self._seconds = service, log, seconds
-        self._room = RateLimits(PER_SECOND, AT_ONCE, 0)
+        self._room = RateLimits(PER_SECOND, AT_ONCE, 0, ticks)
         self._waiting: deque[AccessDenied] = deque()
         self._unrecorded = 0
 

@@ -54,4 +54,4 @@ class DirectOrders:
     def _answer(self, seen: Observation, answer: Response, answered: Answered) -> None:
         answer.raw_headers.append(seen.header)
         answered(answer)
-        self._observations.end(seen, answer.status_code)
+        self._observations.end(seen, int(answer.status_code))

@@ -111,6 +111,15 @@ class Asked(NamedTuple):
 Handle = Callable[[Asked], Awaitable[Answer]]
 
 
+def apart(handle: Callable[[Asked], Answer]) -> Handle:
+    """For what only reads and may have much to read: in a thread of its own, so that others are answered meanwhile."""
+
+    async def handled(asked: Asked) -> Answer:
+        return await asyncio.to_thread(handle, asked)
+
+    return handled
+
+
 class Route(NamedTuple):
     """A method of a path: what it does, for whom, and the shapes it takes and gives.
 

@@ -50,7 +50,7 @@ class Evidence:
         """A ZIP archive."""
         served = asked.day(asked.query.market_id)
         heads = self._heads(served.market_id)
-        tables = _tables(asked, served)
+        tables = await asyncio.to_thread(_tables, asked, served)
         content = await asyncio.to_thread(_archive, asked.caller, served, tables, heads)
         name = f'attachment; filename="evidence-{served.market_id}.zip"'
         return Answer(200, content, {"Content-Disposition": name}, MEDIA)

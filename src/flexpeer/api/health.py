@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from flexpeer.api.edge import Answer, Asked, Route
 from flexpeer.api.limits import RateLimits
 from flexpeer.api.permissions import Action
-from flexpeer.api.published import Answering
+from flexpeer.api.published import OwnerAnswers
 from flexpeer.api.service import ServedDay, Service
 from flexpeer.api.units import utc
 from flexpeer.api.webhooks import Webhooks
@@ -69,7 +69,7 @@ def _owners(served: ServedDay) -> Iterator[OwnerHealth]:
     for name, organisation in sorted(organisations.items()):
         if organisation.role not in DSO_ROLES:
             continue
-        told = published.owners.get(name, Answering())
+        told = published.owners.get(name, OwnerAnswers())
         yield OwnerHealth(
             served.market_id, name, has_grid, told.answers, told.refused, told.silent, told.is_silent, told.match
         )

@@ -10,7 +10,7 @@ from decimal import Decimal
 from html import escape
 from io import StringIO
 
-from flexpeer.api.edge import CSV, Answer, Asked, Route
+from flexpeer.api.edge import CSV, Answer, Asked, Route, apart
 from flexpeer.api.listing import listed
 from flexpeer.api.permissions import Action, Owned
 from flexpeer.api.units import price
@@ -71,12 +71,12 @@ def _lines(market_id: str, state: State, account: Account) -> Iterator[InvoiceLi
         yield InvoiceLine(market_id, settlements.revision, "rounding", major(rounding))
 
 
-async def as_json(asked: Asked) -> Answer:
+def as_json(asked: Asked) -> Answer:
     """Invoices with their lines."""
     return listed(asked, invoices(asked), InvoiceList)
 
 
-async def as_csv(asked: Asked) -> Answer:
+def as_csv(asked: Asked) -> Answer:
     """Every line of every invoice."""
     text = StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -90,7 +90,7 @@ async def as_csv(asked: Asked) -> Answer:
     return Answer(200, text.getvalue().encode(), headers, f"{CSV}; charset=utf-8")
 
 
-async def as_html(asked: Asked) -> Answer:
+def as_html(asked: Asked) -> Answer:
     """A page for each invoice, to be printed or kept as PDF."""
     sections = "".join(_section(invoice) for invoice in invoices(asked))
     title = f"Invoice basis {asked.query.month}"
@@ -127,15 +127,15 @@ def _minor(invoice: InvoiceDocument) -> int:
 
 ROUTES = (
     Route(
-        "GET", "/api/Invoices", Action.READ_SETTLEMENT, as_json, "What a month's settled days are invoiced",
+        "GET", "/api/Invoices", Action.READ_SETTLEMENT, apart(as_json), "What a month's settled days are invoiced",
         {200: InvoiceList}, query=MonthQuery,
     ),
     Route(
-        "GET", "/api/Invoices.csv", Action.READ_SETTLEMENT, as_csv, "The same, line by line", {200: None},
+        "GET", "/api/Invoices.csv", Action.READ_SETTLEMENT, apart(as_csv), "The same, line by line", {200: None},
         query=MonthQuery, media=CSV,
     ),
     Route(
-        "GET", "/api/Invoices.html", Action.READ_SETTLEMENT, as_html, "The same, to be printed", {200: None},
+        "GET", "/api/Invoices.html", Action.READ_SETTLEMENT, apart(as_html), "The same, to be printed", {200: None},
         query=MonthQuery, media=HTML,
     ),
 )  # fmt: skip

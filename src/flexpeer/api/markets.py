@@ -4,7 +4,7 @@ import asyncio
 
 import msgspec
 
-from flexpeer.api.edge import Answer, Asked, Route
+from flexpeer.api.edge import Answer, Asked, Route, apart
 from flexpeer.api.listing import listed, matching
 from flexpeer.api.permissions import Action
 from flexpeer.api.service import ServedDay
@@ -100,7 +100,7 @@ async def line(asked: Asked) -> Answer:
     return Answer(200, LineDocument(published.line, published.state.events))
 
 
-async def zones(asked: Asked) -> Answer:
+def zones(asked: Asked) -> Answer:
     """Congestion points of markets whose needs are published, with the impact of the caller's own portfolios."""
     documents: list[ZoneDocument] = []
     for market_id, served in asked.days(asked.query.market_id):
@@ -128,7 +128,7 @@ ROUTES = (
         {200: LineDocument}, query=LineQuery,
     ),
     Route(
-        "GET", "/api/FlexibilityZones", Action.READ_ZONES, zones, "Congestion points and what relief they need",
+        "GET", "/api/FlexibilityZones", Action.READ_ZONES, apart(zones), "Congestion points and what relief they need",
         {200: ZoneList}, query=ZoneQuery,
     ),
     Route("GET", "/api/Kpis", Action.READ_KPIS, kpis, "KPIs of settled days", {200: KpiList}, query=ListQuery),

@@ -10,10 +10,10 @@ from uuid import uuid4
 from msgspec.structs import replace
 
 from flexpeer.api.declining import denied, refused, refused_command
-from flexpeer.api.documents import dsos_of, order_document, order_owned, public_order
-from flexpeer.api.edge import JSON, Answer, Asked, Route, encode
+from flexpeer.api.documents import order_document, order_owned, public_order
+from flexpeer.api.edge import JSON, Answer, Asked, Route, apart, encode
 from flexpeer.api.listing import Deferred, let_through, listed
-from flexpeer.api.permissions import Action, Owned
+from flexpeer.api.permissions import Action
 from flexpeer.api.published import POINT, Published
 from flexpeer.api.sentences import CAME_TOO_LATE
 from flexpeer.api.service import ServedDay
@@ -110,21 +110,19 @@ def _sender(asked: Asked, served: ServedDay, wanted: OrderRequest) -> tuple[str,
 
     A resource that came after the needs were found is none that grid owners could answer for on this day.
     """
-    caller, participants = asked.caller, served.published.state.participants
-    unit = wanted.portfolio_id
+    caller, unit = asked.caller, wanted.portfolio_id
     if unit is None:
-        if not participants.is_dso(caller.organisation):
+        if not served.published.state.participants.is_dso(caller.organisation):
             missing = ValidationError("$.portfolioId", "Object missing required field `portfolioId`")
             raise denied(Denial.MALFORMED, missing.message, [missing])
         unit = caller.organisation
-    owner = participants.organisation_of(unit)
-    dsos = dsos_of(participants, unit)
-    if owner is None:
+    known = served.unit(unit)
+    if known is None:
         raise denied(Denial.NOT_FOUND)
-    asked.require(Owned(owner, dsos))
-    if any(member.resource not in served.day.dso_of for member in participants.members(unit)):
+    asked.require(known.owned)
+    if not known.takes_part:
         raise refused(Reason.NOT_QUALIFIED, unit, CAME_TOO_LATE)
-    return owner, unit, dsos[0] if dsos else owner
+    return known.owned.organisation, unit, known.via
 
 
 def do_place(order: Placing) -> bool:
@@ -271,7 +269,7 @@ def _unchanged(asked: Asked, served: ServedDay) -> None:
         raise denied(Denial.CHANGED_MEANWHILE)
 
 
-async def read_all(asked: Asked) -> Answer:
+def read_all(asked: Asked) -> Answer:
     """Orders that the caller may see, by arrival; the newest first if so asked."""
     query: OrderQuery = asked.query
     if query.changed_after is not None and query.market_id is None:
@@ -306,7 +304,7 @@ def _as_it_is_now(each: tuple[str, Published, str]) -> OrderDocument:
     return as_it_is(market_id, published.state, published, name)
 
 
-async def public_book(asked: Asked) -> Answer:
+def public_book(asked: Asked) -> Answer:
     """Everybody's open orders, nobody's names."""
     found: list[tuple[str, State, Order]] = []
     for market_id, served in asked.days(asked.query.market_id):
@@ -323,7 +321,8 @@ PLACE = Route(
 ROUTES = (
     PLACE,
     Route(
-        "GET", "/api/Orders", Action.READ_ORDERS, read_all, "Orders by arrival", {200: OrderList}, query=OrderQuery
+        "GET", "/api/Orders", Action.READ_ORDERS, apart(read_all), "Orders by arrival",
+        {200: OrderList}, query=OrderQuery,
     ),
     Route(
         "GET", "/api/Orders/{id}", Action.READ_ORDERS, read, "One order", {200: OrderDocument}, query=ListQuery
@@ -337,7 +336,7 @@ ROUTES = (
         {204: None}, query=ListQuery, headers=("If-Match",),
     ),
     Route(
-        "GET", "/api/PublicOrders", Action.READ_PUBLIC_ORDERS, public_book, "The open book, without names",
+        "GET", "/api/PublicOrders", Action.READ_PUBLIC_ORDERS, apart(public_book), "The open book, without names",
         {200: PublicOrderList}, query=PublicOrderQuery,
     ),
 )  # fmt: skip

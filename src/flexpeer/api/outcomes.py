@@ -13,7 +13,7 @@ from flexpeer.api.documents import (
     trade_owned,
     verdict_document,
 )
-from flexpeer.api.edge import Answer, Asked, Route
+from flexpeer.api.edge import Answer, Asked, Route, apart
 from flexpeer.api.listing import listed, matching
 from flexpeer.api.permissions import Action, Owned
 from flexpeer.market.machine import State
@@ -36,7 +36,7 @@ def seen_sides(asked: Asked, owned: tuple[Owned, ...]) -> list[str]:
     return [each.organisation for each in owned if asked.sees(each)]
 
 
-async def trades(asked: Asked) -> Answer:
+def trades(asked: Asked) -> Answer:
     """Trades in the order they were concluded."""
     documents: list[TradeDocument] = []
     for market_id, served in asked.days(asked.query.market_id):
@@ -50,7 +50,7 @@ async def trades(asked: Asked) -> Answer:
     return listed(asked, matching(asked.query, documents), TradeList)
 
 
-async def confirmations(asked: Asked) -> Answer:
+def confirmations(asked: Asked) -> Answer:
     """Confirmations in the order of trades."""
     documents = []
     for market_id, served in asked.days(asked.query.market_id):
@@ -63,7 +63,7 @@ async def confirmations(asked: Asked) -> Answer:
     return listed(asked, matching(asked.query, documents), ConfirmationList)
 
 
-async def activations(asked: Asked) -> Answer:
+def activations(asked: Asked) -> Answer:
     """Schedules by resource."""
     documents = []
     for market_id, served in asked.days(asked.query.market_id):
@@ -75,7 +75,7 @@ async def activations(asked: Asked) -> Answer:
     return listed(asked, matching(asked.query, documents), ActivationList)
 
 
-async def allocations(asked: Asked) -> Answer:
+def allocations(asked: Asked) -> Answer:
     """What resources owe by rule."""
     documents: list[AllocationDocument] = []
     for market_id, served in asked.days(asked.query.market_id):
@@ -87,7 +87,7 @@ async def allocations(asked: Asked) -> Answer:
     return listed(asked, matching(asked.query, documents), AllocationList)
 
 
-async def deliveries(asked: Asked) -> Answer:
+def deliveries(asked: Asked) -> Answer:
     """What resources delivered, once it is verified."""
     documents: list[DeliveryDocument] = []
     for market_id, served in asked.days(asked.query.market_id):
@@ -99,7 +99,7 @@ async def deliveries(asked: Asked) -> Answer:
     return listed(asked, matching(asked.query, documents), DeliveryList)
 
 
-async def settlement(asked: Asked) -> Answer:
+def settlement(asked: Asked) -> Answer:
     """Accounts as the last revision has them."""
     documents = []
     for market_id, served in asked.days(asked.query.market_id):
@@ -117,7 +117,7 @@ def accounts_of(state: State) -> set[Account]:
     return {*state.settlements.balances_minor(), *(posting.account for posting in state.settlements.postings)}
 
 
-async def verdicts(asked: Asked) -> Answer:
+def verdicts(asked: Asked) -> Answer:
     """What grid owners said, in order; an FSP is told of its own orders only."""
     documents = []
     for market_id, served in asked.days(asked.query.market_id):
@@ -139,7 +139,7 @@ def _owned(state: State, name: str) -> Owned:
     return Owned("") if order is None else order_owned(state, order)
 
 
-async def clearings(asked: Asked) -> Answer:
+def clearings(asked: Asked) -> Answer:
     """Clearings at the gate, with their certificates."""
     documents = [
         clearing_document(market_id, served.published.state, cleared)
@@ -150,33 +150,33 @@ async def clearings(asked: Asked) -> Answer:
 
 
 ROUTES = (
-    Route("GET", "/api/Trades", Action.READ_TRADES, trades, "Trades", {200: TradeList}, query=TradeQuery),
+    Route("GET", "/api/Trades", Action.READ_TRADES, apart(trades), "Trades", {200: TradeList}, query=TradeQuery),
     Route(
-        "GET", "/api/Confirmations", Action.READ_CONFIRMATIONS, confirmations, "Confirmations with remuneration",
+        "GET", "/api/Confirmations", Action.READ_CONFIRMATIONS, apart(confirmations), "Confirmations with remuneration",
         {200: ConfirmationList}, query=OwnerQuery,
     ),
     Route(
-        "GET", "/api/Activations", Action.READ_ACTIVATIONS, activations, "Schedules of resources",
+        "GET", "/api/Activations", Action.READ_ACTIVATIONS, apart(activations), "Schedules of resources",
         {200: ActivationList}, query=OwnerQuery,
     ),
     Route(
-        "GET", "/api/Allocations", Action.READ_PLANS, allocations, "What resources owe by rule",
+        "GET", "/api/Allocations", Action.READ_PLANS, apart(allocations), "What resources owe by rule",
         {200: AllocationList}, query=OwnerQuery,
     ),
     Route(
-        "GET", "/api/Clearings", Action.READ_RESULT, clearings, "Clearings at the gate with their certificates",
+        "GET", "/api/Clearings", Action.READ_RESULT, apart(clearings), "Clearings at the gate with their certificates",
         {200: ClearingList}, query=ListQuery,
     ),
     Route(
-        "GET", "/api/Deliveries", Action.READ_ACTIVATIONS, deliveries, "What resources delivered, once verified",
+        "GET", "/api/Deliveries", Action.READ_ACTIVATIONS, apart(deliveries), "What resources delivered, once verified",
         {200: DeliveryList}, query=OwnerQuery,
     ),
     Route(
-        "GET", "/api/Settlement", Action.READ_SETTLEMENT, settlement, "Accounts and their postings",
+        "GET", "/api/Settlement", Action.READ_SETTLEMENT, apart(settlement), "Accounts and their postings",
         {200: SettlementList}, query=AccountQuery,
     ),
     Route(
-        "GET", "/api/Verdicts", Action.READ_VERDICTS, verdicts, "What grid owners said", {200: VerdictList},
+        "GET", "/api/Verdicts", Action.READ_VERDICTS, apart(verdicts), "What grid owners said", {200: VerdictList},
         query=ListQuery,
     ),
 )  # fmt: skip

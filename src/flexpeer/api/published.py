@@ -28,7 +28,7 @@ class Answered(NamedTuple):
     verdict: VerdictRecorded
 
 
-class Answering(NamedTuple):
+class OwnerAnswers(NamedTuple):
     """How a grid owner has answered: matches it was asked about, refused or left without an answer; the last one."""
 
     answers: int = 0
@@ -37,11 +37,11 @@ class Answering(NamedTuple):
     match: int | None = None
     is_silent: bool = False
 
-    def after(self, verdict: GridVerdict, match: int) -> "Answering":
+    def after(self, verdict: GridVerdict, match: int) -> "OwnerAnswers":
         """With one more."""
         silent = verdict.element == SILENT
         refused = verdict.decision is Decision.REFUSED and not silent
-        return Answering(self.answers + 1, self.refused + refused, self.silent + silent, match, silent)
+        return OwnerAnswers(self.answers + 1, self.refused + refused, self.silent + silent, match, silent)
 
 
 class Published:
@@ -61,7 +61,7 @@ class Published:
         self.trades: list[str] = []
         self.clearings: list[OrdersCleared] = []
         self.answers: list[Answered] = []
-        self.owners: dict[str, Answering] = {}
+        self.owners: dict[str, OwnerAnswers] = {}
         self.refused: dict[tuple[str, str], CommandRefused] = {}
         self._proposed: Match | None = None
         self._heard: dict[type, Callable[[Any], None]] = {
@@ -105,7 +105,7 @@ class Published:
         assert self._proposed is not None, "a verdict follows its match"
         self.answers.append(Answered(self._proposed, event))
         for verdict in event.verdicts:
-            known = self.owners.get(verdict.owner, Answering())
+            known = self.owners.get(verdict.owner, OwnerAnswers())
             self.owners[verdict.owner] = known.after(verdict, event.match)
 
     def _note_order(self, event: OrderPlaced) -> None:

@@ -18,6 +18,7 @@ import structlog
 from flexpeer.api.clocks import Clock
 from flexpeer.api.declining import Declined, refused_command
 from flexpeer.api.published import Published
+from flexpeer.api.served_units import ServedUnit, ServedUnits
 from flexpeer.app.contribution import Contribution
 from flexpeer.app.day import Day
 from flexpeer.app.registry import Registry
@@ -30,9 +31,11 @@ from flexpeer.market.timeline import Stage
 LOG = structlog.get_logger("flexpeer.writer")
 T = TypeVar("T")
 SLICE_S = 0.01
-BUSY_SLICE_S, RESTS, BUSY_FOR_S = 0.001, 8.0, 0.05
-"""While requests come, which share one interpreter with sweeps: a slice of steps, then a rest of so many times as long
-as it took; and how long after a request more are expected."""
+BUSY_SLICE_S, RESTS = 0.001, 8.0
+"""While many requests come, which share one interpreter with sweeps: a slice of steps, then a rest of so many times as
+long as it took."""
+WINDOW_S, MANY = 0.05, 8
+"""So many requests in such a time are many."""
 LONGEST_BATCH = 512
 LATE_S = 60.0
 Said = Mapping[str, Contribution]
@@ -85,12 +88,20 @@ class ServedDay:
         self.market_id = self.day.scenario.day.delivery_day.isoformat()
         self.published = Published()
         known = {line.order for line in self.day.orders.rows()} if coming else set()
+        self._units = ServedUnits(self.published.state.participants, self.day)
         self._coming = deque(each for each in coming if each[1].order not in known)
 
     @property
     def is_fixed(self) -> bool:
         """Whether the need is found, so that what DSOs say comes too late."""
         return self.day.market.state.stages.stage.place >= Stage.OPEN.place
+
+    def unit(self, name: str) -> ServedUnit | None:
+        """What may be offered under this name; found once for as long as nobody new takes part."""
+        people, units = self.published.state.participants, self._units
+        if units.people is not people or units.day is not self.day:
+            units = self._units = ServedUnits(people, self.day)
+        return units.of(name)
 
     def revise(self, dso: str, contribution: Contribution) -> None:
         """The day with what a DSO says now, called by the writer; `BadInput`, and nothing changed, where that is bad.
@@ -173,6 +184,24 @@ class _Asked(NamedTuple):
     loop: asyncio.AbstractEventLoop | None = None
 
 
+class _Traffic:
+    """Whether many requests come: counted in this window of time and in the one before."""
+
+    def __init__(self) -> None:
+        self._since, self._counted, self._before = 0.0, 0, 0
+
+    def note(self, count: int, at: float) -> None:
+        """So many came at a monotonic second."""
+        if at - self._since > WINDOW_S:
+            self._before = self._counted if at - self._since < 2 * WINDOW_S else 0
+            self._since, self._counted = at, 0
+        self._counted += count
+
+    def is_dense(self, at: float) -> bool:
+        """Whether so many came of late."""
+        return at - self._since < 2 * WINDOW_S and max(self._counted, self._before) >= MANY
+
+
 class Service:
     """Days and the registry on one writer. `on_end` is called from the writer's thread when it failed.
 
@@ -194,7 +223,7 @@ class Service:
         self.failure: BaseException | None = None
         self._asked: deque[_Asked] = deque()
         self._wake = Condition()
-        self._asked_at = self._rested_at = 0.0
+        self._traffic, self._rested_at = _Traffic(), 0.0
         self._stopping = self._leaving = False
         self.syncs = Syncs()
         self._hearers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
@@ -323,9 +352,10 @@ class Service:
                     self._wake.wait(rest)
             if self._stopping and not self._asked:
                 return None
-            if self._asked:
-                self._asked_at = monotonic()
-            return [self._asked.popleft() for _ in range(min(len(self._asked), LONGEST_BATCH))]
+            batch = [self._asked.popleft() for _ in range(min(len(self._asked), LONGEST_BATCH))]
+            if batch:
+                self._traffic.note(len(batch), monotonic())
+            return batch
 
     def _patience_s(self) -> float | None:
         """Until the next stage by the clock; None to wait for a request."""
@@ -373,7 +403,7 @@ class Service:
         began = monotonic()
         if began < self._rested_at:
             return
-        busy = began < self._asked_at + BUSY_FOR_S
+        busy = bool(self._asked) or self._traffic.is_dense(began)
         until = began + (BUSY_SLICE_S if busy else SLICE_S)
         while self._waiting:
             self._waiting = {name for name in self._waiting if self.days[name].day.market.work()}

@@ -27,6 +27,7 @@ from flexpeer.market.orders import (
 from flexpeer.market.pool import Cleared, ClearOrders, moves
 from flexpeer.market.reasons import CommandRefused, Reason
 from flexpeer.market.rulebook import Priority
+from flexpeer.market.timeline import Stage, StageReached
 from flexpeer.market.trades import (
     Decision,
     Move,
@@ -51,6 +52,8 @@ def make_books(priority: Priority) -> Books:
 
 class Market:
     """State, books and owners of a day, moved by commands. `owners` are made when the gate opens, from the state.
+
+    Once trades are confirmed nobody meets any more: books and owners, most of what a day weighs, are let go.
 
     `listeners` hear every event after it has happened, those of the log too.
     """
@@ -223,6 +226,8 @@ class Market:
         if kind is GateOpened:
             load_kernels()
             self.owners = self.owners if self._make_owners is None else self._make_owners(self.state)
+        if kind is StageReached and self.state.stages.stage is Stage.CONFIRMED:
+            self.books, self.owners = make_books(self.state.needs.rulebook.priority), None
         if woken:
             self._asleep(tuple(woken))
         for listener in self._listeners:

@@ -99,14 +99,19 @@ class Frame:
 
 
 def frame_for(
-    canvas: Canvas, columns: float, values: Iterable[float], height: float = 240.0, mirrored: bool = False
+    canvas: Canvas,
+    columns: float,
+    values: Iterable[float],
+    height: float = 240.0,
+    mirrored: bool = False,
+    hold: float = 0.0,
 ) -> Frame:
-    """A frame that holds `values` and zero, its ends at round numbers."""
-    finite = [value for value in values if math.isfinite(value)]
-    low, high = min([0.0, *finite]), max([0.0, *finite])
+    """A frame that holds `values` and zero, or nothing more where `hold` is NaN; its ends at round numbers."""
+    finite = [value for value in (*values, hold) if math.isfinite(value)] or [0.0]
+    low, high = min(finite), max(finite)
     step = _round_step((high - low or 1.0) / 5)
     first, last = math.floor(low / step + 1e-9), math.ceil((high or (low + 1.0 if low == 0 else 0)) / step - 1e-9)
-    ticks = tuple(round(step * k, 10) for k in range(first, last + 1))
+    ticks = tuple(round(step * k, 10) for k in range(first, max(last, first + 1) + 1))
     return Frame(canvas, columns, ticks[0], ticks[-1], height, canvas.margin, ticks=ticks, mirrored=mirrored)
 
 

@@ -5,11 +5,13 @@ import math
 from markupsafe import Markup
 
 from flexpeer.app.views.outcome import PointDay
+from flexpeer.market.needs import Direction
 from flexpeer.web.figures import Canvas, Figure, Key, axes, band, both, drawing, frame_for, path, steps
 from flexpeer.web.terms import DIRECTIONS
 from flexpeer.web.wording import GRID_SIDE, LocalClock, energy, power, unit_for
 
 NO_LIMIT_W = 5e10
+VOLTAGES = (Direction.HIGH, Direction.LOW)
 
 LEGEND = (
     Key("before", "line", "forecast, before the market"),
@@ -36,7 +38,8 @@ def point_figure(day: PointDay, clock: LocalClock) -> Figure:
         "limit": [unit.of(w) for w in limit_w],
         "need": [unit.of(w) for w in day.need_w],
     }
-    drawings = both(lambda canvas: _drawing(canvas, rows, clock, (unit.name, _summary(day, clock))))
+    hold = math.nan if day.point.direction in VOLTAGES else 0.0
+    drawings = both(lambda canvas: _drawing(canvas, rows, clock, (unit.name, _summary(day, clock)), hold))
     readout = {
         "unit": unit.name,
         "series": [[name, [None if math.isnan(v) else round(v, 3) for v in row]] for name, row in rows.items()],
@@ -45,10 +48,13 @@ def point_figure(day: PointDay, clock: LocalClock) -> Figure:
     return Figure(title, GRID_SIDE, drawings, _summary(day, clock), LEGEND, readout)
 
 
-def _drawing(canvas: Canvas, rows: dict[str, list[float]], clock: LocalClock, told: tuple[str, str]) -> Markup:
+def _drawing(
+    canvas: Canvas, rows: dict[str, list[float]], clock: LocalClock, told: tuple[str, str], hold: float
+) -> Markup:
+    """`hold`: zero, which the axis of a flow has; NaN for a voltage, of which only the changes can be seen."""
     wanted = [b - n if n else math.nan for b, n in zip(rows["forecast"], rows["need"], strict=True)]
-    drawn = [value for row in rows.values() for value in row]
-    frame = frame_for(canvas, len(wanted), [*drawn, *(w for w in wanted if math.isfinite(w))])
+    drawn = [value for name, row in rows.items() if name != "need" for value in row]
+    frame = frame_for(canvas, len(wanted), [*drawn, *(w for w in wanted if math.isfinite(w))], hold=hold)
     parts = [
         axes(frame, clock, told[0]),
         path(band(frame, wanted, rows["forecast"]), "need"),

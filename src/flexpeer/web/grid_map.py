@@ -363,9 +363,9 @@ def _stressed(picture: GridPicture, clock: LocalClock) -> Iterable[tuple[str, ..
 
 def _highest(loading: Floats, clock: LocalClock) -> str:
     """How much and when, marked where it is past the rating."""
-    told = f"{percent(np.nanmax(loading))} at {clock.at(int(np.nanargmax(loading)))}"
+    much, when = percent(np.nanmax(loading)), clock.at(int(np.nanargmax(loading)))
     past = np.nanmax(loading) > 1.0 + TOLERANCE
-    return Markup('<span class="status bad">{}</span>').format(told) if past else told
+    return Markup('<span class="status bad">{}</span> at {}').format(much, when) if past else f"{much} at {when}"
 
 
 def _label(subject: Subject, clock: LocalClock, worst: int) -> str:

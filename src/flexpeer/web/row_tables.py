@@ -71,11 +71,11 @@ def orders_table(outcome: DayOutcome, clock: LocalClock) -> dict[str, Any]:
 
     columns = [
         ShownColumn("order", "text", lambda line: line.order),
+        ShownColumn("became", "status", lambda line: STATUSES[line.status], colours=_STATUS_WORDS),
         ShownColumn("organisation", "name", lambda line: line.organisation),
         ShownColumn("resource", "name", unit_of),
         ShownColumn("side", "text", lambda line: _side(orders, sent, line)),
         ShownColumn("from–to", "text", period),
-        ShownColumn("became", "status", lambda line: STATUSES[line.status], colours=_STATUS_WORDS),
         ShownColumn(f"traded, {unit.name}", "number", lambda line: unit.of(line.filled_w), _places(unit)),
         ShownColumn(f"left, {unit.name}", "number", lambda line: _of(unit, line.left_w), _places(unit)),
         ShownColumn("trades", "number", lambda line: line.trades),
@@ -114,10 +114,10 @@ def own_orders_table(own: OwnDay, currency: str) -> dict[str, Any]:
     unit = unit_for(order.quantity_w or 0 for order in own.orders)
     columns = [
         ShownColumn("order", "text", lambda order: order.order),
+        ShownColumn("became", "status", lambda order: STATUSES[order.status], colours=_STATUS_WORDS),
         ShownColumn("resource", "name", lambda order: order.unit),
         ShownColumn("side", "text", lambda order: order.side),
         ShownColumn("from–to", "text", lambda order: _local_period(order.start, order.end)),
-        ShownColumn("became", "status", lambda order: STATUSES[order.status], colours=_STATUS_WORDS),
         ShownColumn(f"ordered, {unit.name}", "number", lambda order: _of(unit, order.quantity_w), _places(unit)),
         ShownColumn(f"traded, {unit.name}", "number", lambda order: unit.of(order.filled_w), _places(unit)),
         ShownColumn(f"price, {currency}/MWh", "number", lambda order: _price(order.price_minor), 2),

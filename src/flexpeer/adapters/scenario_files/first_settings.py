@@ -8,6 +8,7 @@ TEMPLATE = """\
 # A first scenario, made from a grid file. Next: flexpeer grid needs, then flexpeer run, each with this folder.
 # resources.csv   what can move. Generation is listed as if it had a conditional agreement (conditional = true), storage
 #                 both ways, large loads as if they could stop. Correct what is not so; add costs per MWh where known.
+# organisations.csv  who is there. Nobody trades with itself: give resources their own owners (column fsp).
 # forecast.csv    {forecast}
 # orders.csv      nobody's yet. A row such as
 #                 O1,1,{resource},SELL,{start},{end},{quantity},250

@@ -63,17 +63,25 @@ export function refusal(error) {
   ];
 }
 
+// Does something while its button waits; whoever pressed it by keyboard is at it again afterwards.
+export async function waited(button, act) {
+  button.disabled = true;
+  await act();
+  button.disabled = false;
+  if (document.activeElement === document.body) button.focus();
+}
+
 // Sends while the button waits; `done` makes what is shown of an answer.
 export async function send(button, answer, request, done) {
-  button.disabled = true;
   show(answer, el("p", { class: "soft" }, t("Sent; what it leads to is tried now ...")));
-  try {
-    const { document: told } = await ask(...request());
-    show(answer, await done(told));
-  } catch (error) {
-    show(answer, refusal(error));
-  }
-  button.disabled = false;
+  await waited(button, async () => {
+    try {
+      const { document: told } = await ask(...request());
+      show(answer, await done(told));
+    } catch (error) {
+      show(answer, refusal(error));
+    }
+  });
 }
 
 export const SHEETS = ".csv,.xlsx";

@@ -21,14 +21,14 @@ class LiveTable {
     Object.assign(this, { node, columns, nothing, key, name: caption, rows: [], found: [], drawn: new Map(), first: 0, height: GUESSED_PX });
     this.texts = new WeakMap();
     this.search = el("input", { type: "search", "aria-label": t("Search"), placeholder: t("Search"), oninput: () => this.look(true) });
-    this.said = el("small", { role: "status" });
+    this.said = el("small");
     this.tools = el("div", { class: "tools", hidden: true }, this.search, this.said);
     this.empty = el("p", { class: "soft" });
     [this.above, this.body, this.below] = [el("div"), el("tbody"), el("div")];
     this.head = el("tr");
     this.grid = el("table", {}, el("caption", {}, caption), el("thead", {}, this.head), this.body);
     this.scroll = el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption, onscroll: () => this.moved() }, this.above, this.grid, this.below);
-    node.append(this.tools, this.empty, this.scroll);
+    node.append(this.tools);
     this.title();
     new ResizeObserver(() => this.window()).observe(this.scroll);
   }
@@ -62,10 +62,12 @@ class LiveTable {
     const before = this.found;
     this.found = wanted ? this.rows.filter(has) : this.rows;
     this.tools.hidden = this.rows.length <= WORTH_A_SEARCH && !wanted;
-    this.empty.hidden = this.found.length > 0;
     this.empty.textContent = this.rows.length ? t("Nothing here has these words.") : this.nothing;
-    this.scroll.hidden = this.found.length === 0;
+    const [shown, other] = this.found.length ? [this.scroll, this.empty] : [this.empty, this.scroll];
+    other.remove();
+    if (!shown.parentNode) this.node.append(shown);
     const said = wanted ? t("{shown} of {all}", { shown: number(this.found.length, 0), all: number(this.rows.length, 0) }) : t("{all} in all", { all: number(this.rows.length, 0) });
+    this.said.setAttribute("aria-live", anew ? "polite" : "off");
     if (this.said.textContent !== said) this.said.textContent = said;
     const many = this.found.length > ALL_DRAWN;
     this.scroll.classList.toggle("many", many);

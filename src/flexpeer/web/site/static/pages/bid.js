@@ -1,6 +1,6 @@
 // A new order: while one types, the market says what it counts for, whom it would meet, and whether it would be accepted.
 import { all, ask } from "../api.js";
-import { exact, exactly, field, instants as between, option } from "../form.js";
+import { exact, exactly, field, instants as between, option, waited } from "../form.js";
 import { el, show, status } from "../html.js";
 import { table } from "../table.js";
 import { money, moment, mw, number, said, t, time } from "../text.js";
@@ -65,8 +65,8 @@ export async function draw(root, { market, organisation, role, tell }) {
     field("side", t("Side"), el("select", {}, buysRelief ? [option("Buy", t("Buy"))] : [option("Sell", t("Sell: I relieve the grid")), option("Buy", t("Buy: I need more room"))])),
     field("periodFrom", t("From"), el("select", {}, instants.slice(0, -1).map((at, place) => option(at, local(at), place === begins)))),
     field("periodTo", t("Until"), el("select", {}, instants.slice(1).map((at, place) => option(at, place === instants.length - 2 ? "24:00" : local(at), place + 1 === Math.min(begins + hour, instants.length - 1))))),
-    field("quantity", t("Quantity in MW (resource side)"), el("input", { inputmode: "decimal", required: true, value: "1" })),
-    field("unitPrice", t("Price in {currency} per MWh of the resource", { currency: market.currency }), el("input", { inputmode: "decimal", required: true, value: "300" })),
+    field("quantity", buysRelief ? t("Quantity in MW (grid side)") : t("Quantity in MW (resource side)"), el("input", { inputmode: "decimal", required: true, value: "1" })),
+    field("unitPrice", buysRelief ? t("Price in {currency} per MWh (grid side)", { currency: market.currency }) : t("Price in {currency} per MWh of the resource", { currency: market.currency }), el("input", { inputmode: "decimal", required: true, value: "300" })),
     field("flexibilityZoneId", t("Congestion point"), el("select", {}, buysRelief ? null : option("", t("all that it relieves")), named.map((name) => option(name, name, buysRelief && first && name === first.id)))),
     field("timeInForce", t("Time in force"), el("select", {}, option("Day", t("until the gate closes")), option("FaK", t("at once, the rest is killed")), option("FoK", t("at once and whole, or not at all")))),
     el("button", { class: "main" }, t("Send the order")));
@@ -98,17 +98,16 @@ export async function draw(root, { market, organisation, role, tell }) {
   form.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(look, PAUSE_MS); });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const button = form.querySelector("button");
-    button.disabled = true;
-    try {
-      const key = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2);
-      const { document: order } = await ask("POST", "/api/Orders", body(), { ...headers, "Idempotency-Key": key });
-      show(answer, el("p", { class: "good" }, t("Accepted as number {arrival} at {when}.", { arrival: order.arrival, when: moment(order.receivedAt || market.now, market.timezone) }), " ", el("a", { href: "/orders" }, t("See what becomes of it"))));
-      tell("");
-    } catch (error) {
-      show(answer, el("p", { class: "bad", role: "alert" }, error.message), error.accepted && el("p", {}, t("Accepted would be: {what}", { what: error.accepted })));
-    }
-    button.disabled = false;
+    await waited(form.querySelector("button"), async () => {
+      try {
+        const key = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2);
+        const { document: order } = await ask("POST", "/api/Orders", body(), { ...headers, "Idempotency-Key": key });
+        show(answer, el("p", { class: "good" }, t("Accepted as number {arrival} at {when}.", { arrival: order.arrival, when: moment(order.receivedAt || market.now, market.timezone) }), " ", el("a", { href: "/orders" }, t("See what becomes of it"))));
+        tell("");
+      } catch (error) {
+        show(answer, el("p", { class: "bad", role: "alert" }, error.message), error.accepted && el("p", {}, t("Accepted would be: {what}", { what: error.accepted })));
+      }
+    });
     look();
   });
   const open = market.status === "open" ? null : el("p", { class: "warn" }, (market.status === "announced" ? t("The gate opens {from}: orders are taken from then to {to}.", { from: moment(market.gate.opens, market.timezone), to: moment(market.gate.closes, market.timezone) }) : t("The gate closed {to}: this day takes no more orders. A standing order comes to the next one.", { to: moment(market.gate.closes, market.timezone) })));

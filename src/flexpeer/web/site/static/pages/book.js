@@ -35,7 +35,7 @@ function choice(title, options, value, change) {
 export async function draw(root, { market }) {
   if (stream) stream.close();
   const book = new Map();
-  const head = el("p", { role: "status" });
+  const head = el("p");
   const picture = el("div");
   const list = openOrders([], market, t("No order is open. Orders come with “New order”, while the gate is open."), (order) => order.key);
   const found = () => [...book.values()].filter((order) => !chosen.regulation || relief(order) === chosen.regulation);
