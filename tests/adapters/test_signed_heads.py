@@ -45,7 +45,9 @@ def test_a_head_says_what_was_signed(place: Path | str) -> None:
         _, again = store.heads(DAY)
         assert (again.n, again.stage, log.n) == (6, "closed", 7)
         assert [digest for *_, digest, _ in store.records(DAY)][5] == again.hash
-        assert store.heads("registry") == ()
+        registry = store.log("registry")
+        of_registry = [(head.n, head.stage, head.hash) for head in store.heads("registry")]
+        assert of_registry == [(registry.n, f"{DAY} open", registry.head)]
 
 
 def test_a_log_with_its_head_is_whole(kept: Path) -> None:
