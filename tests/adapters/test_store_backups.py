@@ -18,7 +18,7 @@ from flexpeer.adapters.store import Store, backup, restore
 from flexpeer.adapters.store.places import FILE
 from flexpeer.errors import BadInput
 
-COUNTS = {"days": 2, "records": 6, "heads": 1, "documents": 1}
+COUNTS = {"days": 2, "records": 6, "heads": 2, "documents": 1}
 
 
 def new_place(kind: str, cluster: Cluster, folder: Path, name: str) -> Path | str:

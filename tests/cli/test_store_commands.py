@@ -8,7 +8,7 @@ from tests.cli.program import flexpeer
 
 from flexpeer.adapters.store import Store
 
-COUNTS = {"days": 2, "records": 6, "heads": 1, "documents": 1}
+COUNTS = {"days": 2, "records": 6, "heads": 2, "documents": 1}
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def data(tmp_path: Path) -> Path:
 def test_there_and_back(data: Path, tmp_path: Path) -> None:
     answer = flexpeer("backup", data, tmp_path / "backup")
     assert (answer.code, answer.err) == (0, "")
-    assert answer.out == f"{tmp_path / 'backup'}: logs 2, records 6, signed heads 1, documents 1\n"
+    assert answer.out == f"{tmp_path / 'backup'}: logs 2, records 6, signed heads 2, documents 1\n"
     assert flexpeer("backup", data, tmp_path / "second", "--json").object == COUNTS
     assert flexpeer("restore", tmp_path / "backup", tmp_path / "restored", "--json").object == COUNTS
     with Store.open(data) as one, Store.open(tmp_path / "restored") as other:

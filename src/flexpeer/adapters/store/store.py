@@ -194,9 +194,10 @@ class Store:
         """Of the logs that reached a stage, and of those beside them that have gone on."""
         rows = [_head_row(day, str(event.stage), last, event.at, operator) for day, event, last in self._reached]
         day, event, _ = self._reached[-1]
+        already = {row["day"] for row in rows}
         for name, signed in self._signed.items():
             log = self.log(name)
-            if log.n > signed:
+            if log.n > signed and name not in already:
                 rows.append(_head_row(name, f"{day} {event.stage}", (log.n, log.head), event.at, operator))
                 self._signed[name] = log.n
         return rows
