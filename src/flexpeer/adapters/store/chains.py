@@ -15,7 +15,7 @@ ROWS_AT_A_TIME = 2_000
 Reading = Callable[[], AbstractContextManager[Connection]]
 
 
-class Kept(NamedTuple):
+class KeptRecord(NamedTuple):
     """A record as it is read, but for its day."""
 
     n: int
@@ -36,7 +36,7 @@ def days_of(connection: Connection) -> tuple[str, ...]:
         found.append(day)
 
 
-def read_chain(reading: Reading, where: str, day: str, after: int = 0) -> Iterator[Kept]:
+def read_chain(reading: Reading, where: str, day: str, after: int = 0) -> Iterator[KeptRecord]:
     """The records of a log after a number, in order, some at a time; `BadInput` at the first that is not as written.
 
     A log is as written when its records follow each other, each has its hash, batches are whole, and every head that
@@ -63,11 +63,11 @@ def read_chain(reading: Reading, where: str, day: str, after: int = 0) -> Iterat
         raise _damaged(where, day, f"record {min(signed)} was signed and is missing: the log was cut off")
 
 
-def _rows(reading: Reading, day: str, after: int) -> list[Kept]:
+def _rows(reading: Reading, day: str, after: int) -> list[KeptRecord]:
     columns = select(RECORDS.c.n, RECORDS.c.batch, RECORDS.c.prev, RECORDS.c.hash, RECORDS.c.event)
     following = columns.where(RECORDS.c.day == day, RECORDS.c.n > after).order_by(RECORDS.c.n)
     with reading() as connection:
-        return [Kept._make(row) for row in connection.execute(following.limit(ROWS_AT_A_TIME))]
+        return [KeptRecord._make(row) for row in connection.execute(following.limit(ROWS_AT_A_TIME))]
 
 
 def _signed(reading: Reading, day: str, after: int) -> dict[int, str]:

@@ -20,7 +20,7 @@ from flexpeer.adapters.ed25519 import Ed25519Signatures
 from flexpeer.adapters.folders import whole_file
 from flexpeer.adapters.log_file import FileLog, decode_event, encode_event
 from flexpeer.adapters.signed_heads import sign_head
-from flexpeer.adapters.store.chains import Kept, days_of, read_chain
+from flexpeer.adapters.store.chains import KeptRecord, days_of, read_chain
 from flexpeer.adapters.store.places import OpenedPlace, open_place, said_by
 from flexpeer.adapters.store.tables import DOCUMENTS, HEADS, RECORDS, Adding, Row
 from flexpeer.app.ports import Batch
@@ -142,7 +142,7 @@ class Store:
             found = connection.execute(last).first()
         return (0, GENESIS) if found is None else (found.n, found.hash)
 
-    def records(self, day: str, after: int = 0) -> Iterator[Kept]:
+    def records(self, day: str, after: int = 0) -> Iterator[KeptRecord]:
         """The durable records of a log after a number, in order; `BadInput` where the chain is broken.
 
         Nothing is held while whoever asks for them takes their time.
@@ -194,10 +194,10 @@ class Store:
         """Of the logs that reached a stage, and of those beside them that have gone on."""
         rows = [_head_row(day, str(event.stage), last, event.at, operator) for day, event, last in self._reached]
         day, event, _ = self._reached[-1]
-        already = {row["day"] for row in rows}
+        themselves = {name for name, _, _ in self._reached}
         for name, signed in self._signed.items():
             log = self.log(name)
-            if log.n > signed and name not in already:
+            if log.n > signed and name not in themselves:
                 rows.append(_head_row(name, f"{day} {event.stage}", (log.n, log.head), event.at, operator))
                 self._signed[name] = log.n
         return rows
