@@ -15,10 +15,12 @@ from flexpeer.adapters.gridfiles import open_grid
 from flexpeer.adapters.newton import NewtonFlow, newton_flow
 from flexpeer.adapters.scenario_files import read_scenario
 from flexpeer.app.day import Day as MarketDay
+from flexpeer.app.ports import Owners
 from flexpeer.app.study.grid_day import GridInput
 from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.bootstrap import NewtonVerifier
 from flexpeer.grid.network import Flags, Floats, Network
+from flexpeer.market.machine import Event
 from flexpeer.market.trades import Trade
 
 WINDY = range(10, 14)
@@ -170,14 +172,19 @@ class _Watch:
 
 
 class Day:
-    """A finished day with its grid, and its states by Newton."""
+    """A finished day with its grid, its states by Newton, and its owners as they were let go."""
 
     def __init__(self, texts: Texts, folder: Path) -> None:
         self.scenario = read_scenario(folder_of(texts, folder))
         self.grid = open_grid(self.scenario.grid_source or "", folder)
         given = GridInput(self.grid.network, self.grid.bus_index, self.grid.branch_index)
         self.market = MarketDay(self.scenario, MemoryLog(), _Watch(), given, NewtonVerifier())
+        self.owners: Owners | None = None
+        self.market.market.listen(self._note_owners)
         self.outcome: DayOutcome = self.market.run()
+
+    def _note_owners(self, _event: Event) -> None:
+        self.owners = self.market.market.owners or self.owners
 
     @property
     def mtus(self) -> int:

@@ -33,7 +33,7 @@ def nearest(row: LimitRow, others: list[LimitRow], names: list[str]) -> tuple[fl
 @pytest.mark.parametrize("seed", range(4))
 def test_tangents_of_three_areas_are_those_of_the_whole(seed: int, tmp_path: Path) -> None:
     day = Day(three_levels(with_orders(small_day(), random_orders(SMALL_UNITS, ["Cable 1"], seed, 6))), tmp_path)
-    owners, rng = day.market.market.owners, np.random.default_rng(seed)
+    owners, rng = day.owners, np.random.default_rng(seed)
     assert isinstance(owners, GridCoordinator)
     assert day.market.physical is not None
     names = sorted(day.market.market.state.participants.resources)
@@ -49,7 +49,7 @@ def test_tangents_of_three_areas_are_those_of_the_whole(seed: int, tmp_path: Pat
 
 def test_without_moves_nothing_is_passed(tmp_path: Path) -> None:
     day = Day(three_levels(small_day()), tmp_path)
-    owners = day.market.market.owners
+    owners = day.owners
     assert isinstance(owners, GridCoordinator)
     nothing = {name: np.zeros(24) for name in day.market.market.state.participants.resources}
     assert list(OwnerCuts(owners.borders).violated(nothing)) == []

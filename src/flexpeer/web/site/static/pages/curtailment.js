@@ -16,7 +16,7 @@ export async function draw(root, { market }) {
     return lines.length < 4 ? lines : el("details", {}, el("summary", {}, t("{when}, at most {most}", { when: hours(changed[0].periodFrom, changed.at(-1).periodTo, market.timezone), most: mw(most.quantity) })), lines);
   };
   redraw(root,
-    el("p", {}, t("Policy: {policy}. What nobody buys back is curtailed by rule.", { policy: t(market.rulebook.allocation) })),
+    el("p", {}, t("Policy: {policy}. What nobody buys back is curtailed by rule.", { policy: t(market.rulebook.allocation).replaceAll("_", " ") })),
     owed.length ? el("p", {}, t("{owed} are owed, {back} of it is bought back (resource side).", { owed: mwh(sum("owed")), back: mwh(sum("boughtBack")) })) : null,
     table(t("Obligations by resource (resource side)"), [
       [t("Resource"), (row) => row.portfolioId, true, (row) => `${row.portfolioId} ${row.ownerOrganizationId} ${row.dso}`],
