@@ -139,6 +139,8 @@ def _served(folder: Path, database: str | None) -> Iterator[tuple[str, Path, sub
         if not said:
             raise bad_input("bench", "the service did not start", "what it says on standard error")
         ready = json.loads(said)
+        if "url" not in ready:
+            raise bad_input("bench", f"the service did not start: {said.decode().strip()}", "a service that is ready")
         yield ready["url"], Path(ready["credentials"]), process
     finally:
         process.send_signal(signal.SIGTERM)
