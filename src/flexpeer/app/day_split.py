@@ -199,28 +199,15 @@ _PLAIN = str.maketrans("åäöÅÄÖéÉüÜøØæÆ", "aaoAAOeEuUoOaA")
 
 def _without_grid(scenario: Scenario, needs: Needs, told: tuple[ToldPoint, ...], home: Mapping[str, str]) -> Scenario:
     """The scenario without buses, elements but those of points, and orders; a resource's bus is its DSO."""
-    count, plans = scenario.day.mtu_count, scenario.plans_w()
     owed = {name: tuple(map(abs, row)) for name, row in sorted(needs.curtailment_w.items())}
     rulebook = replace(scenario.rulebook, need_quantile_percent=50)
     return replace(
-        scenario,
-        grid_source=None,
+        _bare(scenario, home),
         rulebook=rulebook,
-        areas={dso: dso for dso in sorted(set(home.values()))},
-        resources=tuple(replace(r, bus=home[r.resource]) for r in scenario.resources),
-        bus_forecast={},
-        resource_forecast={name: Profile(row, (0,) * count) for name, row in plans.items()},
         congestion_points=tuple(_row(each) for each in told),
         impact_ppm={name: dict(needs.impacts_ppm[name]) for name in sorted(needs.points)},
         obligations_w=owed,
-        outages=(),
         orders=(),
-        switching=(),
-        overhead=(),
-        unbalance=(),
-        ratings=(),
-        bands=(),
-        temperature_c=None,
     )
 
 
@@ -232,14 +219,19 @@ def without_grid(scenario: Scenario, home: Mapping[str, str]) -> Scenario:
     if any(part for direction in ("export", "import") for part in scenario.beyond_w(direction)):
         problem = "needs at a quantile of the forecast are not found across borders"
         raise BadInput([Finding("scenario.toml", 0, "need_quantile_percent", problem, "50, or one grid for all")])
-    plans = {name: Profile(row, (0,) * scenario.day.mtu_count) for name, row in scenario.plans_w().items()}
+    return _bare(scenario, home)
+
+
+def _bare(scenario: Scenario, home: Mapping[str, str]) -> Scenario:
+    """Without buses and elements; a resource's bus is its DSO, and what it will do is its plan."""
+    nothing = (0,) * scenario.day.mtu_count
     return replace(
         scenario,
         grid_source=None,
         areas={dso: dso for dso in sorted(set(home.values()))},
         resources=tuple(replace(r, bus=home[r.resource]) for r in scenario.resources),
         bus_forecast={},
-        resource_forecast=plans,
+        resource_forecast={name: Profile(row, nothing) for name, row in scenario.plans_w().items()},
         outages=(),
         switching=(),
         overhead=(),

@@ -6,6 +6,7 @@ Arrays are little-endian and say their shape; what does not fit its type raises 
 import inspect
 from collections.abc import Callable, Mapping, Sequence, Set
 from fractions import Fraction
+from functools import cache
 from math import prod
 from types import NoneType, UnionType
 from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
@@ -112,11 +113,17 @@ def _typed(hint: Any, data: Any) -> Any:
         top, bottom = _list(data, 2)
         return Fraction(int(top), int(bottom))
     if inspect.isclass(hint) and issubclass(hint, tuple) and hasattr(hint, "_fields"):
-        fields = get_type_hints(hint).values()
+        fields = _fields(hint)
         return hint(*(_typed(each, some) for each, some in zip(fields, _list(data, len(fields)), strict=True)))
     if inspect.isclass(hint) and issubclass(hint, msgspec.Struct):
         return msgspec.convert(data, hint)
     return _composed(hint, data)
+
+
+@cache
+def _fields(hint: type) -> tuple[Any, ...]:
+    """The types of a named tuple's fields."""
+    return tuple(get_type_hints(hint).values())
 
 
 def _composed(hint: Any, data: Any) -> Any:

@@ -203,12 +203,7 @@ class RemoteOwner:
 
     def ask_gate(self, question: GateCall | GateMore) -> GateValue:
         """About its part in a clearing; `ShareLost` if it has none."""
-        reply = self._ask(question)
-        if isinstance(reply, CannotAnswer):
-            raise ShareLost(self.owner)
-        if not isinstance(reply, GateValue):
-            raise self.wrong(f"it answers a {type(question).__name__} with {type(reply).__name__}")
-        return reply
+        return self.expect(question, GateValue, ShareLost)
 
     def refuse(self, reason: str) -> NoReturn:
         """It is asked no more."""
@@ -270,13 +265,13 @@ class RemoteOwner:
         self.silenced = self.silenced or reason
         return OwnerSilent(self.owner)
 
-    def expect(self, question: Question, kind: type[R]) -> R:
-        """The reply of this kind; `OwnerSilent` if it says that it cannot."""
+    def expect(self, question: Question, kind: type[R], cannot: type[OwnerSilent] | type[ShareLost] = OwnerSilent) -> R:
+        """The reply of this kind; `cannot` is raised if it says that it cannot."""
         reply = self._ask(question)
         if isinstance(reply, kind):
             return reply
         if isinstance(reply, CannotAnswer):
-            raise OwnerSilent(self.owner)
+            raise cannot(self.owner)
         raise self.wrong(f"it answers a {type(question).__name__} with {type(reply).__name__}")
 
     def pages(

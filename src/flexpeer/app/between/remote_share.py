@@ -22,7 +22,7 @@ from flexpeer.app.between.gate_calls import (
     written_value,
 )
 from flexpeer.app.ports import Opening, Share
-from flexpeer.clearing.problem import Flags
+from flexpeer.clearing.problem import Flags, Floats
 from flexpeer.clearing.row_equations import Pattern
 from flexpeer.clearing.row_party import Party
 from flexpeer.clearing.rows import LANES
@@ -67,6 +67,8 @@ class RemoteShare:
     def __init__(self, held: GateHolding, owner: AskedOwner) -> None:
         self._held, self._owner = held, owner
         self._orders = {order.order: order for order in held.orders}
+        self._resources = frozenset(each.resource for each in held.resources)
+        self._organisations = frozenset(order.organisation for order in held.orders)
         self._rows = self._kept = self._entries = 0
         self._call(BEGIN, msgspec.msgpack.encode(held))
 
@@ -88,17 +90,15 @@ class RemoteShare:
     def _told(self, call: Call, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The arguments, without what is of others: their resources, and the names of their organisations."""
         if call.name == "add_tangents":
-            own = {each.resource for each in self._held.resources}
-            rows = [row._replace(slopes={n: s for n, s in row.slopes.items() if n in own}) for row in args[0]]
-            return (rows,)
+            own = self._resources
+            return ([row._replace(slopes={n: s for n, s in row.slopes.items() if n in own}) for row in args[0]],)
         if call.name == "add_sides":
-            own = {order.organisation for order in self._held.orders}
-            return ([(name if name in own else "", at) for name, at in args[0]],)
+            return ([(name if name in self._organisations else "", at) for name, at in args[0]],)
         return args
 
     def _call(self, name: str, data: bytes) -> bytes:
         """Part by part, there and back."""
-        parts = [data[first : first + PART_BYTES] for first in range(0, len(data), PART_BYTES)] or [b""]
+        parts = _parts(data)
         for part, some in enumerate(parts):
             reply = self._owner.ask_gate(GateCall(name, part, len(parts), some))
         if not 1 <= reply.parts <= MOST_PARTS:
@@ -117,17 +117,17 @@ class RemoteShare:
             case "keep":
                 self._kept = int(cast(Flags, args[0]).sum())
                 self._entries = len(value.column)
-        fits = self._fits(call.name, value) and self._is_own(value)
-        if not fits or not (call.name in UNBOUNDED or all(np.isfinite(each).all() for each in arrays_in(value))):
+        arrays = arrays_in(value)
+        fits = self._fits(call.name, value, arrays) and self._is_own(value)
+        if not fits or not (call.name in UNBOUNDED or all(np.isfinite(each).all() for each in arrays)):
             self._owner.refuse(f"what it answers {call.name} with does not fit its orders")
 
-    def _fits(self, name: str, value: Any) -> bool:
-        """Whether arrays are as large as what they are about."""
-        arrays, resources = arrays_in(value), {each.resource for each in self._held.resources}
+    def _fits(self, name: str, value: Any, arrays: Sequence[Floats]) -> bool:
+        """Whether its arrays are as large as what they are about."""
         if name == "add_past_energy":
             return len(arrays) == 1 and arrays[0].ndim == 1
         if name == "moves_w":
-            return resources.issuperset(value) and {each.shape for each in arrays} <= {(self._held.mtu_count,)}
+            return self._resources.issuperset(value) and {each.shape for each in arrays} <= {(self._held.mtu_count,)}
         if name == "keep":
             return _is_pattern(value, self._kept)
         if name == "survey" and not 0 <= value.rows <= 2 * len(self._orders):
@@ -140,8 +140,7 @@ class RemoteShare:
         """Whether it speaks of its own orders, within their limits."""
         if isinstance(value, Opening):
             places = {(point, mtu) for order in self._held.orders for point, mtu, _ in order.counts}
-            names = {order.organisation for order in self._held.orders}
-            sides = {at for (name, at), _ in value.sides if name in names}
+            sides = {at for (name, at), _ in value.sides if name in self._organisations}
             return places.issuperset((*value.loaded, *sides, *(at for at, _ in value.worth))) and len(sides) == len(
                 {at for (_, at), _ in value.sides}
             )
@@ -160,6 +159,11 @@ class RemoteShare:
 def far_share(held: GateHolding, owner: AskedOwner) -> Share:
     """A DSO's share in its own program; `OwnerSilent` if it does not take its part."""
     return cast(Share, RemoteShare(held, owner))
+
+
+def _parts(data: bytes) -> list[bytes]:
+    """As much of it as a letter takes, one after the other; one at least."""
+    return [data[first : first + PART_BYTES] for first in range(0, len(data), PART_BYTES)] or [b""]
 
 
 def _is_pattern(pattern: Pattern, limits: int) -> bool:
@@ -195,7 +199,7 @@ class HostedShare:
             value = self._called(question.name, data)
         except (*WORST, msgspec.ValidationError) as wrong:
             return CannotAnswer(f"{question.name} cannot be: {wrong}")
-        self._value = [value[first : first + PART_BYTES] for first in range(0, len(value), PART_BYTES)] or [b""]
+        self._value = _parts(value)
         return GateValue(len(self._value), self._value[0])
 
     def _called(self, name: str, data: bytes) -> bytes:

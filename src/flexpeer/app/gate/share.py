@@ -63,6 +63,7 @@ class GateShare:
         self._alike = self._those_alike()
         self.change_w, self._price = np.zeros(len(orders)), np.zeros(len(orders))
         self._party: PeersHere | None = None
+        self._watts: Watts | None = None
         self._before: dict[str, Floats] = {}
         self._kept: dict[str, Floats] = {}
 
@@ -351,17 +352,19 @@ class GateShare:
         tick = self._tick
         up, down = (np.ceil(self.change_w / tick - SLACK) * tick), (np.floor(self.change_w / tick + SLACK) * tick)
         self.change_w = np.clip(np.where(self._relieves, up, down), *self.bounds_w())
+        self._watts = Watts(self.factor, self.bounds_w(), self.value, self._price, self.change_w, tick)
 
     def repair(self, room: Floats, *, heeding: bool) -> Floats:
         """See `Share`."""
-        return self._watts().repair(room, heeding=heeding)
+        return self._rounded().repair(room, heeding=heeding)
 
     def improve(self, room: Floats) -> Floats:
         """See `Share`."""
-        return self._watts().improve(room)
+        return self._rounded().improve(room)
 
-    def _watts(self) -> Watts:
-        return Watts(self.factor, self.bounds_w(), self.value, self._price, self.change_w, self._tick)
+    def _rounded(self) -> Watts:
+        assert self._watts is not None, "watts are whole before they are repaired"
+        return self._watts
 
     def used(self) -> Floats:
         """What it takes of each row, (rows,)."""

@@ -13,8 +13,9 @@ from msgspec.structs import replace as altered
 from flexpeer.app.owner.grid_owner import GridOwner, OwnGrid
 from flexpeer.app.ports import AreaSlopes, BorderNumbers, Flows
 from flexpeer.app.scenario import CongestionPointRow, Scenario
+from flexpeer.app.study.area_grids import area_limits, border_ends, entries_of
 from flexpeer.app.study.grid_day import GridDay
-from flexpeer.app.study.physical_side import PhysicalSide, area_limits, border_ends, entries_of
+from flexpeer.app.study.physical_side import PhysicalSide
 from flexpeer.grid.areas import Area, split
 from flexpeer.grid.limits import Kind
 from flexpeer.grid.network import Complexes, Flags, Floats, Integers

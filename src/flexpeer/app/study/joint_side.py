@@ -17,12 +17,11 @@ from typing import TypeVar
 import numpy as np
 
 from flexpeer.app.granting.grid_coordinator import GridCoordinator
-from flexpeer.app.granting.joint_check import Borders
-from flexpeer.app.granting.owner_cuts import OwnerCuts
-from flexpeer.app.ports import AreaSlopes, BorderNumbers, Cuts, Flows, OwnerSilent, Study
+from flexpeer.app.ports import AreaSlopes, BorderNumbers, Flows, OwnerSilent, Study
 from flexpeer.app.scenario import Scenario
+from flexpeer.app.study.asked_owners import AskedOwners
+from flexpeer.app.study.physical_side import most_loaded
 from flexpeer.grid.network import Complexes, Floats, Integers
-from flexpeer.market.machine import State
 from flexpeer.market.needs import CongestionPoint, Watts
 from flexpeer.quantities import IMPACT_LIMIT_PPM, PPM
 
@@ -32,7 +31,7 @@ STILL_PU, STILL_W = 1e-10, 1e-3
 ROUNDS = 60
 
 
-class JointSide:
+class JointSide(AskedOwners):
     """What the DSOs of a day know together; `studies` are parents first.
 
     `silent` are those that did not answer, `apart` borders whose two sides do not agree in the end.
@@ -47,7 +46,6 @@ class JointSide:
         self._points: dict[str, CongestionPoint] = {}
         self._flows: Flows = {}
         self._impacts: dict[str, dict[str, tuple[int, ...]]] = {}
-        self._borders: Borders | None = None
         self.silent: dict[str, None] = {}
         self.apart: tuple[str, ...] = ()
 
@@ -88,19 +86,8 @@ class JointSide:
         """The owners, at the starting point."""
         self._settle(start_w)
         owners = list(self._asked(lambda study: study.coordinated()).values())
-        element_of = {name: point.element for name, point in self._points.items()}
         home = {resource: study.owner for study in self._studies.values() for resource in study.resources}
-        found = GridCoordinator(owners, element_of, home)
-        self._borders = found.borders
-        return found
-
-    def cuts(self, _state: State, _schedules_w: Schedules) -> Cuts:
-        """What limits moves from now on, as the owners check it."""
-        assert self._borders is not None, "the owners are known when the gate closes"
-        return OwnerCuts(self._borders)
-
-    def all_cuts(self, _state: State, _start_w: Schedules) -> None:
-        """Nobody knows the whole grid."""
+        return self._coordinated(owners, self._points, home)
 
     def _settle(self, schedules_w: Schedules) -> None:
         """Numbers at all borders with these schedules, found from nothing so that they follow from these alone.
@@ -165,10 +152,8 @@ class JointSide:
                 most = self._loaded_most(*flows[point])
                 impacts[point] = {}
                 for resource, at_borders in moved.items():
-                    relief = own.own[resource][row].copy() if resource in own.own else np.zeros(len(most))
-                    for kind, part in enumerate((own.below, own.above)):
-                        for border, per in part.items():
-                            relief += (per[:, row] * at_borders[border][kind]).sum(axis=0)
+                    alone = own.own[resource][row] if resource in own.own else np.zeros(len(most))
+                    relief: Floats = sum(_through_borders(own, row, at_borders), alone)
                     ppm = np.rint(np.nan_to_num(relief[most]) * PPM).clip(0, IMPACT_LIMIT_PPM).astype(np.int64)
                     impacts[point][resource] = tuple(ppm.tolist())
         return impacts
@@ -202,9 +187,15 @@ class JointSide:
         over, most = np.array(flow) - np.array(limit), np.zeros(len(flow), dtype=np.int64)
         for topology in np.unique(alike):
             mtus = np.flatnonzero(alike.ravel() == topology)
-            values = over[mtus]
-            most[mtus] = mtus[int(np.nanargmax(values)) if np.isfinite(values).any() else 0]
+            most[mtus] = mtus[most_loaded(over[mtus])]
         return most
+
+
+def _through_borders(own: AreaSlopes, row: int, at_borders: Mapping[str, Floats]) -> Iterator[Floats]:
+    """Relief of a point (its row of the slopes) per watt of a resource elsewhere, border by border: equation (2)."""
+    for kind, part in enumerate((own.below, own.above)):
+        for border, per in part.items():
+            yield (per[:, row] * at_borders[border][kind]).sum(axis=0)
 
 
 def _moved(known: dict[str, Complexes], new: Mapping[str, Complexes], still: float) -> list[str]:

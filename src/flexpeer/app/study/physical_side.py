@@ -14,16 +14,17 @@ from flexpeer.app.granting.grid_coordinator import GridCoordinator
 from flexpeer.app.granting.joint_check import Borders
 from flexpeer.app.granting.owner_cuts import OwnerCuts
 from flexpeer.app.owner.grid_owner import GridOwner, OwnGrid
-from flexpeer.app.ports import BorderEnd, Cuts, Flows
+from flexpeer.app.ports import Cuts, Flows
 from flexpeer.app.scenario import CongestionPointRow as GivenPoint
 from flexpeer.app.scenario import Scenario
+from flexpeer.app.study.area_grids import area_limits, border_ends, drawn_w, entries_of
 from flexpeer.app.study.grid_cuts import GridCuts
 from flexpeer.app.study.grid_day import GridDay
 from flexpeer.app.study.told_side import ToldPoint
 from flexpeer.errors import bad_input
 from flexpeer.grid.areas import Area, branch_owners, split
-from flexpeer.grid.limits import Kind, Limits, Readings, band_pu, relief_needed
-from flexpeer.grid.network import S_BASE_VA, Complexes, Flags, Floats, Integers
+from flexpeer.grid.limits import Kind, Readings, band_pu, relief_needed
+from flexpeer.grid.network import Flags, Floats
 from flexpeer.grid.powerflow import DayFlow, FlowResult
 from flexpeer.grid.sensitivity import Metric, Quantity, Sensitivity, sensitivity
 from flexpeer.market.machine import State as MarketState
@@ -209,7 +210,7 @@ class PhysicalSide:
             return
         day = DayFlow(child.network, self.grid.day.periods, self.grid.in_service[child.branch_index], child.upper_from)
         for border in borders:
-            drawn = _drawn_w(day, child, border.source, result.v[child.bus_index])
+            drawn = drawn_w(day, child, border.source, result.v[child.bus_index])
             at = area.bus_at(border.bus_name)
             own[0][at] -= drawn.real
             own[1][at] -= drawn.imag
@@ -335,7 +336,7 @@ class PhysicalSide:
         bare = Point(CongestionPoint(name, element, direction, owner), kind, index, row)
         if kind in (Kind.HIGH, Kind.LOW):
             _, readings = self._observed()
-            mtu = _most_loaded(_fed(readings.v_pu[index]) * (1.0 if kind is Kind.HIGH else -1.0))
+            mtu = most_loaded(_fed(readings.v_pu[index]) * (1.0 if kind is Kind.HIGH else -1.0))
             pu_per_w = float(self._sensitivity(bare).per_w[index, mtu])
             if not pu_per_w > 0.0:
                 raise bad_input(
@@ -408,7 +409,7 @@ class PhysicalSide:
         per_w = np.zeros_like(found.per_w)
         for topology in np.unique(self.grid.day.topology_of):
             mtus = np.flatnonzero(self.grid.day.topology_of == topology)
-            per_w[:, mtus] = np.nan_to_num(found.per_w[:, mtus[_most_loaded(over[mtus])], None])
+            per_w[:, mtus] = np.nan_to_num(found.per_w[:, mtus[most_loaded(over[mtus])], None])
         return _relief_per_metric(point) * per_w
 
     def reliefs(self, point_id: str) -> tuple[Floats, Floats]:
@@ -452,26 +453,6 @@ def _relief_per_metric(point: Point) -> float:
     return -loads if point.kind is Kind.IMPORT else loads
 
 
-def border_ends(area: Area) -> tuple[BorderEnd, ...]:
-    """An area's own borders, as both sides name them."""
-    return tuple(BorderEnd(_border_name(area, n), border.parent) for n, border in enumerate(area.borders))
-
-
-def entries_of(area: Area, areas: tuple[Area, ...]) -> dict[str, int]:
-    """The buses where areas below hang on one, by border."""
-    return {
-        _border_name(child, n): area.bus_at(border.bus_name)
-        for child in areas
-        for n, border in enumerate(child.borders)
-        if border.parent == area.owner
-    }
-
-
-def _border_name(child: Area, number: int) -> str:
-    """What both sides call a border; no bus is named."""
-    return f"{child.owner} {number + 1}"
-
-
 def _loaded_by_injection(direction: Direction) -> bool:
     return direction in (Direction.EXPORT, Direction.HIGH)
 
@@ -482,51 +463,6 @@ def _fed(v_pu: Floats) -> Floats:
     return fed
 
 
-def _most_loaded(values: Floats) -> int:
+def most_loaded(values: Floats) -> int:
+    """Where the largest is; the first place if there is none."""
     return int(np.nanargmax(values)) if np.isfinite(values).any() else 0
-
-
-def _drawn_w(day: DayFlow, area: Area, source: int, v: Complexes) -> Complexes:
-    """What an area draws through one border source in a state of the whole network, W + j var per MTU."""
-    network = area.network
-    bus = int(network.source_bus[source])
-    drawn = np.zeros(day.periods, dtype=np.complex128)
-    for model, mtus in day.groups(np.arange(day.periods)):
-        circuit = model.circuit
-        for branch in np.flatnonzero((network.branch_from == bus) | (network.branch_to == bus)):
-            f, t = network.branch_from[branch], network.branch_to[branch]
-            if f == bus:
-                current = circuit.yff[branch] * v[f][mtus] + circuit.yft[branch] * v[t][mtus]
-            else:
-                current = circuit.ytf[branch] * v[f][mtus] + circuit.ytt[branch] * v[t][mtus]
-            drawn[mtus] += v[bus][mtus] * np.conj(current)
-    return drawn * S_BASE_VA
-
-
-def area_limits(limits: Limits, area: Area, branch_names: tuple[str, ...]) -> Limits:
-    """The limits of one area's elements."""
-    own_branches = {branch_names[b]: position for position, b in enumerate(area.branch_index)}
-    own_sources = {name: position for position, name in enumerate(area.network.source_names)}
-    rows = np.array(
-        [i for i, name in enumerate(limits.point_element) if name in own_branches or name in own_sources],
-        dtype=np.int64,
-    )
-    elements = tuple(limits.point_element[i] for i in rows)
-    borders = np.isnan(area.network.v_max_pu)[:, None]
-    return Limits(
-        limits.rating_from_a[area.branch_index],
-        limits.rating_to_a[area.branch_index],
-        np.where(borders, np.nan, limits.v_min_pu[area.bus_index]),
-        np.where(borders, np.nan, limits.v_max_pu[area.bus_index]),
-        elements,
-        tuple(limits.point_kind[i] for i in rows),
-        _positions(elements, own_branches),
-        _positions([name if name not in own_branches else "" for name in elements], own_sources),
-        limits.limit_w[rows],
-        limits.first[rows],
-        limits.end[rows],
-    )
-
-
-def _positions(elements: list[str] | tuple[str, ...], table: dict[str, int]) -> Integers:
-    return np.array([table.get(name, -1) for name in elements], dtype=np.int64)

@@ -12,13 +12,11 @@ import msgspec
 import numpy as np
 
 from flexpeer.app.granting.grid_coordinator import GridCoordinator
-from flexpeer.app.granting.joint_check import Borders
-from flexpeer.app.granting.owner_cuts import OwnerCuts
-from flexpeer.app.ports import Cuts, Flows, Owner, OwnerSilent
+from flexpeer.app.ports import Flows, Owner, OwnerSilent
 from flexpeer.app.scenario import Scenario
+from flexpeer.app.study.asked_owners import AskedOwners
 from flexpeer.grid.limits import Kind, relief_needed
 from flexpeer.grid.network import Floats
-from flexpeer.market.machine import State
 from flexpeer.market.needs import CongestionPoint, Watts, relieving
 from flexpeer.quantities import PPM
 
@@ -44,7 +42,7 @@ class ToldPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     margin_w: LimitRow
 
 
-class ToldSide:
+class ToldSide(AskedOwners):
     """What is known of the grid where there is none; `home` is the DSO of each resource, `start_w` where they start."""
 
     def __init__(
@@ -55,7 +53,6 @@ class ToldSide:
         self._points = {told.point.congestion_point: told for told in points}
         self._forecast_w = scenario.plans_w()
         self._start_w: Schedules | None = None
-        self._borders: Borders | None = None
 
     def observe(self, _forecast_w: Schedules) -> tuple[CongestionPoint, ...]:
         """The points told."""
@@ -101,15 +98,5 @@ class ToldSide:
     def coordinator(self, start_w: Schedules) -> GridCoordinator:
         """The owners, who know the starting point themselves."""
         self._start_w = dict(start_w)
-        element_of = {name: told.point.element for name, told in self._points.items()}
-        found = GridCoordinator(tuple(self._owners.values()), element_of, self._home)
-        self._borders = found.borders
-        return found
-
-    def cuts(self, _state: State, _schedules_w: Schedules) -> Cuts:
-        """What limits moves from now on, as the owners check it."""
-        assert self._borders is not None, "the owners are known when the gate closes"
-        return OwnerCuts(self._borders)
-
-    def all_cuts(self, _state: State, _start_w: Schedules) -> None:
-        """Nobody knows the whole grid."""
+        points = {name: told.point for name, told in self._points.items()}
+        return self._coordinated(tuple(self._owners.values()), points, self._home)
