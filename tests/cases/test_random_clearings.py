@@ -20,6 +20,14 @@ def test_minima_that_cannot_all_be_served_and_limits_without_need_leave_the_rest
     assert seen.missed_minor < 1.0
 
 
+def test_watts_that_are_worth_more_to_another_order_of_their_storage_are_not_paid_beyond_what_buyers_support() -> None:
+    """The market refused the whole allocation for that, and half of it was tried. A part per million is the least told."""
+    seen = looked_at(day_of(5678))
+    assert seen.wrong == ()
+    assert seen.cleared > 0
+    assert seen.gap_ppm <= 1
+
+
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_limit_far_away_is_no_division_by_zero() -> None:
     """Beside a number so large that the least width of a band is lost in it."""

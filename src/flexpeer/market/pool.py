@@ -10,6 +10,7 @@ stands. Where peers' orders are not cleared (`residual = "none"`) DSOs buy alone
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from math import floor
 
 import msgspec
 
@@ -205,8 +206,11 @@ def room_ppm_w(view: View) -> dict[At, int]:
     return {at: room for at, room in rooms.items() if room > 0}
 
 
-def _unsupported(view: View, cleared: Sequence[Cleared]) -> str | None:
-    """An order paid more than its own limit and than the limits of traded buyers are worth where it relieves them."""
+def paid_at_most(view: View, cleared: Sequence[Cleared]) -> dict[str, int]:
+    """What each seller of an allocation may be paid per MWh, by order.
+
+    Its own limit price, or what the limits of traded buyers are worth where it relieves them if that is more.
+    """
     worth: dict[At, Fraction] = {}
     for each in cleared:
         order = view.orders.orders[each.order]
@@ -214,13 +218,20 @@ def _unsupported(view: View, cleared: Sequence[Cleared]) -> str | None:
             for at, ppm in _felt_ppm(view, order).items():
                 most = Fraction(order.price_minor * len(order.span), abs(ppm))
                 worth[at] = max(worth.get(at, most), most)
+    most_minor: dict[str, int] = {}
     for each in cleared:
         order = view.orders.orders[each.order]
-        if acts(order, each.change_w) is Side.SELL and each.price_minor > order.price_minor:
+        if acts(order, each.change_w) is Side.SELL:
             supported = sum(abs(ppm) * worth.get(at, Fraction(0)) for at, ppm in _felt_ppm(view, order).items())
-            if each.price_minor * len(order.span) > supported:
-                return each.order
-    return None
+            most_minor[each.order] = max(order.price_minor, floor(supported / len(order.span)))
+    return most_minor
+
+
+def _unsupported(view: View, cleared: Sequence[Cleared]) -> str | None:
+    """An order that is paid more than its own limit and than traded buyers support."""
+    most_minor = paid_at_most(view, cleared)
+    paid = (each for each in cleared if each.order in most_minor)
+    return next((each.order for each in paid if each.price_minor > most_minor[each.order]), None)
 
 
 def _felt_ppm(view: View, order: Order) -> dict[At, int]:

@@ -28,7 +28,7 @@ from flexpeer.clearing.problem import WATTS_PER_KW, Flags, Floats
 from flexpeer.clearing.row_newton import price_limits
 from flexpeer.market.machine import view
 from flexpeer.market.orders import Status
-from flexpeer.market.pool import At, Both, Cleared, balance, beyond_energy, room_beside_ppm_w, room_ppm_w
+from flexpeer.market.pool import At, Both, Cleared, balance, beyond_energy, paid_at_most, room_beside_ppm_w, room_ppm_w
 from flexpeer.quantities import PPM
 
 ROUNDS = 48
@@ -222,22 +222,35 @@ class _GateClearing:
         return cleared
 
     def _supported(self) -> tuple[Cleared, ...] | None:
-        """The allocation at prices that lean towards the orders' own limits as little as the pool needs."""
+        """The allocation at prices that lean towards the orders' own limits as little as the pool needs.
+
+        No seller is paid more than traded buyers support: where its watts are worth more to another order of its own
+        resource (energy limits), the pool keeps the difference.
+        """
+        most_minor = paid_at_most(self._view, self._cleared(Fraction(1)))
+
+        def leaning(lean: Fraction) -> tuple[tuple[Cleared, ...], bool]:
+            cleared = tuple(
+                Cleared(each.order, each.change_w, min(each.price_minor, most_minor.get(each.order, each.price_minor)))
+                for each in self._cleared(lean)
+            )
+            return cleared, balance(self._view, cleared) >= 0
+
         for lean in (Fraction(0), Fraction(1)):
-            cleared = self._cleared(lean)
-            if balance(self._view, cleared) >= 0:
+            found, pays = leaning(lean)
+            if pays:
                 break
         else:
             return None
         least, enough = 0, LEANINGS if lean else 0
         while least < enough:
             step = (least + enough) // 2
-            leaned = self._cleared(Fraction(1, 2 ** (LEANINGS - step)))
-            if balance(self._view, leaned) >= 0:
-                cleared, enough = leaned, step
+            leaned, pays = leaning(Fraction(1, 2 ** (LEANINGS - step)))
+            if pays:
+                found, enough = leaned, step
             else:
                 least = step + 1
-        return cleared
+        return found
 
     def _price_accepted(self) -> None:
         """Prices of the allocation by the orders in it, and by those that would gain at such prices."""
