@@ -21,7 +21,7 @@ def test_minima_that_cannot_all_be_served_and_limits_without_need_leave_the_rest
 
 
 def test_watts_that_are_worth_more_to_another_order_of_their_storage_are_not_paid_beyond_what_buyers_support() -> None:
-    """The market refused the whole allocation for that, and half of it was tried. A part per million is the least told."""
+    """The market refused all of it for that, and half was tried. A part per million is the least that is told."""
     seen = looked_at(day_of(5678))
     assert seen.wrong == ()
     assert seen.cleared > 0
