@@ -203,7 +203,7 @@ def test_files_that_are_not_what_they_should_be(folders: Path, tmp_path: Path) -
         read_dso(shares / "market-operator")
     with pytest.raises(BadInput, match=ADDRESSES):
         read_operator(shares / "village")
-    with pytest.raises(BadInput, match="no such folder"):
+    with pytest.raises(BadInput, match="there is no such folder"):
         read_operator(tmp_path / "nowhere")
     texts = {name: text for name, text in small_day().items() if name != "grid.json"}
     texts["scenario.toml"] = texts["scenario.toml"].replace('[grid]\nsource = "grid.json"\n', "")

@@ -409,5 +409,7 @@ def test_who_is_silent_at_the_gate_tells_no_tangents(shares: Shares) -> None:
     post = Gaps(by_name, "village", range(1, 10_000), heard=False)
     owners = operator.reached(post)
     cuts = OwnerCuts(Borders(owners, operator.home))
+    for name in ("region", "local"):
+        post.ask([(name, question) for question in (Begin(0), nominal_state(by_name[name]), StudyStart())])
     assert list(cuts.violated({"WA": np.full(24, 40e6)})) == []
     assert post.count["village"] > 0

@@ -33,9 +33,8 @@ def write_operator(share: OperatorShare, folder: Path) -> None:
 
 def read_operator(folder: Path) -> OperatorShare:
     """`BadInput` if it is not what `write_operator` writes."""
-    path = folder / DSOS
+    scenario, path = read_scenario(folder), folder / DSOS
     addresses = read_json(path, tuple[Address, ...], "the DSOs of a day", "is no list of DSOs", "owners with borders")
-    scenario = read_scenario(folder)
     owners = {address.owner for address in addresses}
     foreign = sorted({r.bus for r in scenario.resources} - owners)
     foreign += sorted({b.parent for a in addresses for b in a.borders} - owners)

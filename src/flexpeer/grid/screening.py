@@ -43,6 +43,7 @@ from flexpeer.grid.network import S_BASE_VA, Complexes, Floats, Integers
 from flexpeer.grid.powerflow import DayFlow, FlowModel, FlowResult, FlowStatus, flow, per_unit
 from flexpeer.grid.ramp import closed
 from flexpeer.grid.sensitivity import Metric, Sensitivity, sensitivity
+from flexpeer.quantities import QUANTITY_LIMIT_W
 
 Arrays = TypeVar("Arrays", Columns, Allowed, Gauges)
 
@@ -51,7 +52,7 @@ class Binding(NamedTuple):
     """The element nearest to refusing a trade.
 
     `headroom_w` is what it still had room for before the trade: W at the element; for a voltage, watts of
-    this trade (largest move in the MTU), by proportion.
+    this trade (largest move in the MTU), by proportion, at most what any order may have.
     """
 
     element: str
@@ -216,7 +217,8 @@ class TradeScreen:
             names = network.branch_names
         else:
             names = network.bus_names if kind in (Kind.HIGH, Kind.LOW) else self._limits.point_element
-        return Binding(names[found.element], kind, mtu, found.headroom_w)
+        headroom_w = min(max(found.headroom_w, -float(QUANTITY_LIMIT_W)), float(QUANTITY_LIMIT_W))
+        return Binding(names[found.element], kind, mtu, headroom_w)
 
     def read(self, assessment: Assessment) -> tuple[Readings, Allowed]:
         """What was assessed against what is allowed, in the MTUs of the assessment."""
