@@ -29,7 +29,8 @@ from flexpeer.day_nodes import UNFINISHED, read_dso, run_day_operator, split_sce
 from flexpeer.errors import BadInput
 
 DSOS = ("region", "local", "village")
-END_S = 60.0
+END_S = 300.0
+ANSWER_S = 120.0
 KILLED_AT_BYTES = 4_000
 UNKNOWN_BORDER = b'{"dso": "Village", "above": [{"border": "Village 1", "parent": "Local", "bus": "nowhere"}]}'
 
@@ -89,7 +90,7 @@ def test_programs_trade_as_one_process_does(folders: Path, tmp_path: Path) -> No
         at = ("--server", server)
         running = {dso: programs.enter_context(program(dso, shares, at, tmp_path)) for dso in DSOS}
         ready(running.values())
-        place = MeetingPlace(server, shares, 30.0)
+        place = MeetingPlace(server, shares, ANSWER_S)
         result = run_day_operator(shares / "market-operator", place, tmp_path / "market", lambda _done, _total: None)
         told = {dso: json.loads(each.communicate(timeout=END_S)[0]) for dso, each in running.items()}
     assert result["trades"] > 0
@@ -117,7 +118,7 @@ def test_a_day_over_servers_of_their_own(folders: Path, tmp_path: Path) -> None:
     with ExitStack() as programs:
         running = [programs.enter_context(program(dso, shares, ("--hub", hub), tmp_path)) for dso in DSOS]
         ready(running)
-        place = MeetingPlace(None, shares, 30.0, listen=hub)
+        place = MeetingPlace(None, shares, ANSWER_S, listen=hub)
         run_day_operator(shares / "market-operator", place, tmp_path / "market", lambda _done, _total: None)
         assert [each.wait(END_S) for each in running] == [0, 0, 0]
     for name in ("trades.csv", "refusals.csv", "settlement.csv"):
@@ -145,7 +146,7 @@ def test_a_dso_killed_in_the_middle_of_the_day_and_started_again(folders: Path, 
 
         killing = threading.Thread(target=kill)
         killing.start()
-        place = MeetingPlace(server, shares, 20.0)
+        place = MeetingPlace(server, shares, ANSWER_S)
         result = run_day_operator(shares / "market-operator", place, tmp_path / "market", lambda _done, _total: None)
         killing.join()
         told = {dso: json.loads(each.communicate(timeout=END_S)[0]) for dso, each in running.items()}
