@@ -266,13 +266,55 @@ def test_every_page_fits_and_shuts_nobody_out(market: Market, organisation: str,
         if role is Role.FSP:
             assert not [name for name in others if name in page.inner_text("main")], each.path
         for width, scheme in SHOWN:
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            page.set_viewport_size({"width": width, "height": 900})
-            beyond = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-            assert beyond <= 0, (each.path, width, beyond)
-            if width <= WIDEST_READ:
-                assert serious(page) == [], (each.path, width)
+            _fits(page, width, scheme, each.path)
     person.leave()
+
+
+LOOKING = {"Sum": "AGGREGATOR", "Balance": "BRP", "Regulator": "OBSERVER"}
+REGISTER = """async ([id, role]) => {
+  const word = document.querySelector("meta[name=word]").content;
+  const headers = { "Content-Type": "application/json", "X-CSRF-Token": word };
+  const body = JSON.stringify({ id, role, owner: `owner of ${id}` });
+  return (await (await fetch("/api/Organizations", { method: "POST", headers, body })).json()).link;
+}"""
+
+
+@pytest.mark.parametrize(("name", "locale"), [("Sum", "en"), ("Balance", "sv"), ("Regulator", "en")])
+def test_who_comes_with_a_link_finds_pages_that_fit_and_shut_nobody_out(market: Market, name: str, locale: str) -> None:
+    """An aggregator that has nothing yet, a BRP and an observer; the invitation before, and when it is used."""
+    operator = Person(market, OPERATOR)
+    link = operator.page.evaluate(REGISTER, [name, LOOKING[name]])
+    operator.leave()
+    _invitation_fits(market, link, "input[name=password]", locale)
+    password = {"password": f"what {name} chooses", "user": ""}
+    here = market._replace(logins={**market.logins, name: password})
+    person = Person(here, name, 390, dark=True, locale=locale, link=link)
+    for each in PAGES:
+        if Role(LOOKING[name]) in each.roles:
+            page = person.open(each.path)
+            for width, scheme in SHOWN[:2]:
+                _fits(page, width, scheme, each.path)
+    person.leave()
+    _invitation_fits(market, link, "p.bad", locale)
+
+
+def _invitation_fits(market: Market, link: str, what: str, locale: str) -> None:
+    page = market.browser.new_context(locale=locale).new_page()
+    page.goto(link)
+    expect(page.locator(what)).to_be_visible()
+    for width, scheme in SHOWN[:2]:
+        _fits(page, width, scheme, link)
+    page.context.close()
+
+
+def _fits(page: Page, width: int, scheme: str, name: str) -> None:
+    """Nothing is beyond the window's edge, and nothing keeps anybody out."""
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.set_viewport_size({"width": width, "height": 900})
+    beyond = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert beyond <= 0, (name, width, beyond)
+    if width <= WIDEST_READ:
+        assert serious(page) == [], (name, width)
 
 
 def test_files_of_an_fsp_are_answered_line_by_line(market: Market, tmp_path: Path) -> None:

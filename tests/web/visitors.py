@@ -70,7 +70,7 @@ class Person:
         self.page.wait_for_selector("main:not([aria-busy])", timeout=WAIT_MS)
 
     def leave(self) -> None:
-        assert self.wrong == []
+        assert self.wrong == [], self.wrong
         self.page.context.close()
 
 
