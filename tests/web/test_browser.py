@@ -482,11 +482,17 @@ def _order_by_keyboard(market: Market, organisation: str) -> None:
 
 
 def _refused_in_swedish(market: Market, organisation: str) -> None:
-    """Why an order would be refused, whole sentences in the language of the page."""
+    """Why an order would be refused, and what is wrong with files, whole sentences in the language of the page."""
     person = Person(market, organisation, locale="sv")
     page = person.open("/bid")
     page.fill("input[name=quantity]", "9999")
     expect(page.locator("p.bad").first).to_contain_text("utanför det godkända området", timeout=WAIT_MS)
+    rows = "resource,from,p_w\nDryer,2026-04-21T10:00+02:00,much\nDryer,soon,-1000\n"
+    page = person.open("/uploads")
+    card = sent(page, "Planer", csv_file(rows), "Skicka filen")
+    expect(card.locator("tbody tr").first).to_contain_text("rad 2much är inget tal")
+    expect(card.locator("tbody tr").last).to_contain_text("rad 3'soon' är ingen tidpunkt")
+    person.wrong.clear()
     person.leave()
 
 
