@@ -253,8 +253,14 @@ ROWS = {
 }
 
 
-@pytest.mark.parametrize("rows", ROWS)
-def test_a_sheet_that_is_larger_than_it_looks_is_one_finding(tmp_path: Path, rows: str) -> None:
+@pytest.mark.parametrize(
+    ("rows", "bounds", "told"),
+    [(rows, Bounds(1 << 28, 100_000), "its sheets have more than 100,000 cells") for rows in ROWS]
+    + [("far down", OF_FILES, "its sheets have more than 1,048,576 rows")],
+)
+def test_a_sheet_that_is_larger_than_it_looks_is_one_finding(
+    tmp_path: Path, rows: str, bounds: Bounds, told: str
+) -> None:
     book = BytesIO(workbook({"a": [["x"]]}))
     saved = tmp_path / "a.xlsx"
     with zipfile.ZipFile(book) as parts, zipfile.ZipFile(saved, "w", zipfile.ZIP_DEFLATED) as changed:
@@ -263,8 +269,8 @@ def test_a_sheet_that_is_larger_than_it_looks_is_one_finding(tmp_path: Path, row
             if part == "xl/worksheets/sheet1.xml":
                 content = re.sub(rb"<row.*</row>", ROWS[rows].encode(), content)
             changed.writestr(part, content)
-    with pytest.raises(BadInput, match="its sheets have more than 100,000 cells"):
-        read_workbook(saved, Bounds(1 << 28, 100_000))
+    with pytest.raises(BadInput, match=told):
+        read_workbook(saved, bounds)
 
 
 def workbook_of(sheets: dict[str, Rows], monkeypatch: pytest.MonkeyPatch) -> bytes:

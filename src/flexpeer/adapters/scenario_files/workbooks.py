@@ -24,6 +24,7 @@ from flexpeer.errors import bad_input
 
 SHEETS_OF_ALL: Final = "scenario.xlsx"
 MOST_PARTS: Final = 10_000
+MOST_ROWS: Final = 1 << 20
 BEFORE_XLSX: Final = b"\xd0\xcf\x11\xe0"
 _FORMULA: Final = re.compile(rb"<f[ >/]")
 _THREE_DECIMALS: Final = re.compile(r"-?[0-9]{1,3}\.[0-9]{3}")
@@ -46,6 +47,10 @@ class Bounds(NamedTuple):
 
 OF_FILES: Final = Bounds(1 << 28, 1 << 24)
 _ONE_AT_A_TIME: Final = Lock()
+
+
+Rows = dict[int, list[Any]]
+"""Those that have any cell, by number, from 1."""
 
 
 class Workbook(NamedTuple):
@@ -91,36 +96,40 @@ def _has_formulas(name: str, parts: zipfile.ZipFile, bounds: Bounds) -> bool:
     return any(_FORMULA.search(parts.read(part)) for part in sheets)
 
 
-def _sheets(name: str, load: Any, stream: Any, bounds: Bounds, *, data_only: bool) -> dict[str, list[list[Any]]]:
+def _sheets(name: str, load: Any, stream: Any, bounds: Bounds, *, data_only: bool) -> dict[str, Rows]:
     """The cells of every sheet; what the library has to say of styles and the like is nobody's business here."""
     stream.seek(0)
-    found: dict[str, list[list[Any]]] = {}
-    left = bounds.cells
+    found: dict[str, Rows] = {}
+    rows_left, left = MOST_ROWS, bounds.cells
     with warnings.catch_warnings(), redirect_stdout(StringIO()):
         warnings.simplefilter("ignore")
         for sheet in load(stream, read_only=True, data_only=data_only, keep_links=False).worksheets:
             sheet.reset_dimensions()
-            rows = found[sheet.title] = []
-            for row in sheet.iter_rows(values_only=True):
-                rows.append(list(row))
+            rows = found[sheet.title] = {}
+            for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
+                rows_left -= 1
+                if rows_left < 0:
+                    raise bad_input(name, f"its sheets have more than {MOST_ROWS:,} rows", SMALLER)
                 left -= max(len(row), 1)
+                if row:
+                    rows[number] = list(row)
                 if left < 0:
                     raise bad_input(name, f"its sheets have more than {bounds.cells:,} cells", SMALLER)
     return found
 
 
-def _note_formulas(values: dict[str, list[list[Any]]], formulas: dict[str, list[list[Any]]]) -> None:
+def _note_formulas(values: dict[str, Rows], formulas: dict[str, Rows]) -> None:
     for name, rows in values.items():
-        for row, written in zip(rows, formulas[name], strict=True):
-            for place, text in enumerate(written):
+        for number, row in rows.items():
+            for place, text in enumerate(formulas[name][number]):
                 if text is not None and row[place] is None:
                     row[place] = Formula(text)
 
 
-def _filled(rows: list[list[Any]]) -> Iterator[tuple[int, list[str]]]:
+def _filled(rows: Rows) -> Iterator[tuple[int, list[str]]]:
     """Rows with any text, all as wide as the first."""
     width = 0
-    for number, row in enumerate(rows, 1):
+    for number, row in rows.items():
         texts = [_text(value) for value in row]
         while len(texts) > width and not texts[-1]:
             texts.pop()
