@@ -279,23 +279,25 @@ REGISTER = """async ([id, role]) => {
 }"""
 
 
-@pytest.mark.parametrize(("name", "locale"), [("Sum", "en"), ("Balance", "sv"), ("Regulator", "en")])
-def test_who_comes_with_a_link_finds_pages_that_fit_and_shut_nobody_out(market: Market, name: str, locale: str) -> None:
+def test_who_comes_with_a_link_finds_pages_that_fit_and_shut_nobody_out(market: Market) -> None:
     """An aggregator that has nothing yet, a BRP and an observer; the invitation before, and when it is used."""
     operator = Person(market, OPERATOR)
-    link = operator.page.evaluate(REGISTER, [name, LOOKING[name]])
+    for name, role in LOOKING.items():
+        link = operator.page.evaluate(REGISTER, [name, role])
+        locale = "sv" if role == "BRP" else "en"
+        if role == "BRP":
+            _invitation_fits(market, link, "input[name=password]", locale)
+        here = market._replace(logins={**market.logins, name: {"password": f"what {name} chooses", "user": ""}})
+        person = Person(here, name, 390, dark=True, locale=locale, link=link)
+        for each in PAGES:
+            if Role(role) in each.roles:
+                page = person.open(each.path)
+                for width, scheme in SHOWN[:2]:
+                    _fits(page, width, scheme, each.path)
+        person.leave()
+        if role == "BRP":
+            _invitation_fits(market, link, "p.bad", locale)
     operator.leave()
-    _invitation_fits(market, link, "input[name=password]", locale)
-    password = {"password": f"what {name} chooses", "user": ""}
-    here = market._replace(logins={**market.logins, name: password})
-    person = Person(here, name, 390, dark=True, locale=locale, link=link)
-    for each in PAGES:
-        if Role(LOOKING[name]) in each.roles:
-            page = person.open(each.path)
-            for width, scheme in SHOWN[:2]:
-                _fits(page, width, scheme, each.path)
-    person.leave()
-    _invitation_fits(market, link, "p.bad", locale)
 
 
 def _invitation_fits(market: Market, link: str, what: str, locale: str) -> None:
@@ -491,7 +493,7 @@ def _refused_in_swedish(market: Market, organisation: str) -> None:
     page = person.open("/uploads")
     card = sent(page, "Planer", csv_file(rows), "Skicka filen")
     expect(card.locator("tbody tr").first).to_contain_text("rad 2much är inget tal")
-    expect(card.locator("tbody tr").last).to_contain_text("rad 3'soon' är ingen tidpunkt")
+    expect(card.locator("tbody tr").last).to_contain_text("rad 3soon är ingen tidpunkt")
     person.wrong.clear()
     person.leave()
 

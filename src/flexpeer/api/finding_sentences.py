@@ -44,7 +44,7 @@ PATTERNS: Final = {
     r"JSON is malformed: .+ \(byte (?P<byte>\d+)\)": "this is no JSON from byte {byte} on",
     r"this is no CSV: .+": "this is no CSV",
     r"'(?P<found>.*)' is no number": "{found} is no number",
-    r"Invalid isoformat string: (?P<found>.+)": "{found} is no instant with date, time and UTC offset",
+    r"Invalid isoformat string: '?(?P<found>.*?)'?": "{found} is no instant with date, time and UTC offset",
     r"(?P<field>\w+) must be in (?P<expected>\S+)": "no instant has a {field} outside {expected}",
     r"no UTC offset": "the instant has no UTC offset",
     r"not a whole minute": "the instant is not at a whole minute",
