@@ -212,15 +212,23 @@ def write_demo(folder: Path) -> None:
         write_scenario(demo_scenario(), folder, grid_file)
 
 
-def grid_input(scenario: Scenario, opened: GridFile | None) -> GridInput | None:
-    """The grid a day runs on: the file opened before, or SimBench's with the day's profiles; None without `[grid]`."""
-    if opened is not None:
-        return _input(opened, None, None)
+def grid_file(scenario: Scenario, opened: GridFile | None) -> GridFile | None:
+    """The grid file opened before, or SimBench's with the day's profiles; None without `[grid]`."""
     source = scenario.grid_source
-    if source is None:
-        return None
-    grid = simbench_day(source.removeprefix(SIMBENCH), scenario.day.delivery_day, scenario.day.timezone)
-    return _input(grid, *_per_mtu(grid, scenario))
+    if opened is not None or source is None:
+        return opened
+    return simbench_day(source.removeprefix(SIMBENCH), scenario.day.delivery_day, scenario.day.timezone)
+
+
+def grid_input(scenario: Scenario, opened: GridFile | None) -> GridInput | None:
+    """The grid a day runs on; None without `[grid]`."""
+    file = grid_file(scenario, opened)
+    return None if file is None else _input(file, *_per_mtu(file, scenario))
+
+
+def own_grid(file: GridFile) -> GridInput:
+    """A grid whose injections are all in forecasts."""
+    return _input(file, None, None)
 
 
 def contributed(

@@ -226,8 +226,7 @@ def day_split_story(facts: Mapping[str, Any], out: Path) -> str:
         f"{name:24} {d['buses']:,} buses, {d['borders']} borders, {d['resources']:,} resources, {d['orders']:,} orders"
         for name, d in facts["dsos"].items()
     ]
-    points = f"{facts['points']} congestion points, {facts['periods']} periods"
-    return "\n".join([*lines, f"{points}; folders and keys in {out}"])
+    return "\n".join([*lines, f"{facts['periods']} periods; folders and keys in {out}"])
 
 
 def day_node_story(facts: Mapping[str, Any]) -> str:

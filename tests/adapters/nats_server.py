@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-START_S = 10.0
+START_S = 60.0
 
 
 def program() -> str:

@@ -19,15 +19,20 @@ from tests.adapters.scenario_folder import folder_of
 from tests.app.grid_days import SMALL_UNITS, small_day
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
 
-from flexpeer.adapters.day_share_files import AREA, PROMISES, TOLD, read_dso, read_operator
+from flexpeer.adapters.day_share_files import BORDERS, PROMISES, read_operator
 from flexpeer.adapters.meeting_place import MeetingPlace
+from flexpeer.app.day_split import DSOS as ADDRESSES
+from flexpeer.app.day_split import OWN_GRID
+from flexpeer.app.study.area_study import AreaStudy
 from flexpeer.bootstrap import LOG_NAME, run_folder
-from flexpeer.day_nodes import UNFINISHED, run_day_operator, split_scenario
+from flexpeer.day_nodes import UNFINISHED, read_dso, run_day_operator, split_scenario
 from flexpeer.errors import BadInput
 
 DSOS = ("region", "local", "village")
-END_S = 60.0
+END_S = 300.0
+ANSWER_S = 120.0
 KILLED_AT_BYTES = 4_000
+UNKNOWN_BORDER = b'{"dso": "Village", "above": [{"border": "Village 1", "parent": "Local", "bus": "nowhere"}]}'
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -85,7 +90,7 @@ def test_programs_trade_as_one_process_does(folders: Path, tmp_path: Path) -> No
         at = ("--server", server)
         running = {dso: programs.enter_context(program(dso, shares, at, tmp_path)) for dso in DSOS}
         ready(running.values())
-        place = MeetingPlace(server, shares, 30.0)
+        place = MeetingPlace(server, shares, ANSWER_S)
         result = run_day_operator(shares / "market-operator", place, tmp_path / "market", lambda _done, _total: None)
         told = {dso: json.loads(each.communicate(timeout=END_S)[0]) for dso, each in running.items()}
     assert result["trades"] > 0
@@ -105,7 +110,7 @@ def test_programs_trade_as_one_process_does(folders: Path, tmp_path: Path) -> No
     assert len(confirmed) == len(table(folders / "whole" / "confirmations.csv"))
     for dso in DSOS:
         resources = {row["resource"] for row in table(tmp_path / dso / "schedules.csv")}
-        assert resources == set(read_dso(shares / dso).own.bus_of)
+        assert resources == {row.resource for row in read_dso(shares / dso).scenario.resources}
 
 
 def test_a_day_over_servers_of_their_own(folders: Path, tmp_path: Path) -> None:
@@ -113,7 +118,7 @@ def test_a_day_over_servers_of_their_own(folders: Path, tmp_path: Path) -> None:
     with ExitStack() as programs:
         running = [programs.enter_context(program(dso, shares, ("--hub", hub), tmp_path)) for dso in DSOS]
         ready(running)
-        place = MeetingPlace(None, shares, 30.0, listen=hub)
+        place = MeetingPlace(None, shares, ANSWER_S, listen=hub)
         run_day_operator(shares / "market-operator", place, tmp_path / "market", lambda _done, _total: None)
         assert [each.wait(END_S) for each in running] == [0, 0, 0]
     for name in ("trades.csv", "refusals.csv", "settlement.csv"):
@@ -141,7 +146,7 @@ def test_a_dso_killed_in_the_middle_of_the_day_and_started_again(folders: Path, 
 
         killing = threading.Thread(target=kill)
         killing.start()
-        place = MeetingPlace(server, shares, 20.0)
+        place = MeetingPlace(server, shares, ANSWER_S)
         result = run_day_operator(shares / "market-operator", place, tmp_path / "market", lambda _done, _total: None)
         killing.join()
         told = {dso: json.loads(each.communicate(timeout=END_S)[0]) for dso, each in running.items()}
@@ -187,8 +192,9 @@ def test_nobody_gets_what_is_others(folders: Path) -> None:
     assert not any(name in operator for name in ("Cable 1", "Busbar", "Substation", "Island", "r_ohm"))
     assert table(shares / "market-operator" / "orders.csv") == []
     village = read_dso(shares / "village")
-    assert set(village.own.network.bus_names) == {"B", "C"}
-    assert {row.resource for row in village.orders} <= set(village.own.bus_of) == {"WC"}
+    assert set(village.grid.network.bus_names) == {"B", "C"}
+    assert {row.resource for row in village.scenario.orders} <= {row.resource for row in village.scenario.resources}
+    assert [row.resource for row in village.scenario.resources] == ["WC"]
     assert all(not path.stat().st_mode & 0o077 for path in [shares, *shares.rglob("*")])
 
 
@@ -196,9 +202,9 @@ def test_files_that_are_not_what_they_should_be(folders: Path, tmp_path: Path) -
     shares = folders / "shares"
     with pytest.raises(BadInput, match="cannot be read"):
         read_dso(shares / "market-operator")
-    with pytest.raises(BadInput, match=TOLD):
+    with pytest.raises(BadInput, match=ADDRESSES):
         read_operator(shares / "village")
-    with pytest.raises(BadInput, match="no such folder"):
+    with pytest.raises(BadInput, match="there is no such folder"):
         read_operator(tmp_path / "nowhere")
     texts = {name: text for name, text in small_day().items() if name != "grid.json"}
     texts["scenario.toml"] = texts["scenario.toml"].replace('[grid]\nsource = "grid.json"\n', "")
@@ -209,6 +215,10 @@ def test_files_that_are_not_what_they_should_be(folders: Path, tmp_path: Path) -
     (tmp_path / "other").mkdir()
     for path in (shares / "village").iterdir():
         (tmp_path / "other" / path.name).write_bytes(path.read_bytes())
-    (tmp_path / "other" / AREA).write_bytes((shares / "village.key").read_bytes())
-    with pytest.raises(BadInput, match=AREA):
-        read_dso(tmp_path / "other")
+    for name, content in ((OWN_GRID, b"{}"), (BORDERS, b"{}"), (BORDERS, UNKNOWN_BORDER)):
+        right = (shares / "village" / name).read_bytes()
+        (tmp_path / "other" / name).write_bytes(content)
+        with pytest.raises(BadInput, match=name):
+            AreaStudy(*read_dso(tmp_path / "other"))
+        (tmp_path / "other" / name).write_bytes(right)
+    AreaStudy(*read_dso(tmp_path / "other"))

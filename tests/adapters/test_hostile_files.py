@@ -4,6 +4,7 @@ import errno
 import os
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -13,18 +14,18 @@ from tests.adapters.cim_documents import Document, Ref, small
 from tests.adapters.scenario_folder import HOURS, folder_of, swap_hour
 from tests.adapters.test_gridfile_matpower import MESHED
 from tests.app.grid_days import SMALL_UNITS, small_day
+from tests.app.split_days import node_of, nominal_state
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
 from tests.cli.program import flexpeer
 
-from flexpeer.adapters.area_arrays import INDEXES, TEXT, TYPES
-from flexpeer.adapters.day_share_files import AREA, PROMISES, PromisesFile, read_dso
+from flexpeer.adapters.day_share_files import PROMISES, PromisesFile
 from flexpeer.adapters.gridfiles import open_grid
-from flexpeer.adapters.npz_files import arrays_of, save
-from flexpeer.app.between.grant_node import GrantNode
+from flexpeer.adapters.npz_files import arrays_of
 from flexpeer.bootstrap import read_whole
-from flexpeer.day_nodes import split_scenario
+from flexpeer.day_nodes import read_dso, split_scenario
 from flexpeer.errors import BadInput, Finding
-from flexpeer.wire.grants import Began, Commit, Entry, Held, Shift, Try
+from flexpeer.wire.grants import Began, Commit, Entry, Held, Shift, Started, Try
+from flexpeer.wire.study import StudyState
 
 DIGEST = b"d" * 32
 RUN = f"{DIGEST.hex()}-1"
@@ -247,32 +248,21 @@ def shares(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "day"
 
 
-@pytest.mark.parametrize("name", sorted([*TYPES, *INDEXES]))
-def test_every_array_of_an_area_has_its_type_and_shape(name: str, shares: Path, tmp_path: Path) -> None:
-    folder_of({}, tmp_path / "local")
-    for path in (shares / "local").iterdir():
-        (tmp_path / "local" / path.name).write_bytes(path.read_bytes())
-    right = arrays_of(shares / "local" / AREA)
-    text = name in TYPES and TYPES[name][0] == TEXT
-    wrong = [None, np.zeros((7, 7, 7)), np.full(right[name].shape, b"x")][: 3 if right[name].size or not text else 2]
-    for array in wrong:
-        changed = {key: value for key, value in right.items() if key != name}
-        save(tmp_path / "local" / AREA, changed if array is None else changed | {name: array})
-        assert findings_of(lambda: read_dso(tmp_path / "local"))
-    save(tmp_path / "local" / AREA, right)
-    assert read_dso(tmp_path / "local").own.owner
-
-
 def test_promises_that_cannot_have_been_made_are_one_finding(shares: Path, tmp_path: Path) -> None:
     share = read_dso(shares / "local")
-    tried = Try(1, (Shift(next(iter(share.own.bus_of)), 0, 1, 10**400),), (0,), {}, None, ())
+    began, started = Began(), Started(nominal_state(share))
+    tried = Try(1, (Shift(share.scenario.resources[0].resource, 0, 1, 10**400),), (0,), {}, None, ())
     foreign = Try(1, (Shift("nobody", 0, 1, 1),), (0,), {}, None, ())
     late = Try(1, (), (10**6,), {}, None, ())
-    for act in (Commit(7), Held(1, tried), Held(1, foreign), Held(1, late)):
-        lines = [msgspec.json.encode(Entry(RUN, each)) for each in (Began(), act)]
+    fine = Held(1, Try(1, (), (0,), {}, None, ()))
+    acts: list[list[Began | Started | Held | Commit]]
+    acts = [[began, Commit(7)], [began, fine], [began, Started(StudyState({}, {}, {}))]]
+    acts += [[began, started, Held(1, each)] for each in (tried, foreign, late)]
+    for some in acts:
+        lines = [msgspec.json.encode(Entry(RUN, each)) for each in some]
         (tmp_path / PROMISES).write_bytes(b"\n".join([*lines, b""]))
         with PromisesFile(tmp_path, DIGEST) as promises:
-            assert "promises:2" in finding_of(lambda kept=promises: GrantNode(share.own, share.orders, kept))  # type: ignore[misc]
+            assert f"promises:{len(some)}" in finding_of(partial(node_of, share, promises))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from tests.adapters.scenario_folder import Texts
 from tests.app.grid_days import CIGRE_UNITS, SMALL_UNITS, Day, cigre_day, never_worse, small_day
 from tests.app.seals import DIGEST
-from tests.app.split_days import RUN, LettersHere, Whole, run_split, trades_of
+from tests.app.split_days import RUN, LettersHere, Whole, nominal_state, run_split, started, trades_of
 from tests.app.test_grid_day_trades import (
     AREA_CASES,
     cigre_areas,
@@ -22,17 +22,17 @@ from tests.app.test_grid_day_trades import (
     with_orders,
 )
 
-from flexpeer.adapters.day_share_files import PromisesFile, read_dso, read_operator, write_dso, write_operator
+from flexpeer.adapters.day_share_files import PromisesFile, read_operator, write_dso, write_operator
 from flexpeer.app.between import grant_node
-from flexpeer.app.between.grant_node import GrantNode, Unkept
+from flexpeer.app.between.grant_node import GrantNode
 from flexpeer.app.between.letters import MARKET_OPERATOR, Dropped
 from flexpeer.app.between.remote_owner import RemoteOwner
 from flexpeer.app.day_split import DsoShare, OperatorShare, letter_names
 from flexpeer.app.granting.joint_check import Borders
 from flexpeer.app.granting.owner_cuts import OwnerCuts
-from flexpeer.app.owner.grid_owner import GridOwner
 from flexpeer.app.ports import Slopes, Trial
 from flexpeer.app.views.outcome import DayOutcome
+from flexpeer.day_nodes import read_dso
 from flexpeer.errors import BadInput
 from flexpeer.market.trades import Move, Phase, Trade
 from flexpeer.periods import Span
@@ -56,6 +56,7 @@ from flexpeer.wire.grants import (
     Try,
     Voltages,
 )
+from flexpeer.wire.study import StudyStart
 
 Shares = tuple[Whole, OperatorShare, dict[str, DsoShare]]
 
@@ -84,8 +85,9 @@ def test_on_cigre_too_from_files(tmp_path: Path) -> None:
     whole = Whole(cigre_areas(with_orders(cigre_day(), random_orders(CIGRE_UNITS, points, 1))), tmp_path)
     operator, shares = whole.split()
     write_operator(operator, tmp_path / "operator")
+    files = whole.files()
     for name, share in shares.items():
-        write_dso(whole.scenario, operator, share, tmp_path / name)
+        write_dso(share, files[share.own.dso][0], tmp_path / name)
     read = {name: read_dso(tmp_path / name) for name in shares}
     outcome, _ = run_split(read_operator(tmp_path / "operator"), LettersHere(read))
     assert trades_of(outcome) == trades_of(whole.run()) != []
@@ -108,8 +110,10 @@ def test_tangents_and_responses_are_told_as_they_are(
 ) -> None:
     monkeypatch.setattr(grant_node, "BYTES_AT_A_TIME", at_a_time)
     _, operator, by_name = shares
-    here = GridOwner(by_name["local"].own)
-    there = next(each for each in operator.reached(LettersHere(by_name)) if each.owner == "Local")
+    post = LettersHere(by_name)
+    run_split(operator, post)
+    here = post.nodes["local"]._validator
+    there = next(each for each in operator.reached(post) if each.owner == "Local")
     moves = tuple(Move(name, Span(12, 14), 40_000_000) for name in ("WA", "WB"))
     trial = Trial(1, moves, np.arange(11, 15), {}, None, ())
     assert here.attempt(trial).excess == there.attempt(trial).excess > 0.0
@@ -199,14 +203,18 @@ def test_who_is_silent_all_day_stops_whatever_would_move_its_voltage(shares: Sha
 
 
 class Restarting(LettersHere):
-    """Every so many letters the DSO that reads it is started again, after or before it acts; the letter comes again."""
+    """Every so many letters the DSO that reads it is started again, after or before it acts; the letter comes again.
+
+    Before the starting point is known that takes four letters to mend, so it is not more often than every eleventh.
+    """
 
     def __init__(self, shares: dict[str, DsoShare], every: int, *, acted: bool) -> None:
         super().__init__(shares)
         self._every, self._acted = every, acted
 
     def carried(self, name: str, written: bytes) -> bytes | None:
-        if self.number % self._every == 0:
+        every = self._every if self.nodes[name]._started else max(self._every, 11)
+        if self.number % every == 0:
             if self._acted:
                 super().carried(name, written)
             tried = self.nodes[name]._tried
@@ -265,8 +273,8 @@ def test_letters_hold_no_network_and_no_bid_of_others(tmp_path: Path) -> None:
     for owner in owners:
         owner.tell([])
     network = {*whole.grid.network.bus_names, *whole.grid.network.branch_names} - {"Cable 3"}
-    orders = {row.order: home for home, share in by_name.items() for row in share.orders}
-    home = {resource: name for name, share in by_name.items() for resource in share.own.bus_of}
+    orders = {row.order: home for home, share in by_name.items() for row in share.scenario.orders}
+    home = {resource.resource: name for name, share in by_name.items() for resource in share.scenario.resources}
     assert matches(outcome)
     kinds = Counter[str]()
     for name, body in post.letters:
@@ -305,8 +313,8 @@ def texts_in(message: Any) -> Iterator[str]:
 
 @pytest.fixture
 def node(shares: Shares) -> GrantNode:
-    local = shares[2]["local"]
-    found = GrantNode(local.own, local.orders, Unkept())
+    _, operator, by_name = shares
+    found = started(operator, by_name, "local")
     assert isinstance(found.answer(Begin(0), RUN), Bids)
     return found
 
@@ -375,8 +383,8 @@ def test_promises_outlive_a_program_cut_off_while_it_writes(tmp_path: Path) -> N
 
 
 def test_a_reply_that_was_lost_with_the_program_comes_again(shares: Shares) -> None:
-    post = LettersHere(shares[2])
-    for question in (Begin(0), NOTHING, Hold(1, 1)):
+    post, state = LettersHere(shares[2]), nominal_state(shares[2]["local"])
+    for question in (Begin(0), state, StudyStart(), NOTHING, Hold(1, 1)):
         post.ask([("local", question)])
     post.start("local")
     assert post.ask([("local", Hold(1, 1))]) == [Done()]
@@ -401,5 +409,7 @@ def test_who_is_silent_at_the_gate_tells_no_tangents(shares: Shares) -> None:
     post = Gaps(by_name, "village", range(1, 10_000), heard=False)
     owners = operator.reached(post)
     cuts = OwnerCuts(Borders(owners, operator.home))
+    for name in ("region", "local"):
+        post.ask([(name, question) for question in (Begin(0), nominal_state(by_name[name]), StudyStart())])
     assert list(cuts.violated({"WA": np.full(24, 40e6)})) == []
     assert post.count["village"] > 0

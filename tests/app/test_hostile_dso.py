@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from tests.app.grid_days import SMALL_UNITS, small_day
 from tests.app.seals import Seals, desk_of, nonce
-from tests.app.split_days import LettersHere, Whole, run_split, trades_of
+from tests.app.split_days import RUN, LettersHere, Whole, run_split, started, trades_of
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
 
 from flexpeer.app.between.grant_messages import written_trial
-from flexpeer.app.between.grant_node import GrantNode, Unkept
+from flexpeer.app.between.grant_node import GrantNode
 from flexpeer.app.between.letters import MARKET_OPERATOR, AnsweringDesk, Desk, Dropped, Head, Letter, Sort
 from flexpeer.app.between.remote_owner import Nonsense, RemoteOwner, grant_reply_in
 from flexpeer.app.day_split import DsoShare, OperatorShare
@@ -237,7 +237,7 @@ def test_nonsense_costs_its_own_area_only(shares: Shares, name: str, honest: int
     outcome, owners = run_split(operator, post)
     for owner in owners:
         owner.tell([])
-    (of_liar,) = (owner for owner in owners if owner.owner == by_name[name].own.owner)
+    (of_liar,) = (owner for owner in owners if owner.owner == by_name[name].own.dso)
     assert liar.lies > 0
     assert of_liar.silenced is not None
     assert all(owner.silenced is None and not owner.undelivered for owner in owners if owner is not of_liar)
@@ -262,16 +262,16 @@ TRIAL = Trial(
     1, (Move("WA", Span(12, 14), 1_000_000),), MTUS, {"Village 1": np.array([5e5, 1e5 + 1j])}, None, ("Village 1",)
 )
 CALLS: Sequence[tuple[Callable[[RemoteOwner], Any], Callable[[GrantNode], grants.Reply]]] = (
-    (lambda o: o.bids(), lambda n: n.answer(grants.Begin(0), "run")),
+    (lambda o: o.bids(), lambda n: n.answer(grants.Begin(0), RUN)),
     (
         lambda o: o.voltages(["Village 1", "Local 1"]),
-        lambda n: n.answer(grants.Voltages(("Village 1", "Local 1")), "run"),
+        lambda n: n.answer(grants.Voltages(("Village 1", "Local 1")), RUN),
     ),
-    (lambda o: o.attempt(TRIAL), lambda n: n.answer(written_trial(TRIAL), "run")),
+    (lambda o: o.attempt(TRIAL), lambda n: n.answer(written_trial(TRIAL), RUN)),
     (lambda o: o.hold(1, 1), lambda _: grants.Done()),
     (lambda o: o.slack("Cable 1", Kind.LOADING, 12), lambda _: grants.Room(0.5)),
-    (lambda o: o.tangents(1), lambda n: n.answer(grants.Cut(1, 0), "run")),
-    (lambda o: o.responses(), lambda n: n.answer(grants.Respond(), "run")),
+    (lambda o: o.tangents(1), lambda n: n.answer(grants.Cut(1, 0), RUN)),
+    (lambda o: o.responses(), lambda n: n.answer(grants.Respond(), RUN)),
     (lambda o: o.reading("Cable 1", Kind.LOADING), lambda _: grants.Reading(np.ones(24).tobytes())),
 )
 
@@ -299,9 +299,7 @@ def sound(found: Any) -> bool:
 def test_a_thousand_kinds_of_nonsense(shares: Shares) -> None:
     """Each is silence, or an answer that could be one; what is used is bounded, and of its own area."""
     _, operator, by_name = shares
-    local = by_name["local"]
-    node = GrantNode(local.own, local.orders, Unkept())
-    node.answer(grants.Begin(0), "run")
+    node = started(operator, by_name, "local")
     silent = 0
     for seed in range(KINDS):
         babble, (call, honest) = Babble(seed), CALLS[seed % len(CALLS)]
@@ -320,10 +318,11 @@ def test_a_thousand_kinds_of_nonsense(shares: Shares) -> None:
 
 def test_bids_under_names_of_others_cost_nobody_an_order(shares: Shares) -> None:
     whole, operator, by_name = shares
-    taken = by_name["local"].orders[0].order
+    taken = by_name["local"].scenario.orders[0].order
     village = by_name["village"]
-    rows = (msgspec.structs.replace(village.orders[0], order=taken), *village.orders[1:])
-    spoilt = {**by_name, "village": village._replace(orders=rows)}
+    first, *others = village.scenario.orders
+    rows = (msgspec.structs.replace(first, order=taken), *others)
+    spoilt = {**by_name, "village": village._replace(scenario=msgspec.structs.replace(village.scenario, orders=rows))}
     outcome, _ = run_split(operator, LettersHere(spoilt))
     names = [row.order for row in outcome.scenario.orders]
     assert len(names) == len(set(names)) == len(whole.scenario.orders)

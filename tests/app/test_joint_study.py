@@ -9,19 +9,17 @@ import numpy as np
 import pytest
 from tests.adapters.scenario_folder import Texts
 from tests.app.grid_days import CIGRE_UNITS, SMALL_UNITS, _Watch, cigre_day, small_day
-from tests.app.seals import desk_of
 from tests.app.split_days import LettersHere, Whole, trades_of
 from tests.app.test_day_between import message_of, texts_in
 from tests.app.test_grid_day_trades import cigre_areas, random_orders, three_levels, with_orders
 from tests.market.small_market import MemoryLog
 
-from flexpeer.app.between.grant_node import GrantDesk, GrantNode, Unkept
 from flexpeer.app.between.remote_owner import Nonsense, RemoteOwner
 from flexpeer.app.between.remote_study import RemoteStudy
-from flexpeer.app.between.study_node import StudyNode
 from flexpeer.app.day import Day
-from flexpeer.app.day_split import OperatorShare, StudyShare, gather_bids, split_study
+from flexpeer.app.day_split import DsoShare, OperatorShare, gather_bids
 from flexpeer.app.ports import Batch
+from flexpeer.app.study.area_study import AreaStudy
 from flexpeer.app.study.joint_side import JointSide
 from flexpeer.app.views.outcome import DayOutcome
 from flexpeer.market.trades import TradeConcluded
@@ -31,24 +29,15 @@ from flexpeer.wire.study import StudyNeeds, StudyQuestion, StudyReply
 SMALL = three_levels(with_orders(small_day(), random_orders(SMALL_UNITS, ["Cable 3"], 3, 16)))
 CIGRE = cigre_areas(with_orders(cigre_day(), random_orders(CIGRE_UNITS, ["Line 1-2", "Line 2-3"], 1, 16)))
 STUDY = get_args(StudyQuestion | StudyReply)
-Split = tuple[OperatorShare, dict[str, StudyShare]]
+Split = tuple[OperatorShare, dict[str, DsoShare]]
 
 
-class StudyLetters(LettersHere):
-    """To DSOs that each know their own grid; one that `leaves` hears nothing once needs are asked for."""
+class Leaving(LettersHere):
+    """One DSO that hears nothing once needs are asked for."""
 
-    def __init__(self, shares: dict[str, StudyShare], leaves: str = "") -> None:
-        self.shares, self.leaves, self.left = shares, leaves, False
-        super().__init__({})
-        for name in shares:
-            self.ledgers[name] = Unkept()
-            self.start(name)
-
-    def start(self, name: str) -> None:
-        """Anew, with what is in the ledger and nothing else."""
-        share = self.shares[name]
-        self.nodes[name] = GrantNode(StudyNode(share.study, 24), share.orders, self.ledgers[name])
-        self.desks[name] = GrantDesk(desk_of(name), self.nodes[name])
+    def __init__(self, shares: dict[str, DsoShare], leaves: str) -> None:
+        super().__init__(shares)
+        self.leaves, self.left = leaves, False
 
     def carried(self, name: str, written: bytes) -> bytes | None:
         """Nothing comes of letters to who has left."""
@@ -61,7 +50,7 @@ class StudyLetters(LettersHere):
 
 
 def by_letters(
-    operator: OperatorShare, post: StudyLetters, batches: Sequence[Batch] = ()
+    operator: OperatorShare, post: LettersHere, batches: Sequence[Batch] = ()
 ) -> tuple[JointSide, DayOutcome, MemoryLog]:
     """The market operator's side of the day."""
     owners: list[RemoteOwner] = operator.reached(post)
@@ -85,9 +74,9 @@ def assert_the_same(apart: DayOutcome, together: DayOutcome) -> None:
 def test_the_day_is_that_on_the_joined_grid(texts: Texts, tmp_path: Path) -> None:
     """In process; the three-level grid, a region above two that hang on each other, by letters too."""
     whole = Whole(texts, tmp_path)
-    together, (operator, shares) = whole.run(), split_study(whole.scenario, whole.grid)
+    together, (operator, shares) = whole.run(), whole.split()
     scenario = msgspec.structs.replace(operator.scenario, orders=whole.scenario.orders)
-    side = JointSide(scenario, [share.study for share in shares.values()])
+    side = JointSide(scenario, [AreaStudy(*share) for share in shares.values()])
     apart = Day(scenario, MemoryLog(), _Watch(), told=side).run()
     assert (side.apart, side.silent) == ((), {})
     assert_the_same(apart, together)
@@ -97,13 +86,13 @@ def test_the_day_is_that_on_the_joined_grid(texts: Texts, tmp_path: Path) -> Non
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Whole, Split]:
     whole = Whole(SMALL, tmp_path_factory.mktemp("study"))
-    return whole, split_study(whole.scenario, whole.grid)
+    return whole, whole.split()
 
 
 def test_by_letters_it_is_the_same_day(small: tuple[Whole, Split]) -> None:
     """And its letters hold numbers of borders, points and a DSO's own resources, but nothing of the network."""
     whole, (operator, shares) = small
-    post = StudyLetters(shares)
+    post = LettersHere(shares)
     side, outcome, log = by_letters(operator, post)
     assert (side.apart, side.silent) == ((), {})
     assert_the_same(outcome, whole.run())
@@ -121,9 +110,9 @@ def test_by_letters_it_is_the_same_day(small: tuple[Whole, Split]) -> None:
 
 def test_a_silent_dso_costs_its_own_area_only(small: tuple[Whole, Split]) -> None:
     _, (operator, shares) = small
-    side, outcome, _ = by_letters(operator, StudyLetters(shares, "village"))
+    side, outcome, _ = by_letters(operator, Leaving(shares, "village"))
     assert list(side.silent) == ["Village"]
-    own = set(shares["village"].study.resources)
+    own = {row.resource for row in shares["village"].scenario.resources}
     traded = {name for trade in trades_of(outcome) for name in (trade.leg.buy_unit, trade.leg.sell_unit)}
     assert traded
     assert traded.isdisjoint(own)

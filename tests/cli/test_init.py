@@ -242,7 +242,7 @@ def test_progress_without_a_terminal_is_lines(
 
     def work(tell: Callable[[int, int], None]) -> str:
         tell(1_200, 5_000)
-        assert printed.wait(10)
+        assert printed.wait(60)
         return "done"
 
     class Heard(Screen):

@@ -89,7 +89,7 @@ def test_a_day_over_the_api_ends_as_run_does_though_the_server_was_killed(tmp_pa
         assert flexpeer("replay", log, "--json").object["state_hash"] == ran.object["state_hash"]
         assert httpx.get(f"{facts['url']}/readyz").json() == {"status": "ready"}
         program.send_signal(signal.SIGTERM)
-        assert program.wait(30) == 0
+        assert program.wait(300) == 0
 
 
 @pytest.mark.parametrize(

@@ -19,20 +19,21 @@ from tests.adapters.test_gridfile_csv import write as write_csv
 from tests.adapters.test_gridfile_matpower import MESHED, case33bw
 from tests.adapters.test_gridfile_pandapower import small as pandapower
 from tests.app.grid_days import SMALL_UNITS, small_day
+from tests.app.split_days import node_of, nominal_state
 from tests.app.test_grid_day_trades import random_orders, three_levels, with_orders
 from tests.docs.pages import DOCS
 from tests.fuzz import mutations as m
 
-from flexpeer.adapters.day_share_files import PromisesFile, day_digest, read_dso, read_operator
+from flexpeer.adapters.day_share_files import PromisesFile, read_operator
 from flexpeer.adapters.ed25519 import read_keys
 from flexpeer.adapters.scenario_files import read_scenario
 from flexpeer.adapters.scenario_files.sent_sheets import TABLES as SENT
 from flexpeer.adapters.scenario_files.sent_sheets import sent_csv
-from flexpeer.app.between.grant_node import GrantNode
 from flexpeer.app.between.letters import MARKET_OPERATOR
+from flexpeer.app.day_split import day_digest
 from flexpeer.bootstrap import LOG_NAME, audit, check_grid, replay, run_folder
 from flexpeer.clearing.problem import ClearingProblem
-from flexpeer.day_nodes import split_scenario
+from flexpeer.day_nodes import read_dso, split_scenario
 from flexpeer.errors import BadInput, Finding
 from flexpeer.grid.cigre import cigre_mv
 from flexpeer.laboratory.between.area_node import AreaNode, Finished
@@ -45,7 +46,7 @@ from flexpeer.laboratory.files.clearing_files import write_problem
 from flexpeer.laboratory.files.share_files import OUTLINE, read_outline, read_parts
 from flexpeer.laboratory.files.state_files import JournalFolder, ShelfFolder
 from flexpeer.laboratory.nodes import split_file
-from flexpeer.wire.grants import Began, Commit, Entry, Held, Shift, Try
+from flexpeer.wire.grants import Began, Commit, Entry, Held, Shift, Started, Try
 
 Files = Mapping[str, bytes]
 MATPOWER_WORDS = (
@@ -223,12 +224,11 @@ def _shares() -> list[Files]:
         texts = three_levels(with_orders(small_day(), random_orders(SMALL_UNITS, ["Cable 3"], 1)[:6]))
         split_scenario(folder_of(texts, folder / "scenario"), folder / "day")
         share = read_dso(folder / "day" / "local")
-        tried = Try(1, (Shift(next(iter(share.own.bus_of)), 0, 1, 1000),), (0,), {}, None, ())
-        digest = day_digest(folder / "day" / "local")
+        tried = Try(1, (Shift(share.scenario.resources[0].resource, 0, 1, 1000),), (0,), {}, None, ())
+        digest = day_digest(share.scenario)
         with PromisesFile(folder / "day" / "local", digest) as promises:
-            node = GrantNode(share.own, share.orders, promises)
-            assert not node.committed
-            acts: tuple[Began | Held | Commit, ...] = (Began(), Held(1, tried), Commit(1))
+            acts: tuple[Began | Started | Held | Commit, ...]
+            acts = (Began(), Started(nominal_state(share)), Held(1, tried), Commit(1))
             for act in acts:
                 promises.append(Entry(f"{digest.hex()}-1", act))
 
@@ -274,8 +274,8 @@ def _organisations(folder: Path) -> None:
 
 def _dso(folder: Path) -> None:
     share = read_dso(folder)
-    with PromisesFile(folder, day_digest(folder)) as promises:
-        GrantNode(share.own, share.orders, promises)
+    with PromisesFile(folder, day_digest(share.scenario)) as promises:
+        node_of(share, promises)
 
 
 def _area_node(parts: Path, state: Path, source: Path) -> None:

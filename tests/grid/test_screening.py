@@ -1,12 +1,14 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from tests.grid.networks import build, meshed_network, random_injections, random_network
 from tests.grid.newton import newton
 
+from flexpeer.grid.checking import adopted, begun_from, check
 from flexpeer.grid.limits import TOLERANCE, Kind, Limits, PowerLimit, limits_of
 from flexpeer.grid.network import Complexes, Floats, Integers, Network
 from flexpeer.grid.powerflow import DayFlow
@@ -16,6 +18,7 @@ from flexpeer.grid.topology import islanded, service
 
 PERIODS = 8
 HOURS = [0, 4, 8]
+KERNELS: tuple[Any, ...] = (check, begun_from, adopted)
 
 
 class Oracle:
@@ -55,6 +58,20 @@ def case(network: Network, seed: int) -> tuple[Network, DayFlow, Limits, Floats,
     tight = replace(network, rating_from_a=ratings, rating_to_a=ratings, v_min_pu=low, v_max_pu=high)
     p_w, q_var = random_injections(tight, seed, PERIODS, 4e6)
     return tight, DayFlow(tight, PERIODS), limits_of(tight, PERIODS), p_w, q_var
+
+
+def test_kernels_have_one_type_whatever_the_grid_s_size() -> None:
+    """An array of one row, or of one column, is in both orders at once, and would have its kernels compiled again."""
+    known = list[int]()
+    for buses, periods in ((12, 8), (2, 1), (2, 8), (12, 1)):
+        series = np.full(buses - 1, 0.01)
+        network = build([(n, n + 1) for n in range(buses - 1)], series, series, np.full(buses, 2e4))
+        nothing = np.zeros((buses, periods))
+        screen = TradeScreen(DayFlow(network, periods), limits_of(network, periods), nothing, nothing)
+        screen.accept(screen.evaluate(np.array([1]), np.arange(periods), np.full((1, periods), 1e3)))
+        assert (np.abs(screen.v[1]) != np.abs(screen.v[0])).all()
+        known.append(sum(len(kernel.signatures) for kernel in KERNELS))
+    assert known == known[:1] * 4
 
 
 def moving(screen: TradeScreen, buses: Integers, mtu: int, signs: Floats) -> Callable[[int], Assessment]:

@@ -17,7 +17,7 @@ from flexpeer.laboratory.nodes import run_agent, run_dso, run_market_operator, s
 
 DSOS = ("dso-0", "dso-1", "dso-2")
 PEERS = (5, 17)
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -203,7 +203,7 @@ def test_the_documented_script_runs(tmp_path: Path) -> None:
     here = Path(program()).parent
     port = free_port()
     done = subprocess.run(
-        ["sh", str(SCRIPT), str(tmp_path / "out"), str(port)], capture_output=True, text=True, check=False, timeout=120,
+        ["sh", str(SCRIPT), str(tmp_path / "out"), str(port)], capture_output=True, text=True, check=False, timeout=600,
         env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{here}{os.pathsep}{os.environ['PATH']}"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -57,7 +57,7 @@ def running(shares: Path, lan: Hosts, timeout_s: float) -> Iterator["subprocess.
         for process in started:
             process.terminate()
         for process in started:
-            process.communicate(timeout=10.0)
+            process.communicate(timeout=60.0)
 
 
 def _line(process: "subprocess.Popen[str]") -> str:

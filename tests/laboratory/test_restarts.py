@@ -29,7 +29,7 @@ from flexpeer.laboratory.files.state_files import JournalFolder
 from flexpeer.laboratory.nodes import split_file
 
 DSOS = ("dso-0", "dso-1", "dso-2")
-TIMEOUT_S = 60.0
+TIMEOUT_S = 300.0
 PROBLEM = clearing_problem(200, 4)
 
 

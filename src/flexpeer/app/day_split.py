@@ -1,43 +1,42 @@
-"""A market day split for several organisations: what the market operator gets, and what each DSO keeps.
+"""A market day split for several organisations: what the market operator gets, and what each DSO brings.
 
-Points, impact factors, needs and obligations are found once, on the whole; the operator is told these. A DSO gets its
-own area at the starting point, and the orders of who is connected there.
+Points, impact factors, needs and obligations are found between them later, each DSO on its own grid. The operator knows
+no grid; a DSO gets the part of the scenario that is about its own area, and the orders of who is connected there.
 """
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Iterable, Mapping, Set
 from typing import NamedTuple, TypeVar
 
+import msgspec
+import numpy as np
 from msgspec.structs import replace
 
 from flexpeer.app.between.remote_owner import Address, Domain, Post, RemoteOwner
-from flexpeer.app.day import Day
-from flexpeer.app.owner.grid_owner import OwnGrid
-from flexpeer.app.ports import Batch, OwnerSilent, Watch
-from flexpeer.app.scenario import CongestionPointRow, OrderRow, Profile, Scenario
-from flexpeer.app.study.area_study import AreaStudy, area_studies
-from flexpeer.app.study.grid_day import GridInput, build
-from flexpeer.app.study.physical_side import margin_ppm
-from flexpeer.app.study.told_side import ToldPoint, ToldSide
-from flexpeer.errors import BadInput, Finding
-from flexpeer.market.needs import Direction, Needs, Watts
-from flexpeer.market.timeline import Stage
+from flexpeer.app.ports import BorderEnd, OwnerSilent
+from flexpeer.app.scenario import OrderRow, Profile, Scenario
+from flexpeer.app.study.area_study import BorderAbove, BorderBelow, OwnBorders, require_one_forecast
+from flexpeer.app.study.grid_day import GridInput
+from flexpeer.grid.joining import BorderJoint
+from flexpeer.grid.limits import Kind
 
 T = TypeVar("T")
-FLOW_OF = {Direction.HIGH: Direction.EXPORT, Direction.LOW: Direction.IMPORT}
+OWN_GRID, DSOS = "grid.json", "dsos.json"
+"""What `[grid]` names: a DSO's own grid, and for the market operator the DSOs, who have the grids."""
 
 
 class DsoShare(NamedTuple):
-    """What one DSO keeps: its grid at the starting point, and the orders that come through it."""
+    """What one DSO brings: its own part of the scenario, with its grid, and where that borders on others."""
 
-    own: OwnGrid
-    orders: tuple[OrderRow, ...]
+    scenario: Scenario
+    grid: GridInput
+    own: OwnBorders
 
 
 class OperatorShare(NamedTuple):
-    """What the market operator gets: a scenario without grid or orders, what it is told, and the owners."""
+    """What the market operator gets: a scenario without grid or orders, and the owners, parents first."""
 
     scenario: Scenario
-    points: tuple[ToldPoint, ...]
     owners: tuple[Address, ...]
 
     @property
@@ -56,64 +55,53 @@ class OperatorShare(NamedTuple):
         return found
 
 
-class Unlogged:
-    """A log that keeps nothing."""
+def split_day(
+    scenario: Scenario, grid: GridInput, parts: Mapping[str, tuple[GridInput, list[BorderJoint]]]
+) -> tuple[OperatorShare, dict[str, DsoShare]]:
+    """The shares of a day, DSOs by the names their letters go to; nothing is calculated here.
 
-    def read(self) -> tuple[()]:
-        """Nothing."""
-        return ()
-
-    def append(self, events: Batch) -> None:
-        """Forget."""
-
-    def sync(self) -> None:
-        """Nothing is kept."""
-
-
-def split_day(scenario: Scenario, grid: GridInput, watch: Watch) -> tuple[OperatorShare, dict[str, DsoShare]]:
-    """The shares of a day, DSOs by the names their letters go to.
-
-    Raises `BadInput` if there are obligations that cannot be told without the grid.
+    `grid` is the whole, `parts` are the DSOs' own with their borders, parents first. Raises `BadInput` for needs at
+    quantiles of the forecast.
     """
-    day = Day(scenario, Unlogged(), watch, grid)
-    side = day.physical
-    assert side is not None, "there is a grid"
-    day.due(day.instant(Stage.OPEN))
-    grids = side.own_grids(day.start_w())
-    home = {resource: own.owner for own in grids for resource in own.bus_of}
-    names = letter_names([own.owner for own in grids])
-    owners = tuple(Address(own.owner, names[own.owner], own.borders) for own in grids)
-    needs = day.market.state.needs
-    told = tuple(side.told(day.start_w()))
-    operator = OperatorShare(_without_grid(scenario, needs, told, home), told, owners)
-    _check_start(operator, day.start_w(), watch)
-    orders: dict[str, list[OrderRow]] = {own.owner: [] for own in grids}
-    for row in scenario.orders:
-        orders[home_of(scenario, home, row)].append(row)
-    return operator, {names[own.owner]: DsoShare(own, tuple(orders[own.owner])) for own in grids}
+    require_one_forecast(scenario)
+    borders = _borders({dso: joints for dso, (_, joints) in parts.items()})
+    home = {
+        resource.resource: dso
+        for dso, (part, _) in parts.items()
+        for resource in scenario.resources
+        if _has(part, borders[dso], resource.bus)
+    }
+    names = letter_names(parts)
+    owners = tuple(Address(dso, names[dso], _ends(borders[dso])) for dso in parts)
+    shares = {}
+    for dso, (part, _) in parts.items():
+        orders = tuple(row for row in scenario.orders if home_of(scenario, home, row) == dso)
+        own = _own_part(scenario, grid, part, borders[dso])
+        shares[names[dso]] = DsoShare(_with_orders(own, orders), part, borders[dso])
+    return OperatorShare(_without_grid(scenario, home), owners), shares
 
 
-class StudyShare(NamedTuple):
-    """What one DSO keeps where nobody has the whole grid: its study of its own area, and the orders through it."""
+def day_digest(scenario: Scenario) -> bytes:
+    """What tells one day's letters from another's: the day, its rules and organisations, as every share has them."""
+    known = (scenario.name, scenario.day, scenario.currency, scenario.rulebook, scenario.organisations)
+    return hashlib.sha256(b"flexpeer day:" + msgspec.json.encode(known)).digest()
 
-    study: AreaStudy
-    orders: tuple[OrderRow, ...]
+
+def _borders(joints: Mapping[str, list[BorderJoint]]) -> dict[str, OwnBorders]:
+    """What each DSO calls its borders: a border is named after who hangs there."""
+    named = [(dso, f"{dso} {n}", joint) for dso, own in joints.items() for n, joint in enumerate(own, 1)]
+    return {
+        dso: OwnBorders(
+            dso,
+            tuple(BorderAbove(name, joint.parent, joint.bus) for child, name, joint in named if child == dso),
+            tuple(BorderBelow(name, joint.parent_bus) for _, name, joint in named if joint.parent == dso),
+        )
+        for dso in joints
+    }
 
 
-def split_study(scenario: Scenario, grid: GridInput) -> tuple[OperatorShare, dict[str, StudyShare]]:
-    """The shares of a day whose points, needs and factors the DSOs find between them; nothing is calculated here.
-
-    Raises `BadInput` for quantiles of the forecast.
-    """
-    studies = area_studies(scenario, build(scenario, grid), margin_ppm(scenario))
-    home = {resource: study.owner for study in studies for resource in study.resources}
-    names = letter_names([study.owner for study in studies])
-    owners = tuple(Address(study.owner, names[study.owner], study.borders) for study in studies)
-    orders: dict[str, list[OrderRow]] = {study.owner: [] for study in studies}
-    for row in scenario.orders:
-        orders[home_of(scenario, home, row)].append(row)
-    shares = {names[study.owner]: StudyShare(study, tuple(orders[study.owner])) for study in studies}
-    return OperatorShare(replace(without_grid(scenario, home), orders=()), (), owners), shares
+def _ends(own: OwnBorders) -> tuple[BorderEnd, ...]:
+    return tuple(BorderEnd(each.border, each.parent) for each in own.above)
 
 
 def gather_bids(operator: OperatorShare, owners: Iterable[RemoteOwner]) -> tuple[Scenario, tuple[str, ...]]:
@@ -148,33 +136,78 @@ def _renamed(rows: list[OrderRow], taken: set[str], owner: str) -> list[OrderRow
     return found
 
 
-def for_dso(scenario: Scenario, operator: OperatorShare, dso: str, orders: tuple[OrderRow, ...]) -> Scenario:
-    """What a DSO's folder says: of its own resources, and of portfolios that bid through it, everything else as told.
+def _has(part: GridInput, own: OwnBorders, bus: str) -> bool:
+    """Whether a bus is a DSO's own."""
+    index = part.bus_index(bus)
+    return index is not None and index not in {part.bus_index(each.bus) for each in own.above}
 
-    `scenario` is the whole one.
-    """
-    told = operator.scenario
-    bidding = {row.resource for row in orders}
-    portfolios = {name: members for name, members in scenario.portfolios.items() if name in bidding}
-    kept = {name for name, home in operator.home.items() if home == dso}
-    kept |= {name for members in portfolios.values() for name in members}
 
-    def only(rows: Mapping[str, T]) -> dict[str, T]:
-        """Those of the resources kept."""
-        return {name: row for name, row in rows.items() if name in kept}
+def _own_part(scenario: Scenario, grid: GridInput, part: GridInput, own: OwnBorders) -> Scenario:
+    """What a scenario says of a DSO's own elements and resources, and what concerns everybody."""
+    resources = tuple(row for row in scenario.resources if _has(part, own, row.bus))
+    names = {row.resource for row in resources}
+    sources = set(part.network.source_names)
+    zones = {None, own.dso, *part.areas}
+
+    def has_branch(element: str) -> bool:
+        """Whether a branch is its own."""
+        return part.branch_index(element) is not None
+
+    def has(element: str, direction: str) -> bool:
+        """Whether the element of a point, or of a limit, is."""
+        if direction in (Kind.HIGH, Kind.LOW):
+            return _has(part, own, element)
+        return has_branch(element) or element in sources
 
     return replace(
-        told,
-        orders=orders,
-        resources=tuple(r for r in told.resources if r.resource in kept),
-        portfolios=portfolios,
-        portfolio_fsp={name: scenario.portfolio_fsp[name] for name in portfolios},
-        resource_forecast=only(told.resource_forecast),
-        impact_ppm={point: only(rows) for point, rows in (told.impact_ppm or {}).items()},
-        obligations_w=only(told.obligations_w or {}),
-        meter_w=None if told.meter_w is None else only(told.meter_w),
-        meter_history_w=only(told.meter_history_w),
+        scenario,
+        grid_source=OWN_GRID,
+        areas={},
+        resources=resources,
+        bus_forecast=_of_buses(scenario, grid, part, own),
+        resource_forecast=_only(scenario.resource_forecast, names),
+        congestion_points=scenario.congestion_points
+        and tuple(p for p in scenario.congestion_points if has(p.element, p.direction)),
+        impact_ppm=None,
+        obligations_w=None,
+        meter_w=None if scenario.meter_w is None else _only(scenario.meter_w, names),
+        meter_history_w=_only(scenario.meter_history_w, names),
+        outages=tuple(o for o in scenario.outages if has(o.element, "")),
+        switching=tuple(s for s in scenario.switching if has_branch(s.element)),
+        overhead=tuple(
+            replace(line, elements=mine)
+            for line in scenario.overhead
+            if (mine := tuple(filter(has_branch, line.elements)))
+        ),
+        unbalance=tuple(u for u in scenario.unbalance if u.area in zones),
+        ratings=tuple(r for r in scenario.ratings if has_branch(r.element)),
+        bands=tuple(b for b in scenario.bands if _has(part, own, b.bus)),
     )
+
+
+def _of_buses(scenario: Scenario, grid: GridInput, part: GridInput, own: OwnBorders) -> dict[str, Profile]:
+    """Of its own buses, whole watts: as forecast, else the grid file's own profiles."""
+    found = {bus: row for bus, row in scenario.bus_forecast.items() if _has(part, own, bus)}
+    if grid.profile_p_w is None or grid.profile_q_var is None:
+        return found
+    told = {grid.bus_index(bus) for bus in scenario.bus_forecast}
+    rows = zip(grid.network.bus_names, np.rint(grid.profile_p_w), np.rint(grid.profile_q_var), strict=True)
+    for index, (bus, p_w, q_var) in enumerate(rows):
+        if index not in told and (p_w.any() or q_var.any()) and _has(part, own, bus):
+            found[bus] = Profile(tuple(map(int, p_w)), tuple(map(int, q_var)))
+    return found
+
+
+def _with_orders(own: Scenario, orders: tuple[OrderRow, ...]) -> Scenario:
+    """With the orders through a DSO, and of the portfolios among them the members that are its own."""
+    names, bidding = {row.resource for row in own.resources}, {row.resource for row in orders}
+    members = {name: tuple(filter(names.__contains__, each)) for name, each in own.portfolios.items()}
+    portfolios = {name: each for name, each in members.items() if each and name in bidding}
+    return replace(own, orders=orders, portfolios=portfolios, portfolio_fsp=_only(own.portfolio_fsp, portfolios.keys()))
+
+
+def _only(rows: Mapping[str, T], names: Set[str]) -> dict[str, T]:
+    return {name: row for name, row in rows.items() if name in names}
 
 
 def home_of(scenario: Scenario, home: Mapping[str, str], row: OrderRow) -> str:
@@ -197,37 +230,12 @@ def letter_names(owners: Iterable[str]) -> dict[str, str]:
 _PLAIN = str.maketrans("åäöÅÄÖéÉüÜøØæÆ", "aaoAAOeEuUoOaA")
 
 
-def _without_grid(scenario: Scenario, needs: Needs, told: tuple[ToldPoint, ...], home: Mapping[str, str]) -> Scenario:
-    """The scenario without buses, elements but those of points, and orders; a resource's bus is its DSO."""
-    owed = {name: tuple(map(abs, row)) for name, row in sorted(needs.curtailment_w.items())}
-    rulebook = replace(scenario.rulebook, need_quantile_percent=50)
-    return replace(
-        _bare(scenario, home),
-        rulebook=rulebook,
-        congestion_points=tuple(_row(each) for each in told),
-        impact_ppm={name: dict(needs.impacts_ppm[name]) for name in sorted(needs.points)},
-        obligations_w=owed,
-        orders=(),
-    )
-
-
-def without_grid(scenario: Scenario, home: Mapping[str, str]) -> Scenario:
-    """What a market operator knows where DSOs find points and needs themselves; a resource's bus is its DSO.
-
-    `home` is the DSO of each resource. `BadInput` for quantiles, which nobody adds up across borders.
-    """
-    if any(part for direction in ("export", "import") for part in scenario.beyond_w(direction)):
-        problem = "needs at a quantile of the forecast are not found across borders"
-        raise BadInput([Finding("scenario.toml", 0, "need_quantile_percent", problem, "50, or one grid for all")])
-    return _bare(scenario, home)
-
-
-def _bare(scenario: Scenario, home: Mapping[str, str]) -> Scenario:
-    """Without buses and elements; a resource's bus is its DSO, and what it will do is its plan."""
+def _without_grid(scenario: Scenario, home: Mapping[str, str]) -> Scenario:
+    """Without buses, elements and orders; a resource's bus is its DSO, and what it will do is its plan."""
     nothing = (0,) * scenario.day.mtu_count
     return replace(
         scenario,
-        grid_source=None,
+        grid_source=DSOS,
         areas={dso: dso for dso in sorted(set(home.values()))},
         resources=tuple(replace(r, bus=home[r.resource]) for r in scenario.resources),
         bus_forecast={},
@@ -239,24 +247,5 @@ def _bare(scenario: Scenario, home: Mapping[str, str]) -> Scenario:
         ratings=(),
         bands=(),
         temperature_c=None,
+        orders=(),
     )
-
-
-def _row(told: ToldPoint) -> CongestionPointRow:
-    """As a row of a scenario without a grid, where voltages are told in watts too."""
-    point, limit_w = told.point, max(0, int(max(told.limit_w)))
-    direction = FLOW_OF.get(point.direction, point.direction)
-    return CongestionPointRow(point.congestion_point, point.element, str(direction), limit_w, None, point.dso)
-
-
-def _check_start(operator: OperatorShare, start_w: Mapping[str, Watts], watch: Watch) -> None:
-    """The operator must come to the same starting point from obligations without signs."""
-    scenario = operator.scenario
-    day = Day(scenario, Unlogged(), watch, told=ToldSide(scenario, operator.points, (), operator.home))
-    day.due(day.instant(Stage.OPEN))
-    other = [name for name, row in day.start_w().items() if row != start_w[name]]
-    if other:
-        problem = "the obligation of {} relieves in another direction than its neediest point"
-        raise BadInput(
-            Finding("allocations.csv", 0, name, problem.format(name), "one direction in an MTU") for name in other
-        )

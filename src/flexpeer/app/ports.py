@@ -442,7 +442,7 @@ class Share(Protocol):
 
 
 class GridSide(Protocol):
-    """What is known of the grid: `PhysicalSide` by power flow, `FactorSide` by impact factors, `ToldSide` from DSOs."""
+    """What is known of the grid: `PhysicalSide` by power flow, `FactorSide` by factors, `JointSide` by its DSOs."""
 
     def observe(self, forecast_w: Mapping[str, Watts], /) -> tuple[CongestionPoint, ...]:
         """The congestion points under the forecast."""

@@ -113,7 +113,7 @@ def checked(circuit: Circuit, now: Accepted, change: Change) -> tuple[Complexes,
     s, v, largest_w = begun(now.state, change)
     for source in range(len(change.source_v)):
         v[circuit.source_bus[source]] = change.source_v[source]
-    power_w, status, _ = fixed_point(circuit, s, v, False)
+    power_w, status, _ = fixed_point(circuit, s, v)
     if status.any():
         return v, power_w, False, _NO_STATE
     new = measured(circuit, now.gauges, s, v, power_w, change.mtus)
@@ -137,7 +137,9 @@ def excess(circuit: Circuit, now: Accepted, new: Columns, largest_w: Floats, mtu
     low, e, k = _largest(new.v_pu, allowed.low, gauges.v_min, -1.0, mtus)
     if low > worst.excess:
         worst = Excess(low, _LOW, e, k, _share(allowed.low, state.v_pu, new.v_pu, e, k, mtus[k]) * largest_w[k])
-    power, e, k = _largest(means_after(now, new, mtus), allowed.power_w, gauges.scale_w, 1.0, mtus)
+    power, e, k = _largest(
+        means_after(gauges, state.power_w, new.power_w, mtus), allowed.power_w, gauges.scale_w, 1.0, mtus
+    )
     if power > worst.excess:
         kind = _IMPORT if gauges.point_sign[e] > 0 else _EXPORT
         room = allowed.power_w[e, mtus[k]] - window_means(gauges, state.power_w, mtus[k : k + 1])[e, 0]
@@ -146,12 +148,12 @@ def excess(circuit: Circuit, now: Accepted, new: Columns, largest_w: Floats, mtu
 
 
 @compiled
-def means_after(now: Accepted, new: Columns, mtus: Integers) -> Floats:
+def means_after(gauges: Gauges, power_w: Floats, new_power_w: Floats, mtus: Integers) -> Floats:
     """What power limits are about after a change, (points, mtus): means over windows that reach beyond its MTUs."""
-    powers = now.state.power_w.copy()
+    powers = power_w.copy()
     for k in range(len(mtus)):
-        powers[:, mtus[k]] = new.power_w[:, k]
-    return window_means(now.gauges, powers, mtus)
+        powers[:, mtus[k]] = new_power_w[:, k]
+    return window_means(gauges, powers, mtus)
 
 
 @compiled

@@ -298,14 +298,14 @@ def controlled_q_var(model: FlowModel, v: Complexes, q_var: Floats) -> Floats:
 def _by_fixed_point(circuit: Circuit, s: Complexes, source_v: Complexes, start: Complexes | None) -> FlowResult:
     v = np.zeros(s.shape, dtype=np.complex128) if start is None else start.astype(np.complex128, order="C")
     v[circuit.source_bus] = source_v
-    power, status, iterations = fixed_point(circuit, np.ascontiguousarray(s), v, start is None)
+    if start is None:
+        start_without_load(circuit, v)
+    power, status, iterations = fixed_point(circuit, np.ascontiguousarray(s), v)
     return FlowResult(v, power, status, iterations)
 
 
 @compiled
-def fixed_point(
-    circuit: Circuit, s: Complexes, v: Complexes, from_no_load: bool
-) -> tuple[Complexes, Integers, Integers]:
+def fixed_point(circuit: Circuit, s: Complexes, v: Complexes) -> tuple[Complexes, Integers, Integers]:
     """Iterate `v` (buses, columns), whose sources are set, in place, each column apart from the others.
 
     What sources deliver, (sources, columns), W + j var, with each column's status and iterations. Both `v` and power
@@ -316,18 +316,30 @@ def fixed_point(
     for first in range(0, width, BLOCK):
         end = min(first + BLOCK, width)
         state = planes(v[:, first:end])
-        if from_no_load:
-            no_load(circuit, state)
         status[first:end], iterations[first:end] = iterate(circuit, planes(s[:, first:end]), state)
-        for bus in range(s.shape[0]):
-            for k in range(first, end):
-                v[bus, k] = complex(state.re[bus, k - first], state.im[bus, k - first])
+        _write(state, v[:, first:end])
     power = source_power(circuit, s, v) * S_BASE_VA
     for k in range(width):
         if status[k] != 0:
             v[:, k] = np.nan
             power[:, k] = np.nan
     return power, status, iterations
+
+
+@compiled
+def start_without_load(circuit: Circuit, v: Complexes) -> None:
+    """Set `v` (buses, columns), whose sources are set, to the voltages without injections."""
+    for first in range(0, v.shape[1], BLOCK):
+        state = planes(v[:, first : first + BLOCK])
+        no_load(circuit, state)
+        _write(state, v[:, first : first + BLOCK])
+
+
+@compiled
+def _write(state: Planes, v: Complexes) -> None:
+    for bus in range(v.shape[0]):
+        for k in range(v.shape[1]):
+            v[bus, k] = complex(state.re[bus, k], state.im[bus, k])
 
 
 @compiled

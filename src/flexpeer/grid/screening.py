@@ -13,17 +13,13 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from flexpeer.grid.bracket import Bracket, closed_in, guess
-from flexpeer.grid.checking import GridCheck, check, grid_check, replaced
+from flexpeer.grid.checking import GridCheck, adopted, begun_from, check, excess_of, grid_check, replaced, turned
 from flexpeer.grid.excess import (
     NO_SOURCES,
-    Accepted,
     Allowed,
     Change,
     Columns,
     Excess,
-    adopt,
-    begun,
-    excess,
     means_after,
     measured,
     put,
@@ -32,7 +28,6 @@ from flexpeer.grid.excess import (
 from flexpeer.grid.limits import (
     KINDS,
     TOLERANCE,
-    Gauges,
     Kind,
     Limits,
     Readings,
@@ -43,15 +38,16 @@ from flexpeer.grid.network import S_BASE_VA, Complexes, Floats, Integers
 from flexpeer.grid.powerflow import DayFlow, FlowModel, FlowResult, FlowStatus, flow, per_unit
 from flexpeer.grid.ramp import closed
 from flexpeer.grid.sensitivity import Metric, Sensitivity, sensitivity
+from flexpeer.quantities import QUANTITY_LIMIT_W
 
-Arrays = TypeVar("Arrays", Columns, Allowed, Gauges)
+Arrays = TypeVar("Arrays", Columns, Allowed)
 
 
 class Binding(NamedTuple):
     """The element nearest to refusing a trade.
 
     `headroom_w` is what it still had room for before the trade: W at the element; for a voltage, watts of
-    this trade (largest move in the MTU), by proportion.
+    this trade (largest move in the MTU), by proportion, at most what any order may have.
     """
 
     element: str
@@ -115,13 +111,13 @@ class TradeScreen:
         self._limits = limits
         self._branch_of = {name: index for index, name in enumerate(day.network.branch_names)}
         self._bus_of = {name: index for index, name in enumerate(day.network.bus_names)}
-        self._gauges = _by_column(gauges_of(day, limits), "load_from", "load_to", "unit", "rated", "v_min", "v_max")
+        self._gauges = gauges_of(day, limits)
         self._every = np.arange(day.periods)
         voltages = day.source_v() if source_v is None else np.asarray(source_v, dtype=np.complex128)
         state = self._flow(per_unit(p_w, q_var), voltages, self._every, None)
         self._state = _by_column(state, "s", "v", "loading", "v_pu")
         self._allowed = _by_column(self._starting_limits(), "loading", "high", "low")
-        self._now = Accepted(self._gauges, self._state, self._allowed)
+        self._now = turned(self._gauges, self._state, self._allowed)
         self._grids: dict[int, GridCheck] = {}
         self._hours_of: dict[bytes, Integers] = {}
         self._rows: dict[tuple[str, Kind], list[int]] = {}
@@ -197,13 +193,14 @@ class TradeScreen:
 
     def _assess_slowly(self, change: Change) -> Assessment:
         """Any topologies, by whatever finds a state."""
-        s, start, largest_w = begun(self._state, change)
+        models = self._day.models
+        s, start, largest_w = begun_from(self._grid(models[0]), change)
         source_v = change.source_v if len(change.source_v) else start[self._day.network.source_bus]
-        columns, models = self._flow(s, source_v, change.mtus, start), self._day.models
-        found = excess(models[0].circuit, self._now, columns, largest_w, change.mtus)
+        columns = self._flow(s, source_v, change.mtus, start)
+        found = excess_of(self._grid(models[0]), columns, largest_w, change.mtus)
         if found.column >= 0:
             own = models[self._day.topology_of[change.mtus[found.column]]]
-            found = excess(own.circuit, self._now, columns, largest_w, change.mtus)
+            found = excess_of(self._grid(own), columns, largest_w, change.mtus)
         return self._assessment(found, change, columns.v, columns.source_power_w)
 
     def _assessment(self, found: Excess, change: Change, v: Complexes, power_w: Complexes) -> Assessment:
@@ -216,14 +213,17 @@ class TradeScreen:
             names = network.branch_names
         else:
             names = network.bus_names if kind in (Kind.HIGH, Kind.LOW) else self._limits.point_element
-        return Binding(names[found.element], kind, mtu, found.headroom_w)
+        headroom_w = min(max(found.headroom_w, -float(QUANTITY_LIMIT_W)), float(QUANTITY_LIMIT_W))
+        return Binding(names[found.element], kind, mtu, headroom_w)
 
     def read(self, assessment: Assessment) -> tuple[Readings, Allowed]:
         """What was assessed against what is allowed, in the MTUs of the assessment."""
         columns, at = self._led_to(assessment), assessment.mtus
         loading = np.where(self._gauges.rated[:, at], columns.loading, np.nan)
         allowed = Allowed(*(values[:, at] for values in self._allowed))
-        return Readings(loading, columns.v_pu, means_after(self._now, columns, at)), allowed
+        return Readings(
+            loading, columns.v_pu, means_after(self._gauges, self._state.power_w, columns.power_w, at)
+        ), allowed
 
     def sensitivity(self, assessment: Assessment, metric: Metric) -> Sensitivity:
         """Of a metric in the MTUs of an assessment, around what it leads to."""
@@ -316,7 +316,7 @@ class TradeScreen:
     def _led_to(self, assessment: Assessment) -> Columns:
         """The state that a change leads to; `ValueError` if others came between."""
         self._require_current(assessment)
-        s, _, _ = begun(self._state, assessment.change)
+        s, _, _ = begun_from(self._grid(self._day.models[0]), assessment.change)
         return self._measured(s, assessment.v_new, assessment.source_power_w, assessment.mtus)
 
     def _measured(self, s: Complexes, v: Complexes, power_w: Complexes, mtus: Integers) -> Columns:
@@ -356,7 +356,7 @@ class TradeScreen:
             raise ValueError("the state changed since this was assessed")
 
     def _adopt(self, assessment: Assessment) -> None:
-        adopt(self._now, self._led_to(assessment), assessment.mtus)
+        adopted(self._grid(self._day.models[0]), self._led_to(assessment), assessment.mtus)
         self._mark(assessment.mtus)
 
     def _mark(self, mtus: Integers) -> None:

@@ -19,6 +19,7 @@ from flexpeer.adapters.reading import bytes_of
 from flexpeer.errors import BadInput, Finding, bad_input
 from flexpeer.grid.areas import Area, split
 from flexpeer.grid.joining import BorderJoint, Joined, OwnerPart, join
+from flexpeer.grid.network import Flags
 
 EXPECTED = (
     'tables [[grid]] with dso, source and, below another grid, borders = [{ bus = "", dso = "", their_bus = "" }]'
@@ -90,9 +91,14 @@ def joined(files: Mapping[str, GridFile], joints: Mapping[str, list[BorderJoint]
     )
 
 
-def separated(grid: GridFile, owners: tuple[str, ...]) -> dict[str, tuple[GridFile, list[BorderJoint]]]:
-    """The grid of each DSO as it would bring it, with its borders: the way back from `joined`."""
-    return {area.owner: (_file_of(grid, area), _joints_of(area)) for area in split(grid.network, owners)}
+def separated(
+    grid: GridFile, owners: tuple[str, ...], closes: Flags | None = None
+) -> dict[str, tuple[GridFile, list[BorderJoint]]]:
+    """The grid of each DSO as it would bring it, with its borders, parents first: the way back from `joined`.
+
+    `closes` (branches,) are branches in service at some time of the day.
+    """
+    return {area.owner: (_file_of(grid, area), _joints_of(area)) for area in split(grid.network, owners, closes)}
 
 
 def _joints_of(area: Area) -> list[BorderJoint]:

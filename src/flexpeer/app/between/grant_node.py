@@ -17,7 +17,7 @@ from flexpeer.app.between.remote_share import HostedShare
 from flexpeer.app.between.slope_messages import size, written_responses, written_tangent
 from flexpeer.app.between.study_node import StudyNode
 from flexpeer.app.gate.share import GateShare
-from flexpeer.app.owner.grid_owner import GridOwner, OwnGrid
+from flexpeer.app.owner.grid_owner import GridOwner
 from flexpeer.app.scenario import OrderRow
 from flexpeer.errors import bad_input
 from flexpeer.grid.limits import Kind
@@ -86,11 +86,11 @@ class Unkept:
 class GrantNode:
     """A DSO through one run of the day or more; `run` is the last one, `tables` what it was told.
 
-    `own` is its grid at the starting point, or its study of the day where that is found between the DSOs.
+    `study` is its part of what the DSOs find together; trials begin once the starting point is known.
     """
 
-    def __init__(self, own: OwnGrid | StudyNode, orders: Sequence[OrderRow], ledger: Ledger) -> None:
-        self._own, self._orders, self._ledger = own, orders, ledger
+    def __init__(self, study: StudyNode, orders: Sequence[OrderRow], ledger: Ledger) -> None:
+        self._study, self._orders, self._ledger = study, orders, ledger
         self.run = ""
         self._start_anew()
         for place, entry in enumerate(ledger.read(), 1):
@@ -100,10 +100,10 @@ class GrantNode:
     def _start_anew(self) -> None:
         self.ended = False
         self.tables: dict[str, list[tuple[str, ...]]] = {}
-        self._started = GridOwner(self._own) if isinstance(self._own, OwnGrid) else None
+        self._started: GridOwner | None = None
         self._tried: Try | None = None
         self._cuts: tuple[int, tuple[TangentMessage, ...]] = (0, ())
-        self._share = HostedShare(self._own.resources, GateShare)
+        self._share = HostedShare(self._study.resources, GateShare)
         self._promised: dict[int, int] = {}
         self.committed: set[int] = set()
 
@@ -136,9 +136,9 @@ class GrantNode:
         return True
 
     def _started_again(self, state: StudyState) -> bool:
-        if isinstance(self._own, OwnGrid) or isinstance(self._own.answer(state), CannotAnswer):
+        if isinstance(self._study.answer(state), CannotAnswer):
             return False
-        self._started = self._own.started()
+        self._started = self._study.started()
         return True
 
     def _held_again(self, match: int, tried: Try) -> bool:
@@ -177,9 +177,7 @@ class GrantNode:
 
     def _studied(self, question: StudyQuestion) -> Reply:
         """At any time; trials begin once, kept and then done."""
-        study = self._own
-        if isinstance(study, OwnGrid):
-            return CannotAnswer("the day was studied before")
+        study = self._study
         if not isinstance(question, StudyStart):
             return study.answer(question)
         if self._started is not None:

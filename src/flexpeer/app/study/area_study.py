@@ -4,21 +4,19 @@ Points, flows and needs are found as on a grid of its own (`PhysicalSide`), with
 and the voltages that areas above dictate as sources.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+import msgspec
 import numpy as np
-from msgspec.structs import replace as altered
 
 from flexpeer.app.owner.grid_owner import GridOwner, OwnGrid
-from flexpeer.app.ports import AreaSlopes, BorderNumbers, Flows
-from flexpeer.app.scenario import CongestionPointRow, Scenario
-from flexpeer.app.study.area_grids import area_limits, border_ends, entries_of
-from flexpeer.app.study.grid_day import GridDay
-from flexpeer.app.study.physical_side import PhysicalSide
-from flexpeer.grid.areas import Area, split
-from flexpeer.grid.limits import Kind
-from flexpeer.grid.network import Complexes, Flags, Floats, Integers
+from flexpeer.app.ports import AreaSlopes, BorderEnd, BorderNumbers, Flows
+from flexpeer.app.scenario import Scenario
+from flexpeer.app.study.grid_day import GridDay, GridInput, build
+from flexpeer.app.study.physical_side import PhysicalSide, margin_ppm
+from flexpeer.errors import BadInput, Finding
+from flexpeer.grid.network import Complexes, Floats, Integers
 from flexpeer.grid.powerflow import DayFlow
 from flexpeer.grid.sensitivity import Metric, Quantity, sensitivity
 from flexpeer.market.needs import CongestionPoint, Watts, relieving
@@ -28,17 +26,61 @@ STEP_PU = 1e-4
 NOTHING = BorderNumbers({}, np.ones((0, 0), dtype=np.complex128))
 
 
-class AreaStudy:
-    """One area; `schedules_w` are those of all resources, of which it takes its own."""
+class BorderAbove(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A border where an area hangs on the area of `parent`: a source stands for that one at `bus`."""
 
-    def __init__(self, scenario: Scenario, grid: GridDay, area: Area, areas: tuple[Area, ...], margin_ppm: int) -> None:
-        self._area, self._plain = area, _own_day(grid, area, areas)
-        self.owner, self.borders = area.owner, border_ends(area)
-        self.entries = entries_of(area, areas)
-        own = tuple(each for each in scenario.resources if each.resource in self._plain.bus_of)
-        self._side = PhysicalSide(altered(scenario, resources=own), self._plain, margin_ppm)
-        self._sources = np.array([border.source for border in area.borders], dtype=np.int64)
+    border: str
+    parent: str
+    bus: str
+
+
+class BorderBelow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A border where another area hangs on `bus`."""
+
+    border: str
+    bus: str
+
+
+class OwnBorders(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whose grid it is, and where it borders; a border is called the same on both sides."""
+
+    dso: str
+    above: tuple[BorderAbove, ...] = ()
+    below: tuple[BorderBelow, ...] = ()
+
+
+class AreaStudy:
+    """One area: a DSO's own scenario and grid. `schedules_w` are those of all resources, of which it takes its own.
+
+    `BadInput` if the grid does not have the borders, or for needs at a quantile of the forecast.
+    """
+
+    def __init__(self, scenario: Scenario, grid: GridInput, own: OwnBorders) -> None:
+        require_one_forecast(scenario)
+        _require_borders(grid, own)
+        self.owner, self.borders = own.dso, tuple(BorderEnd(each.border, each.parent) for each in own.above)
+        self.entries = {each.border: _bus(grid, each.bus) for each in own.below}
+        held = grid.network.source_bus.tolist()
+        sources = [held.index(_bus(grid, each.bus)) for each in own.above]
+        self._sources = np.array(sources, dtype=np.int64)
+        self._plain = self._own_day(scenario, grid)
+        self._side = PhysicalSide(scenario, self._plain, margin_ppm(scenario))
         self._at, self._schedules_w = NOTHING, dict[str, Watts]()
+
+    def _own_day(self, scenario: Scenario, grid: GridInput) -> GridDay:
+        """What its borders bring comes later; voltages are limited there by who dictates them."""
+        day = build(scenario, replace(grid, owners=(self.owner,) * grid.network.bus_count))
+        injecting, limits = day.injecting.copy(), day.limits
+        injecting[list(self.entries.values())] = True
+        bands = limits.v_min_pu.copy(), limits.v_max_pu.copy()
+        for band in bands:
+            band[grid.network.source_bus[self._sources]] = np.nan
+        return replace(
+            day,
+            day=DayFlow(grid.network, day.day.periods, day.in_service, injecting=injecting),
+            limits=replace(limits, v_min_pu=bands[0], v_max_pu=bands[1]),
+            injecting=injecting,
+        )
 
     @property
     def resources(self) -> tuple[str, ...]:
@@ -89,13 +131,20 @@ class AreaStudy:
         return owner
 
     def _own_grid(self) -> OwnGrid:
-        grid, area = self._side.grid, self._area
+        grid = self._side.grid
         assert grid.source_v is not None, "only after an exchange"
         return OwnGrid(
-            self.owner, area.network, grid.in_service, area.upper_from, grid.injecting, grid.limits,
+            self.owner, grid.network, grid.in_service, grid.day.upper_from, grid.injecting, grid.limits,
             grid.injections(self._schedules_w), grid.base_q_var, grid.source_v, self.borders, self._sources,
             self.entries, grid.bus_of,
         )  # fmt: skip
+
+    def warm_up(self) -> None:
+        """Whatever takes long the first time, before the first question comes: with nothing at its borders."""
+        count = self._plain.day.periods
+        nothing = dict.fromkeys(self.resources, (0,) * count)
+        self.exchange(nothing, BorderNumbers({}, self._plain.day.source_v()[self._sources]))
+        self.coordinated()
 
     def slopes(self) -> AreaSlopes:
         """First order, around what was observed."""
@@ -148,38 +197,37 @@ _DRAWN = (Quantity.SOURCE_EXPORT, Quantity.SOURCE_REACTIVE)
 _DICTATED = (Quantity.BUS_REAL, Quantity.BUS_IMAGINARY)
 
 
-def area_studies(scenario: Scenario, grid: GridDay, margin_ppm: int) -> tuple[AreaStudy, ...]:
-    """The areas of all DSOs, parents first; nothing is calculated on the whole."""
-    closes: Flags = np.asarray(grid.in_service.any(axis=1))
-    areas = split(grid.network, grid.owners, closes)
-    return tuple(AreaStudy(scenario, grid, area, areas, margin_ppm) for area in areas)
+def require_one_forecast(scenario: Scenario) -> None:
+    """`BadInput` for needs at quantiles, which nobody adds up across borders."""
+    if any(part for direction in ("export", "import") for part in scenario.beyond_w(direction)):
+        problem = "needs at a quantile of the forecast are not found across borders"
+        raise BadInput([Finding("scenario.toml", 0, "need_quantile_percent", problem, "50, or one grid for all")])
 
 
-def _own_day(grid: GridDay, area: Area, areas: tuple[Area, ...]) -> GridDay:
-    """The part of a day's grid that is one area's; what its borders bring comes later."""
-    injecting: Flags = grid.injecting[area.bus_index] & area.owned
-    injecting[list(entries_of(area, areas).values())] = True
-    in_service = grid.in_service[area.branch_index]
-    position = {bus: own for own, bus in enumerate(area.bus_index) if area.owned[own]}
-    beyond = [None if more is None else area.own(more) for more in (grid.beyond_export_w, grid.beyond_import_w)]
-    return GridDay(
-        DayFlow(area.network, grid.day.periods, in_service, area.upper_from, injecting),
-        area_limits(grid.limits, area, grid.network.branch_names),
-        {name: position[bus] for name, bus in grid.bus_of.items() if bus in position},
-        injecting,
-        area.own(grid.base_p_w),
-        area.own(grid.base_q_var),
-        beyond[0],
-        beyond[1],
-        (area.owner,) * area.network.bus_count,
-        in_service,
-        None if grid.points is None else tuple(each for each in grid.points if _is_own(area, each)),
-    )
+def _bus(grid: GridInput, name: str) -> int:
+    index = grid.bus_index(name)
+    assert index is not None, "unknown borders were refused before"
+    return index
 
 
-def _is_own(area: Area, point: CongestionPointRow) -> bool:
-    network = area.network
-    if point.direction in (Kind.HIGH, Kind.LOW):
-        return point.element in network.bus_names and bool(area.owned[network.bus_names.index(point.element)])
-    own_sources = len(network.source_names) - len(area.borders)
-    return point.element in network.branch_names or point.element in network.source_names[:own_sources]
+def _require_borders(grid: GridInput, own: OwnBorders) -> None:
+    findings = [Finding("borders.json", 0, border, *found) for border, *found in _faults(grid, own)]
+    if findings:
+        raise BadInput(findings)
+
+
+def _faults(grid: GridInput, own: OwnBorders) -> Iterator[tuple[str, str, str]]:
+    """Border, what is wrong with it, and what was expected."""
+    held = grid.network.source_bus.tolist()
+    every: list[BorderAbove | BorderBelow] = [*own.above, *own.below]
+    names = [each.border for each in every]
+    for each in every:
+        index = grid.bus_index(each.bus)
+        if index is None:
+            yield each.border, f"unknown bus {each.bus!r}", f"a bus of the grid, such as {grid.network.bus_names[0]!r}"
+        elif isinstance(each, BorderAbove) and held.count(index) != 1:
+            yield each.border, f"{held.count(index)} sources hold {each.bus!r}", "one, which stands for the grid above"
+        if names.count(each.border) > 1:
+            yield each.border, "is there twice", "each border once"
+    if not held:
+        yield "above", "neither a border nor a source feeds the grid", "a way to a source"

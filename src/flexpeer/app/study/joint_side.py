@@ -7,8 +7,9 @@ dictated and of power drawn at all borders, and k a resource,
     dx/dp_k = M dx/dp_k + N_k     M: what areas do about their borders' numbers, N_k: about their own resource     (1)
     dm/dp_k = m_k + m_x dx/dp_k   for the relief m of a point, by the slopes of its own area                        (2)
 
-A DSO that does not answer is left out for the day, with its points and resources; what it said last of its borders is
-held.
+A DSO that does not answer is asked again, with the state it may have lost; then it is left out for the day, with its
+points and resources, and what it said last of its borders is held. If it never said anything of them, all areas that
+hang together with it are left out: nobody can know their flows.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,11 +18,13 @@ from typing import TypeVar
 import numpy as np
 
 from flexpeer.app.granting.grid_coordinator import GridCoordinator
-from flexpeer.app.ports import AreaSlopes, BorderNumbers, Flows, OwnerSilent, Study
+from flexpeer.app.granting.joint_check import Borders
+from flexpeer.app.granting.owner_cuts import OwnerCuts
+from flexpeer.app.ports import AreaSlopes, BorderNumbers, Cuts, Flows, OwnerSilent, Study
 from flexpeer.app.scenario import Scenario
-from flexpeer.app.study.asked_owners import AskedOwners
 from flexpeer.app.study.physical_side import most_loaded
 from flexpeer.grid.network import Complexes, Floats, Integers
+from flexpeer.market.machine import State
 from flexpeer.market.needs import CongestionPoint, Watts
 from flexpeer.quantities import IMPACT_LIMIT_PPM, PPM
 
@@ -29,12 +32,15 @@ T = TypeVar("T")
 Schedules = Mapping[str, Watts]
 STILL_PU, STILL_W = 1e-10, 1e-3
 ROUNDS = 60
+PATIENCE = 8
+"""How often a DSO is asked in vain before it counts as silent; most of these are not letters (`RemoteOwner`)."""
 
 
-class JointSide(AskedOwners):
+class JointSide:
     """What the DSOs of a day know together; `studies` are parents first.
 
-    `silent` are those that did not answer, `apart` borders whose two sides do not agree in the end.
+    `silent` are those that did not answer, `unknown` those whose flows cannot be known without them, `apart` borders
+    whose two sides do not agree in the end.
     """
 
     def __init__(self, scenario: Scenario, studies: Sequence[Study]) -> None:
@@ -46,12 +52,17 @@ class JointSide(AskedOwners):
         self._points: dict[str, CongestionPoint] = {}
         self._flows: Flows = {}
         self._impacts: dict[str, dict[str, tuple[int, ...]]] = {}
+        self._schedules_w: Schedules = {}
+        self._observed: dict[str, tuple[Schedules, BorderNumbers]] = {}
+        self._borders: Borders | None = None
         self.silent: dict[str, None] = {}
+        self.unknown: frozenset[str] = frozenset()
         self.apart: tuple[str, ...] = ()
 
     def observe(self, forecast_w: Schedules) -> tuple[CongestionPoint, ...]:
         """The congestion points under the forecast, and what any resource does there."""
         self._settle(forecast_w)
+        self._observed = {study.owner: (forecast_w, self._numbers_at(study)) for study in self._studies.values()}
         points = [point for found in self._asked(lambda study: study.observe()).values() for point in found]
         given = [row.congestion_point for row in self._scenario.congestion_points or ()]
         points.sort(key=lambda p: given.index(p.congestion_point) if given else (p.dso, p.element, p.direction))
@@ -59,6 +70,12 @@ class JointSide(AskedOwners):
         if self._scenario.impact_ppm is None:
             self._impacts = self._chained()
         return tuple(points)
+
+    def odd(self) -> tuple[str, ...]:
+        """What a reader of the results should know: who was silent, and which borders do not agree."""
+        silent = (f"{dso} was silent; it has no part in what was found after that" for dso in self.silent)
+        unknown = (f"{dso} has no part in the day: its flows hang on who was silent" for dso in sorted(self.unknown))
+        return *silent, *unknown, *(f"the two sides of border {border} do not agree" for border in self.apart)
 
     def impact_ppm(self, point_id: str) -> dict[str, tuple[int, ...]]:
         """Relief per unit of each resource, ppm."""
@@ -87,38 +104,75 @@ class JointSide(AskedOwners):
         self._settle(start_w)
         owners = list(self._asked(lambda study: study.coordinated()).values())
         home = {resource: study.owner for study in self._studies.values() for resource in study.resources}
-        return self._coordinated(owners, self._points, home)
+        found = GridCoordinator(owners, {name: point.element for name, point in self._points.items()}, home)
+        self._borders = found.borders
+        return found
+
+    def cuts(self, _state: State, _schedules_w: Schedules) -> Cuts:
+        """What limits moves from now on, as the owners check it."""
+        assert self._borders is not None, "the owners are known when the gate closes"
+        return OwnerCuts(self._borders)
+
+    def all_cuts(self, _state: State, _start_w: Schedules) -> None:
+        """Nobody knows the whole grid."""
 
     def _settle(self, schedules_w: Schedules) -> None:
         """Numbers at all borders with these schedules, found from nothing so that they follow from these alone.
 
         Those that still move after `ROUNDS` are told. What silent DSOs said before is held.
         """
-        before = self._drawn, self._voltages
+        before, self._schedules_w = (self._drawn, self._voltages), schedules_w
         self._drawn, self._voltages = {}, {}
         for _ in range(ROUNDS):
-            moved = self._carried(schedules_w)
+            moved = self._carried()
             for known, last, whose in zip(
                 (self._drawn, self._voltages), before, (self._child, self._parent), strict=True
             ):
                 known |= {b: row for b, row in last.items() if b not in known and whose[b] in self.silent}
             self.apart = tuple(moved)
             if not moved:
-                return
+                break
+        unknown = {b for b in self._parent if b not in self._drawn or b not in self._voltages}
+        self.unknown = self._together({dso for b in unknown for dso in (self._parent[b], self._child[b])})
 
-    def _carried(self, schedules_w: Schedules) -> list[str]:
+    def _together(self, owners: set[str]) -> frozenset[str]:
+        """These and all whose areas hang together with theirs, less those that are silent."""
+        found = set(owners)
+        ends = [{self._parent[b], self._child[b]} for b in self._parent]
+        while more := {dso for both in ends if both & found for dso in both} - found:
+            found |= more
+        return frozenset(found - self.silent.keys())
+
+    def _carried(self) -> list[str]:
         """One round, children first; the borders whose numbers have moved."""
         moved = dict[str, None]()
         for study in self._speaking(reversed(self._studies.values())):
-            try:
-                found = study.exchange(schedules_w, self._numbers_at(study))
-            except OwnerSilent:
-                self.silent[study.owner] = None
-                continue
-            told = dict(zip(study.entries, found.voltages, strict=True))
-            moved |= dict.fromkeys(_moved(self._drawn, found.drawn, STILL_W))
-            moved |= dict.fromkeys(_moved(self._voltages, told, STILL_PU))
+            found = self._patiently(study, self._exchanged)
+            if found is not None:
+                told = dict(zip(study.entries, found.voltages, strict=True))
+                moved |= dict.fromkeys(_moved(self._drawn, found.drawn, STILL_W))
+                moved |= dict.fromkeys(_moved(self._voltages, told, STILL_PU))
         return list(moved)
+
+    def _exchanged(self, study: Study) -> BorderNumbers:
+        return study.exchange(self._schedules_w, self._numbers_at(study))
+
+    def _patiently(self, study: Study, question: Callable[[Study], T]) -> T | None:
+        """Its answer; None if it is silent again and again, and no longer asked then.
+
+        Who was silent may have started again: it finds its points in the forecast anew, and hears of the present state.
+        """
+        for attempt in range(PATIENCE):
+            try:
+                if attempt and study.owner in self._observed:
+                    study.exchange(*self._observed[study.owner])
+                    study.observe()
+                    self._exchanged(study)
+                return question(study)
+            except OwnerSilent:
+                continue
+        self.silent[study.owner] = None
+        return None
 
     def _numbers_at(self, study: Study) -> BorderNumbers:
         """What is known at an area's borders; the nominal voltage where nobody has told one."""
@@ -128,17 +182,12 @@ class JointSide(AskedOwners):
         return BorderNumbers(drawn, np.array(own, dtype=np.complex128).reshape(len(own), count))
 
     def _speaking(self, studies: Iterable[Study]) -> Iterator[Study]:
-        return (study for study in studies if study.owner not in self.silent)
+        return (study for study in studies if study.owner not in self.silent and study.owner not in self.unknown)
 
     def _asked(self, question: Callable[[Study], T]) -> dict[str, T]:
         """The answers of those who do, by DSO."""
-        answers = {}
-        for study in self._speaking(self._studies.values()):
-            try:
-                answers[study.owner] = question(study)
-            except OwnerSilent:
-                self.silent[study.owner] = None
-        return answers
+        answers = {study: self._patiently(study, question) for study in self._speaking(self._studies.values())}
+        return {study.owner: answer for study, answer in answers.items() if answer is not None}
 
     def _chained(self) -> dict[str, dict[str, tuple[int, ...]]]:
         """Impact factors of all points, ppm, by equations (1) and (2)."""

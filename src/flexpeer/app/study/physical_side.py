@@ -5,7 +5,7 @@ power flows the other way; for a voltage, the watts injected at that bus that wo
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -20,7 +20,6 @@ from flexpeer.app.scenario import Scenario
 from flexpeer.app.study.area_grids import area_limits, border_ends, drawn_w, entries_of
 from flexpeer.app.study.grid_cuts import GridCuts
 from flexpeer.app.study.grid_day import GridDay
-from flexpeer.app.study.told_side import ToldPoint
 from flexpeer.errors import bad_input
 from flexpeer.grid.areas import Area, branch_owners, split
 from flexpeer.grid.limits import Kind, Readings, band_pu, relief_needed
@@ -133,26 +132,6 @@ class PhysicalSide:
     def all_cuts(self, _state: MarketState, start_w: Schedules) -> Cuts:
         """What limits moves from the starting point on, by the whole grid."""
         return GridCuts(self.grid, start_w)
-
-    def told(self, schedules_w: Schedules) -> Iterator[ToldPoint]:
-        """The points for somebody without the grid, with the starting point's schedules."""
-        forecast, start = self._observed(), self.grid.solve(schedules_w, "starting point")
-        for p in self._points:
-            beyond = self._beyond[_loaded_by_injection(p.point.direction)]
-            limit, flow = self._limit(p), self._flow(p, forecast)
-            rows = (flow, self._flow(p, start), self._flow(p, beyond) - flow, self._unit_w(p))
-            forecast_w, start_w, beyond_w, unit_w = (tuple(np.nan_to_num(row, nan=0.0).tolist()) for row in rows)
-            limit_w = tuple(np.nan_to_num(limit, nan=float(QUANTITY_LIMIT_W)).tolist())
-            owner, margin_w = self.owner_of(p.kind, p.point.element), tuple(np.nan_to_num(self._margin_w(p)).tolist())
-            yield ToldPoint(p.point, owner, p.kind, forecast_w, start_w, beyond_w, limit_w, unit_w, margin_w)
-
-    def _unit_w(self, point: Point) -> Floats:
-        """Watts of flow per unit of what is read at the element, in its unit of `Kind`."""
-        if point.kind is Kind.LOADING:
-            rated: Floats = self.rated_va()[point.at]
-            return rated
-        sign = -1.0 if point.kind is Kind.LOW else 1.0
-        return np.full(self.grid.day.periods, sign / point.pu_per_w)
 
     def coordinator(self, start_w: Schedules) -> GridCoordinator:
         """The owners' validators, each with its own part of the grid, at the starting point."""
