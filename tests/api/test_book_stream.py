@@ -1,14 +1,19 @@
 """The stream of the public book is the public book, at any moment, and names nobody."""
 
+import asyncio
 import json
+import random
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
 from tests.api.live_server import client_of, listening
-from tests.api.small_service import MARKET, MILL, NORTH, SOUTH, order
+from tests.api.small_service import MARKET, MILL, NORTH, SOUTH, Running, order, running
 
+from flexpeer.api.documents import public_order
+from flexpeer.market.orders import Status
 from flexpeer.market.timeline import Stage
+from flexpeer.wire.api import PublicOrderDocument
 
 
 def told(lines: Iterator[str]) -> Any:
@@ -63,3 +68,37 @@ def test_whoever_follows_the_book_knows_it() -> None:
                 follower.hear()
         mill.close()
         north.close()
+
+
+def test_the_book_that_is_folded_is_the_book_as_it_is() -> None:
+    """Against every open order of the state by its number, whenever one looks: some come, change, lose their place."""
+    chance = random.Random(7)
+
+    async def story(here: Running) -> None:
+        await here.open_gate()
+        names: list[str] = []
+        async with here.client(MILL) as mill:
+            for number in range(60):
+                some = chance.choice(names) if names else ""
+                points = [{"quantity": chance.choice((0.1, 0.2)), "unitPrice": chance.choice((240, 250))}]
+                match chance.choice(("place", "place", "amend", "withdraw")) if some else "place":
+                    case "place":
+                        names.append(f"o{number}")
+                        await mill.post("/api/Orders", json=order(names[-1], pricePoints=points))
+                    case "amend":
+                        await mill.patch(f"/api/Orders/{some}", json={"pricePoints": points})
+                    case "withdraw":
+                        await mill.delete(f"/api/Orders/{some}")
+                if chance.random() < 0.3:
+                    assert list(here.day.book.documents().values()) == obvious(here)
+        assert len(obvious(here)) > 3
+        assert list(here.day.book.documents().values()) == obvious(here)
+
+    with running() as here:
+        asyncio.run(story(here))
+
+
+def obvious(here: Running) -> list[PublicOrderDocument]:
+    state = here.day.published.state
+    still = sorted((o for o in state.orders.orders.values() if o.status is Status.OPEN), key=lambda each: each.number)
+    return [public_order(MARKET, state, each) for each in still]

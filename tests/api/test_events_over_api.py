@@ -1,6 +1,5 @@
 """Events as they happen: each seen by whom it concerns, streams that resume, webhooks that are signed and retried."""
 
-import asyncio
 import base64
 import hmac
 import json
@@ -10,15 +9,9 @@ from typing import Any
 
 import httpx
 from tests.api.live_server import client_of, listening, receiver
-from tests.api.small_service import DSO, MARKET, MILL, NORTH, OBSERVER, OTHER_DSO, Running, order, running
+from tests.api.small_service import MARKET, MILL, NORTH, Running, order
 
-from flexpeer.api.permissions import Caller
-from flexpeer.api.visibility import seen
-from flexpeer.app.registry import Rank
-from flexpeer.market.participants import Role
 from flexpeer.market.timeline import Stage
-
-ROLES = {MILL: Role.FSP, NORTH: Role.FSP, DSO: Role.REGIONAL_DSO, OTHER_DSO: Role.LOCAL_DSO, OBSERVER: Role.OBSERVER}
 
 
 def events(answer: httpx.Response) -> Iterator[dict[str, Any]]:
@@ -96,38 +89,3 @@ def test_a_webhook_is_signed_retried_and_in_vain_a_dead_letter() -> None:
         wait_until(lambda: client.get("/api/DeadLetters").json()["numberOfHits"] == 1)
         (letter,) = client.get("/api/DeadLetters").json()["items"]
         assert (letter["webhookId"], letter["tries"]) == (nowhere["id"], 3)
-
-
-def test_nobody_sees_what_does_not_concern_them_in_any_event() -> None:
-    """A word search: names, resources and orders of others stand in nothing that is shown to an FSP."""
-
-    async def story(here: Running) -> None:
-        await here.open_gate()
-        buyer = order("N-bid", unit="N1", side="Buy", pricePoints=[{"quantity": 1, "unitPrice": 410}])
-        for organisation, body in ((MILL, order("M-offer")), (NORTH, buyer)):
-            async with here.client(organisation) as client:
-                assert (await client.post("/api/Orders", json=body)).status_code == 201
-                while (await client.get(f"/api/Markets/{MARKET}/line?wait=10")).json()["line"]:
-                    pass
-        for stage in list(Stage)[3:]:
-            await here.move(stage)
-
-    with running() as here:
-        asyncio.run(story(here))
-        published = here.day.published
-        assert published.trades
-        texts = {name: _seen_by(name, here) for name in ROLES}
-    for word in ("Pellet Mill", "Dryer", "M-offer"):
-        assert any(word in text for text in texts[MILL])
-        assert any(word in text for text in texts[OBSERVER])
-        assert not [text for text in texts[NORTH] if word in text], word
-        assert not [text for text in texts[OTHER_DSO] if word in text], word
-    assert any("M-offer" in text for text in texts[DSO])
-    assert len(texts[OBSERVER]) == len(published.events)
-
-
-def _seen_by(organisation: str, here: Running) -> list[str]:
-    caller = Caller(organisation, ROLES[organisation], Rank.CONTRIBUTOR, "c")
-    state = here.day.published.state
-    contents = (seen(caller, MARKET, state, event) for event in here.day.published.events)
-    return [json.dumps(content, default=str) for content in contents if content is not None]

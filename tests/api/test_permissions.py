@@ -1,10 +1,14 @@
 """Every route, every role, everybody's objects: the table of who may what, walked from outside."""
 
 import asyncio
+import re
+from functools import partial
+from itertools import takewhile
 from typing import Any
 
 import httpx
 import pytest
+from tests.api.live_server import client_of, listening
 from tests.api.small_service import (
     BRP,
     CREDENTIALS,
@@ -17,19 +21,24 @@ from tests.api.small_service import (
     OBSERVER,
     OPERATOR,
     OTHER_DSO,
+    SOUTH,
     Running,
     order,
     registry_of,
     running,
 )
 
+from flexpeer.api import feed
 from flexpeer.api.accounts import AccountHolder, Doorkeeper, new_accounts
 from flexpeer.api.application import routes_of
 from flexpeer.api.edge import Route
-from flexpeer.api.permissions import RULES, Action, Caller, Owned, Permission, may
+from flexpeer.api.feed import MEDIA
+from flexpeer.api.permissions import OVERSEERS, RULES, Action, Caller, Owned, Permission, may
+from flexpeer.api.published import Published
 from flexpeer.api.sessions import WORD_HEADER
 from flexpeer.app.registry import HolderKind, KeepAccount, MarketAccount, Rank
-from flexpeer.market.participants import Role
+from flexpeer.market.participants import Organisation, RegisterOrganisation, RegisterResource, Resource, Role
+from flexpeer.market.timeline import Stage
 
 EVERY_ROLE = {
     NORTH: Role.FSP,
@@ -70,19 +79,21 @@ NOT_THERE = "none-of-this-name"
 
 def all_routes() -> list[Route]:
     with running() as here:
-        return [
-            route for route in routes_of(here.parts) if route.path not in ("/api/events", "/api/PublicOrders/stream")
-        ]
+        return list(routes_of(here.parts))
 
 
 ROUTES = all_routes()
+STREAMS = [route for route in ROUTES if route.media == MEDIA]
 
 
 def path_of(route: Route, name: str) -> str:
+    """Of an object; of a market there is none of for a stream, whose answer would have no end."""
     path = route.path.replace("{id}", name)
+    if route in STREAMS:
+        return f"{path}?marketId={NOT_THERE}"
     if route.path.startswith("/api/Invoices"):
         return f"{path}?month={MARKET[:7]}"
-    return f"{path}?marketId={MARKET}" if route.path in ("/api/Log", "/api/events", "/api/Evidence") else path
+    return f"{path}?marketId={MARKET}" if route.path in ("/api/Log", "/api/Evidence") else path
 
 
 async def ask(here: Running, route: Route, organisation: str | None, name: str) -> Any:
@@ -186,6 +197,89 @@ def test_a_foreign_object_is_told_as_one_that_is_not_there(route: Route) -> None
         asyncio.run(walk(here))
 
 
+@pytest.mark.parametrize("route", STREAMS, ids=lambda route: route.path)
+def test_no_stream_tells_a_role_of_objects_that_are_not_its_own(route: Route, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every word of it, while orders are open and when the day is settled; a DSO sees what is at its nodes."""
+    monkeypatch.setattr(feed, "HEARTBEAT_S", 0.05)
+    with listening() as (here, url):
+        own_day(here)
+        at_the_gate = told_to_all(here, url, route)
+        for stage in list(Stage)[3:]:
+            here.service.ask(partial(here.service.move_clock, here.day.day.instant(stage))).result()
+        known, settled = objects(here.day.published), told_to_all(here, url, route)
+        happened = len(here.day.published.events)
+    public = route.path == "/api/PublicOrders/stream"
+    for organisation, role in EVERY_ROLE.items():
+        for text in (at_the_gate[organisation], settled[organisation]):
+            words = set(re.findall(r"[\w-]+", text))
+            for name, mine in known.items():
+                allowed = not public and (role in OVERSEERS or organisation in mine)
+                assert allowed or name not in words, (organisation, name)
+    told = settled if not public else at_the_gate
+    assert all("S-offer" in told[each] for each in (OPERATOR, OBSERVER, DSO)) is not public
+    assert ("N-bid" in told[NORTH], "Heat" in told["Sum"], "Heat" in told[OTHER_DSO]) == ((not public,) * 3)
+    assert public or told[OBSERVER].count("data: ") == happened
+    assert ('"unitPrice"' if public else "BrpNotified") in told[BRP]
+
+
+def own_day(here: Running) -> None:
+    """A market with orders, one of them refused, of several FSPs, and a resource of an aggregator at another DSO."""
+    service = here.service
+    for command in (
+        RegisterOrganisation(Organisation(OTHER_DSO, Role.LOCAL_DSO)),
+        RegisterOrganisation(Organisation("Sum", Role.AGGREGATOR)),
+        RegisterOrganisation(Organisation(BRP, Role.BRP)),
+        RegisterResource(Resource("Heat", "Sum", OTHER_DSO, "Hill", "heat", -1_000_000, 0)),
+    ):
+        service.ask(partial(here.day.day.market.submit, command)).result()
+    service.ask(partial(service.move_clock, here.day.day.instant(Stage.OPEN))).result()
+    dear = {"pricePoints": [{"quantity": 1, "unitPrice": 410}]}
+
+    async def trade() -> None:
+        for organisation, body, status in (
+            (MILL, order("M-offer"), 201),
+            (SOUTH, order("S-offer", "S1", pricePoints=[{"quantity": 2, "unitPrice": 900}]), 201),
+            (SOUTH, order("S-vast", "S1", pricePoints=[{"quantity": 90, "unitPrice": 900}]), 422),
+            (NORTH, order("N-bid", "N1", "Buy", **dear), 201),
+        ):
+            async with here.client(organisation) as client:
+                assert (await client.post("/api/Orders", json=body)).status_code == status
+                while (await client.get(f"/api/Markets/{MARKET}/line?wait=10")).json()["line"]:
+                    pass
+
+    asyncio.run(trade())
+    assert here.day.published.trades
+
+
+def told_to_all(here: Running, url: str, route: Route) -> dict[str, str]:
+    """What a stream tells each organisation until it has told all."""
+    return {organisation: told(here, url, route, organisation) for organisation in EVERY_ROLE}
+
+
+def told(here: Running, url: str, route: Route, organisation: str) -> str:
+    with (
+        client_of(here, url, organisation) as client,
+        client.stream("GET", f"{route.path}?marketId={MARKET}") as answer,
+    ):
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith(MEDIA)
+        return "\n".join(takewhile(lambda line: not line.startswith(": still here"), answer.iter_lines()))
+
+
+def objects(published: Published) -> dict[str, set[str]]:
+    """Resources, orders and trades by name: whose they are, and at which DSO."""
+    state = published.state
+    at = {each.resource: {each.organisation, each.dso} for each in state.participants.resources.values()}
+    orders = {each.order: at[each.unit] for each in state.orders.orders.values()}
+    refused = {each.subject: {each.sender} for each in published.refused.values()}
+    assert "S-vast" in refused
+    trades = {
+        name: {who for party in trade.leg.parties for who in orders[party.order]}
+        for name, trade in state.trades.trades.items()
+    }
+    return at | orders | refused | trades
+
+
 def test_an_order_for_a_foreign_resource_is_told_as_for_none() -> None:
     async def walk(here: Running) -> None:
         await here.open_gate()
@@ -237,7 +331,7 @@ def test_an_expired_token_is_none() -> None:
 
 def test_every_action_has_its_rule_and_a_reader_changes_nothing() -> None:
     assert set(RULES) == set(Action)
-    assert {route.action for route in ROUTES} | {Action.READ_EVENTS} == set(Action)
+    assert {route.action for route in ROUTES} == set(Action)
     for action, rule in RULES.items():
         for role in rule.roles:
             reader = Caller("X", role, Rank.READER, "c", True)

@@ -266,13 +266,57 @@ def test_every_page_fits_and_shuts_nobody_out(market: Market, organisation: str,
         if role is Role.FSP:
             assert not [name for name in others if name in page.inner_text("main")], each.path
         for width, scheme in SHOWN:
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-            page.set_viewport_size({"width": width, "height": 900})
-            beyond = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-            assert beyond <= 0, (each.path, width, beyond)
-            if width <= WIDEST_READ:
-                assert serious(page) == [], (each.path, width)
+            _fits(page, width, scheme, each.path)
     person.leave()
+
+
+LOOKING = {"Sum": "AGGREGATOR", "Balance": "BRP", "Regulator": "OBSERVER"}
+REGISTER = """async ([id, role]) => {
+  const word = document.querySelector("meta[name=word]").content;
+  const headers = { "Content-Type": "application/json", "X-CSRF-Token": word };
+  const body = JSON.stringify({ id, role, owner: `owner of ${id}` });
+  return (await (await fetch("/api/Organizations", { method: "POST", headers, body })).json()).link;
+}"""
+
+
+def test_who_comes_with_a_link_finds_pages_that_fit_and_shut_nobody_out(market: Market) -> None:
+    """An aggregator that has nothing yet, a BRP and an observer; the invitation before, and when it is used."""
+    operator = Person(market, OPERATOR)
+    for name, role in LOOKING.items():
+        link = operator.page.evaluate(REGISTER, [name, role])
+        locale = "sv" if role == "BRP" else "en"
+        if role == "BRP":
+            _invitation_fits(market, link, "input[name=password]", locale)
+        here = market._replace(logins={**market.logins, name: {"password": f"what {name} chooses", "user": ""}})
+        person = Person(here, name, 390, dark=True, locale=locale, link=link)
+        for each in PAGES:
+            if Role(role) in each.roles:
+                page = person.open(each.path)
+                for width, scheme in SHOWN[:2]:
+                    _fits(page, width, scheme, each.path)
+        person.leave()
+        if role == "BRP":
+            _invitation_fits(market, link, "p.bad", locale)
+    operator.leave()
+
+
+def _invitation_fits(market: Market, link: str, what: str, locale: str) -> None:
+    page = market.browser.new_context(locale=locale).new_page()
+    page.goto(link)
+    expect(page.locator(what)).to_be_visible()
+    for width, scheme in SHOWN[:2]:
+        _fits(page, width, scheme, link)
+    page.context.close()
+
+
+def _fits(page: Page, width: int, scheme: str, name: str) -> None:
+    """Nothing is beyond the window's edge, and nothing keeps anybody out."""
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.set_viewport_size({"width": width, "height": 900})
+    beyond = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert beyond <= 0, (name, width, beyond)
+    if width <= WIDEST_READ:
+        assert serious(page) == [], (name, width)
 
 
 def test_files_of_an_fsp_are_answered_line_by_line(market: Market, tmp_path: Path) -> None:
@@ -440,11 +484,17 @@ def _order_by_keyboard(market: Market, organisation: str) -> None:
 
 
 def _refused_in_swedish(market: Market, organisation: str) -> None:
-    """Why an order would be refused, whole sentences in the language of the page."""
+    """Why an order would be refused, and what is wrong with files, whole sentences in the language of the page."""
     person = Person(market, organisation, locale="sv")
     page = person.open("/bid")
     page.fill("input[name=quantity]", "9999")
     expect(page.locator("p.bad").first).to_contain_text("utanför det godkända området", timeout=WAIT_MS)
+    rows = "resource,from,p_w\nDryer,2026-04-21T10:00+02:00,much\nDryer,soon,-1000\n"
+    page = person.open("/uploads")
+    card = sent(page, "Planer", csv_file(rows), "Skicka filen")
+    expect(card.locator("tbody tr").first).to_contain_text("rad 2much är inget tal")
+    expect(card.locator("tbody tr").last).to_contain_text("rad 3soon är ingen tidpunkt")
+    person.wrong.clear()
     person.leave()
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from flexpeer.api import sentences
+from flexpeer.api import finding_sentences, sentences
+from flexpeer.api.finding_sentences import sentence_of_message
 from flexpeer.market.kpi import KpiReport
 from flexpeer.market.participants import Role
 from flexpeer.market.reasons import EXPECTED, Reason
@@ -178,13 +180,19 @@ def test_every_reason_and_what_would_be_accepted_is_translated(language: str) ->
     assert texts - catalogue(language).keys() == set()
 
 
+PLACE = r"""[^",]*(?:f?"[^"]*"[^",]*)?"""
+SAID = rf"""(?:denied\(\s*Denial\.\w+,\s*"([^"]+)"|ValidationError\(\s*{PLACE},\s*"([^"]+)"|malformed\("([^"]+)")"""
+
+
 @pytest.mark.parametrize("language", [each for each in LANGUAGES if each != "en"])
 def test_every_sentence_of_a_refusal_is_translated(language: str) -> None:
     """Those of the market's reasons, and what the service says in words of its own."""
     own = {value for name, value in vars(sentences).items() if name.isupper() and isinstance(value, str)}
-    said = r'\bdenied\(\s*Denial\.\w+,\s*"([^"]+)"'
+    own |= {*finding_sentences.PATTERNS.values(), *finding_sentences.KINDS.values()}
+    own |= {finding_sentences.OF_A_FILE, finding_sentences.OF_A_WHOLE_FILE}
     for path in (SITE.parents[1] / "api").glob("*.py"):
-        own |= set(re.findall(said, path.read_text(encoding="utf-8")))
+        said = re.findall(SAID, path.read_text(encoding="utf-8"))
+        own |= {sentence_of_message(each).template for each in chain(*said) if each}
     assert sentences.SENTENCES.keys() == set(Reason)
     assert {*sentences.SENTENCES.values(), *own} - {"{detail}"} - catalogue(language).keys() == set()
 

@@ -4,16 +4,14 @@ Everybody may see the book, but not the events of others' orders: so it has a st
 within one stream, in order of arrival.
 """
 
-from collections.abc import Iterable
 from itertools import count
 
-from flexpeer.api.documents import public_order
 from flexpeer.api.edge import Answer, Asked, Route, encode
 from flexpeer.api.feed import MEDIA, streaming
 from flexpeer.api.limits import RateLimits
+from flexpeer.api.open_book import touched_orders
 from flexpeer.api.permissions import Action
-from flexpeer.api.published import Published, orders_of
-from flexpeer.market.orders import Status
+from flexpeer.api.service import ServedDay
 from flexpeer.wire.api_live import BookChange, BookOrder
 from flexpeer.wire.api_queries import BookQuery
 
@@ -28,8 +26,7 @@ class BookFeed:
 
     async def follow(self, asked: Asked) -> Answer:
         """The book of a market, and what becomes of it."""
-        served = asked.chosen_day()
-        book = _Book(served.market_id, served.published)
+        book = _Followed(asked.chosen_day())
 
         def news() -> tuple[bytes, bool]:
             change = book.change()
@@ -48,29 +45,25 @@ class BookFeed:
         )  # fmt: skip
 
 
-class _Book:
+class _Followed:
     """What one stream has told."""
 
-    def __init__(self, market_id: str, published: Published) -> None:
-        self._market_id, self._published = market_id, published
+    def __init__(self, served: ServedDay) -> None:
+        self._book, self._published = served.book, served.published
         self._keys: dict[str, int] = {}
         self._next, self._told, self._begun = count(1), 0, False
 
     def change(self) -> BookChange | None:
         """What the stream does not know yet; all of it at first, and None where nothing changed."""
-        published, first = self._published, not self._begun
-        state, until = published.state, len(published.events)
-        if first:
-            still = (o for o in state.orders.orders.values() if o.status is Status.OPEN)
-            touched: Iterable[str] = [order.order for order in sorted(still, key=lambda order: order.number)]
-        else:
-            touched = dict.fromkeys(name for event in published.events[self._told : until] for name in orders_of(event))
+        first, until = not self._begun, len(self._published.events)
+        documents = self._book.documents()
+        touched = documents if first else touched_orders(self._published, self._told, until)
         self._told, self._begun = until, True
         orders, gone = [], []
         for name in touched:
-            order = state.orders.orders[name]
-            if order.status is Status.OPEN:
-                orders.append(BookOrder(self._key(name), public_order(self._market_id, state, order)))
+            document = documents.get(name)
+            if document is not None:
+                orders.append(BookOrder(self._key(name), document))
             elif name in self._keys:
                 gone.append(self._keys.pop(name))
         return BookChange(first, tuple(orders), tuple(gone)) if first or orders or gone else None

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from http import HTTPStatus
 
+from msgspec.structs import replace
+
+from flexpeer.api.finding_sentences import sentence_of_finding, sentence_of_message
 from flexpeer.api.sentences import sentence_of
 from flexpeer.errors import BadInput
 from flexpeer.market.reasons import EXPECTED, CommandRefused, Reason
@@ -28,7 +31,15 @@ def denied(denial: Denial, detail: str = "", findings: Iterable[ValidationError]
     status = HTTPStatus(STATUS[denial])
     said = Sentence(detail or str(denial).replace("_", " "), {name: str(value) for name, value in values.items()})
     known = f"/problems/{denial}", status.phrase, status, str(denial)
-    return Declined(Problem(*known, said.text, ACCEPTED[denial], tuple(findings), said))
+    sentence = said if values else sentence_of_message(said.template)
+    return Declined(Problem(*known, said.text, ACCEPTED[denial], tuple(map(_told, findings)), sentence))
+
+
+def _told(finding: ValidationError) -> ValidationError:
+    """With a sentence."""
+    if finding.sentence is not None:
+        return finding
+    return replace(finding, sentence=sentence_of_message(finding.message))
 
 
 def refused(reason: Reason, detail: str, said: str | None = None) -> Declined:
@@ -54,7 +65,11 @@ def refused_command(event: CommandRefused) -> Declined:
 def bad_file(error: BadInput) -> Declined:
     """Every finding of a file that was sent."""
     findings = (
-        ValidationError(f"{f.where}:{f.line}" if f.line else f.where, f"{f.field}: {f.problem}; expected {f.expected}")
+        ValidationError(
+            f"{f.where}:{f.line}" if f.line else f.where,
+            f"{f.field}: {f.problem}; expected {f.expected}",
+            sentence=sentence_of_finding(f.field, f.problem, f.expected),
+        )
         for f in error.findings
     )
     return denied(Denial.BAD_FILE, FINDINGS, findings, count=len(error.findings))

@@ -9,6 +9,7 @@ from flexpeer.api.documents import period
 from flexpeer.api.edge import CSV, JSON, XLSX, Answer, Asked, Handle, Route, csv_table, decoded, malformed
 from flexpeer.api.listing import listed, matching
 from flexpeer.api.permissions import Action, Owned
+from flexpeer.api.sentences import sentence_of
 from flexpeer.api.service import ServedDay
 from flexpeer.api.units import WATTS_PER_MW, instant, megawatts, utc, watts
 from flexpeer.market.activation import RecordMeter
@@ -146,7 +147,12 @@ def importing(command: Callable[[State, Sending], Command]) -> Handle:
         refusals = await asked.service.done(act)
         counts = [len(sending.places) for sending in sendings]
         findings = tuple(
-            ValidationError(sending.places[0], f"{refused.reason}: {refused.detail}", sending.resource)
+            ValidationError(
+                sending.places[0],
+                f"{refused.reason}: {refused.detail}",
+                sending.resource,
+                sentence_of(refused.reason, refused.detail),
+            )
             for sending, refused in zip(sendings, refusals, strict=True)
             if refused is not None
         )

@@ -8,14 +8,13 @@ from collections.abc import Callable
 
 import msgspec
 
-from flexpeer.api.documents import SIDES, period, public_order
+from flexpeer.api.documents import SIDES, period
 from flexpeer.api.edge import Answer, encode
 from flexpeer.api.limits import RateLimits
 from flexpeer.api.service import ServedDay, Service
 from flexpeer.api.units import megawatts, price, utc
 from flexpeer.app.views.results import kpi_object
 from flexpeer.market.machine import State
-from flexpeer.market.orders import Status
 from flexpeer.market.timeline import Stage
 from flexpeer.market.trades import Trade
 from flexpeer.wire.api import GateDocument, MarketStatus, StageInstant
@@ -45,7 +44,6 @@ def public_day(served: ServedDay) -> PublicDay:
     """A day as anybody sees it."""
     scenario, state = served.day.scenario, served.published.state
     day, report = scenario.day, state.kpis.report
-    waiting = sorted((o.number, o.order) for o in state.orders.orders.values() if o.status is Status.OPEN)
     settled = state.stages.stage is Stage.SETTLED
     return PublicDay(
         id=served.market_id,
@@ -62,7 +60,7 @@ def public_day(served: ServedDay) -> PublicDay:
         mtu_minutes=day.mtu_minutes,
         currency=scenario.currency,
         rulebook=msgspec.to_builtins(scenario.rulebook),
-        orders=tuple(public_order(served.market_id, state, state.orders.orders[name]) for _, name in waiting),
+        orders=tuple(served.book.documents().values()),
         trades=tuple(_trade(state, trade) for trade in state.trades.trades.values()) if settled else (),
         kpi=kpi_object(report) if settled and report is not None else None,
     )

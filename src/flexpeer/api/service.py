@@ -17,6 +17,7 @@ import structlog
 
 from flexpeer.api.clocks import Clock
 from flexpeer.api.declining import Declined, refused_command
+from flexpeer.api.open_book import OpenBook
 from flexpeer.api.published import Published
 from flexpeer.api.served_units import ServedUnit, ServedUnits
 from flexpeer.app.contribution import Contribution
@@ -87,6 +88,7 @@ class ServedDay:
         self._tell_day()
         self.market_id = self.day.scenario.day.delivery_day.isoformat()
         self.published = Published()
+        self.book = OpenBook(self.market_id, self.published)
         known = {line.order for line in self.day.orders.rows()} if coming else set()
         self._units = ServedUnits(self.published.state.participants, self.day)
         self._coming = deque(each for each in coming if each[1].order not in known)

@@ -25,7 +25,8 @@ import msgspec
 from msgspec.structs import replace
 
 from flexpeer.market.activation import Activations
-from flexpeer.market.needs import Needs, Watts, relieving
+from flexpeer.market.needs import Needs, Watts
+from flexpeer.market.offered import offered_ppm
 from flexpeer.market.orders import Order, Orders, Side, Status
 from flexpeer.market.participants import Participants, Role
 from flexpeer.market.relief_once import once_w, undelivered_w
@@ -135,6 +136,10 @@ class Facts(msgspec.Struct, frozen=True):
         """Length of an MTU."""
         return self.needs.day.mtu_minutes if self.needs.day else 0
 
+    def traded(self) -> list[Order]:
+        """Orders of which anything was traded."""
+        return [order for order in self.orders.orders.values() if order.remaining_w != order.quantity_w]
+
 
 def annuity(capex: Fraction, rate: Fraction, years: int) -> Fraction:
     """Equation (2): the yearly payment that repays `capex` in `years`."""
@@ -172,16 +177,14 @@ def report(facts: Facts, command: ReportKpis) -> list[KpisReported]:
     stated, opex = command.alternative, _opex(facts, command.costs)
     relief = _relief(facts, command)
     alternatives = alternative_costs(stated, relief.need, relief.curtailed + relief.overloaded_by_rule)
-    perspectives = {
-        name: {
-            "dso": _dso_cost(facts) + opex + _not_relieved(stated, name, cost, relief),
-            "participants": _participants_cost(facts),
-            "society": _sellers_cost(facts) + opex + _not_relieved(stated, name, cost, relief),
-        }
-        for name, cost in alternatives.items()
-    }
+    amounts = _traded(facts)
+    welfare, sellers, dso_cost = amounts.welfare(*Phase), amounts.of(Side.SELL, *Phase), _dso_cost(facts)
+    participants = sellers - _received(facts)
+    perspectives: dict[str, dict[str, Fraction]] = {}
+    for name, cost in alternatives.items():
+        whole = opex + _not_relieved(stated, name, cost, relief)
+        perspectives[name] = {"dso": dso_cost + whole, "participants": participants, "society": sellers + whole}
     before, after = _renewables_curtailed_mwh(facts)
-    welfare = welfare_of(facts)
     optimum = None if command.welfare_optimum is None else Fraction(command.welfare_optimum, MONEY_PER_MAJOR)
     traded = len(facts.trades.trades) > 0
     dso = {name: costs["dso"] for name, costs in perspectives.items()}
@@ -202,8 +205,8 @@ def report(facts: Facts, command: ReportKpis) -> list[KpisReported]:
         still_curtailed_cost=_decimal(relief.still_curtailed_cost),
         residual_overload_mwh=_mwh(command.residual_overload_wm),
         welfare=_decimal(welfare),
-        welfare_continuous=_decimal(welfare_of(facts, Phase.CONTINUOUS)),
-        welfare_clearing=_decimal(welfare_of(facts, Phase.CLEARING)),
+        welfare_continuous=_decimal(amounts.welfare(Phase.CONTINUOUS)),
+        welfare_clearing=_decimal(amounts.welfare(Phase.CLEARING)),
         welfare_optimum=None if optimum is None else _decimal(optimum),
         efficiency=None if optimum is None else _ratio(welfare, optimum),
         liquidity=_ratio(_offered_mwh(facts), relief.need),
@@ -293,7 +296,7 @@ def obligations(participants: Participants, needs: Needs, orders: Orders) -> Ite
 
 def _still_curtailed(facts: Facts, stated: Alternative) -> tuple[int, Fraction]:
     """W x MTUs that resources owe and have not bought back (resource side), and what these are worth."""
-    rest_price = _rest_price(facts.orders, stated)
+    rest_price = _rest_price(facts, stated)
     watts, worth = 0, Fraction(0)
     for owed in obligations(facts.participants, facts.needs, facts.orders):
         watts += owed.left_w
@@ -312,14 +315,12 @@ def _worth(facts: Facts, resource: str, buys: list[Order], left_w: int, rest_pri
     return worth + rest_price * left_w
 
 
-def _rest_price(orders: Orders, stated: Alternative) -> Fraction:
+def _rest_price(facts: Facts, stated: Alternative) -> Fraction:
     """Minor units per MWh of curtailment that nobody offered to buy off: as stated, else as BUYs that traded."""
     if stated.administrative_curtailment is not None:
         return Fraction(stated.administrative_curtailment) * MINOR_PER_MAJOR
     traded = [
-        (order.executed_w * len(order.span), order.price_minor)
-        for order in orders.orders.values()
-        if order.side is Side.BUY and order.executed_w
+        (order.executed_w * len(order.span), order.price_minor) for order in facts.traded() if order.side is Side.BUY
     ]
     bought = sum(energy for energy, _ in traded)
     return max(Fraction(0), Fraction(sum(e * p for e, p in traded), bought)) if bought else Fraction(0)
@@ -345,27 +346,34 @@ def alternative_costs(stated: Alternative, need_mwh: Fraction, curtailed_mwh: Fr
     return costs
 
 
-def welfare_of(facts: Facts, phase: Phase | None = None) -> Fraction:
-    """Traded BUYs less traded SELLs at their own limit prices, major units; of one phase or of all."""
-    return _value(facts, Side.BUY, phase) - _value(facts, Side.SELL, phase)
+class _Traded(NamedTuple):
+    """What orders of a phase and side traded, less what they took back, at their own limit prices: exact money."""
+
+    amounts: dict[tuple[Phase, Side], int]
+
+    def of(self, side: Side, *phases: Phase) -> Fraction:
+        """Of one side, in major units."""
+        return Fraction(sum(self.amounts.get((phase, side), 0) for phase in phases), MONEY_PER_MAJOR)
+
+    def welfare(self, *phases: Phase) -> Fraction:
+        """BUYs less SELLs, in major units."""
+        return self.of(Side.BUY, *phases) - self.of(Side.SELL, *phases)
 
 
-def _value(facts: Facts, side: Side, phase: Phase | None) -> Fraction:
-    """What orders of a side traded, less what they took back, at their own limit prices."""
-    total = 0
+def _traded(facts: Facts) -> _Traded:
+    amounts: dict[tuple[Phase, Side], int] = {}
     for trade in facts.trades.trades.values():
-        if phase is not None and trade.phase is not phase:
-            continue
+        minutes = len(trade.leg.span) * facts.mtu_minutes
         for order_id, acts, quantity_w in trade.leg.parties:
             order = facts.orders.orders[order_id]
-            if order.side is side:
-                signed = quantity_w if acts is side else -quantity_w
-                total += money(order.price_minor, signed, len(trade.leg.span) * facts.mtu_minutes)
-    return Fraction(total, MONEY_PER_MAJOR)
+            signed, key = quantity_w if acts is order.side else -quantity_w, (trade.phase, order.side)
+            amounts[key] = amounts.get(key, 0) + money(order.price_minor, signed, minutes)
+    return _Traded(amounts)
 
 
-def _sellers_cost(facts: Facts) -> Fraction:
-    return _value(facts, Side.SELL, None)
+def welfare_of(facts: Facts) -> Fraction:
+    """Traded BUYs less traded SELLs at their own limit prices, major units."""
+    return _traded(facts).welfare(*Phase)
 
 
 def _dso_cost(facts: Facts) -> Fraction:
@@ -384,15 +392,15 @@ def _dso_cost(facts: Facts) -> Fraction:
     return Fraction(cost, MONEY_PER_MAJOR)
 
 
-def _participants_cost(facts: Facts) -> Fraction:
-    """Sellers' costs, less what flows to participants from others, at their limit prices."""
+def _received(facts: Facts) -> Fraction:
+    """What flows to participants from others."""
     organisations, received = facts.participants.organisations, 0
     for account, amount in facts.settlements.exact().items():
         if account.kind is not AccountKind.ORGANISATION or facts.participants.is_dso(account.organisation):
             continue
         if organisations[account.organisation].role is not Role.MARKET_OPERATOR:
             received += amount
-    return _sellers_cost(facts) - Fraction(received, MONEY_PER_MAJOR)
+    return Fraction(received, MONEY_PER_MAJOR)
 
 
 def _renewables_curtailed_mwh(facts: Facts) -> tuple[Fraction, Fraction]:
@@ -418,21 +426,17 @@ def _opex(facts: Facts, costs: Costs) -> Fraction:
 
 def _offered_mwh(facts: Facts) -> Fraction:
     """Grid-side energy of all SELL orders that passed the door, at the point where each member relieves most."""
-    needs, total = facts.needs, 0
-    for order in facts.orders.orders.values():
-        if order.side is Side.SELL:
-            alike = (name for name, p in needs.points.items() if relieving(p.direction) is order.regulation)
-            points = [order.zone] if order.zone else list(alike)
-            for name, share in facts.participants.shares(order.unit, order.quantity_w).items():
-                rows = [needs.resource_ppm(point, name)[order.span.first : order.span.end] for point in points]
-                total += share * sum(max(column) for column in zip(*rows, strict=True))
+    total = offered_ppm(facts.participants, facts.needs, facts.orders.orders.values())
     return Fraction(total * facts.mtu_minutes, PPM * WATT_MINUTES_PER_MWH)
 
 
 def _fill_rate(orders: Orders) -> Decimal | None:
-    asked = sum(order.quantity_w * len(order.span) for order in orders.orders.values())
-    done = sum(order.executed_w * len(order.span) for order in orders.orders.values())
-    return _ratio(Fraction(done), Fraction(asked))
+    asked = left = 0
+    for order in orders.orders.values():
+        mtus = order.span.end - order.span.first
+        asked += order.quantity_w * mtus
+        left += order.remaining_w * mtus
+    return _ratio(Fraction(asked - left), Fraction(asked))
 
 
 def _fsps(facts: Facts, trade: Trade) -> set[str]:
@@ -443,8 +447,8 @@ def _fsps(facts: Facts, trade: Trade) -> set[str]:
 def _concentration(facts: Facts) -> Decimal | None:
     """Herfindahl-Hirschman index of sellers' energy, 0 to 1."""
     sold: dict[str, int] = {}
-    for order in facts.orders.orders.values():
-        if order.side is Side.SELL and order.executed_w:
+    for order in facts.traded():
+        if order.side is Side.SELL:
             energy = order.executed_w * len(order.span)
             sold[order.organisation] = sold.get(order.organisation, 0) + energy
     whole = sum(sold.values())

@@ -243,9 +243,9 @@ class Needs(msgspec.Struct, frozen=True):
     def relief_w(self, zone: str, moves_w: dict[str, Watts]) -> Watts:
         """Grid-side relief (rounded down to watts) of signed injection changes, per MTU."""
         sign = relieving(self.points[zone].direction).sign
-        total = [0] * self.mtu_count
-        for resource, moves in moves_w.items():
-            for mtu, (ppm, move) in enumerate(zip(self.resource_ppm(zone, resource), moves, strict=True)):
+        total, factors = [0] * self.mtu_count, self.impacts_ppm.get(zone, {})
+        for resource in moves_w.keys() & factors.keys():
+            for mtu, (ppm, move) in enumerate(zip(factors[resource], moves_w[resource], strict=True)):
                 total[mtu] += sign * ppm * move
         return tuple(value // PPM for value in total)
 

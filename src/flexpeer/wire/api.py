@@ -80,14 +80,6 @@ class MarketStatus(StrEnum):
     SETTLED = "settled"
 
 
-class ValidationError(msgspec.Struct, frozen=True):
-    """One thing wrong with a request: a JSON path or a place in a file, what, and what was there."""
-
-    property: str
-    message: str
-    value: str | None = None
-
-
 class Sentence(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is told, with names in braces where `values` stand: for whoever shows it in another language."""
 
@@ -98,6 +90,18 @@ class Sentence(msgspec.Struct, frozen=True, omit_defaults=True):
     def text(self) -> str:
         """As it reads in English."""
         return self.template.format(**self.values) if self.values else self.template
+
+
+class ValidationError(msgspec.Struct, frozen=True):
+    """One thing wrong with a request: a JSON path or a place in a file, what, and what was there.
+
+    `sentence` is the message once more, to be translated.
+    """
+
+    property: str
+    message: str
+    value: str | None = None
+    sentence: Sentence | None = None
 
 
 class Asking(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -2,7 +2,7 @@
 import { ask } from "./api.js";
 import { el, show } from "./html.js";
 import { table } from "./table.js";
-import { moment, t, time } from "./text.js";
+import { moment, said, t, time } from "./text.js";
 
 export const option = (value, text, selected) => el("option", { value, selected }, text);
 
@@ -51,13 +51,16 @@ export function removing(what, question, request, tell, refresh, done = t("Taken
   } }, what);
 }
 
+const where = ({ property }) => (/^line \d+$/.test(property) ? t("line {number}", { number: property.slice(5) }) : property);
+const wrong = ({ sentence, message }) => said({ sentence, detail: message });
+
 // What a refusal says, and each of its findings: where, what, and what stood there.
 export function refusal(error) {
   return [
     el("p", { class: "bad", role: "alert" }, error.told || error.message),
     (error.findings || []).length ? table(t("Findings"), [
-      [t("Where"), (row) => row.property, true, (row) => row.property],
-      [t("What is wrong"), (row) => row.message, true, (row) => row.message],
+      [t("Where"), where, true, where],
+      [t("What is wrong"), wrong, true, wrong],
       [t("What stood there"), (row) => row.value || "–", true, (row) => row.value || ""],
     ], error.findings, "") : null,
   ];

@@ -8,10 +8,12 @@ export function t(text, values = {}) {
   return (words[text] || text).replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
 }
 
-// What the market or the service says of a refusal, in the page's language.
+// What the market or the service says of a refusal or finds wrong, in the page's language; a `place` in it comes first.
 export function said({ sentence, detail, reason }) {
   if (!sentence) return t(detail || (reason || "").replaceAll("_", " "));
-  return t(sentence.template, Object.fromEntries(Object.entries(sentence.values || {}).map(([name, value]) => [name, t(value)])));
+  const { place, ...values } = sentence.values || {};
+  const told = t(sentence.template, Object.fromEntries(Object.entries(values).map(([name, value]) => [name, t(value)])));
+  return place ? `${place}: ${told}` : told;
 }
 
 function format(kind, options) {

@@ -54,7 +54,7 @@ export async function draw(root, { market }) {
     stream.addEventListener("book", (event) => {
       const change = JSON.parse(event.data);
       if (change.whole) book.clear();
-      for (const { key, order } of change.orders) book.set(key, { ...order, key });
+      for (const { key, order } of change.orders) book.set(key, Object.assign(order, { key }));
       for (const key of change.gone || []) book.delete(key);
       soon();
       later();

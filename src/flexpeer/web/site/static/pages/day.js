@@ -58,7 +58,7 @@ export async function draw(root, { market, role, clock, refresh }) {
   const published = market.status !== "announced";
   const told = (dso || looks) && published ? costsSoFar(market, refresh) : null;
   const [zones, trades, flows] = await Promise.all([
-    all("/api/FlexibilityZones", query), all("/api/Trades", query).catch(() => []),
+    all("/api/FlexibilityZones", query), role === "BRP" ? null : all("/api/Trades", query),
     dso && published ? all("/api/Flows", query).catch(() => []) : []]);
   const names = [...new Set(zones.map((zone) => zone.id))];
   const flow = new Map(flows.map((row) => [row.flexibilityZoneId, row]));
@@ -74,7 +74,7 @@ export async function draw(root, { market, role, clock, refresh }) {
       tile(t("Congestion points"), String(names.length), t("with a need: {count}", { count: cards.filter((each) => each.wanted > 0).length })),
       tile(t("Needed"), mwh(wanted), t("grid side, all points")),
       tile(t("Relieved by rule and trades"), wanted ? percent(still ? Math.min(1 - still / wanted, ALMOST_ALL) : 1) : "–", t("{left} left", { left: mwh(still) })),
-      tile(t("Trades you may see"), String(trades.length))),
+      trades && tile(t("Trades you may see"), String(trades.length))),
     told ? costs(told, market) : (dso || looks) && published ? el("p", { class: "soft" }, t("What it costs so far is being found ...")) : null,
     el("h2", {}, t("Congestion points")),
     names.length ? [el("ul", { class: "legend" }, flows.length ? [el("li", { class: "f" }, t("flow by forecast")), el("li", { class: "w" }, t("flow now")), el("li", { class: "m" }, t("limit"))] : null, el("li", { class: "n" }, t("needed")), el("li", { class: "l" }, t("left after rule and trades"))), el("div", { class: "cards" }, cards.map((each) => each.node))]

@@ -6,12 +6,10 @@ import { table } from "../table.js";
 import { t } from "../text.js";
 
 export async function draw(root, { market }) {
-  const reported = await all("/api/Kpis");
+  const under = market.status !== "settled" && market.status !== "announced";
+  const [reported, told] = await Promise.all([all("/api/Kpis"), under ? get(`/api/Markets/${encodeURIComponent(market.id)}/costs`) : null]);
   const columns = reported.map((each) => ({ title: each.marketId, figures: flatFigures(each.kpi, market.currency) }));
-  if (market.status !== "settled" && market.status !== "announced") {
-    const told = await get(`/api/Markets/${encodeURIComponent(market.id)}/costs`);
-    columns.push({ title: t("{day} so far", { day: market.id }), figures: flatFigures(told.kpi, market.currency) });
-  }
+  if (told) columns.push({ title: t("{day} so far", { day: market.id }), figures: flatFigures(told.kpi, market.currency) });
   if (!columns.length) {
     redraw(root, el("p", { class: "soft" }, t("Key figures are shown from the opening of the gate, and reported when the market is settled.")));
     return;
