@@ -363,7 +363,8 @@ def looked_at(seed: int) -> Found:
     """Run a feeder's day, and once more renamed, and compare with the optimum."""
     given = feeder(seed)
     outcome = day(given)
-    if not any(any(row) for row in outcome.state.needs.needs_w.values()):
+    orders, needs = outcome.state.orders.orders.values(), outcome.state.needs.needs_w.values()
+    if not any(map(any, needs)) or all(order.residual for order in orders):
         return Found((), 0.0, 0.0, 0)
     best = Optimum(given, outcome)
     executed = {order.order: order.executed_w for order in best.orders}
