@@ -188,21 +188,21 @@ class Client:
         stream = _Stream(listening, self._talks.pauses_s)
         while True:
             self.send(Request[Any]("GET", listening.place, None))
-            answer = None
-            try:
-                with self._http.stream(
-                    "GET", self._talks.at(stream.path), headers=self._talks.headers(stream.headers), timeout=STREAM
-                ) as answer:
-                    if answer.is_error:
-                        answer.read()
-                    else:
-                        for line in answer.iter_lines():
-                            event = stream.take(line)
-                            if event is not None:
-                                yield event
-            except httpx.TransportError:
-                answer = None
+            answer = yield from self._heard(stream)
             time.sleep(stream.pause_s(answer))
+
+    def _heard(self, stream: _Stream) -> Generator[EventDocument, None, httpx.Response | None]:
+        """The events of one connection; its answer, or None if that broke off."""
+        there, known = self._talks.at(stream.path), self._talks.headers(stream.headers)
+        try:
+            with self._http.stream("GET", there, headers=known, timeout=STREAM) as answer:
+                if answer.is_error:
+                    answer.read()
+                    return answer
+                yield from filter(None, map(stream.take, answer.iter_lines()))
+                return answer
+        except httpx.TransportError:
+            return None
 
     def answer(self, request: Request[Any]) -> httpx.Response:
         """The answer as it came, whatever it says; `Unreachable` if there is none."""
@@ -268,21 +268,26 @@ class AsyncClient:
         stream = _Stream(listening, self._talks.pauses_s)
         while True:
             await self.send(Request[Any]("GET", listening.place, None))
-            answer = None
-            try:
-                async with self._http.stream(
-                    "GET", self._talks.at(stream.path), headers=self._talks.headers(stream.headers), timeout=STREAM
-                ) as answer:
-                    if answer.is_error:
-                        await answer.aread()
-                    else:
-                        async for line in answer.aiter_lines():
-                            event = stream.take(line)
-                            if event is not None:
-                                yield event
-            except httpx.TransportError:
-                answer = None
-            await asyncio.sleep(stream.pause_s(answer))
+            answers: list[httpx.Response] = []
+            async for event in self._heard(stream, answers):
+                yield event
+            await asyncio.sleep(stream.pause_s(answers[0] if answers else None))
+
+    async def _heard(self, stream: _Stream, answers: list[httpx.Response]) -> AsyncIterator[EventDocument]:
+        """The events of one connection; its answer is added unless that broke off."""
+        there, known = self._talks.at(stream.path), self._talks.headers(stream.headers)
+        try:
+            async with self._http.stream("GET", there, headers=known, timeout=STREAM) as answer:
+                if answer.is_error:
+                    await answer.aread()
+                    answers.append(answer)
+                    return
+                async for line in answer.aiter_lines():
+                    if (event := stream.take(line)) is not None:
+                        yield event
+                answers.append(answer)
+        except httpx.TransportError:
+            return
 
     async def answer(self, request: Request[Any]) -> httpx.Response:
         """The answer as it came, whatever it says; `Unreachable` if there is none."""
