@@ -9,11 +9,12 @@ from flexpeer.app.granting.point_coordinator import PointCoordinator
 from flexpeer.app.market import Market as Session
 from flexpeer.app.owner.point_owner import PointOwner
 from flexpeer.app.ports import OwnerSilent
-from flexpeer.market.granting import Freed, RecordVerdict
+from flexpeer.market.granting import RecordVerdict
 from flexpeer.market.machine import view
 from flexpeer.market.matching.view import View
 from flexpeer.market.needs import CongestionPoint, Direction
 from flexpeer.market.trades import Decision, GridVerdict, Match, MatchProposed, Move, VerdictRecorded
+from flexpeer.market.waking import Freed
 from flexpeer.periods import Span
 from flexpeer.quantities import PPM
 from flexpeer.wire.gate import GateHolding

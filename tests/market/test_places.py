@@ -6,7 +6,7 @@ import pytest
 from tests.market.naive_market import NaiveMarket
 from tests.market.small_market import Frame, Market, at_first, flat, resource
 
-from flexpeer.app.granting import waking
+from flexpeer.market import waking
 from flexpeer.market.machine import Event
 from flexpeer.market.matching.meetings import MeetingBlocked
 from flexpeer.market.needs import CongestionPoint, Direction, PublishNeed, Regulation

@@ -14,8 +14,8 @@ from tests.market.small_market import DSO, HOURS, Frame, Market, at_first, expor
 
 from flexpeer.adapters.log_file import FileLog, decode_event
 from flexpeer.app import market as market_module
-from flexpeer.app.granting import waking
 from flexpeer.app.granting.point_coordinator import PointCoordinator
+from flexpeer.market import waking
 from flexpeer.market.activation import ConfirmTrades, IssueActivations
 from flexpeer.market.machine import Advance, State, changing, decide, evolve, settled, state_hash, view
 from flexpeer.market.matching.books import Books, Page

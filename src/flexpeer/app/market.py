@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from flexpeer.app.ports import Batch, EventLog, Owners
-from flexpeer.market.granting import Freed, RecordVerdict, ReportHeadroom
+from flexpeer.market.granting import RecordVerdict
 from flexpeer.market.machine import Advance, Command, Event, State, changing, decide, evolve, has_work, settled, view
 from flexpeer.market.matching.books import NOTHING_TO_FOLLOW, Books
 from flexpeer.market.matching.compiled_book import CompiledBook, load_kernels
@@ -37,6 +37,7 @@ from flexpeer.market.trades import (
     VerdictRecorded,
     match_moves,
 )
+from flexpeer.market.waking import Freed, ReportHeadroom
 
 AT_THE_DOOR = frozenset((OrderPlaced, OrderAmended, OrderWithdrawn, CommandRefused))
 WAKING = frozenset((MeetingsWoken, LineMoved))

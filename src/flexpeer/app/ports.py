@@ -10,12 +10,13 @@ from flexpeer.clearing.row_party import Party
 from flexpeer.grid.limits import TOLERANCE, Kind
 from flexpeer.grid.network import Complexes, Floats, Integers
 from flexpeer.grid.screening import Binding
-from flexpeer.market.granting import Freed, RecordVerdict
+from flexpeer.market.granting import RecordVerdict
 from flexpeer.market.machine import Event, State
 from flexpeer.market.matching.view import View
 from flexpeer.market.needs import CongestionPoint, Watts
 from flexpeer.market.pool import At, Both, Cleared
 from flexpeer.market.trades import GridVerdict, Match, Move
+from flexpeer.market.waking import Freed
 from flexpeer.wire.gate import GateHolding
 
 Batch = Sequence[Event]

@@ -28,6 +28,7 @@ from flexpeer.market import (
     tables,
     timeline,
     trades,
+    waking,
 )
 from flexpeer.market.activation import Activations
 from flexpeer.market.conduct import Conduct
@@ -59,7 +60,7 @@ Command = (
     | orders.OpenGate
     | orders.CloseGate
     | granting.RecordVerdict
-    | granting.ReportHeadroom
+    | waking.ReportHeadroom
     | Advance
     | pool.ClearOrders
     | purchase.PurchaseResidual
@@ -147,8 +148,8 @@ def decide(state: State, books: Books, command: Command) -> list[Event]:
     if trades.TradeConcluded in kinds and not isinstance(command, pool.ClearOrders):
         trade_events = tuple(event for event in events if isinstance(event, trades.TradeConcluded))
         here = view(state, books)
-        events += granting.energy_freed(here, state.matching, books, trade_events)
-        events += granting.minimum_met(here, state.matching, books, trade_events)
+        events += waking.energy_freed(here, state.matching, books, trade_events)
+        events += waking.minimum_met(here, state.matching, books, trade_events)
     if kinds.isdisjoint(conduct.LOOKED_AT):
         return events
     seen = conduct.Seen(state.participants, state.needs, state.orders, state.trades, state.activations)
@@ -175,8 +176,8 @@ def _decided(state: State, books: Books, command: Command) -> list[Any]:
             orders.PlaceOrder() | orders.AmendOrder() | orders.WithdrawOrder() | orders.OpenGate() | orders.CloseGate()
         ):
             return _at_the_door(state, books, command)
-        case granting.ReportHeadroom():
-            return granting.report_headroom(view(state, books), state.matching, books, command)
+        case waking.ReportHeadroom():
+            return waking.report_headroom(view(state, books), state.matching, books, command)
         case pool.ClearOrders():
             return _busy(state, command) or pool.clear(view(state), command)
         case purchase.PurchaseResidual():

@@ -9,17 +9,18 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from flexpeer.app.granting import waking
 from flexpeer.app.granting.joint_check import Borders, JointAssessment
 from flexpeer.app.granting.search import Joint, Search
-from flexpeer.app.granting.waking import silence
+from flexpeer.app.granting.silence import silence
 from flexpeer.app.owner.grid_owner import GridOwner
 from flexpeer.app.ports import Owner, OwnerSilent, Share
 from flexpeer.grid.limits import TOLERANCE, Kind
 from flexpeer.grid.screening import largest
-from flexpeer.market.granting import SILENT, Freed, RecordVerdict, raise_limit_w
+from flexpeer.market import waking
+from flexpeer.market.granting import SILENT, RecordVerdict, raise_limit_w
 from flexpeer.market.matching.view import View
 from flexpeer.market.trades import Decision, GridVerdict, Match, Move
+from flexpeer.market.waking import Freed
 from flexpeer.quantities import PPM
 from flexpeer.wire.gate import GateHolding
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from flexpeer.app.granting import waking
-from flexpeer.app.granting.waking import silence
+from flexpeer.app.granting.silence import silence
 from flexpeer.app.owner.point_owner import PointExcess, PointOwner
 from flexpeer.app.ports import OwnerSilent
-from flexpeer.market.granting import SILENT, Freed, RecordVerdict
+from flexpeer.market import waking
+from flexpeer.market.granting import SILENT, RecordVerdict
 from flexpeer.market.matching.view import View
 from flexpeer.market.trades import Decision, GridVerdict, Match, Move, match_moves
+from flexpeer.market.waking import Freed
 from flexpeer.wire.gate import GateHolding
 
 

@@ -1,5 +1,7 @@
 """The grid side of a market with a grid: congestion points, needs and impact factors from power flow.
 
+A need keeps a margin to its limit; that of a voltage is a share of its band (`_margin_w`).
+
 A point's flow is watts at a power limit; current x sqrt(3) x nominal voltage (VA) at a rated element, below zero where
 power flows the other way; for a voltage, the watts injected at that bus that would make up the difference, first order.
 """

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from flexpeer.market import door
 from flexpeer.market.machine import State, evolve, view
-from flexpeer.market.matching.crossing import accepts, buyer_quantity_w
+from flexpeer.market.matching.crossing import accepts, buyer_quantity_w, may_meet
 from flexpeer.market.matching.view import View
 from flexpeer.market.needs import Regulation
 from flexpeer.market.orders import Order, OrderPlaced, PlaceOrder, Side, Status
@@ -113,7 +113,7 @@ def _in_turn(here: View, order: Order) -> list[Order]:
         if other.status is Status.OPEN
         and other.side is not order.side
         and other.span == order.span
-        and other.organisation != order.organisation
+        and may_meet(other.organisation, order.organisation)
         and here.left_w(other)
     ]
     if here.needs.rulebook.priority is Priority.TIME:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from flexpeer.market.matching.crossing import may_meet
 from flexpeer.market.matching.meetings import LineMoved, Meeting, MeetingBlocked, MeetingsWoken
 from flexpeer.market.needs import Regulation
 from flexpeer.market.orders import Order, Side
@@ -114,6 +115,6 @@ def _crosses(asleep: _Asleep, order: Order, price_minor: int, best: _Best) -> bo
     """Whether somebody else's best price there meets an order's."""
     for price, organisation in best:
         buy, sell = (price_minor, price) if order.side is Side.BUY else (price, price_minor)
-        if organisation != order.organisation and asleep.cross(buy, sell):
+        if may_meet(organisation, order.organisation) and asleep.cross(buy, sell):
             return True
     return False

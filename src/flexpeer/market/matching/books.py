@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from flexpeer.market.matching.book import Book, Flags, Terms
+from flexpeer.market.matching.crossing import may_meet
 from flexpeer.market.matching.exchange import PlaceTerms
 from flexpeer.market.matching.meetings import (
     Block,
@@ -181,7 +182,7 @@ class Books:
             met = view.current(self._order_of[number], number)
             if met is None:
                 continue
-            if met.organisation != order.organisation:
+            if may_meet(met.organisation, order.organisation):
                 yield met
             elif own is not None:
                 own.append(met)

@@ -1,5 +1,7 @@
 """Who may trade with whom, and how much: the rules of a meeting of two orders, in integers.
 
+The price of a trade is that of the order that came first (`View.leg`).
+
 Prices are minor units per MWh of the order's own resource and may be negative; `ppm_*` are the impact factors at the
 point that sets the ratio of exchange, above 0 (1 and 1 under balanced exchange); quantities are watts at the resource.
 One watt of the buyer is met by `ppm_buy / ppm_sell` watts of the seller, and prices are compared likewise.
@@ -11,6 +13,11 @@ from flexpeer.quantities import IMPACT_LIMIT_PPM, PRICE_LIMIT_MINOR, QUANTITY_LI
 
 assert PRICE_LIMIT_MINOR * IMPACT_LIMIT_PPM < 2**63
 assert QUANTITY_LIMIT_W * IMPACT_LIMIT_PPM < 2**63
+
+
+def may_meet(organisation: str, other: str) -> bool:
+    """Whether orders of two organisations may meet: nobody trades with itself."""
+    return organisation != other
 
 
 def crosses(price_buy_minor: int, ppm_buy: int, price_sell_minor: int, ppm_sell: int) -> bool:

@@ -1,4 +1,4 @@
-"""What matching looks at: the market so far, and who crosses whom in it."""
+"""What matching looks at: the market so far, who crosses whom in it, and at whose price (`View.leg`)."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
