@@ -26,18 +26,25 @@ from typing import Any, NamedTuple
 
 import httpx
 import msgspec
+import numpy as np
 import uvicorn
 from fastapi import FastAPI
+from msgspec.structs import replace
 from pydantic import BaseModel
 
 from flexpeer import __version__
+from flexpeer.adapters.gridfiles import GridFile, write_flexpeer_json
+from flexpeer.adapters.log_file import FileLog
 from flexpeer.adapters.scenario_files.writer import write_scenario
+from flexpeer.app.day import Day
+from flexpeer.app.scenario import OrderRow
 from flexpeer.errors import bad_input
+from flexpeer.market.timeline import Stage
 from flexpeer.playing import order_body
-from flexpeer.simulation.bench_market import DAY, MarketCase, feeder_case, orders, points_case
+from flexpeer.simulation.bench_market import DAY, MarketCase, NoTimes, hours_in_need, orders, points_case, wide_case
 
 CLIENTS, BATCH = 64, 100
-HOURS = list(range(DAY.mtu_count))
+GRID = "grid.json"
 MEMORY = Path("/dev/shm")
 UNLIMITED = "1000000"
 Rows = list[dict[str, Any]]
@@ -66,7 +73,7 @@ class ServiceFigures(NamedTuple):
 CASES = {
     "single orders, 64 clients": Load(10_000, 1, points_case),
     "batches of 100, 64 clients": Load(40_000, BATCH, points_case),
-    "single orders, AC check of 33 buses, 64 clients": Load(4_000, 1, feeder_case),
+    "single orders, AC check of 1,099 buses, 64 clients": Load(4_000, 1, wide_case),
 }
 
 
@@ -112,12 +119,22 @@ def _engines(load: Load) -> Iterator[tuple[str, Callable[[], ServiceFigures]]]:
 def _flexpeer(load: Load, parent: Path | None, database: str | None) -> ServiceFigures:
     case = load.case()
     with tempfile.TemporaryDirectory(dir=parent) as folder:
-        write_scenario(case.scenario, Path(folder) / "scenario")
+        _write(case, Path(folder) / "scenario")
         with _served(Path(folder), database) as (url, credentials, process):
             known = json.loads(credentials.read_text())["organisations"]
             tokens = {name: _token(url, each) for name, each in known.items()}
             _open_gate(url, known, tokens)
             return _measured(url, process, _requests(load, case, tokens))
+
+
+def _write(case: MarketCase, folder: Path) -> None:
+    """The scenario with its grid, if any."""
+    if case.grid is None:
+        write_scenario(case.scenario, folder)
+        return
+    write_scenario(replace(case.scenario, grid_source=GRID), folder)
+    count = case.grid.network.bus_count
+    write_flexpeer_json(GridFile(case.grid.network, np.zeros(count), np.zeros(count), ("",) * count), folder / GRID)
 
 
 @contextmanager
@@ -164,7 +181,7 @@ def _open_gate(url: str, known: dict[str, dict[str, str]], tokens: dict[str, str
 def _requests(load: Load, case: MarketCase, tokens: dict[str, str]) -> list[bytes]:
     """HTTP/1.1 requests, ready to be sent."""
     owners = {unit.resource: unit.fsp for unit in case.scenario.resources}
-    stream = orders(case, HOURS, load.orders)
+    stream = _stream(case, load.orders)
     if load.batch == 1:
         return [
             _request("/api/Orders", tokens[owners[row.resource]], order_body(row, str(DAY.delivery_day)))
@@ -178,6 +195,25 @@ def _requests(load: Load, case: MarketCase, tokens: dict[str, str]) -> list[byte
         for name, bodies in by_owner.items()
         for first in range(0, len(bodies), load.batch)
     ]
+
+
+def _stream(case: MarketCase, count: int) -> list[OrderRow]:
+    """Orders in the hours that need relief, of units that some point feels in all of theirs: others are refused."""
+    with tempfile.TemporaryDirectory() as folder, FileLog(Path(folder) / "events.log") as log:
+        day = Day(case.scenario, log, NoTimes(), case.grid)
+        day.due(day.instant(Stage.OPEN))
+    known = day.market.state.needs
+
+    def relieves(row: OrderRow) -> bool:
+        """Whether some point in need feels its unit throughout."""
+        span = case.scenario.day.span(row.start, row.end)
+        assert span is not None, "an order is of the day"
+        return any(
+            all(ppm.get(row.resource, ())[mtu : mtu + 1] > (0,) and known.needs_w[point][mtu] for mtu in span.mtus)
+            for point, ppm in known.impacts_ppm.items()
+        )
+
+    return list(filter(relieves, orders(case, hours_in_need(day), 2 * count)))[:count]
 
 
 def _request(path: str, token: str, body: Any) -> bytes:

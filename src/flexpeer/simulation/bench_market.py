@@ -221,6 +221,12 @@ def _scenario(
     )
 
 
+def hours_in_need(day: Day) -> list[int]:
+    """MTUs in which some point of an open day needs relief."""
+    needs = day.market.state.needs.needs_w
+    return [mtu for mtu in range(day.scenario.day.mtu_count) if any(row[mtu] for row in needs.values())]
+
+
 def orders(case: MarketCase, hours: list[int], count: int, seed: int = 1) -> list[OrderRow]:
     """A stream in the hours that need relief: random units, sides, quantities and prices."""
     chance, rows, day = Random(seed), [], case.scenario.day
@@ -281,9 +287,7 @@ def _run(case: MarketCase, count: int, open_log: OpenLog) -> tuple[float, Day, i
     with tempfile.TemporaryDirectory() as folder, open_log(Path(folder) / "events.log") as log:
         day = Day(case.scenario, log, NoTimes(), case.grid)
         day.due(day.instant(Stage.OPEN))
-        needs = day.market.state.needs.needs_w
-        hours = [mtu for mtu in range(case.scenario.day.mtu_count) if any(row[mtu] for row in needs.values())]
-        checks = 0
+        hours, checks = hours_in_need(day), 0
 
         def count_checks(event: Event) -> None:
             nonlocal checks
