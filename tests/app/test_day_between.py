@@ -387,6 +387,7 @@ def test_a_reply_that_was_lost_with_the_program_comes_again(shares: Shares) -> N
     for question in (Begin(0), state, StudyStart(), NOTHING, Hold(1, 1)):
         post.ask([("local", question)])
     post.start("local")
+    assert post.ask([("local", state), ("local", StudyStart())])[1] == Done()
     assert post.ask([("local", Hold(1, 1))]) == [Done()]
     assert post.desks["local"].desk.dropped == {Dropped.OTHER_START: 1}
     assert post.nodes["local"].in_doubt == (1,)

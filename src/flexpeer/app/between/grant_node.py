@@ -101,6 +101,7 @@ class GrantNode:
         self.ended = False
         self.tables: dict[str, list[tuple[str, ...]]] = {}
         self._started: GridOwner | None = None
+        self._start: StudyState | None = None
         self._tried: Try | None = None
         self._cuts: tuple[int, tuple[TangentMessage, ...]] = (0, ())
         self._share = HostedShare(self._study.resources, GateShare)
@@ -138,7 +139,7 @@ class GrantNode:
     def _started_again(self, state: StudyState) -> bool:
         if isinstance(self._study.answer(state), CannotAnswer):
             return False
-        self._started = self._study.started()
+        self._started, self._start = self._study.started(), state
         return True
 
     def _held_again(self, match: int, tried: Try) -> bool:
@@ -176,15 +177,15 @@ class GrantNode:
                 return self._told(question)
 
     def _studied(self, question: StudyQuestion) -> Reply:
-        """At any time; trials begin once, kept and then done."""
+        """At any time; trials begin once, kept and then done, and from the same state again they have begun."""
         study = self._study
         if not isinstance(question, StudyStart):
             return study.answer(question)
         if self._started is not None:
-            return CannotAnswer("the starting point is known")
+            return Done() if study.last == self._start else CannotAnswer("the starting point is another")
         if study.last is None or not self._keep(Entry(self.run, Started(study.last))):
             return CannotAnswer("cannot be kept")
-        self._started = study.started()
+        self._started, self._start = study.started(), study.last
         return Done()
 
     def _told(self, question: Asked) -> Reply:
