@@ -237,7 +237,7 @@ def contributed(
     """A scenario and its grid with what DSOs have said in their place; `BadInput` with all findings of their files."""
     sent = {dso: each.grid for dso, each in said.items() if each.grid is not None}
     if sent and opened is not None:
-        opened = _with_grids(opened, owners_of(scenario, _input(opened, None, None)), sent)
+        opened = _with_grids(opened, owners_of(scenario, own_grid(opened)), sent)
         scenario = msgspec.structs.replace(scenario, areas={})
     elif sent:
         raise bad_input("grid", "this market's grid is none that DSOs can replace", "a market made from a grid file")

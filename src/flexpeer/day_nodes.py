@@ -50,7 +50,8 @@ def split_scenario(folder: Path, out: Path) -> dict[str, Any]:
     """`flexpeer split` of a scenario: a folder per organisation, and keys, in a new folder."""
     require_fresh(out)
     scenario, opened = read_whole(folder)
-    file, grid = grid_file(scenario, opened), grid_input(scenario, opened)
+    file = grid_file(scenario, opened)
+    grid = grid_input(scenario, file)
     if file is None or grid is None:
         raise bad_input("scenario.toml", "there is no [grid]", "a scenario with a grid", field="grid")
     day = build(scenario, grid)

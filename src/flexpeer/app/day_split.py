@@ -13,8 +13,9 @@ import numpy as np
 from msgspec.structs import replace
 
 from flexpeer.app.between.remote_owner import Address, Domain, Post, RemoteOwner
-from flexpeer.app.ports import BorderEnd, OwnerSilent
+from flexpeer.app.ports import OwnerSilent
 from flexpeer.app.scenario import OrderRow, Profile, Scenario
+from flexpeer.app.study.area_grids import border_name
 from flexpeer.app.study.area_study import BorderAbove, BorderBelow, OwnBorders, require_one_forecast
 from flexpeer.app.study.grid_day import GridInput
 from flexpeer.grid.joining import BorderJoint
@@ -72,7 +73,7 @@ def split_day(
         if _has(part, borders[dso], resource.bus)
     }
     names = letter_names(parts)
-    owners = tuple(Address(dso, names[dso], _ends(borders[dso])) for dso in parts)
+    owners = tuple(Address(dso, names[dso], borders[dso].ends) for dso in parts)
     shares = {}
     for dso, (part, _) in parts.items():
         orders = tuple(row for row in scenario.orders if home_of(scenario, home, row) == dso)
@@ -89,7 +90,7 @@ def day_digest(scenario: Scenario) -> bytes:
 
 def _borders(joints: Mapping[str, list[BorderJoint]]) -> dict[str, OwnBorders]:
     """What each DSO calls its borders: a border is named after who hangs there."""
-    named = [(dso, f"{dso} {n}", joint) for dso, own in joints.items() for n, joint in enumerate(own, 1)]
+    named = [(dso, border_name(dso, n), joint) for dso, own in joints.items() for n, joint in enumerate(own)]
     return {
         dso: OwnBorders(
             dso,
@@ -98,10 +99,6 @@ def _borders(joints: Mapping[str, list[BorderJoint]]) -> dict[str, OwnBorders]:
         )
         for dso in joints
     }
-
-
-def _ends(own: OwnBorders) -> tuple[BorderEnd, ...]:
-    return tuple(BorderEnd(each.border, each.parent) for each in own.above)
 
 
 def gather_bids(operator: OperatorShare, owners: Iterable[RemoteOwner]) -> tuple[Scenario, tuple[str, ...]]:

@@ -11,7 +11,7 @@ would gain at these prices. Owners are asked last and have the last word.
 """
 
 import sys
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from fractions import Fraction
 from math import ceil
 
@@ -227,26 +227,19 @@ class _GateClearing:
         No seller is paid more than traded buyers support: where its watts are worth more to another order of its own
         resource (energy limits), the pool keeps the difference.
         """
-        most_minor = paid_at_most(self._view, self._cleared(Fraction(1)))
-
-        def leaning(lean: Fraction) -> tuple[tuple[Cleared, ...], bool]:
-            cleared = tuple(
-                Cleared(each.order, each.change_w, min(each.price_minor, most_minor.get(each.order, each.price_minor)))
-                for each in self._cleared(lean)
-            )
-            return cleared, balance(self._view, cleared) >= 0
-
-        for lean in (Fraction(0), Fraction(1)):
-            found, pays = leaning(lean)
-            if pays:
-                break
-        else:
+        cleared = self._cleared()
+        most_minor = paid_at_most(self._view, cleared)
+        found = _bounded(cleared, most_minor)
+        if balance(self._view, found) >= 0:
+            return found
+        found = _bounded(self._cleared(Fraction(1)), most_minor)
+        if balance(self._view, found) < 0:
             return None
-        least, enough = 0, LEANINGS if lean else 0
+        least, enough = 0, LEANINGS
         while least < enough:
             step = (least + enough) // 2
-            leaned, pays = leaning(Fraction(1, 2 ** (LEANINGS - step)))
-            if pays:
+            leaned = _bounded(self._cleared(Fraction(1, 2 ** (LEANINGS - step))), most_minor)
+            if balance(self._view, leaned) >= 0:
                 found, enough = leaned, step
             else:
                 least = step + 1
@@ -333,6 +326,14 @@ class _GateClearing:
         gain: float = max(sum(gains), 1.0)
         gap: float = sum(missed) + float(self._price @ np.maximum(self._room(), 0.0))
         return ceil(gap / gain * PPM)
+
+
+def _bounded(cleared: Sequence[Cleared], most_minor: Mapping[str, int]) -> tuple[Cleared, ...]:
+    """With nobody paid more than `most_minor`, by order."""
+    return tuple(
+        Cleared(each.order, each.change_w, min(each.price_minor, most_minor.get(each.order, each.price_minor)))
+        for each in cleared
+    )
 
 
 def _wanted(market: Market) -> set[At]:

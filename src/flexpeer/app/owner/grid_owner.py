@@ -49,11 +49,6 @@ class OwnGrid:
     entries: Mapping[str, int]
     bus_of: Mapping[str, int]
 
-    @property
-    def resources(self) -> frozenset[str]:
-        """Those connected to it."""
-        return frozenset(self.bus_of)
-
     def screen(self) -> TradeScreen:
         """The check of trades, at the starting point."""
         day = DayFlow(self.network, self.p_w.shape[1], self.in_service, self.upper_from, self.injecting)

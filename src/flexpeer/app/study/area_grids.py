@@ -11,22 +11,22 @@ from flexpeer.grid.powerflow import DayFlow
 
 def border_ends(area: Area) -> tuple[BorderEnd, ...]:
     """An area's own borders, as both sides name them."""
-    return tuple(BorderEnd(_border_name(area, n), border.parent) for n, border in enumerate(area.borders))
+    return tuple(BorderEnd(border_name(area.owner, n), border.parent) for n, border in enumerate(area.borders))
 
 
 def entries_of(area: Area, areas: tuple[Area, ...]) -> dict[str, int]:
     """The buses where areas below hang on one, by border."""
     return {
-        _border_name(child, n): area.bus_at(border.bus_name)
+        border_name(child.owner, n): area.bus_at(border.bus_name)
         for child in areas
         for n, border in enumerate(child.borders)
         if border.parent == area.owner
     }
 
 
-def _border_name(child: Area, number: int) -> str:
-    """What both sides call a border; no bus is named."""
-    return f"{child.owner} {number + 1}"
+def border_name(owner: str, number: int) -> str:
+    """What both sides call a border of the area that hangs there; no bus is named."""
+    return f"{owner} {number + 1}"
 
 
 def drawn_w(day: DayFlow, area: Area, source: int, v: Complexes) -> Complexes:

@@ -48,6 +48,11 @@ class OwnBorders(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     above: tuple[BorderAbove, ...] = ()
     below: tuple[BorderBelow, ...] = ()
 
+    @property
+    def ends(self) -> tuple[BorderEnd, ...]:
+        """Where it hangs on others."""
+        return tuple(BorderEnd(each.border, each.parent) for each in self.above)
+
 
 class AreaStudy:
     """One area: a DSO's own scenario and grid. `schedules_w` are those of all resources, of which it takes its own.
@@ -58,7 +63,7 @@ class AreaStudy:
     def __init__(self, scenario: Scenario, grid: GridInput, own: OwnBorders) -> None:
         require_one_forecast(scenario)
         _require_borders(grid, own)
-        self.owner, self.borders = own.dso, tuple(BorderEnd(each.border, each.parent) for each in own.above)
+        self.owner, self.borders = own.dso, own.ends
         self.entries = {each.border: _bus(grid, each.bus) for each in own.below}
         held = grid.network.source_bus.tolist()
         sources = [held.index(_bus(grid, each.bus)) for each in own.above]
